@@ -1,0 +1,48 @@
+# The house rules of the build: flags that every target shares and the three kinds of target.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+find_package(Threads REQUIRED)
+
+# -ffp-contract=off: a compiler may not fuse what the source keeps apart, or the same model gives
+# other bytes on another machine. -O2 is the release level: only the kernels gain from more, and they
+# ask for it themselves.
+add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -ffp-contract=off)
+string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+
+if(THIMBLE_SANITIZE)
+  add_compile_options(-fsanitize=${THIMBLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${THIMBLE_SANITIZE})
+endif()
+
+# thimble_library(NAME [DEVICE] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE code
+# ships to devices: it is built without exceptions.
+function(thimble_library name)
+  cmake_parse_arguments(ARG "DEVICE" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(thimble_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(thimble_${name} PUBLIC ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR})
+  if(ARG_DEVICE)
+    target_compile_options(thimble_${name} PRIVATE -fno-exceptions)
+  endif()
+  list(TRANSFORM ARG_DEPENDS REPLACE "^thimble:" "thimble_")
+  target_link_libraries(thimble_${name} PUBLIC ${ARG_DEPENDS})
+endfunction()
+
+# thimble_test(NAME SOURCES ... [DEPENDS ...]): a Catch2 executable `test_NAME`, registered with CTest.
+# Tests find the repository through THIMBLE_SOURCE_DIR and optional data through THIMBLE_SHARED_DIR.
+function(thimble_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(test_${name} ${ARG_SOURCES})
+  list(TRANSFORM ARG_DEPENDS REPLACE "^thimble:" "thimble_")
+  target_link_libraries(test_${name} PRIVATE thimble_test_main ${ARG_DEPENDS})
+  add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "^SKIPPED ENTIRELY")
+endfunction()

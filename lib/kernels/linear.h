@@ -1,0 +1,120 @@
+#pragma once
+// y = x W^T: the kernels that weights pass through. Every variant gives the same bits, and a row's result
+// does not depend on how many rows are computed with it, so prefill, decode and verification agree.
+//
+// Tile layout of grouped weights (2..8 bits), stored so in a .thimble file and executed in place
+// (docs/FORMAT.md). W is [N, K], N output rows, K inputs:
+//   - rows are cut into tiles of 16, K into blocks of 32; both are padded (codes 0, scale 0).
+//   - a (tile, block) holds 32 codes of 16 rows in `bits` bit planes groups: 4-, 2- and 1-bit planes as
+//     `bits` needs (7 = 4 + 2 + 1), the low-order plane first, 8 being two 4-bit planes' worth stored
+//     as plain bytes. A block takes 64 * bits bytes. The 8-bit view of a block is 8 vectors ("quads") of
+//     64 bytes: quad q, byte 4 r + j is row r, input 4 q + j. In a plane of p bits, 8 / p quads share one
+//     64-byte vector: bits [p i, p i + p) of byte b of vector v are the plane's bits of byte b of quad
+//     v + i * (8 * p / 8)   (so the low nibbles of the 4 vectors of a 4-bit plane are quads 0..3, the high
+//     nibbles quads 4..7).
+//   - tile t's codes are contiguous: block 0, 1, ..., so the stream is [tiles][blocks][64 * bits].
+//   - scales: [tiles][groups][16] in f16, bf16 or f32, where group g covers inputs g * group_size and up;
+//     zero points, where there are any: u8 codes in the same order; minima: in the scales' type.
+// A weight is  scale * (code - zero)  where zero is a constant of the whole tensor (2^(bits-1) for
+// symmetric codes) or a zero point per group, or  scale * code + minimum.
+//
+// Streams start 64-byte aligned.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/isa.h"
+
+namespace thimble::kernels {
+
+inline constexpr int kTileRows = 16;
+inline constexpr int kBlock = 32;  // inputs per block of codes and per activation scale
+
+enum class FloatType : std::uint8_t { kF32, kF16, kBF16 };
+
+enum class ZeroKind : std::uint8_t { kConstant, kPoints, kMinima };
+
+struct GroupedWeight {
+  std::int64_t rows = 0;        // N
+  std::int64_t inputs = 0;      // K
+  int bits = 4;                 // 2..8
+  std::int64_t group_size = 32; // 16 or a multiple of 32; >= K means one group per row
+  FloatType scale_type = FloatType::kF16;
+  ZeroKind zero = ZeroKind::kConstant;
+  int constant_zero = 8;
+  const std::uint8_t* codes = nullptr;
+  const void* scales = nullptr;
+  const void* zeros = nullptr;  // points or minima; null for a constant
+
+  std::int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
+  std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }
+  std::int64_t groups() const { return group_size >= inputs ? 1 : (inputs + group_size - 1) / group_size; }
+};
+
+// Row-major [N, K] floats, used as they lie in the source file.
+struct DenseWeight {
+  std::int64_t rows = 0;
+  std::int64_t inputs = 0;
+  FloatType type = FloatType::kF32;
+  const void* data = nullptr;
+};
+
+// Rows of activations as int8 with a scale per 32 inputs: x = scale * q, q in -127..127, scale =
+// absmax / 127 of the block. `planes` 2 adds a second int8 plane with the remainder at scale / 254,
+// which makes about 16-bit activations at twice the arithmetic. Views into scratch of the caller.
+struct Int8Rows {
+  std::int64_t rows = 0;
+  std::int64_t inputs = 0;       // K; data is padded with zeros to blocks() * 32
+  int planes = 1;
+  std::int8_t* data = nullptr;   // [planes][rows][blocks * 32]
+  float* scales = nullptr;       // [rows][blocks]
+  std::int32_t* sums = nullptr;  // [planes][rows][2 * blocks]: sums of q over each 16 inputs
+  std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }
+};
+
+// Bytes of scratch that an Int8Rows of this shape needs, and the view over such scratch (64-byte aligned).
+std::size_t int8_rows_bytes(std::int64_t rows, std::int64_t inputs, int planes);
+Int8Rows int8_rows_over(void* scratch, std::int64_t rows, std::int64_t inputs, int planes);
+
+struct LinearKernels {
+  Isa isa;
+  // Quantizes rows [begin, end) of x [rows, K] (row stride in floats) into `out`.
+  void (*quantize_rows)(const float* x, std::int64_t stride, std::int64_t begin, std::int64_t end,
+                        const Int8Rows& out);
+  // y[m, n] for all rows m of x and the outputs of tiles [tile_begin, tile_end). y is [rows, y_stride].
+  // Integer products are exact; per block of 32 (16 where group_size is 16), in index order of K:
+  //   y = fma(float(sum_k code * q - zero * sum_k q), scale_w * scale_x, y)
+  // and with minima additionally y = fma(min, scale_x * float(sum_k q), y).
+  void (*grouped_int8)(const GroupedWeight& w, const Int8Rows& x, std::int64_t tile_begin,
+                       std::int64_t tile_end, float* y, std::int64_t y_stride, void* scratch);
+  // The same weights decoded to f32 (w = scale * float(code - zero), or fma(scale, code, min)) and
+  // multiplied in f32: y = fma(w, x, y) in index order of K.
+  void (*grouped_f32)(const GroupedWeight& w, const float* x, std::int64_t rows, std::int64_t x_stride,
+                      std::int64_t tile_begin, std::int64_t tile_end, float* y, std::int64_t y_stride,
+                      void* scratch);
+  // Dense weights: a dot product runs in 16 lanes (lane l takes inputs l, l + 16, ... with fma) which are
+  // folded 8, 4, 2, 1. Outputs [row_begin, row_end) of w.
+  void (*dense)(const DenseWeight& w, const float* x, std::int64_t rows, std::int64_t x_stride,
+                std::int64_t row_begin, std::int64_t row_end, float* y, std::int64_t y_stride);
+  // c[m, n] = sum_k a[m, k] b[k, n] for rows [begin, end) of a, both f32 row-major with strides;
+  // accumulates over K in index order with fma.
+  void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
+                 std::int64_t c_stride, std::int64_t begin, std::int64_t end, std::int64_t n, std::int64_t k);
+};
+
+// Scratch that grouped_int8 and grouped_f32 need per calling thread.
+std::size_t linear_scratch_bytes(std::int64_t rows, std::int64_t inputs);
+
+std::span<const LinearKernels* const> linear_variants();  // scalar first; only those compiled in
+const LinearKernels& linear_kernels(Isa isa);
+
+// Decodes one row of a grouped weight to f32 (an embedding's Gather); scalar, any ISA.
+void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out);
+
+// Packs canonical codes (one byte per code, [16][K] for one tile, rows past the end zero) into the tile's
+// codes; `out` takes blocks() * 64 * bits bytes.
+void pack_tile(const std::uint8_t* codes, std::int64_t inputs, int bits, std::uint8_t* out);
+void unpack_tile(const std::uint8_t* tile, std::int64_t inputs, int bits, std::uint8_t* codes);
+
+}  // namespace thimble::kernels

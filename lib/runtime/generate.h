@@ -1,0 +1,69 @@
+#pragma once
+// Language models on top of a Session: prefill in chunks, decode, sampling.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/session.h"
+
+namespace thimble::runtime {
+
+struct SamplingOptions {
+  float temperature = 0;         // 0: greedy
+  std::int64_t top_k = 0;        // 0: all
+  float top_p = 1;
+  float min_p = 0;
+  float repetition_penalty = 1;  // over the tokens so far (CTRL, arXiv 1909.05858, section 4.1)
+  std::uint64_t seed = 0;
+};
+
+// Picks tokens; its randomness is its own, so the same seed gives the same text everywhere.
+class Sampler {
+ public:
+  explicit Sampler(const SamplingOptions& options);
+  ~Sampler();
+  std::int32_t sample(std::span<const float> logits);
+  void accept(std::int32_t token);  // counts for the repetition penalty
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A decoder: inputs input_ids, position_ids i64 [1, seq] and logit_positions i64 [n]; output logits
+// [1, n, vocabulary].
+class Decoder {
+ public:
+  static constexpr std::int64_t kChunk = 512;  // tokens per prefill call; bounds the activation memory
+
+  static Expected<std::unique_ptr<Decoder>> create(const program::Bundle& bundle, ThreadPool& pool,
+                                                   const SessionOptions& options = {});
+  // Feeds tokens after those already cached and returns the logits of the last one, [vocabulary]. The view
+  // is valid until the next call. `on_chunk` hears how many tokens are done.
+  Expected<std::span<const float>> feed(std::span<const std::int32_t> tokens,
+                                        const std::function<void(std::int64_t)>& on_chunk = {});
+  // Feeds tokens and hands the logits of every position from `first` on to `visit(position, logits)`.
+  Status feed_all(std::span<const std::int32_t> tokens, std::int64_t first,
+                  const std::function<void(std::int64_t, std::span<const float>)>& visit);
+  std::int64_t cached() const;
+  Status truncate(std::int64_t positions);
+  void reset();
+  std::int64_t vocabulary() const;
+  Session& session();
+
+ private:
+  struct State;
+  explicit Decoder(std::unique_ptr<State> state);
+
+ public:
+  ~Decoder();
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace thimble::runtime

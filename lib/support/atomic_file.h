@@ -1,0 +1,39 @@
+#pragma once
+// A file that appears whole or not at all: written beside its final name as NAME.partial, synced, renamed.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "support/expected.h"
+
+namespace thimble {
+
+class AtomicFile {
+ public:
+  // Creates PATH.partial (replacing a leftover of an earlier run). The directory must exist.
+  static Expected<std::unique_ptr<AtomicFile>> create(const std::string& path);
+  ~AtomicFile();  // removes the partial file unless committed
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  Status append(std::span<const std::byte> bytes);
+  Status append(std::string_view text);
+  Status pad_to(std::uint64_t alignment);                             // zero bytes
+  Status write_at(std::uint64_t offset, std::span<const std::byte>);  // inside what was written
+  Status truncate(std::uint64_t size);
+  std::uint64_t size() const;               // bytes appended so far
+  const std::string& partial_path() const;  // readable once flush() has returned
+  Status flush();
+  Status commit();  // flush, fsync, rename over PATH, fsync the directory
+
+ private:
+  AtomicFile() = default;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace thimble
