@@ -15,19 +15,18 @@
 
 namespace thimble::lower {
 
-// Produces the streams of one tensor piece by piece. Pieces are independent and may be asked for from
-// several threads at once; piece i of stream s starts at byte i * piece_bytes(s) of the stream.
+// Produces the streams of one tensor, a few pieces (tiles, or rows) at a time. All pieces of a stream are
+// equally long, and independent: several threads may ask at once.
 class Payload {
  public:
   virtual ~Payload() = default;
-  virtual std::int64_t pieces() const = 0;             // tiles, or row ranges
-  virtual std::vector<std::uint64_t> stream_bytes() const = 0;
-  // Fills the bytes of pieces [begin, end) of every stream.
-  virtual Status produce(std::int64_t begin, std::int64_t end, std::span<std::span<std::byte>> streams) const = 0;
-  virtual std::vector<std::uint64_t> range_bytes(std::int64_t begin, std::int64_t end) const = 0;
-  virtual std::vector<std::uint64_t> range_offset(std::int64_t begin) const = 0;
-  virtual void release(std::int64_t begin, std::int64_t end) const = 0;
-  // The bytes as they lie in a mapping, when nothing needs to be done to them; else empty.
+  virtual std::int64_t pieces() const = 0;
+  virtual std::vector<std::uint64_t> piece_bytes() const = 0;  // by stream
+  // Fills pieces [begin, end): streams[s] takes (end - begin) * piece_bytes()[s] bytes.
+  virtual Status produce(std::int64_t begin, std::int64_t end,
+                         std::span<const std::span<std::byte>> streams) const = 0;
+  virtual void release(std::int64_t begin, std::int64_t end) const = 0;  // of the source's pages
+  // The one stream as it lies in a mapping, when nothing needs to be done to it; else empty.
   virtual std::span<const std::byte> in_place() const { return {}; }
 };
 

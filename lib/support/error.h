@@ -63,6 +63,7 @@ struct Error {
   // The one text form:  FILE:LINE:COLUMN: error: MESSAGE (tensor 'NAME', byte OFFSET)
   //                       note: NOTE
   //                       remedy: REMEDY
+  // Control characters are shown as \xNN, long names are cut: the parts may come from hostile files.
   std::string to_string() const;
 };
 
@@ -71,6 +72,8 @@ Error invalid_file(std::string message);
 Error unsupported(std::string message);
 Error invalid_argument(std::string message);
 Error not_found(std::string message);
+// The message gains errno's text. ENOENT and its kin are kNotFound, refused access and folders
+// kInvalidArgument, ENOMEM kResource, everything else kIo.
 Error io_error(std::string message, int errno_value);
 
 // "did you mean 'x'?" material: the candidate nearest to `word` by edit distance, or empty when none is

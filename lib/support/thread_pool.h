@@ -4,9 +4,11 @@
 // sleep: with one core taken by another process, two threads are not slower than one, because chunks
 // are claimed one at a time by whoever is running.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 
 namespace thimble {
 
@@ -14,8 +16,10 @@ namespace thimble {
 class RangeFunction {
  public:
   template <class F>
+    requires(!std::same_as<std::remove_const_t<F>, RangeFunction>)
   RangeFunction(F& f)  // NOLINT: implicit by design
-      : object_(&f), call_([](void* o, std::size_t b, std::size_t e) { (*static_cast<F*>(o))(b, e); }) {}
+      : object_(const_cast<std::remove_const_t<F>*>(&f)),
+        call_([](void* o, std::size_t b, std::size_t e) { (*static_cast<F*>(o))(b, e); }) {}
   void operator()(std::size_t begin, std::size_t end) const { call_(object_, begin, end); }
 
  private:
@@ -25,7 +29,7 @@ class RangeFunction {
 
 class ThreadPool {
  public:
-  // The caller is one of the threads; threads >= 1.
+  // The caller is one of the threads; threads >= 1. Where the machine refuses a thread there are fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
