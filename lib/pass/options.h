@@ -1,0 +1,73 @@
+#pragma once
+// What a pass can be told, described once: the recipe's validation, `thimble passes` and docs/RECIPES.md all
+// come from these descriptions.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "support/expected.h"
+
+namespace thimble::pass {
+
+// A value as the user wrote it, with its place, so that a later complaint can point at it.
+struct OptionValue {
+  using List = std::vector<OptionValue>;
+  using Map = std::vector<std::pair<std::string, OptionValue>>;
+  std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Map> value;
+  Place place;
+
+  const std::string* text() const { return std::get_if<std::string>(&value); }
+  const List* list() const { return std::get_if<List>(&value); }
+  const Map* map() const { return std::get_if<Map>(&value); }
+  std::string to_string() const;  // YAML flow style, for reports
+};
+
+enum class OptionType : std::uint8_t {
+  kBool,
+  kInteger,        // minimum..maximum
+  kReal,           // minimum..maximum
+  kWord,           // one of `words`
+  kIntegerOrWord,  // either
+  kText,
+  kSelector,       // {name: GLOB or list, operator: ..., role: ..., first: N, last: N}
+  kRules,          // a list of selectors with the pass's own options beside them
+};
+
+struct OptionInfo {
+  std::string name;
+  OptionType type = OptionType::kText;
+  std::string fallback;                // the default as it would be written; empty: none
+  std::string unit;                    // "bits", "inputs"; may be empty
+  std::string help;                    // one clause
+  double minimum = 0;
+  double maximum = 0;
+  std::vector<std::string> words;
+};
+
+// The options of one pass as the recipe sets them, checked against their descriptions.
+class Options {
+ public:
+  // Unknown names, wrong types and values out of range are errors at the value's place, with a suggestion.
+  static Expected<Options> check(const std::vector<OptionInfo>& infos, const OptionValue& map);
+
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  const OptionValue* find(std::string_view name) const;
+  bool boolean(std::string_view name) const;        // the user's value or the default
+  std::int64_t integer(std::string_view name) const;
+  double real(std::string_view name) const;
+  std::string text(std::string_view name) const;
+  Place place(std::string_view name) const;
+  // Every option with its value, defaults included: what the report and the fingerprint record.
+  std::vector<std::pair<std::string, std::string>> listed() const;
+
+ private:
+  const OptionInfo& info(std::string_view name) const;
+  std::vector<OptionInfo> infos_;
+  OptionValue::Map values_;
+};
+
+}  // namespace thimble::pass

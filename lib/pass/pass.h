@@ -1,0 +1,70 @@
+#pragma once
+// A pass: one change to a model, described by data and run by one manager.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/model.h"
+#include "pass/options.h"
+#include "pass/report.h"
+#include "support/progress.h"
+#include "support/thread_pool.h"
+
+namespace thimble::calibrate {
+class Calibration;
+}
+
+namespace thimble::pass {
+
+enum class Kind : std::uint8_t { kAnalysis, kRewrite, kLossy };
+
+struct PassInfo {
+  std::string name;       // "quantize-weights"
+  std::string summary;    // one line
+  Kind kind = Kind::kRewrite;
+  std::vector<OptionInfo> options;
+};
+
+struct Context {
+  ThreadPool& pool;
+  Progress& progress;
+  std::uint64_t seed = 0;
+  bool strict = false;                              // every fallback is an error
+  calibrate::Calibration* calibration = nullptr;
+};
+
+class Pass {
+ public:
+  virtual ~Pass() = default;
+  // Takes the checked options and complains about combinations that cannot be.
+  virtual Status configure(const Options& options) = 0;
+  virtual Status run(ir::Model& model, Context& context, Report& report) = 0;
+};
+
+// What passes/all.cpp lists: description and maker.
+struct Registration {
+  PassInfo info;
+  std::unique_ptr<Pass> (*make)();
+};
+
+// One configured step of a recipe.
+struct Step {
+  const Registration* registration = nullptr;
+  Options options;
+};
+
+struct ManagerOptions {
+  std::vector<std::string> disable;   // names of passes to leave out
+  std::string print_after;            // print the graph after this pass ("*": each)
+  std::string stop_after;
+};
+
+// Runs, times and verifies every pass; a verifier failure is our bug and names the pass.
+Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context, const ManagerOptions& options,
+                  Report& report);
+
+}  // namespace thimble::pass

@@ -1,0 +1,25 @@
+#include "passes/all.h"
+
+#include "passes/quantize/quantize_weights.h"
+#include "passes/simplify/constant_folding.h"
+#include "passes/simplify/dead_code.h"
+
+namespace thimble::passes {
+
+std::span<const pass::Registration> all() {
+  static const pass::Registration kAll[] = {
+      dead_code(),
+      constant_folding(),
+      quantize_weights(),
+  };
+  return kAll;
+}
+
+const pass::Registration* find(std::string_view name) {
+  for (const pass::Registration& registration : all()) {
+    if (registration.info.name == name) return &registration;
+  }
+  return nullptr;
+}
+
+}  // namespace thimble::passes
