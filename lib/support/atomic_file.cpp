@@ -1,12 +1,12 @@
 #include "support/atomic_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include "support/checked.h"
 
@@ -58,7 +58,7 @@ struct AtomicFile::State {
 
 Expected<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) {
   // Found out now rather than by the rename after hours of work.
-  struct stat info{};
+  struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
     return invalid_argument("is a folder, so no file can be written there").in(path);
   }
@@ -133,8 +133,8 @@ Status AtomicFile::commit() {
     return io_error("cannot give the file its final name", errno).in(s.path);
   }
   s.committed = true;
-  // The name is durable once its folder is. Some file systems refuse to sync a folder; the file itself
-  // is complete either way, so that is no reason to fail.
+  // The name is durable once its folder is. Some file systems refuse to sync a folder; the file
+  // itself is complete either way, so that is no reason to fail.
   const int folder = ::open(folder_of(s.path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);

@@ -1,5 +1,6 @@
 #pragma once
-// A file that appears whole or not at all: written beside its final name as NAME.partial, synced, renamed.
+// A file that appears whole or not at all: written beside its final name as NAME.partial, synced,
+// renamed.
 
 #include <cstddef>
 #include <cstdint>

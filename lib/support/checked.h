@@ -29,7 +29,8 @@ template <std::unsigned_integral T>
 }
 
 // Does [offset, offset + size) lie inside [0, total)?
-[[nodiscard]] constexpr bool range_inside(std::uint64_t offset, std::uint64_t size, std::uint64_t total) {
+[[nodiscard]] constexpr bool range_inside(std::uint64_t offset, std::uint64_t size,
+                                          std::uint64_t total) {
   return offset <= total && size <= total - offset;
 }
 
@@ -40,8 +41,12 @@ template <std::integral To, std::integral From>
 
 // For quantities we computed ourselves and know to be small.
 template <std::integral T>
-constexpr T ceil_div(T a, T b) { return a / b + (a % b != 0); }
+constexpr T ceil_div(T a, T b) {
+  return a / b + (a % b != 0);
+}
 template <std::integral T>
-constexpr T round_up(T a, T b) { return ceil_div(a, b) * b; }
+constexpr T round_up(T a, T b) {
+  return ceil_div(a, b) * b;
+}
 
 }  // namespace thimble

@@ -14,7 +14,8 @@ namespace thimble {
 
 class Cursor {
  public:
-  explicit Cursor(std::span<const std::byte> bytes, std::uint64_t base = 0) : bytes_(bytes), base_(base) {}
+  explicit Cursor(std::span<const std::byte> bytes, std::uint64_t base = 0)
+      : bytes_(bytes), base_(base) {}
   std::uint64_t offset() const { return base_ + position_; }  // in the file
   std::uint64_t remaining() const { return bytes_.size() - position_; }
 
@@ -46,7 +47,8 @@ class Cursor {
  private:
   Error past_end(std::uint64_t wanted) const {
     return invalid_file("truncated: " + std::to_string(wanted) + " bytes wanted, " +
-                        std::to_string(remaining()) + " left").at_offset(offset());
+                        std::to_string(remaining()) + " left")
+        .at_offset(offset());
   }
   std::span<const std::byte> bytes_;
   std::uint64_t base_ = 0;

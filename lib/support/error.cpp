@@ -34,16 +34,26 @@ constexpr std::size_t kLongestName = 200;
 
 std::string_view code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidFile: return "invalid_file";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kInvalidRecipe: return "invalid_recipe";
-    case ErrorCode::kInvalidArgument: return "invalid_argument";
-    case ErrorCode::kNotFound: return "not_found";
-    case ErrorCode::kUsage: return "usage";
-    case ErrorCode::kGateFailed: return "gate_failed";
-    case ErrorCode::kIo: return "io";
-    case ErrorCode::kResource: return "resource";
-    case ErrorCode::kInterrupted: return "interrupted";
+    case ErrorCode::kInvalidFile:
+      return "invalid_file";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kInvalidRecipe:
+      return "invalid_recipe";
+    case ErrorCode::kInvalidArgument:
+      return "invalid_argument";
+    case ErrorCode::kNotFound:
+      return "not_found";
+    case ErrorCode::kUsage:
+      return "usage";
+    case ErrorCode::kGateFailed:
+      return "gate_failed";
+    case ErrorCode::kIo:
+      return "io";
+    case ErrorCode::kResource:
+      return "resource";
+    case ErrorCode::kInterrupted:
+      return "interrupted";
   }
   return "unknown";
 }
@@ -54,12 +64,17 @@ int exit_status(ErrorCode code) {
     case ErrorCode::kUnsupported:
     case ErrorCode::kInvalidRecipe:
     case ErrorCode::kInvalidArgument:
-    case ErrorCode::kNotFound: return 1;
-    case ErrorCode::kUsage: return 2;
-    case ErrorCode::kGateFailed: return 3;
+    case ErrorCode::kNotFound:
+      return 1;
+    case ErrorCode::kUsage:
+      return 2;
+    case ErrorCode::kGateFailed:
+      return 3;
     case ErrorCode::kIo:
-    case ErrorCode::kResource: return 4;
-    case ErrorCode::kInterrupted: return 130;
+    case ErrorCode::kResource:
+      return 4;
+    case ErrorCode::kInterrupted:
+      return 130;
   }
   return 70;
 }
@@ -127,14 +142,21 @@ Error io_error(std::string message, int errno_value) {
   ErrorCode code = ErrorCode::kIo;
   switch (errno_value) {
     case ENOENT:
-    case ENOTDIR: code = ErrorCode::kNotFound; break;
+    case ENOTDIR:
+      code = ErrorCode::kNotFound;
+      break;
     case EACCES:
     case EPERM:
     case EISDIR:
     case ELOOP:
-    case ENAMETOOLONG: code = ErrorCode::kInvalidArgument; break;
-    case ENOMEM: code = ErrorCode::kResource; break;
-    default: break;
+    case ENAMETOOLONG:
+      code = ErrorCode::kInvalidArgument;
+      break;
+    case ENOMEM:
+      code = ErrorCode::kResource;
+      break;
+    default:
+      break;
   }
   Error error(code, std::move(message));
   if (errno_value != 0) error.message += ": " + std::generic_category().message(errno_value);

@@ -1,9 +1,9 @@
 #pragma once
 // What a user can get wrong, as a value.
 //
-// A user's fault (a file, a recipe, an option) travels as an `Error` inside an `Expected<T>`; our own
-// fault is a THIMBLE_CHECK that aborts with its location. Nothing that a file's bytes can reach may
-// abort. This header is part of the device library: std and tl::expected only.
+// A user's fault (a file, a recipe, an option) travels as an `Error` inside an `Expected<T>`; our
+// own fault is a THIMBLE_CHECK that aborts with its location. Nothing that a file's bytes can reach
+// may abort. This header is part of the device library: std and tl::expected only.
 
 #include <cstdint>
 #include <string>
@@ -13,7 +13,8 @@
 
 namespace thimble {
 
-// What kind of thing went wrong. The code decides the exit status (see exit_status) and is printed in
+// What kind of thing went wrong. The code decides the exit status (see exit_status) and is printed
+// in
 // --json output under the name that `code_name` gives, so names are stable.
 enum class ErrorCode : std::uint8_t {
   kInvalidFile,      // bytes that break their format's rules
@@ -44,7 +45,7 @@ struct Place {
 
 struct Error {
   ErrorCode code = ErrorCode::kInvalidFile;
-  std::string message;             // one clause, no full stop, no place
+  std::string message;  // one clause, no full stop, no place
   Place place;
   std::vector<std::string> notes;  // context gained on the way up, innermost first
   std::string remedy;              // what to do about it; may be empty
@@ -63,7 +64,8 @@ struct Error {
   // The one text form:  FILE:LINE:COLUMN: error: MESSAGE (tensor 'NAME', byte OFFSET)
   //                       note: NOTE
   //                       remedy: REMEDY
-  // Control characters are shown as \xNN, long names are cut: the parts may come from hostile files.
+  // Control characters are shown as \xNN, long names are cut: the parts may come from hostile
+  // files.
   std::string to_string() const;
 };
 
@@ -76,16 +78,18 @@ Error not_found(std::string message);
 // kInvalidArgument, ENOMEM kResource, everything else kIo.
 Error io_error(std::string message, int errno_value);
 
-// "did you mean 'x'?" material: the candidate nearest to `word` by edit distance, or empty when none is
-// near enough to be helpful.
+// "did you mean 'x'?" material: the candidate nearest to `word` by edit distance, or empty when
+// none is near enough to be helpful.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
-[[noreturn]] void check_failed(const char* condition, const char* file, int line, const std::string& why);
+[[noreturn]] void check_failed(const char* condition, const char* file, int line,
+                               const std::string& why);
 
 }  // namespace thimble
 
-// A broken invariant of ours: prints the place and aborts (the tool turns the signal into status 70).
-#define THIMBLE_CHECK(condition, why)                                           \
-  do {                                                                          \
+// A broken invariant of ours: prints the place and aborts (the tool turns the signal into status
+// 70).
+#define THIMBLE_CHECK(condition, why)                                               \
+  do {                                                                              \
     if (!(condition)) ::thimble::check_failed(#condition, __FILE__, __LINE__, why); \
   } while (false)

@@ -1,6 +1,6 @@
 #pragma once
-// f16 (IEEE 754 binary16) and bf16 as bit patterns. Conversions from f32 round to nearest, ties to even;
-// NaN stays NaN (quiet); overflow goes to infinity.
+// f16 (IEEE 754 binary16) and bf16 as bit patterns. Conversions from f32 round to nearest, ties to
+// even; NaN stays NaN (quiet); overflow goes to infinity.
 
 #include <bit>
 #include <cstdint>
@@ -12,7 +12,8 @@ constexpr float half_to_float(std::uint16_t h) {
   const std::uint32_t exponent = (h >> 10) & 0x1fu;
   const std::uint32_t fraction = h & 0x3ffu;
   if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (fraction << 13));
   // Subnormal: fraction * 2^-24, exact in f32.
   const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(magnitude));

@@ -1,12 +1,12 @@
 #include "support/mapped_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "support/checked.h"
 
@@ -16,7 +16,7 @@ Expected<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& 
   // O_NONBLOCK: opening a FIFO that nobody writes to would wait forever; it is refused below.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return io_error("cannot open the file", errno).in(path);
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) != 0) {
     const int code = errno;
     ::close(fd);
@@ -24,7 +24,8 @@ Expected<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& 
   }
   if (!S_ISREG(info.st_mode)) {
     ::close(fd);
-    return invalid_argument(S_ISDIR(info.st_mode) ? "is a folder, not a file" : "is not a regular file")
+    return invalid_argument(S_ISDIR(info.st_mode) ? "is a folder, not a file"
+                                                  : "is not a regular file")
         .in(path);
   }
   std::shared_ptr<MappedFile> file(new MappedFile);

@@ -1,6 +1,6 @@
 #pragma once
-// A read-only private mapping of a whole file. Looking at a 100 GB model is instant; touched pages count
-// as resident, so code that streams through a mapping releases what it has done with.
+// A read-only private mapping of a whole file. Looking at a 100 GB model is instant; touched pages
+// count as resident, so code that streams through a mapping releases what it has done with.
 
 #include <cstddef>
 #include <cstdint>
@@ -24,8 +24,8 @@ class MappedFile {
   std::uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
 
-  // Hints: start reading a range ahead; drop the resident pages that lie wholly inside a range (they
-  // are read again from the file when touched).
+  // Hints: start reading a range ahead; drop the resident pages that lie wholly inside a range
+  // (they are read again from the file when touched).
   void prefetch(std::uint64_t offset, std::uint64_t size) const;
   void release(std::uint64_t offset, std::uint64_t size) const;
 

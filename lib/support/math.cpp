@@ -6,9 +6,9 @@
 #include <limits>
 
 // Method, everywhere: reduce the argument exactly enough (Cody and Waite, "Software Manual for the
-// Elementary Functions", 1980), sum a Taylor series long enough for f64, put the scale back. Series need
-// no fitted coefficients, so there are no tables of unknown origin; the tables below are computed at
-// compile time from series of their own. Only + - * / on doubles, in the order written.
+// Elementary Functions", 1980), sum a Taylor series long enough for f64, put the scale back. Series
+// need no fitted coefficients, so there are no tables of unknown origin; the tables below are
+// computed at compile time from series of their own. Only + - * / on doubles, in the order written.
 
 namespace thimble::math {
 namespace {
@@ -24,8 +24,8 @@ constexpr double kLn2Low = 0x1.3de6af278ece6p-42;
 constexpr bool is_nan(double x) { return x != x; }
 constexpr double magnitude(double x) { return x < 0 ? -x : x; }
 
-// Adding and subtracting this rounds |x| < 2^51 to an integer, ties to even; before the subtraction the
-// low bits hold the integer itself.
+// Adding and subtracting this rounds |x| < 2^51 to an integer, ties to even; before the subtraction
+// the low bits hold the integer itself.
 constexpr double kRounder = 0x1.8p+52;
 
 struct Rounded {
@@ -91,7 +91,7 @@ constexpr double kInverseFactorial[] = {
     1.0 / 479001600, 1.0 / 6227020800, 1.0 / 87178291200, 1.0 / 1307674368000};
 
 struct ExpParts {
-  double fraction;   // e^x = (1 + fraction) 2^exponent, |fraction| <= 0.42
+  double fraction;  // e^x = (1 + fraction) 2^exponent, |fraction| <= 0.42
   std::int64_t exponent;
 };
 
@@ -110,7 +110,7 @@ ExpParts exp_parts(double x) {
 ExpParts exp_parts_short(double x) {
   const Rounded k = round_to_integer(x * kLog2E);
   const double r = (x - k.value * kLn2High) - k.value * kLn2Low;
-  const double (&c)[14] = kInverseFactorial;
+  const double(&c)[14] = kInverseFactorial;
   const double r2 = r * r;
   const double r4 = r2 * r2;
   // Estrin: shorter chains than Horner.
@@ -211,7 +211,8 @@ Pair log_pair(double x) {
   return fast_two_sum(c.high, low);
 }
 
-// pi/2 in four parts, the first three of 23 bits: their products with an integer of 30 bits are exact.
+// pi/2 in four parts, the first three of 23 bits: their products with an integer of 30 bits are
+// exact.
 constexpr double kHalfPi[] = {0x1.921fb4p+0, 0x1.4442dp-24, 0x1.846988p-48, 0x1.8cc51701b839ap-72};
 constexpr double kLargestAngle = 0x1p30;
 
@@ -232,26 +233,27 @@ Angle reduce_angle(double x) {
 }
 
 double sin_reduced(double r, double r_low) {
-  constexpr double kSeries[] = {-1.0 / 6,           1.0 / 120,        -1.0 / 5040,
-                                1.0 / 362880,       -1.0 / 39916800,  1.0 / 6227020800,
-                                -1.0 / 1307674368000, 1.0 / 355687428096000};
+  constexpr double kSeries[] = {
+      -1.0 / 6,        1.0 / 120,        -1.0 / 5040,          1.0 / 362880,
+      -1.0 / 39916800, 1.0 / 6227020800, -1.0 / 1307674368000, 1.0 / 355687428096000};
   const double r2 = r * r;
   return r + (r * r2 * polynomial(kSeries, r2) + r_low * (1 - 0.5 * r2));
 }
 
 double cos_reduced(double r, double r_low) {
-  constexpr double kSeries[] = {1.0 / 24,         -1.0 / 720,         1.0 / 40320,
-                                -1.0 / 3628800,   1.0 / 479001600,    -1.0 / 87178291200,
-                                1.0 / 20922789888000};
+  constexpr double kSeries[] = {
+      1.0 / 24,        -1.0 / 720,         1.0 / 40320,         -1.0 / 3628800,
+      1.0 / 479001600, -1.0 / 87178291200, 1.0 / 20922789888000};
   const double r2 = r * r;
   const double half = 0.5 * r2;
   const double w = 1 - half;
   return w + (((1 - w) - half) + (r2 * r2 * polynomial(kSeries, r2) - r * r_low));
 }
 
-// erf around the points i/8 as polynomials of degree 10, |h| <= 1/16: f64 coefficients from the series
-// at compile time. The k-th derivative's factor (k >= 1) obeys the recurrence of Hermite polynomials.
-constexpr int kErfSteps = 32;   // up to 4, beyond which f32 knows only 1
+// erf around the points i/8 as polynomials of degree 10, |h| <= 1/16: f64 coefficients from the
+// series at compile time. The k-th derivative's factor (k >= 1) obeys the recurrence of Hermite
+// polynomials.
+constexpr int kErfSteps = 32;  // up to 4, beyond which f32 knows only 1
 constexpr int kErfDegree = 10;
 using ErfPolynomial = std::array<double, kErfDegree + 1>;
 
@@ -362,8 +364,8 @@ double pow(double x, double y) {
   const double estimate = y * l.high;
   if (estimate > 800) return sign * kInfinity;
   if (estimate < -800) return sign * 0;
-  // Splitting overflows beyond 2^996; there l is so small that no split is needed: x is 1 within an ulp
-  // and the product's error is far below what the sum can show.
+  // Splitting overflows beyond 2^996; there l is so small that no split is needed: x is 1 within an
+  // ulp and the product's error is far below what the sum can show.
   const Pair product = magnitude(y) < 0x1p900 ? two_product(y, l.high) : Pair{estimate, 0};
   return sign * exp_pair(product.high, product.low + y * l.low);
 }
@@ -372,14 +374,16 @@ double sin(double x) {
   if (!(magnitude(x) <= kLargestAngle)) return kNan;
   if (magnitude(x) < 0x1p-27) return x;
   const Angle a = reduce_angle(x);
-  const double value = (a.quadrant & 1) != 0 ? cos_reduced(a.r, a.r_low) : sin_reduced(a.r, a.r_low);
+  const double value =
+      (a.quadrant & 1) != 0 ? cos_reduced(a.r, a.r_low) : sin_reduced(a.r, a.r_low);
   return (a.quadrant & 2) != 0 ? -value : value;
 }
 
 double cos(double x) {
   if (!(magnitude(x) <= kLargestAngle)) return kNan;
   const Angle a = reduce_angle(x);
-  const double value = (a.quadrant & 1) != 0 ? sin_reduced(a.r, a.r_low) : cos_reduced(a.r, a.r_low);
+  const double value =
+      (a.quadrant & 1) != 0 ? sin_reduced(a.r, a.r_low) : cos_reduced(a.r, a.r_low);
   return ((a.quadrant + 1) & 2) != 0 ? -value : value;
 }
 
@@ -396,7 +400,9 @@ float log1p(float x) {
   return to_float(log(1 + wide));
 }
 
-float pow(float x, float y) { return to_float(pow(static_cast<double>(x), static_cast<double>(y))); }
+float pow(float x, float y) {
+  return to_float(pow(static_cast<double>(x), static_cast<double>(y)));
+}
 
 float sin(float x) { return to_float(sin(static_cast<double>(x))); }
 
@@ -446,7 +452,8 @@ float atan(float x) {
   const double t = (inner - centre) / (1 + inner * centre);  // |t| <= 1/32
   constexpr double kSeries[] = {-1.0 / 3, 1.0 / 5, -1.0 / 7, 1.0 / 9};
   const double t2 = t * t;
-  const double value = kAtanTable[static_cast<std::size_t>(step.integer)] + (t + t * t2 * polynomial(kSeries, t2));
+  const double value =
+      kAtanTable[static_cast<std::size_t>(step.integer)] + (t + t * t2 * polynomial(kSeries, t2));
   const double folded = outside ? kPi / 2 - value : value;
   return to_float(x < 0 ? -folded : folded);
 }

@@ -1,11 +1,10 @@
 #include "support/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <mutex>
+#include <unistd.h>
 
 #include "support/system.h"
 #include "support/text.h"

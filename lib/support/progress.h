@@ -1,6 +1,7 @@
 #pragma once
-// Progress of long work: phase, rate and ETA. On a terminal one line that is redrawn at most 10 times a
-// second and cut to its width; elsewhere a plain line at most every few seconds. Goes to stderr.
+// Progress of long work: phase, rate and ETA. On a terminal one line that is redrawn at most 10
+// times a second and cut to its width; elsewhere a plain line at most every few seconds. Goes to
+// stderr.
 
 #include <cstdint>
 #include <memory>

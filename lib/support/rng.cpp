@@ -25,8 +25,8 @@ std::uint64_t load_u64(const std::uint8_t* bytes) {
 
 }  // namespace
 
-// Without a stream the state is the generator's customary one: four splitmix64 outputs from the seed.
-// A stream's name is digested and folded into both the seed and the state, 64 bits each.
+// Without a stream the state is the generator's customary one: four splitmix64 outputs from the
+// seed. A stream's name is digested and folded into both the seed and the state, 64 bits each.
 Rng::Rng(std::uint64_t seed, std::string_view stream) {
   std::uint64_t state = seed;
   std::uint64_t fold = 0;
@@ -72,7 +72,7 @@ double Rng::normal() {
     return spare_;
   }
   const double radius = std::sqrt(-2.0 * math::log(1.0 - uniform()));  // the argument is in (0, 1]
-  const double angle = 0x1.921fb54442d18p+2 * uniform();              // 2 pi
+  const double angle = 0x1.921fb54442d18p+2 * uniform();               // 2 pi
   spare_ = radius * math::sin(angle);
   has_spare_ = true;
   return radius * math::cos(angle);

@@ -1,9 +1,5 @@
 #include "support/system.h"
 
-#include <sched.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -11,7 +7,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <sched.h>
 #include <string>
+#include <unistd.h>
+
+#include <sys/ioctl.h>
 
 #include "support/thread_pool.h"
 
@@ -43,15 +43,17 @@ std::string cgroup_path(const std::string& controller) {
     const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool mine = controller.empty() ? controllers == ",,"
-                                         : controllers.find("," + controller + ",") != std::string::npos;
+    const bool mine = controller.empty()
+                          ? controllers == ",,"
+                          : controllers.find("," + controller + ",") != std::string::npos;
     if (mine) return line.substr(second + 1);
   }
   return {};
 }
 
-// Calls visit(folder) for our group's folder under `mount` and each folder above it up to the mount:
-// a limit anywhere on that way binds us. In a container the path may name what isn't mounted there.
+// Calls visit(folder) for our group's folder under `mount` and each folder above it up to the
+// mount: a limit anywhere on that way binds us. In a container the path may name what isn't mounted
+// there.
 template <class Visit>
 void for_each_cgroup(const std::string& mount, const std::string& controller, Visit visit) {
   std::string path = cgroup_path(controller);
@@ -76,7 +78,8 @@ double cpu_quota() {
     if (used > 0 && period > 0) quota = std::min(quota, used / period);
   };
   for_each_cgroup("/sys/fs/cgroup", "", [&](const std::string& folder) {
-    const std::string text = read_small_file(folder + "/cpu.max");  // "200000 100000" or "max 100000"
+    const std::string text =
+        read_small_file(folder + "/cpu.max");  // "200000 100000" or "max 100000"
     double used = 0;
     double period = 0;
     if (std::sscanf(text.c_str(), "%lf %lf", &used, &period) == 2) take(used, period);
@@ -147,13 +150,13 @@ void reset_peak_rss() {
 }
 
 int terminal_width(int fd) {
-  struct winsize size{};
+  struct winsize size {};
   if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
   return size.ws_col;
 }
 
 void install_interrupt_handlers() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;

@@ -6,8 +6,8 @@
 namespace thimble {
 namespace {
 
-// Two significant digits below ten units, whole units above: 1.2, 12, 123. A value that rounds up to
-// 1000 takes the next unit.
+// Two significant digits below ten units, whole units above: 1.2, 12, 123. A value that rounds up
+// to 1000 takes the next unit.
 std::string scaled(std::uint64_t value, const char* separator, const char* const* units, int last) {
   if (value < 1000) return std::to_string(value) + separator + units[0];
   double number = static_cast<double>(value);
@@ -47,7 +47,11 @@ std::string format_fixed(double value, int decimals) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   char buffer[400];
-  std::snprintf(buffer, sizeof buffer, "%.*f", decimals < 0 ? 0 : decimals > 40 ? 40 : decimals, value);
+  std::snprintf(buffer, sizeof buffer, "%.*f",
+                decimals < 0    ? 0
+                : decimals > 40 ? 40
+                                : decimals,
+                value);
   return buffer;
 }
 

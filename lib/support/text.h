@@ -8,9 +8,9 @@
 
 namespace thimble {
 
-std::string format_bytes(std::uint64_t bytes);   // decimal units: "999 B", "1.2 MB", "12 MB"
-std::string format_count(std::uint64_t count);   // "999", "1.2k", "260k", "7.2B"
-std::string format_duration(double seconds);     // "0.8s", "42s", "3m 07s", "2h 05m"
+std::string format_bytes(std::uint64_t bytes);         // decimal units: "999 B", "1.2 MB", "12 MB"
+std::string format_count(std::uint64_t count);         // "999", "1.2k", "260k", "7.2B"
+std::string format_duration(double seconds);           // "0.8s", "42s", "3m 07s", "2h 05m"
 std::string format_fixed(double value, int decimals);  // "3.14"; "nan", "inf" and "-inf" otherwise
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);

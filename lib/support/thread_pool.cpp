@@ -1,11 +1,10 @@
 #include "support/thread_pool.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <pthread.h>
+#include <signal.h>
 #include <vector>
 
 #include "support/checked.h"
@@ -15,8 +14,8 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kChunksPerThread = 4;
-// Long enough to bridge the serial work between two loops of a decoder, short enough not to matter to
-// whoever else wants the core.
+// Long enough to bridge the serial work between two loops of a decoder, short enough not to matter
+// to whoever else wants the core.
 constexpr std::chrono::microseconds kSpin{20};
 
 void relax() {
@@ -43,10 +42,10 @@ std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& word, std::uint3
 
 }  // namespace
 
-// A loop is published by storing `unclaimed`, and a chunk belongs to whoever takes the count down by
-// one. The fields of the loop are read only after that: they can't change before the chunk's owner has
-// reported it through `unfinished`. So a worker that lost its core anywhere outside a chunk, even since
-// an earlier loop, delays nobody and cannot claim what isn't there.
+// A loop is published by storing `unclaimed`, and a chunk belongs to whoever takes the count down
+// by one. The fields of the loop are read only after that: they can't change before the chunk's
+// owner has reported it through `unfinished`. So a worker that lost its core anywhere outside a
+// chunk, even since an earlier loop, delays nobody and cannot claim what isn't there.
 struct ThreadPool::State {
   // Of the current loop, written by the caller while no chunk is out.
   const RangeFunction* function = nullptr;
@@ -57,7 +56,8 @@ struct ThreadPool::State {
 
   alignas(kCacheLine) std::atomic<std::uint32_t> unclaimed{0};
   alignas(kCacheLine) std::atomic<std::uint32_t> unfinished{0};
-  alignas(kCacheLine) std::atomic<std::uint32_t> generation{0};  // counts the loops; workers sleep on it
+  alignas(kCacheLine) std::atomic<std::uint32_t> generation{
+      0};  // counts the loops; workers sleep on it
   std::vector<pthread_t> workers;
 
   // Runs chunks until none is unclaimed; returns how many it ran.
