@@ -1,0 +1,52 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "pass/pass.h"
+
+namespace thimble::pass {
+namespace {
+
+Status run_one(ir::Model& model, const Step& step, Context& context, Report& report) {
+  const PassInfo& info = step.registration->info;
+  report.passes.emplace_back();
+  report.current().pass = info.name;
+  report.current().options = step.options.listed();
+  const auto start = std::chrono::steady_clock::now();
+  const std::unique_ptr<Pass> pass = step.registration->make();
+  THIMBLE_TRY(pass->configure(step.options));
+  if (Status status = pass->run(model, context, report); !status) {
+    return std::move(status).error().note("in pass '" + info.name + "'");
+  }
+  report.current().seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (const Status verified = ir::verify(model); !verified) {
+    THIMBLE_CHECK(false, "pass '" + info.name + "' broke the model: " + verified.error().to_string());
+  }
+  if (context.strict && !report.current().warnings.empty()) {
+    return Error(ErrorCode::kUnsupported, report.current().warnings.front())
+        .note("in pass '" + info.name + "', under --strict");
+  }
+  return ok();
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context, const ManagerOptions& options,
+                  Report& report) {
+  for (const Step& step : steps) {
+    const std::string& name = step.registration->info.name;
+    if (contains(options.disable, name)) continue;
+    THIMBLE_TRY(run_one(model, step, context, report));
+    if (options.print_after == name || options.print_after == "*") {
+      std::fprintf(stderr, "// after %s\n%s", name.c_str(), ir::print(model).c_str());
+    }
+    if (options.stop_after == name) break;
+  }
+  return ok();
+}
+
+}  // namespace thimble::pass

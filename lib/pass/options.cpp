@@ -1,0 +1,216 @@
+#include "pass/options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "pass/selector.h"
+
+namespace thimble::pass {
+namespace {
+
+std::string number_text(double value) {
+  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
+  char buffer[32];
+  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+  return std::string(buffer, end);
+}
+
+std::string quoted_list(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+Error wrong(const OptionValue& value, std::string message) {
+  Error error(ErrorCode::kInvalidRecipe, std::move(message));
+  error.place = value.place;
+  return error;
+}
+
+Status check_range(const OptionInfo& info, const OptionValue& value, double number) {
+  if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum)) return ok();
+  return wrong(value, "'" + info.name + "' is " + number_text(number) + "; it must lie in " + number_text(info.minimum) +
+                          ".." + number_text(info.maximum));
+}
+
+Status check_word(const OptionInfo& info, const OptionValue& value, const std::string& word) {
+  if (std::find(info.words.begin(), info.words.end(), word) != info.words.end()) return ok();
+  const std::string near = nearest(word, info.words);
+  std::string message = "'" + info.name + "' is '" + word + "'; it can be " + quoted_list(info.words);
+  if (info.type == OptionType::kIntegerOrWord) message += " or a number";
+  if (!near.empty()) message += " (did you mean '" + near + "'?)";
+  return wrong(value, std::move(message));
+}
+
+std::string_view type_text(OptionType type) {
+  switch (type) {
+    case OptionType::kBool: return "true or false";
+    case OptionType::kInteger: return "a whole number";
+    case OptionType::kReal: return "a number";
+    case OptionType::kWord: return "a word";
+    case OptionType::kIntegerOrWord: return "a whole number or a word";
+    case OptionType::kText: return "text";
+    case OptionType::kSelector: return "a selector such as {role: mlp}";
+    case OptionType::kRules: return "a list of rules such as [{role: embedding, bits: 8}]";
+  }
+  return "";
+}
+
+Status check_rules(const std::vector<OptionInfo>& infos, const OptionValue& rules) {
+  for (const OptionValue& rule : *rules.list()) {
+    if (rule.map() == nullptr) return wrong(rule, "a rule is a map such as {role: embedding, bits: 8}");
+    OptionValue own = rule;
+    OptionValue selector = rule;
+    auto& own_map = std::get<OptionValue::Map>(own.value);
+    auto& selector_map = std::get<OptionValue::Map>(selector.value);
+    std::erase_if(own_map, [](const auto& entry) { return Selector::is_key(entry.first) || entry.first == "skip"; });
+    std::erase_if(selector_map, [](const auto& entry) { return !Selector::is_key(entry.first); });
+    THIMBLE_TRY(Selector::parse(selector));
+    std::vector<OptionInfo> inner = infos;
+    std::erase_if(inner, [](const OptionInfo& info) {
+      return info.type == OptionType::kRules || info.type == OptionType::kSelector;
+    });
+    THIMBLE_TRY(Options::check(inner, own));
+    for (const auto& [key, value] : *rule.map()) {
+      if (key == "skip" && !std::holds_alternative<bool>(value.value)) return wrong(value, "'skip' takes true or false");
+    }
+  }
+  return ok();
+}
+
+Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info, const OptionValue& value) {
+  const auto* integer = std::get_if<std::int64_t>(&value.value);
+  const auto* real = std::get_if<double>(&value.value);
+  switch (info.type) {
+    case OptionType::kBool:
+      if (std::holds_alternative<bool>(value.value)) return ok();
+      break;
+    case OptionType::kInteger:
+      if (integer != nullptr) return check_range(info, value, static_cast<double>(*integer));
+      break;
+    case OptionType::kReal:
+      if (integer != nullptr) return check_range(info, value, static_cast<double>(*integer));
+      if (real != nullptr) return check_range(info, value, *real);
+      break;
+    case OptionType::kIntegerOrWord:
+      if (integer != nullptr) return check_range(info, value, static_cast<double>(*integer));
+      [[fallthrough]];
+    case OptionType::kWord:
+      if (value.text() != nullptr) return check_word(info, value, *value.text());
+      break;
+    case OptionType::kText:
+      if (value.text() != nullptr) return ok();
+      break;
+    case OptionType::kSelector:
+      if (value.map() == nullptr) break;
+      THIMBLE_TRY(Selector::parse(value));
+      return ok();
+    case OptionType::kRules:
+      if (value.list() == nullptr) break;
+      return check_rules(infos, value);
+  }
+  return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) + ", not " + value.to_string());
+}
+
+}  // namespace
+
+std::string OptionValue::to_string() const {
+  struct Printer {
+    std::string operator()(std::monostate) const { return "null"; }
+    std::string operator()(bool b) const { return b ? "true" : "false"; }
+    std::string operator()(std::int64_t i) const { return std::to_string(i); }
+    std::string operator()(double d) const { return number_text(d); }
+    std::string operator()(const std::string& s) const { return s; }
+    std::string operator()(const List& list) const {
+      std::string out = "[";
+      for (const OptionValue& item : list) out += (out.size() > 1 ? ", " : "") + item.to_string();
+      return out + "]";
+    }
+    std::string operator()(const Map& map) const {
+      std::string out = "{";
+      for (const auto& [key, item] : map) out += (out.size() > 1 ? ", " : "") + key + ": " + item.to_string();
+      return out + "}";
+    }
+  };
+  return std::visit(Printer{}, value);
+}
+
+Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const OptionValue& map) {
+  Options options;
+  options.infos_ = infos;
+  if (std::holds_alternative<std::monostate>(map.value)) return options;
+  if (map.map() == nullptr) return wrong(map, "options are a map such as {bits: 4}, not " + map.to_string());
+  std::vector<std::string> names;
+  for (const OptionInfo& info : infos) names.push_back(info.name);
+  for (const auto& [key, value] : *map.map()) {
+    const auto info = std::find_if(infos.begin(), infos.end(), [&](const OptionInfo& i) { return i.name == key; });
+    if (info == infos.end()) {
+      const std::string near = nearest(key, names);
+      return wrong(value, "unknown option '" + key + "'" +
+                              (near.empty() ? "; options are " + quoted_list(names) : " (did you mean '" + near + "'?)"));
+    }
+    THIMBLE_TRY(check_value(infos, *info, value));
+    options.values_.emplace_back(key, value);
+  }
+  return options;
+}
+
+const OptionValue* Options::find(std::string_view name) const {
+  for (const auto& [key, value] : values_) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+const OptionInfo& Options::info(std::string_view name) const {
+  for (const OptionInfo& info : infos_) {
+    if (info.name == name) return info;
+  }
+  check_failed("option is described", __FILE__, __LINE__, std::string(name));
+}
+
+bool Options::boolean(std::string_view name) const {
+  if (const OptionValue* value = find(name)) return std::get<bool>(value->value);
+  return info(name).fallback == "true";
+}
+
+std::int64_t Options::integer(std::string_view name) const {
+  if (const OptionValue* value = find(name)) return std::get<std::int64_t>(value->value);
+  const std::string& text = info(name).fallback;
+  std::int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+double Options::real(std::string_view name) const {
+  if (const OptionValue* value = find(name)) {
+    const auto* whole = std::get_if<std::int64_t>(&value->value);
+    return whole != nullptr ? static_cast<double>(*whole) : std::get<double>(value->value);
+  }
+  const std::string& text = info(name).fallback;
+  double number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::string Options::text(std::string_view name) const {
+  const OptionValue* value = find(name);
+  return value != nullptr ? value->to_string() : info(name).fallback;
+}
+
+Place Options::place(std::string_view name) const {
+  const OptionValue* value = find(name);
+  return value != nullptr ? value->place : Place{};
+}
+
+std::vector<std::pair<std::string, std::string>> Options::listed() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const OptionInfo& info : infos_) {
+    const std::string value = text(info.name);
+    if (!value.empty()) out.emplace_back(info.name, value);
+  }
+  return out;
+}
+
+}  // namespace thimble::pass
