@@ -41,7 +41,8 @@ class WeightSource {
   virtual Expected<Rows> read(std::int64_t begin, std::int64_t end) const = 0;
   // The caller is done with these rows for now: mapped pages may be dropped.
   virtual void release(std::int64_t begin, std::int64_t end) const { (void)begin, (void)end; }
-  // What reading a row costs, to size the ranges that a pass asks for.
+  // All rows of a dense weight as they lie in a mapping or in memory; empty where reading computes or copies.
+  virtual std::span<const std::byte> in_place() const { return {}; }
   virtual std::string describe() const = 0;  // "mapped model.safetensors @ 1234", for inspect and errors
 };
 

@@ -100,6 +100,7 @@ enum class Op : std::uint16_t {
   kExpand = 19,         // (x): to the output slot's dims
   kScale = 20,          // (x): x * floats `factor`
   kRange = 21,          // () -> [0, 1, ...] along the output slot's only dim
+  kCumSum = 22,         // (x); ints `axis`: inclusive, forwards
 };
 
 enum class UnaryFunction : std::uint8_t {
