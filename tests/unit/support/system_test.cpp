@@ -1,0 +1,79 @@
+#include "support/system.h"
+
+#include <signal.h>
+#include <unistd.h>
+#include <vector>
+
+#include <sys/wait.h>
+
+#include "support/progress.h"
+#include "unit/catch.h"
+
+namespace system_under_test = thimble::system;
+
+TEST_CASE("memory figures are plausible") {
+  CHECK(system_under_test::memory_limit() > (64u << 20));
+  CHECK(system_under_test::current_rss_bytes() > (1u << 20));
+  CHECK(system_under_test::peak_rss_bytes() >= system_under_test::current_rss_bytes() / 2);
+  const std::uint64_t before = system_under_test::current_rss_bytes();
+  const std::vector<char> block(64 << 20, 1);
+  CHECK(block[12345] == 1);
+  CHECK(system_under_test::peak_rss_bytes() >= before + (60u << 20));
+}
+
+TEST_CASE("the first signal sets a flag, the second kills") {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      system_under_test::install_interrupt_handlers();
+      if (system_under_test::interrupted()) ::_exit(1);
+      ::raise(signal);
+      if (!system_under_test::interrupted() || system_under_test::interrupt_signal() != signal)
+        ::_exit(2);
+      ::raise(signal == SIGINT ? SIGTERM : SIGINT);
+      ::_exit(3);  // never reached
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == (signal == SIGINT ? SIGTERM : SIGINT));
+  }
+}
+
+TEST_CASE("a width for everything") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  CHECK(system_under_test::terminal_width(ends[0]) == 80);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST_CASE("progress prints plain lines where there is no terminal, and nothing when quiet") {
+  const auto printed_by = [](thimble::Progress::Style style) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(ends[1], STDERR_FILENO);
+      {
+        thimble::Progress progress(style);
+        progress.begin("quantize", 100, "tensors");
+        for (int i = 0; i < 100; ++i) progress.advance(1);  // too quick for a line
+        progress.message("note: one");
+        progress.end();
+      }
+      ::_exit(0);
+    }
+    ::close(ends[1]);
+    std::string text;
+    char buffer[256];
+    for (ssize_t n; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<std::size_t>(n));
+    }
+    ::close(ends[0]);
+    ::waitpid(child, nullptr, 0);
+    return text;
+  };
+  CHECK(printed_by(thimble::Progress::Style::kAuto) == "note: one\n");
+  CHECK(printed_by(thimble::Progress::Style::kQuiet).empty());
+}
