@@ -39,6 +39,10 @@ struct Lowered {
 // The whole main graph. Errors name the node and what is supported.
 Expected<Lowered> lower(const ir::Model& model);
 
+// What travels beside the program: tokenizer, template, generation settings. Its `keep` holds the weights'
+// sources, so that the model itself may go.
+program::Bundle describe(const ir::Model& model);
+
 // The same, ready to run: payloads are produced into memory, or used where they lie mapped. `model` must
 // outlive the bundle only through what the bundle keeps (sources are shared).
 Expected<program::Bundle> load(const ir::Model& model, ThreadPool& pool);

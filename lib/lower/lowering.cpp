@@ -1,0 +1,345 @@
+#include "lower/lowering.h"
+
+#include <algorithm>
+
+#include "lower/payload.h"
+
+namespace thimble::lower {
+namespace {
+
+std::optional<program::Type> program_type(ir::DType type) {
+  switch (type) {
+    case ir::DType::kF32: return program::Type::kF32;
+    case ir::DType::kF16: return program::Type::kF16;
+    case ir::DType::kBF16: return program::Type::kBF16;
+    case ir::DType::kF64: return program::Type::kF64;
+    case ir::DType::kU8: return program::Type::kU8;
+    case ir::DType::kI8: return program::Type::kI8;
+    case ir::DType::kI32: return program::Type::kI32;
+    case ir::DType::kI64: return program::Type::kI64;
+    case ir::DType::kBool: return program::Type::kBool;
+    default: return std::nullopt;
+  }
+}
+
+// A table that Gather reads, and perhaps a product too, keeps its float type; every other float constant that
+// isn't a product's weight computes in f32.
+bool is_table(const ir::Graph& graph, ir::ValueId value) {
+  bool gathered = false;
+  for (const ir::NodeId user : graph.users(value)) {
+    const ir::Node& node = graph.node(user);
+    if (node.is("Gather") && node.inputs[0] == value) {
+      gathered = true;
+    } else if (!node.is("Transpose") && !node.is("MatMul")) {
+      return false;
+    }
+  }
+  return gathered;
+}
+
+// Half-precision values are computed in f32.
+program::Type computed_type(program::Type type) {
+  return type == program::Type::kF16 || type == program::Type::kBF16 ? program::Type::kF32 : type;
+}
+
+}  // namespace
+
+program::Attribute ints(std::string name, std::vector<std::int64_t> values) {
+  return {std::move(name), std::move(values), {}};
+}
+program::Attribute floats(std::string name, std::vector<float> values) {
+  return {std::move(name), {}, std::move(values)};
+}
+
+Handler find_handler(std::string_view op, std::string_view domain) {
+  for (const auto family : {linear_handler, elementwise_handler, shape_handler, network_handler}) {
+    if (const Handler handler = family(op, domain)) return handler;
+  }
+  return nullptr;
+}
+
+bool is_shape_input(const ir::Node& node, std::size_t input) {
+  if (node.op == "Range" || node.op == "ConstantOfShape") return true;
+  const bool has_parameters = node.op == "Reshape" || node.op == "Expand" || node.op == "Unsqueeze" ||
+                              node.op == "Squeeze" || node.op == "Slice" || node.op == "Split" ||
+                              node.op.starts_with("Reduce") || node.op == "CumSum";
+  return has_parameters && input > 0;
+}
+
+Expected<Lowered> Lowering::run() {
+  out_.program.regions.emplace_back();
+  mark_needed();
+  THIMBLE_TRY(lower_inputs());
+  for (const ir::NodeId id : graph().order()) {
+    if (!needed_[id.index] || done_[id.index]) continue;
+    if (Status status = lower_node(id); !status) {
+      const ir::Node& node = graph().node(id);
+      return std::move(status).error().note("node '" + node.name + "' (" + node.op + ")").in(model_.source_path);
+    }
+  }
+  for (const ir::ValueId value : graph().outputs()) {
+    THIMBLE_ASSIGN(const std::int32_t index, slot(value));
+    out_.program.regions[0].outputs.push_back(index);
+  }
+  THIMBLE_TRY(finish_states());
+  out_.program.task = static_cast<program::Task>(model_.task);
+  out_.program.max_context = model_.max_context;
+  return std::move(out_);
+}
+
+void Lowering::mark_needed() {
+  needed_.assign(graph().node_capacity(), false);
+  std::vector<ir::ValueId> work = graph().outputs();
+  while (!work.empty()) {
+    const ir::ValueId value = work.back();
+    work.pop_back();
+    const ir::NodeId producer = graph().value(value).producer;
+    if (!producer.valid() || needed_[producer.index]) continue;
+    needed_[producer.index] = true;
+    const ir::Node& node = graph().node(producer);
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i].valid() && !is_shape_input(node, i)) work.push_back(node.inputs[i]);
+    }
+  }
+}
+
+Status Lowering::lower_inputs() {
+  for (const ir::ValueId value : graph().inputs()) {
+    THIMBLE_ASSIGN(program::Slot described, describe(value));
+    const std::string& name = graph().value(value).name;
+    const bool state = std::any_of(model_.states.begin(), model_.states.end(),
+                                   [&](const ir::State& s) { return s.input == name; });
+    described.kind = state ? program::Slot::Kind::kState : program::Slot::Kind::kInput;
+    slots_[value.index] = static_cast<std::int32_t>(program().slots.size());
+    program().regions[0].inputs.push_back(static_cast<std::int32_t>(program().slots.size()));
+    program().slots.push_back(std::move(described));
+  }
+  return ok();
+}
+
+Status Lowering::lower_node(ir::NodeId id) {
+  const ir::Node& node = graph().node(id);
+  const Handler handler = find_handler(node.op, node.domain);
+  if (handler == nullptr) {
+    const std::string full = node.domain.empty() ? node.op : node.domain + "." + node.op;
+    return unsupported("the runtime has no operator " + full).at_tensor(node.name);
+  }
+  return handler(*this, id, node);
+}
+
+Status Lowering::finish_states() {
+  for (const ir::State& state : model_.states) {
+    const auto input = graph().find_value(state.input);
+    const auto output = graph().find_value(state.output);
+    THIMBLE_CHECK(input && output, "states name values of the graph");
+    THIMBLE_ASSIGN(const std::int32_t in, slot(*input));
+    THIMBLE_ASSIGN(const std::int32_t out, slot(*output));
+    const bool known = std::any_of(program().states.begin(), program().states.end(),
+                                   [&](const program::State& s) { return s.input == in; });
+    if (!known) program().states.push_back({program::State::Kind::kCopy, in, out});
+  }
+  return ok();
+}
+
+Expected<program::Size> Lowering::size(const ir::Dim& dim) {
+  using Step = program::SizeStep;
+  program::Size steps;
+  auto symbol_index = [&](const std::string& name) {
+    auto& symbols = program().symbols;
+    const auto at = std::find(symbols.begin(), symbols.end(), name);
+    if (at != symbols.end()) return static_cast<std::int64_t>(at - symbols.begin());
+    symbols.push_back(name);
+    return static_cast<std::int64_t>(symbols.size()) - 1;
+  };
+  bool first = true;
+  for (const ir::Dim::Term& term : dim.terms()) {
+    steps.push_back({Step::Op::kConstant, term.coefficient});
+    for (const ir::Dim::Atom& atom : term.factors) {
+      if (atom.kind == ir::Dim::Atom::Kind::kSymbol) {
+        steps.push_back({Step::Op::kSymbol, symbol_index(atom.name)});
+      } else {
+        for (const ir::Dim& argument : atom.arguments) {
+          THIMBLE_ASSIGN(const program::Size inner, size(argument));
+          steps.insert(steps.end(), inner.begin(), inner.end());
+        }
+        steps.push_back({atom.kind == ir::Dim::Atom::Kind::kMax ? Step::Op::kMax : Step::Op::kFloorDivide, 0});
+      }
+      steps.push_back({Step::Op::kMultiply, 0});
+    }
+    if (!first) steps.push_back({Step::Op::kAdd, 0});
+    first = false;
+  }
+  if (steps.empty()) steps.push_back({Step::Op::kConstant, 0});
+  return steps;
+}
+
+Expected<program::Slot> Lowering::describe(ir::ValueId id) {
+  const ir::Value& value = graph().value(id);
+  program::Slot slot;
+  slot.name = value.name;
+  const auto type = program_type(value.dtype);
+  if (!type) {
+    return unsupported("the runtime does not compute with " + std::string(ir::dtype_name(value.dtype)))
+        .at_tensor(value.name);
+  }
+  slot.type = computed_type(*type);
+  if (!value.shape) return unsupported("the shape is unknown before the model runs").at_tensor(value.name);
+  for (const ir::Dim& dim : *value.shape) {
+    THIMBLE_ASSIGN(program::Size steps, size(dim));
+    slot.dims.push_back(std::move(steps));
+  }
+  return slot;
+}
+
+Expected<std::int32_t> Lowering::slot(ir::ValueId value) {
+  if (!value.valid()) return -1;
+  if (const auto known = slots_.find(value.index); known != slots_.end()) return known->second;
+  if (graph().value(value).weight.valid()) {
+    THIMBLE_ASSIGN(const std::int32_t index, add_constant(value));
+    slots_[value.index] = index;
+    return index;
+  }
+  THIMBLE_ASSIGN(program::Slot described, describe(value));
+  const auto index = static_cast<std::int32_t>(program().slots.size());
+  program().slots.push_back(std::move(described));
+  slots_[value.index] = index;
+  return index;
+}
+
+std::int32_t Lowering::add_tensor(program::Tensor tensor, std::unique_ptr<Payload> payload) {
+  const std::vector<std::uint64_t> bytes = payload->piece_bytes();
+  for (const std::uint64_t piece : bytes) {
+    tensor.segments.push_back(static_cast<std::int32_t>(program().segments.size()));
+    program().segments.push_back({.offset = 0, .size = piece * static_cast<std::uint64_t>(payload->pieces()), .digest = {}});
+  }
+  out_.weight_names.push_back(tensor.name);
+  out_.payloads.push_back(std::move(payload));
+  program().tensors.push_back(std::move(tensor));
+  return static_cast<std::int32_t>(program().tensors.size()) - 1;
+}
+
+Expected<std::int32_t> Lowering::constant_slot(ir::ValueId value, std::int32_t tensor) {
+  program::Slot described;
+  const program::Tensor& t = program().tensors[static_cast<std::size_t>(tensor)];
+  described.name = graph().value(value).name;
+  described.kind = program::Slot::Kind::kConstant;
+  // Tiles decode to f32; elements are what they are.
+  described.type = t.layout == program::Layout::kTiles ? program::Type::kF32 : t.type;
+  for (const std::int64_t dim : t.dims) described.dims.push_back({{program::SizeStep::Op::kConstant, dim}});
+  described.tensor = tensor;
+  program().slots.push_back(std::move(described));
+  return static_cast<std::int32_t>(program().slots.size()) - 1;
+}
+
+// A tied table is one tensor: when a product of the same weight comes along, it finds the Gather's.
+Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
+  const ir::WeightId id = graph().value(value).weight;
+  const ir::Weight& weight = model_.weight(id);
+  const bool table = weight.dims.size() == 2 && is_table(graph(), value);
+  if (const auto known = linear_slots_.find(id.index * 2); known != linear_slots_.end()) return known->second;
+  if (!weight.encoding.is_dense()) {
+    THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
+    auto payload = tile_payload(weight, tiles);
+    THIMBLE_ASSIGN(const std::int32_t index, constant_slot(value, add_tensor(std::move(tiles), std::move(payload))));
+    linear_slots_[id.index * 2] = index;
+    return index;
+  }
+  const auto type = program_type(weight.dtype);
+  if (!type) {
+    return unsupported("the runtime does not compute with " + std::string(ir::dtype_name(weight.dtype)))
+        .at_tensor(weight.name);
+  }
+  program::Tensor tensor{.name = weight.name, .type = *type, .dims = weight.dims};
+  const bool as_f32 = ir::dtype_is_float(weight.dtype) && weight.dtype != ir::DType::kF32 && !table;
+  if (as_f32) tensor.type = program::Type::kF32;
+  auto payload = as_f32 ? f32_payload(weight) : dense_payload(weight);
+  THIMBLE_ASSIGN(const std::int32_t index, constant_slot(value, add_tensor(std::move(tensor), std::move(payload))));
+  if (table) linear_slots_[id.index * 2] = index;
+  return index;
+}
+
+Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
+  const ir::Weight& weight = model_.weight(linear.weight);
+  const bool transposed = weight.encoding.is_dense() && linear.axis == 0;
+  const std::uint32_t key = linear.weight.index * 2 + (transposed ? 1 : 0);
+  if (const auto known = linear_slots_.find(key); known != linear_slots_.end()) return known->second;
+  std::int32_t tensor = -1;
+  if (!weight.encoding.is_dense()) {
+    THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
+    auto payload = tile_payload(weight, tiles);
+    tensor = add_tensor(std::move(tiles), std::move(payload));
+  } else {
+    const bool wide = weight.dtype == ir::DType::kF64;  // no kernel multiplies f64 weights
+    const auto type = program_type(weight.dtype);
+    if (!type || !ir::dtype_is_float(weight.dtype) || (wide && transposed)) {
+      return unsupported("no product with weights of type " + std::string(ir::dtype_name(weight.dtype)))
+          .at_tensor(weight.name);
+    }
+    program::Tensor dense{.name = weight.name, .type = wide ? program::Type::kF32 : *type,
+                          .dims = {linear.rows, linear.inputs}};
+    auto payload = transposed ? transposed_payload(weight) : wide ? f32_payload(weight) : dense_payload(weight);
+    tensor = add_tensor(std::move(dense), std::move(payload));
+  }
+  THIMBLE_ASSIGN(const std::int32_t index, constant_slot(linear.weight_value, tensor));
+  linear_slots_[key] = index;
+  return index;
+}
+
+program::Instruction& Lowering::emit(program::Op op, const ir::Node& node, std::vector<std::int32_t> inputs,
+                                     std::vector<std::int32_t> outputs) {
+  auto& instructions = program().regions[0].instructions;
+  instructions.push_back({.op = op, .name = node.name, .inputs = std::move(inputs), .outputs = std::move(outputs),
+                          .attributes = {}, .regions = {}});
+  return instructions.back();
+}
+
+Status Lowering::emit_plain(program::Op op, const ir::Node& node, std::vector<program::Attribute> attributes) {
+  std::vector<std::int32_t> inputs, outputs;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (is_shape_input(node, i)) break;
+    THIMBLE_ASSIGN(const std::int32_t index, slot(node.inputs[i]));
+    inputs.push_back(index);
+  }
+  for (const ir::ValueId value : node.outputs) {
+    THIMBLE_ASSIGN(const std::int32_t index, slot(value));
+    outputs.push_back(index);
+  }
+  emit(op, node, std::move(inputs), std::move(outputs)).attributes = std::move(attributes);
+  return ok();
+}
+
+const ir::Shape* Lowering::shape(ir::ValueId value) const {
+  const auto& shape = graph().value(value).shape;
+  return shape ? &*shape : nullptr;
+}
+
+std::optional<std::vector<std::int64_t>> Lowering::constant_integers(ir::ValueId value) const {
+  if (!value.valid() || !graph().value(value).weight.valid()) return std::nullopt;
+  auto values = ir::read_integers(model_.weight(graph().value(value).weight));
+  if (!values) return std::nullopt;
+  return std::move(*values);
+}
+
+std::optional<float> Lowering::constant_scalar(ir::ValueId value) const {
+  if (!value.valid() || !graph().value(value).weight.valid()) return std::nullopt;
+  const ir::Weight& weight = model_.weight(graph().value(value).weight);
+  if (weight.element_count() != 1 || !ir::dtype_is_float(weight.dtype)) return std::nullopt;
+  const auto values = ir::read_floats(weight);
+  if (!values) return std::nullopt;
+  return values->front();
+}
+
+std::optional<ir::NodeId> Lowering::only_user(ir::ValueId value) const {
+  if (graph().is_output(value)) return std::nullopt;
+  std::optional<ir::NodeId> only;
+  for (const ir::NodeId user : graph().users(value)) {
+    if (!needed_[user.index]) continue;
+    if (only) return std::nullopt;
+    only = user;
+  }
+  return only;
+}
+
+Expected<Lowered> lower(const ir::Model& model) { return Lowering(model).run(); }
+
+}  // namespace thimble::lower

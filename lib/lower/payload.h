@@ -1,0 +1,23 @@
+#pragma once
+// The payloads of lowering: how a weight's canonical rows become the streams of a tensor.
+
+#include <memory>
+
+#include "ir/weight.h"
+#include "lower/lower.h"
+
+namespace thimble::lower {
+
+// Dense rows as they are.
+std::unique_ptr<Payload> dense_payload(const ir::Weight& weight);
+// Dense floats of any type as f32 (norms, biases, tables: small ones).
+std::unique_ptr<Payload> f32_payload(const ir::Weight& weight);
+// A dense [K, N] matrix as [N, K].
+std::unique_ptr<Payload> transposed_payload(const ir::Weight& weight);
+// An encoded matrix in tiles (lib/kernels/linear.h). `tensor` describes the tiles (see tile_tensor).
+std::unique_ptr<Payload> tile_payload(const ir::Weight& weight, const program::Tensor& tensor);
+
+// The tiles that hold an encoded weight without loss, or why there are none.
+Expected<program::Tensor> tile_tensor(const ir::Weight& weight);
+
+}  // namespace thimble::lower
