@@ -17,11 +17,11 @@ namespace thimble::ir {
 
 class Dim {
  public:
-  Dim() = default;                    // 0
-  Dim(std::int64_t constant);         // NOLINT: a constant is a dimension
-  static Dim symbol(std::string name);  // [A-Za-z_][A-Za-z0-9_.]*
-  static Dim parse_or_check(std::string_view text);      // for literals of ours
-  static Expected<Dim> parse(std::string_view text);     // the inverse of to_string
+  Dim() = default;                                    // 0
+  Dim(std::int64_t constant);                         // NOLINT: a constant is a dimension
+  static Dim symbol(std::string name);                // [A-Za-z_][A-Za-z0-9_.]*
+  static Dim parse_or_check(std::string_view text);   // for literals of ours
+  static Expected<Dim> parse(std::string_view text);  // the inverse of to_string
 
   bool is_constant() const;
   std::optional<std::int64_t> constant() const;
@@ -31,14 +31,19 @@ class Dim {
   friend Dim operator+(const Dim& a, const Dim& b);
   friend Dim operator-(const Dim& a, const Dim& b);
   friend Dim operator*(const Dim& a, const Dim& b);
-  static Dim floor_div(const Dim& a, const Dim& b);  // exact when the terms divide, else an opaque atom
+  static Dim floor_div(const Dim& a,
+                       const Dim& b);  // exact when the terms divide, else an opaque atom
   static Dim max(const Dim& a, const Dim& b);
   bool operator==(const Dim& other) const = default;
 
-  // The value under a binding of symbols; an error names the symbol that is unbound, or the overflow.
+  // The value under a binding of symbols; an error names the symbol that is unbound, or the
+  // overflow.
   using Binding = std::vector<std::pair<std::string, std::int64_t>>;
   Expected<std::int64_t> evaluate(const Binding& binding) const;
   Dim substitute(const Binding& binding) const;
+
+  // Arithmetic that overflows int64, or grows past what any real model needs, gives a dimension
+  // that cannot be evaluated: the error comes then.
 
   // One factor of a term: a symbol, or an opaque function (floor_div, max) of two dimensions.
   struct Atom {

@@ -1,28 +1,47 @@
 #pragma once
 // How a weight's numbers are written: a set of named typed streams and one decode function.
 //
-// Choosing an encoding never changes the graph, and says nothing of the physical layout: each emitter
-// (the runtime's tiles, GGUF blocks, MatMulNBits, DequantizeLinear) lays out the same streams its own way.
+// Choosing an encoding never changes the graph, and says nothing of the physical layout: each
+// emitter (the runtime's tiles, GGUF blocks, MatMulNBits, DequantizeLinear) lays out the same
+// streams its own way.
 //
-// An encoded weight is seen as a matrix [rows, inputs]: `inputs` runs along the axis that the product
-// sums over, `rows` over everything else in order. Streams are canonical:
-//   codes        one unsigned byte per code, [rows, inputs] (a code may later stand for several weights)
-//   scales       f32 values that are exact in `scale_type`, [rows, groups] (super-blocks: [rows, supers])
-//   zero points  one byte each, [rows, groups]
-//   minima       f32 values exact in `scale_type`, [rows, groups] (super-blocks: [rows, supers])
-//   sub-scales, sub-minima   one byte each, [rows, groups] (super-blocks only)
+// An encoded weight is seen as a matrix [rows, inputs]: `inputs` runs along the axis that the
+// product sums over, `rows` over everything else in order. Streams are canonical:
+//   codes        one unsigned byte per code, [rows, inputs] (a code may later stand for several
+//   weights) scales       f32 values that are exact in `scale_type`, [rows, groups] (super-blocks:
+//   [rows, supers]) zero points  one byte each, [rows, groups] minima       f32 values exact in
+//   `scale_type`, [rows, groups] (super-blocks: [rows, supers]) sub-scales, sub-minima   one byte
+//   each, [rows, groups] (super-blocks only)
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/dtype.h"
+#include "support/expected.h"
 
 namespace thimble::ir {
 
-enum class EncodingKind : std::uint8_t { kDense, kAffine, kSuperBlock, kCodebook, kTernary, kSparse };
+enum class EncodingKind : std::uint8_t {
+  kDense,
+  kAffine,
+  kSuperBlock,
+  kCodebook,
+  kTernary,
+  kSparse
+};
 enum class StreamKind : std::uint8_t {
-  kDense, kCodes, kScales, kZeroPoints, kMinima, kSubScales, kSubMinima, kSigns, kMask, kCodebook
+  kDense,
+  kCodes,
+  kScales,
+  kZeroPoints,
+  kMinima,
+  kSubScales,
+  kSubMinima,
+  kSigns,
+  kMask,
+  kCodebook
 };
 std::string_view stream_name(StreamKind kind);
 
@@ -34,20 +53,21 @@ enum class ZeroKind : std::uint8_t {
 
 struct Encoding {
   EncodingKind kind = EncodingKind::kDense;
-  int bits = 0;                      // of a code, 1..8
-  std::int64_t group_size = 0;       // inputs that share a scale; 0: the whole row (per channel)
-  bool per_tensor = false;           // one scale for the whole tensor (then rows share streams' first entry)
+  int bits = 0;                 // of a code, 1..8
+  std::int64_t group_size = 0;  // inputs that share a scale; 0: the whole row (per channel)
+  bool per_tensor = false;  // one scale for the whole tensor (then rows share streams' first entry)
   ZeroKind zero = ZeroKind::kConstant;
-  int constant_zero = 0;             // 2^(bits-1) for symmetric codes
-  DType scale_type = DType::kF16;    // kF16, kBF16 or kF32
-  // kSuperBlock: scale_g = d * (sub_scale_g - sub_scale_zero), minimum_g = -dmin * sub_minimum_g, where a
-  // super-block of `super_size` inputs has one d (scales) and one dmin (minima; only with kMinima).
+  int constant_zero = 0;           // 2^(bits-1) for symmetric codes
+  DType scale_type = DType::kF16;  // kF16, kBF16 or kF32
+  // kSuperBlock: scale_g = d * (sub_scale_g - sub_scale_zero), minimum_g = -dmin * sub_minimum_g,
+  // where a super-block of `super_size` inputs has one d (scales) and one dmin (minima; only with
+  // kMinima).
   std::int64_t super_size = 0;
   int sub_bits = 0;
   int sub_scale_zero = 0;
   // kCodebook: w = scale * table[code].
   std::vector<float> table;
-  int axis = -1;                     // of the weight's dims: the inputs; -1 is the last
+  int axis = -1;  // of the weight's dims: the inputs; -1 is the last
 
   static Encoding dense() { return {}; }
   bool is_dense() const { return kind == EncodingKind::kDense; }
@@ -58,7 +78,9 @@ struct Encoding {
   std::vector<StreamKind> streams() const;
   // Payload bits of a [rows, inputs] matrix in this encoding, packed without padding.
   std::uint64_t payload_bits(std::int64_t rows, std::int64_t inputs, DType dense_type) const;
-  std::string to_string() const;  // "dense", "int4 group 32 symmetric f16", "uint4 per-channel points f16", ...
+  std::string to_string()
+      const;  // "dense", "int4 group 32 symmetric f16", "uint4 per-channel points f16", ...
+  static Expected<Encoding> parse(std::string_view text);  // the inverse of to_string
 };
 
 }  // namespace thimble::ir

@@ -1,9 +1,11 @@
 #pragma once
 // The graph: nodes with ONNX semantics over values, by ids that survive edits.
 //
-// Design goals: no pointer into the graph outlives an edit (ids do); order of nodes is always a valid
-// topological order; a weight used twice is one weight. Non-goals: several producers per value, cycles.
+// Design goals: no pointer into the graph outlives an edit (ids do); order of nodes is always a
+// valid topological order; a weight used twice is one weight. Non-goals: several producers per
+// value, cycles.
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,8 +33,9 @@ using ValueId = Id<struct ValueTag>;
 using WeightId = Id<struct WeightTag>;  // into Model::weights
 using GraphId = Id<struct GraphTag>;    // into Model::graphs, for If, Loop and Scan bodies
 
-using AttributeValue = std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>, std::vector<float>,
-                                    std::vector<std::string>, WeightId, GraphId>;
+using AttributeValue =
+    std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>, std::vector<float>,
+                 std::vector<std::string>, WeightId, GraphId>;
 struct Attribute {
   std::string name;
   AttributeValue value;
@@ -41,34 +44,36 @@ struct Attribute {
 
 // How the values that flow through here are written when a quantized product reads them.
 enum class ActivationScheme : std::uint8_t {
-  kFloat,   // f32
-  kInt8,    // int8 with a scale per token and 32 inputs, computed on the fly
-  kInt16,   // two int8 planes: about 16 bits
+  kFloat,  // f32
+  kInt8,   // int8 with a scale per token and 32 inputs, computed on the fly
+  kInt16,  // two int8 planes: about 16 bits
 };
 
 struct Value {
-  std::string name;                    // unique in its graph
+  std::string name;  // unique in its graph
   DType dtype = DType::kUndefined;
-  std::optional<Shape> shape;          // nullopt: unknown rank
-  WeightId weight;                     // set for constants
-  NodeId producer;                     // set for results of nodes
+  std::optional<Shape> shape;  // nullopt: unknown rank
+  WeightId weight;             // set for constants
+  NodeId producer;             // set for results of nodes
   ActivationScheme activation = ActivationScheme::kFloat;
 };
 
 struct Node {
-  std::string domain;                  // "" is ai.onnx; "thimble" is ours
-  std::string op;                      // "MatMul"
-  std::string name;                    // of the source model, for reports; may repeat
-  std::vector<ValueId> inputs;         // an invalid id is an absent optional input
-  std::vector<ValueId> outputs;        // an invalid id is an unused optional output
-  std::vector<Attribute> attributes;   // sorted by name
+  std::string domain;                 // "" is ai.onnx; "thimble" is ours
+  std::string op;                     // "MatMul"
+  std::string name;                   // of the source model, for reports; may repeat
+  std::vector<ValueId> inputs;        // an invalid id is an absent optional input
+  std::vector<ValueId> outputs;       // an invalid id is an unused optional output
+  std::vector<Attribute> attributes;  // sorted by name
 
   const AttributeValue* find(std::string_view attribute) const;
   std::int64_t integer(std::string_view attribute, std::int64_t fallback) const;
   float real(std::string_view attribute, float fallback) const;
   std::string_view text(std::string_view attribute, std::string_view fallback) const;
   std::vector<std::int64_t> integers(std::string_view attribute) const;  // empty when absent
-  bool is(std::string_view op_type, std::string_view op_domain = "") const { return op == op_type && domain == op_domain; }
+  bool is(std::string_view op_type, std::string_view op_domain = "") const {
+    return op == op_type && domain == op_domain;
+  }
 };
 
 class Graph {
@@ -77,22 +82,22 @@ class Graph {
 
   ValueId add_input(std::string name, DType dtype, Shape shape);
   ValueId add_constant(WeightId weight, std::string name, DType dtype, Shape shape);
-  // Appends a node with `output_names.size()` fresh results (empty name: absent result; a taken name gets a
-  // suffix). Attributes are sorted.
+  // Appends a node with `output_names.size()` fresh results (empty name: absent result; a taken
+  // name gets a suffix). Attributes are sorted.
   NodeId add_node(Node node, const std::vector<std::string>& output_names);
   // The same, placed before an existing node.
   NodeId insert_before(NodeId place, Node node, const std::vector<std::string>& output_names);
   void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
 
-  void erase(NodeId node);              // its results must be unused
+  void erase(NodeId node);  // its results must be unused
   void erase_unused_constants();
-  void erase_input(ValueId input);      // must be unused
+  void erase_input(ValueId input);              // must be unused
   void replace_uses(ValueId from, ValueId to);  // in nodes and graph outputs
   void rename(ValueId value, std::string name);
 
   const std::vector<ValueId>& inputs() const { return inputs_; }
   const std::vector<ValueId>& outputs() const { return outputs_; }
-  std::vector<NodeId> order() const;    // live nodes, topologically sorted
+  std::vector<NodeId> order() const;  // live nodes, topologically sorted
   std::vector<ValueId> constants() const;
 
   // References are valid until the next edit of the graph.
@@ -110,10 +115,18 @@ class Graph {
   std::size_t node_capacity() const { return nodes_.size(); }
 
  private:
-  struct NodeSlot { Node node; bool alive = true; };
-  struct ValueSlot { Value value; bool alive = true; };
+  struct NodeSlot {
+    Node node;
+    bool alive = true;
+  };
+  struct ValueSlot {
+    Value value;
+    bool alive = true;
+  };
   std::string unique_name(std::string_view wanted) const;
   ValueId new_value(Value value);
+  NodeId place_node(std::vector<NodeId>::iterator place, Node node,
+                    const std::vector<std::string>& output_names);
 
   std::vector<NodeSlot> nodes_;
   std::vector<ValueSlot> values_;

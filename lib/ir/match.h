@@ -1,6 +1,6 @@
 #pragma once
-// Views of a graph that passes and lowering share: what a product with a weight looks like, and what
-// part of a network a weight belongs to.
+// Views of a graph that passes and lowering share: what a product with a weight looks like, and
+// what part of a network a weight belongs to.
 
 #include <optional>
 #include <string>
@@ -12,18 +12,18 @@
 namespace thimble::ir {
 
 // y = x W^T (+ b). Three spellings are one thing: MatMul with a weight [K, N], MatMul with
-// Transpose(perm [1, 0]) of a weight [N, K], and Gemm with transB. A following Add of a constant vector is
-// the bias.
+// Transpose(perm [1, 0]) of a weight [N, K], and Gemm with transB. A following Add of a constant
+// vector is the bias.
 struct Linear {
-  NodeId product;             // MatMul or Gemm
-  NodeId transpose;           // of the weight; invalid when there is none
-  ValueId input;              // x, [..., K]
-  ValueId output;             // of the product itself
-  ValueId weight_value;       // the constant
+  NodeId product;        // MatMul or Gemm
+  NodeId transpose;      // of the weight; invalid when there is none
+  ValueId input;         // x, [..., K]
+  ValueId output;        // of the product itself
+  ValueId weight_value;  // the constant
   WeightId weight;
-  int axis = 1;               // of the weight's dims: K
-  std::int64_t rows = 0;      // N
-  std::int64_t inputs = 0;    // K
+  int axis = 1;             // of the weight's dims: K
+  std::int64_t rows = 0;    // N
+  std::int64_t inputs = 0;  // K
 };
 std::optional<Linear> match_linear(const Model& model, NodeId node);
 
@@ -31,12 +31,12 @@ std::optional<Linear> match_linear(const Model& model, NodeId node);
 struct WeightUse {
   WeightId weight;
   ValueId value;
-  int axis = 1;                    // the inputs axis that an encoding should take
-  bool gathered = false;           // an embedding
-  std::vector<NodeId> nodes;       // products and Gathers
-  std::string operator_name;       // "MatMul", "Gather", ... of the first use
-  std::string role;                // "embedding", "lm_head", "attention", "mlp", "" when unknown
-  int layer = -1;                  // from the name ("layers.7.", "h.7.", "blk.7."); -1 when there is none
+  int axis = 1;               // the inputs axis that an encoding should take
+  bool gathered = false;      // an embedding
+  std::vector<NodeId> nodes;  // products and Gathers
+  std::string operator_name;  // "MatMul", "Gather", ... of the first use
+  std::string role;           // "embedding", "lm_head", "attention", "mlp", "" when unknown
+  int layer = -1;  // from the name ("layers.7.", "h.7.", "blk.7."); -1 when there is none
 };
 std::vector<WeightUse> quantizable_weights(const Model& model);
 

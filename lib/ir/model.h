@@ -13,8 +13,8 @@
 
 namespace thimble::ir {
 
-// A graph input that carries what a graph output produced in the call before: a KV cache, an LSTM state.
-// For KV caches the runtime appends in place instead of copying.
+// A graph input that carries what a graph output produced in the call before: a KV cache, an LSTM
+// state. For KV caches the runtime appends in place instead of copying.
 struct State {
   std::string input;
   std::string output;
@@ -36,19 +36,20 @@ enum class Pooling { kNone, kMean, kCls };
 
 struct Model {
   Graph graph;
-  std::vector<Graph> graphs;     // bodies of If, Loop, Scan
-  std::vector<Weight> weights;   // by WeightId; erased ones have an empty source and no name
+  std::vector<Graph> graphs;    // bodies of If, Loop, Scan
+  std::vector<Weight> weights;  // by WeightId; erased ones have an empty source and no name
   std::vector<State> states;
   Task task = Task::kTensors;
-  std::int64_t max_context = 0;  // positions that the model was trained for; 0: no limit known
+  std::int64_t max_context = 0;      // positions that the model was trained for; 0: no limit known
   Pooling pooling = Pooling::kNone;  // kEmbed: how tokens become a sentence (in the graph already)
   std::vector<std::byte> tokenizer;  // compiled tables (lib/tokenizer); empty: none
   std::string chat_template;         // the source's own, never executed
   GenerationConfig generation;
-  std::string architecture;          // "LlamaForCausalLM"
+  std::string architecture;  // "LlamaForCausalLM"
   std::string source_path;
-  std::string source_format;         // "huggingface", "gguf", "safetensors", "thimble"
-  std::map<std::string, std::string> metadata;  // config.json values that writers need, licence, ...
+  std::string source_format;  // "huggingface", "gguf", "safetensors", "thimble"
+  std::map<std::string, std::string>
+      metadata;  // config.json values that writers need, licence, ...
 
   WeightId add_weight(Weight weight);
   const Weight& weight(WeightId id) const;
@@ -59,17 +60,18 @@ struct Model {
   std::uint64_t weight_bytes() const;     // of weights that are alive
 };
 
-// Every rule that a graph must keep: ids in range, order topological, one producer, attributes and inputs
-// as the operator's schema says, weights' shapes as the values', encodings legal for their dims. A failure
-// is a bug of whoever built the graph; formats call it on what they built from a file, too.
+// Every rule that a graph must keep: ids in range, order topological, one producer, attributes and
+// inputs as the operator's schema says, weights' shapes as the values', encodings legal for their
+// dims. A failure is a bug of whoever built the graph; formats call it on what they built from a
+// file, too.
 Status verify(const Model& model);
 
-// Fills dtype and shape of every value from the inputs' shapes. An operator without a shape function, or
-// shapes that can't be, is an error that names the node.
+// Fills dtype and shape of every value from the inputs' shapes. An operator without a shape
+// function, or shapes that can't be, is an error that names the node.
 Status infer_shapes(Model& model);
 
-// The text form; parse(print(m)) gives the same graph (weights come back with their declared shapes and
-// encodings and, where the text holds none of their values, no source).
+// The text form; parse(print(m)) gives the same graph (weights come back with their declared shapes
+// and encodings and, where the text holds none of their values, no source).
 std::string print(const Model& model);
 Expected<Model> parse(std::string_view text, std::string_view file_name = "<text>");
 

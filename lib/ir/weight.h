@@ -1,10 +1,10 @@
 #pragma once
 // A constant tensor: name, type, encoding and where its rows come from.
 //
-// A source is a span of the mapped file, rows held in memory or in the work file, or a pure thunk that
-// computes rows from other rows on each use and is never cached. Asking for sizes touches no page; a pass
-// streams one range of rows at a time and releases it. Sources are immutable and shared, thread-safe to
-// read, and give the same bytes for the same rows on every call.
+// A source is a span of the mapped file, rows held in memory or in the work file, or a pure thunk
+// that computes rows from other rows on each use and is never cached. Asking for sizes touches no
+// page; a pass streams one range of rows at a time and releases it. Sources are immutable and
+// shared, thread-safe to read, and give the same bytes for the same rows on every call.
 
 #include <cstddef>
 #include <cstdint>
@@ -41,22 +41,26 @@ class WeightSource {
   virtual Expected<Rows> read(std::int64_t begin, std::int64_t end) const = 0;
   // The caller is done with these rows for now: mapped pages may be dropped.
   virtual void release(std::int64_t begin, std::int64_t end) const { (void)begin, (void)end; }
-  // All rows of a dense weight as they lie in a mapping or in memory; empty where reading computes or copies.
+  // All rows of a dense weight as they lie in a mapping or in memory; empty where reading computes
+  // or copies.
   virtual std::span<const std::byte> in_place() const { return {}; }
-  virtual std::string describe() const = 0;  // "mapped model.safetensors @ 1234", for inspect and errors
+  virtual std::string describe()
+      const = 0;  // "mapped model.safetensors @ 1234", for inspect and errors
 };
 
 struct Weight {
   std::string name;
-  DType dtype = DType::kF32;        // of a dense weight; of an encoded one, the type that it came from
-  std::vector<std::int64_t> dims;   // each >= 0; empty for a scalar
+  DType dtype = DType::kF32;  // of a dense weight; of an encoded one, the type that it came from
+  std::vector<std::int64_t> dims;  // each >= 0; empty for a scalar
   Encoding encoding;
   std::shared_ptr<const WeightSource> source;
-  std::uint64_t source_parameters = 0;  // elements in the original float model (bits per weight counts these)
+  std::uint64_t source_parameters =
+      0;  // elements in the original float model (bits per weight counts these);
+          // 0 for constants that a builder or pass made up
 
   std::int64_t element_count() const;
-  // The matrix view. Dense: rows along the first dimension, inputs all the rest (a vector or scalar is one
-  // row). Encoded: inputs is dims[encoding.axis], rows the product of the others in order.
+  // The matrix view. Dense: rows along the first dimension, inputs all the rest (a vector or scalar
+  // is one row). Encoded: inputs is dims[encoding.axis], rows the product of the others in order.
   std::int64_t rows() const;
   std::int64_t inputs() const;
   // Bytes of the streams, packed without padding.
@@ -64,16 +68,18 @@ struct Weight {
 };
 
 // A source over bytes in memory, [rows, ...] dense row-major.
-std::shared_ptr<const WeightSource> owned_dense(std::vector<std::byte> bytes, std::uint64_t row_bytes);
+std::shared_ptr<const WeightSource> owned_dense(std::vector<std::byte> bytes,
+                                                std::uint64_t row_bytes);
 // A source over encoded rows in memory (all rows of the weight).
 std::shared_ptr<const WeightSource> owned_rows(const Weight& shape_and_encoding, Rows rows);
 
 // A dense weight of our own making (constants of builders and passes).
 Weight make_dense(std::string name, std::vector<std::int64_t> dims, std::span<const float> values);
-Weight make_dense(std::string name, std::vector<std::int64_t> dims, std::span<const std::int64_t> values);
+Weight make_dense(std::string name, std::vector<std::int64_t> dims,
+                  std::span<const std::int64_t> values);
 
-// All elements of a dense weight (any float or integer dtype) or of an encoded one, in the weight's own
-// row-major order. For small tensors: constants, norms, tests.
+// All elements of a dense weight (any float or integer dtype) or of an encoded one, in the weight's
+// own row-major order. For small tensors: constants, norms, tests.
 Expected<std::vector<float>> read_floats(const Weight& weight);
 Expected<std::vector<std::int64_t>> read_integers(const Weight& weight);
 

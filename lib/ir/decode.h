@@ -1,0 +1,22 @@
+#pragma once
+// From a weight's streams to f32: the one decode function of every encoding.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ir/weight.h"
+
+namespace thimble::ir {
+
+// `out.size()` elements of a dense row-major array. Floats of any width (f64 rounds to nearest),
+// integers, bool; types under 8 bits are packed low bits first. Strings and complex numbers are
+// refused, as is a span that is too short.
+Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<float> out);
+
+// `rows.count` rows of `inputs` weights each into out [count, inputs]. `type` is that of a dense
+// weight. Streams that are too short are refused.
+Status decode_rows(const Encoding& encoding, DType type, const Rows& rows, std::int64_t inputs,
+                   std::span<float> out);
+
+}  // namespace thimble::ir

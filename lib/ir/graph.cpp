@@ -1,0 +1,210 @@
+#include "ir/graph.h"
+
+#include <algorithm>
+
+#include "support/error.h"
+
+namespace thimble::ir {
+namespace {
+
+template <class T>
+bool contains(const std::vector<T>& all, T one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+template <class T>
+const T* attribute_as(const Node& node, std::string_view name) {
+  const AttributeValue* value = node.find(name);
+  return value == nullptr ? nullptr : std::get_if<T>(value);
+}
+
+}  // namespace
+
+const AttributeValue* Node::find(std::string_view attribute) const {
+  for (const Attribute& a : attributes) {
+    if (a.name == attribute) return &a.value;
+  }
+  return nullptr;
+}
+
+std::int64_t Node::integer(std::string_view attribute, std::int64_t fallback) const {
+  const auto* value = attribute_as<std::int64_t>(*this, attribute);
+  return value == nullptr ? fallback : *value;
+}
+
+float Node::real(std::string_view attribute, float fallback) const {
+  const auto* value = attribute_as<float>(*this, attribute);
+  return value == nullptr ? fallback : *value;
+}
+
+std::string_view Node::text(std::string_view attribute, std::string_view fallback) const {
+  const auto* value = attribute_as<std::string>(*this, attribute);
+  return value == nullptr ? fallback : std::string_view(*value);
+}
+
+std::vector<std::int64_t> Node::integers(std::string_view attribute) const {
+  const auto* value = attribute_as<std::vector<std::int64_t>>(*this, attribute);
+  return value == nullptr ? std::vector<std::int64_t>{} : *value;
+}
+
+std::string Graph::unique_name(std::string_view wanted) const {
+  std::string name(wanted);
+  for (int suffix = 1; names_.count(name) != 0; ++suffix) {
+    name = std::string(wanted) + "." + std::to_string(suffix);
+  }
+  return name;
+}
+
+ValueId Graph::new_value(Value value) {
+  value.name = unique_name(value.name);
+  const ValueId id{static_cast<std::uint32_t>(values_.size())};
+  names_.emplace(value.name, id);
+  values_.push_back({std::move(value), true});
+  return id;
+}
+
+ValueId Graph::add_input(std::string name, DType dtype, Shape shape) {
+  Value value;
+  value.name = std::move(name);
+  value.dtype = dtype;
+  value.shape = std::move(shape);
+  inputs_.push_back(new_value(std::move(value)));
+  return inputs_.back();
+}
+
+ValueId Graph::add_constant(WeightId weight, std::string name, DType dtype, Shape shape) {
+  Value value;
+  value.name = std::move(name);
+  value.dtype = dtype;
+  value.shape = std::move(shape);
+  value.weight = weight;
+  return new_value(std::move(value));
+}
+
+NodeId Graph::place_node(std::vector<NodeId>::iterator place, Node node,
+                         const std::vector<std::string>& output_names) {
+  const NodeId id{static_cast<std::uint32_t>(nodes_.size())};
+  std::sort(node.attributes.begin(), node.attributes.end(),
+            [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
+  node.outputs.clear();
+  for (const std::string& name : output_names) {
+    Value value;
+    value.name = name;
+    value.producer = id;
+    node.outputs.push_back(name.empty() ? ValueId{} : new_value(std::move(value)));
+  }
+  nodes_.push_back({std::move(node), true});
+  order_.insert(place, id);
+  return id;
+}
+
+NodeId Graph::add_node(Node node, const std::vector<std::string>& output_names) {
+  return place_node(order_.end(), std::move(node), output_names);
+}
+
+NodeId Graph::insert_before(NodeId place, Node node, const std::vector<std::string>& output_names) {
+  const auto at = std::find(order_.begin(), order_.end(), place);
+  THIMBLE_CHECK(at != order_.end(), "insert_before a node of the graph");
+  return place_node(at, std::move(node), output_names);
+}
+
+void Graph::erase(NodeId id) {
+  THIMBLE_CHECK(alive(id), "erase a node that is alive");
+  for (const ValueId output : nodes_[id.index].node.outputs) {
+    if (!output.valid()) continue;
+    THIMBLE_CHECK(users(output).empty() && !is_output(output),
+                  "results of an erased node are unused: " + value(output).name);
+    names_.erase(value(output).name);
+    values_[output.index].alive = false;
+  }
+  nodes_[id.index].alive = false;
+  order_.erase(std::find(order_.begin(), order_.end(), id));
+}
+
+void Graph::erase_unused_constants() {
+  std::vector<bool> used(values_.size());
+  for (const ValueId output : outputs_) used[output.index] = true;
+  for (const NodeId id : order_) {
+    for (const ValueId input : nodes_[id.index].node.inputs) {
+      if (input.valid()) used[input.index] = true;
+    }
+  }
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    ValueSlot& slot = values_[i];
+    if (!slot.alive || !slot.value.weight.valid() || used[i]) continue;
+    names_.erase(slot.value.name);
+    slot.alive = false;
+  }
+}
+
+void Graph::erase_input(ValueId input) {
+  const auto place = std::find(inputs_.begin(), inputs_.end(), input);
+  THIMBLE_CHECK(place != inputs_.end() && users(input).empty() && !is_output(input),
+                "an erased input is unused");
+  inputs_.erase(place);
+  names_.erase(value(input).name);
+  values_[input.index].alive = false;
+}
+
+void Graph::replace_uses(ValueId from, ValueId to) {
+  for (const NodeId id : order_) {
+    std::vector<ValueId>& inputs = nodes_[id.index].node.inputs;
+    std::replace(inputs.begin(), inputs.end(), from, to);
+  }
+  std::replace(outputs_.begin(), outputs_.end(), from, to);
+}
+
+void Graph::rename(ValueId id, std::string name) {
+  THIMBLE_CHECK(alive(id), "rename a value that is alive");
+  Value& renamed = values_[id.index].value;
+  if (renamed.name == name) return;
+  names_.erase(renamed.name);
+  renamed.name = unique_name(name);
+  names_.emplace(renamed.name, id);
+}
+
+std::vector<NodeId> Graph::order() const { return order_; }
+
+std::vector<ValueId> Graph::constants() const {
+  std::vector<ValueId> out;
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (values_[i].alive && values_[i].value.weight.valid()) {
+      out.push_back({static_cast<std::uint32_t>(i)});
+    }
+  }
+  return out;
+}
+
+const Node& Graph::node(NodeId id) const {
+  THIMBLE_CHECK(alive(id), "a node that is alive");
+  return nodes_[id.index].node;
+}
+
+Node& Graph::node(NodeId id) { return const_cast<Node&>(std::as_const(*this).node(id)); }
+
+const Value& Graph::value(ValueId id) const {
+  THIMBLE_CHECK(alive(id), "a value that is alive");
+  return values_[id.index].value;
+}
+
+Value& Graph::value(ValueId id) { return const_cast<Value&>(std::as_const(*this).value(id)); }
+
+bool Graph::alive(NodeId id) const { return id.index < nodes_.size() && nodes_[id.index].alive; }
+bool Graph::alive(ValueId id) const { return id.index < values_.size() && values_[id.index].alive; }
+
+std::optional<ValueId> Graph::find_value(std::string_view name) const {
+  const auto found = names_.find(std::string(name));
+  return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::vector<NodeId> Graph::users(ValueId value) const {
+  std::vector<NodeId> out;
+  for (const NodeId id : order_) {
+    if (contains(nodes_[id.index].node.inputs, value)) out.push_back(id);
+  }
+  return out;
+}
+
+bool Graph::is_output(ValueId value) const { return contains(outputs_, value); }
+
+}  // namespace thimble::ir
