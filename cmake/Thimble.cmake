@@ -21,6 +21,25 @@ string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
 if(THIMBLE_SANITIZE)
   add_compile_options(-fsanitize=${THIMBLE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${THIMBLE_SANITIZE})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-maybe-uninitialized)  # the instrumented standard library sets it off
+  endif()
+endif()
+if(THIMBLE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# The host's /usr/include must not come into a cross build, for its libc is another. What we use from
+# there without linking anything is reached through links to just those headers.
+if(CMAKE_CROSSCOMPILING)
+  set(host_headers ${CMAKE_BINARY_DIR}/host-headers)
+  file(MAKE_DIRECTORY ${host_headers})
+  foreach(header catch2 flatbuffers tl xxhash.h xxh3.h)
+    if(EXISTS /usr/include/${header})
+      file(CREATE_LINK /usr/include/${header} ${host_headers}/${header} SYMBOLIC)
+    endif()
+  endforeach()
+  include_directories(SYSTEM ${host_headers})
 endif()
 
 # thimble_library(NAME [DEVICE] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE code

@@ -52,7 +52,7 @@ struct ThreadPool::State {
   std::size_t count = 0;
   std::size_t chunk = 0;
   std::uint32_t chunks = 0;
-  bool stopping = false;
+  std::atomic<bool> stopping{false};  // a worker that wakes late may look at it while it is set
 
   alignas(kCacheLine) std::atomic<std::uint32_t> unclaimed{0};
   alignas(kCacheLine) std::atomic<std::uint32_t> unfinished{0};
@@ -81,7 +81,7 @@ struct ThreadPool::State {
     std::uint32_t seen = 0;
     for (;;) {
       seen = wait_for_change(generation, seen);
-      if (stopping) return;
+      if (stopping.load(std::memory_order_relaxed)) return;
       const std::uint32_t ran = run_chunks();
       if (ran > 0 && unfinished.fetch_sub(ran, std::memory_order_acq_rel) == ran) {
         unfinished.notify_one();
@@ -110,7 +110,7 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
 }
 
 ThreadPool::~ThreadPool() {
-  state_->stopping = true;
+  state_->stopping.store(true, std::memory_order_relaxed);
   state_->generation.fetch_add(1, std::memory_order_release);
   state_->generation.notify_all();
   for (const pthread_t worker : state_->workers) pthread_join(worker, nullptr);

@@ -18,7 +18,7 @@ namespace {
 void write_file(const std::string& path, const std::vector<char>& bytes) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
   REQUIRE(file != nullptr);
-  REQUIRE(std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size());
+  if (!bytes.empty()) REQUIRE(std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size());
   std::fclose(file);
 }
 
