@@ -1,0 +1,262 @@
+#include "recipe/recipe.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "support/mapped_file.h"
+
+namespace thimble::recipe {
+namespace {
+
+using pass::OptionType;
+using pass::OptionValue;
+
+constexpr int kMaxExtends = 8;
+
+Error wrong(const Place& place, std::string message) {
+  Error error(ErrorCode::kInvalidRecipe, std::move(message));
+  error.place = place;
+  return error;
+}
+
+std::string suggestion(const std::string& word, const std::vector<std::string>& known, std::string_view kind) {
+  const std::string near = nearest(word, known);
+  if (!near.empty()) return " (did you mean '" + near + "'?)";
+  std::string list;
+  for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
+  return "; " + std::string(kind) + " are " + list;
+}
+
+const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
+  const auto at = std::find_if(map.begin(), map.end(), [&](const auto& entry) { return entry.first == key; });
+  return at == map.end() ? nullptr : &at->second;
+}
+
+// The parts that are plain options share the checking that passes' options have.
+const std::vector<pass::OptionInfo>& evaluate_options() {
+  static const std::vector<pass::OptionInfo> kOptions = {
+      {.name = "text", .type = OptionType::kText, .help = "the file to score"},
+      {.name = "context", .type = OptionType::kInteger, .fallback = "512", .unit = "tokens", .help = "of a window", .minimum = 8, .maximum = 1 << 20},
+      {.name = "stride", .type = OptionType::kInteger, .fallback = "0", .unit = "tokens", .help = "0: windows don't overlap", .minimum = 0, .maximum = 1 << 20},
+      {.name = "max_windows", .type = OptionType::kInteger, .fallback = "0", .help = "0: all", .minimum = 0, .maximum = 1 << 30},
+  };
+  return kOptions;
+}
+const std::vector<pass::OptionInfo>& model_options() {
+  static const std::vector<pass::OptionInfo> kOptions = {
+      {.name = "path", .type = OptionType::kText, .help = "the model that the recipe is for"},
+      {.name = "sha256", .type = OptionType::kText, .help = "of its weights file"},
+  };
+  return kOptions;
+}
+
+const std::vector<std::string> kKeys = {"version", "seed", "extends", "model", "cache", "passes", "evaluate", "gates"};
+const std::vector<std::string> kCaches = {"f32", "f16", "int8"};
+
+class Parser {
+ public:
+  Parser(const ReadOptions& options, std::string directory) : options_(options), directory_(std::move(directory)) {}
+
+  Status parse(const OptionValue& root, Recipe& recipe) {
+    if (root.map() == nullptr) return wrong(root.place, "a recipe is a map that starts with 'version: 1'");
+    const OptionValue::Map& map = *root.map();
+    for (const auto& [key, value] : map) {
+      if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
+        return wrong(value.place, "unknown key '" + key + "'" + suggestion(key, kKeys, "keys"));
+      }
+    }
+    const OptionValue* version = find(map, "version");
+    if (version == nullptr) return wrong(root.place, "a recipe starts with 'version: 1'");
+    const auto* number = std::get_if<std::int64_t>(&version->value);
+    if (number == nullptr || *number != 1) {
+      return wrong(version->place, "recipe version " + version->to_string() + " is not known; this program reads version 1");
+    }
+    THIMBLE_TRY(parse_scalars(map, recipe));
+    if (const OptionValue* passes = find(map, "passes")) THIMBLE_TRY(parse_passes(*passes, recipe));
+    if (const OptionValue* evaluate = find(map, "evaluate")) THIMBLE_TRY(parse_evaluation(*evaluate, recipe));
+    if (const OptionValue* gates = find(map, "gates")) THIMBLE_TRY(parse_gates(*gates, recipe));
+    return ok();
+  }
+
+ private:
+  std::string beside(const std::string& path) const {
+    const std::filesystem::path p(path);
+    return p.is_absolute() || directory_.empty() ? path : (std::filesystem::path(directory_) / p).string();
+  }
+
+  Status parse_scalars(const OptionValue::Map& map, Recipe& recipe) {
+    if (const OptionValue* seed = find(map, "seed")) {
+      const auto* value = std::get_if<std::int64_t>(&seed->value);
+      if (value == nullptr || *value < 0) return wrong(seed->place, "'seed' takes a whole number, 0 or more");
+      recipe.seed = static_cast<std::uint64_t>(*value);
+    }
+    if (const OptionValue* cache = find(map, "cache")) {
+      const std::string word = cache->to_string();
+      if (std::find(kCaches.begin(), kCaches.end(), word) == kCaches.end()) {
+        return wrong(cache->place, "'cache' is '" + word + "'" + suggestion(word, kCaches, "types"));
+      }
+      recipe.cache = word;
+    }
+    if (const OptionValue* model = find(map, "model")) {
+      THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(model_options(), *model));
+      if (checked.has("path")) recipe.model_path = beside(checked.text("path"));
+      recipe.model_sha256 = checked.text("sha256");
+    }
+    return ok();
+  }
+
+  const pass::Registration* registration(std::string_view name) const {
+    for (const pass::Registration& r : options_.registry) {
+      if (r.info.name == name) return &r;
+    }
+    return nullptr;
+  }
+
+  Status parse_passes(const OptionValue& passes, Recipe& recipe) {
+    if (passes.list() == nullptr) return wrong(passes.place, "'passes' is a list");
+    recipe.passes.clear();
+    for (const OptionValue& item : *passes.list()) {
+      OptionValue none;
+      none.place = item.place;
+      std::string name;
+      const OptionValue* own = &none;
+      if (item.text() != nullptr) {
+        name = *item.text();
+      } else if (item.map() != nullptr && item.map()->size() == 1) {
+        name = item.map()->front().first;
+        own = &item.map()->front().second;
+      } else {
+        return wrong(item.place, "a pass reads '- NAME' or '- NAME: {option: value}'");
+      }
+      const pass::Registration* known = registration(name);
+      if (known == nullptr) {
+        std::vector<std::string> names;
+        for (const pass::Registration& r : options_.registry) names.push_back(r.info.name);
+        return wrong(own->place, "unknown pass '" + name + "'" + suggestion(name, names, "passes"));
+      }
+      THIMBLE_ASSIGN(const OptionValue merged, with_overrides(name, *own));
+      THIMBLE_ASSIGN(pass::Options checked, pass::Options::check(known->info.options, merged));
+      THIMBLE_TRY(known->make()->configure(checked));
+      recipe.passes.push_back({known, std::move(checked)});
+    }
+    return ok();
+  }
+
+  // The pass's options with what --set says about it.
+  Expected<OptionValue> with_overrides(const std::string& name, const OptionValue& own) const {
+    OptionValue merged = own;
+    if (std::holds_alternative<std::monostate>(merged.value)) merged.value = OptionValue::Map{};
+    auto* map = std::get_if<OptionValue::Map>(&merged.value);
+    for (const std::string& setting : options_.set) {
+      const auto equals = setting.find('=');
+      const auto dot = setting.rfind('.', equals);
+      if (equals == std::string::npos || dot == std::string::npos) {
+        return Error(ErrorCode::kUsage, "--set reads PASS.OPTION=VALUE, not '" + setting + "'");
+      }
+      if (setting.substr(0, dot) != name || map == nullptr) continue;
+      THIMBLE_ASSIGN(OptionValue value, parse_yaml_value(setting.substr(equals + 1), "--set " + setting));
+      const std::string key = setting.substr(dot + 1, equals - dot - 1);
+      std::erase_if(*map, [&](const auto& entry) { return entry.first == key; });
+      map->emplace_back(key, std::move(value));
+    }
+    return merged;
+  }
+
+  Status parse_evaluation(const OptionValue& value, Recipe& recipe) {
+    THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(evaluate_options(), value));
+    if (checked.has("text")) recipe.evaluation.text = beside(checked.text("text"));
+    recipe.evaluation.context = checked.integer("context");
+    recipe.evaluation.stride = checked.integer("stride");
+    recipe.evaluation.max_windows = checked.integer("max_windows");
+    return ok();
+  }
+
+  Status parse_gates(const OptionValue& gates, Recipe& recipe) {
+    if (gates.list() == nullptr) return wrong(gates.place, "'gates' is a list such as [kl_mean <= 0.05]");
+    recipe.gates.clear();
+    for (const OptionValue& gate : *gates.list()) {
+      if (gate.text() == nullptr) return wrong(gate.place, "a gate reads 'METRIC <= VALUE'");
+      THIMBLE_ASSIGN(eval::Gate parsed, eval::parse_gate(*gate.text(), gate.place));
+      recipe.gates.push_back(std::move(parsed));
+    }
+    return ok();
+  }
+
+  const ReadOptions& options_;
+  std::string directory_;
+};
+
+const Shipped* find_shipped(std::string_view name) {
+  for (const Shipped& recipe : shipped_recipes()) {
+    if (recipe.name == name) return &recipe;
+  }
+  return nullptr;
+}
+
+struct Source {
+  std::string file;
+  std::string text;
+  std::string directory;
+};
+
+Expected<Source> open_source(const std::string& name, const std::string& directory) {
+  std::filesystem::path path(name);
+  if (path.is_relative() && !directory.empty()) path = std::filesystem::path(directory) / path;
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error)) {
+    THIMBLE_ASSIGN(const auto file, MappedFile::open(path.string()));
+    const auto bytes = file->bytes();
+    return Source{path.string(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+                  path.parent_path().string()};
+  }
+  if (const Shipped* shipped = find_shipped(name)) return Source{std::string(name), std::string(shipped->text), ""};
+  std::vector<std::string> names;
+  for (const Shipped& recipe : shipped_recipes()) names.emplace_back(recipe.name);
+  return not_found("no recipe '" + name + "': neither a file nor a shipped one" + suggestion(name, names, "shipped recipes"));
+}
+
+Status read_into(const Source& source, const ReadOptions& options, int depth, Recipe& recipe) {
+  if (depth > kMaxExtends) return Error(ErrorCode::kInvalidRecipe, "'extends' goes round in a circle").in(source.file);
+  THIMBLE_ASSIGN(const OptionValue root, parse_yaml(source.text, source.file, options.variables));
+  if (root.map() != nullptr) {
+    if (const OptionValue* base = find(*root.map(), "extends")) {
+      if (base->text() == nullptr) return wrong(base->place, "'extends' takes a file or a shipped recipe's name");
+      auto opened = open_source(*base->text(), source.directory);
+      if (!opened) return wrong(base->place, opened.error().message);
+      THIMBLE_TRY(read_into(*opened, options, depth + 1, recipe));
+    }
+  }
+  recipe.text += source.text;
+  return Parser(options, source.directory).parse(root, recipe);
+}
+
+Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
+  for (const std::string& setting : options.set) {
+    const std::string name = setting.substr(0, setting.rfind('.', setting.find('=')));
+    const bool used = std::any_of(recipe.passes.begin(), recipe.passes.end(),
+                                  [&](const pass::Step& step) { return step.registration->info.name == name; });
+    if (!used) return Error(ErrorCode::kUsage, "--set " + setting + ": the recipe has no pass '" + name + "'");
+  }
+  return ok();
+}
+
+}  // namespace
+
+Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options) {
+  THIMBLE_ASSIGN(const Source opened, open_source(source, ""));
+  Recipe recipe;
+  recipe.name = source;
+  THIMBLE_TRY(read_into(opened, options, 0, recipe));
+  THIMBLE_TRY(check_overrides(options, recipe));
+  return recipe;
+}
+
+Expected<Recipe> parse_recipe(std::string_view text, const std::string& file, const ReadOptions& options) {
+  Recipe recipe;
+  recipe.name = file;
+  THIMBLE_TRY(read_into({file, std::string(text), ""}, options, 0, recipe));
+  THIMBLE_TRY(check_overrides(options, recipe));
+  return recipe;
+}
+
+}  // namespace thimble::recipe

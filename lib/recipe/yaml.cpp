@@ -1,0 +1,162 @@
+#include "recipe/yaml.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace thimble::recipe {
+namespace {
+
+using pass::OptionValue;
+
+constexpr std::size_t kMaxBytes = 1 << 20;
+constexpr int kMaxDepth = 32;
+constexpr int kMaxNodes = 100000;
+
+class Reader {
+ public:
+  Reader(const std::string& file, const Variables& variables) : file_(file), variables_(variables) {}
+
+  Expected<OptionValue> read(const YAML::Node& node, int depth) {
+    if (depth > kMaxDepth || ++nodes_ > kMaxNodes) return wrong(node, "nested too deeply, or too large");
+    const std::string& tag = node.Tag();
+    if (!tag.empty() && tag != "?" && tag != "!") return wrong(node, "tags such as " + tag + " have no meaning here");
+    OptionValue out;
+    out.place = place(node);
+    switch (node.Type()) {
+      case YAML::NodeType::Map: return read_map(node, depth);
+      case YAML::NodeType::Sequence: {
+        OptionValue::List list;
+        for (const YAML::Node& item : node) {
+          THIMBLE_ASSIGN(OptionValue value, read(item, depth + 1));
+          list.push_back(std::move(value));
+        }
+        out.value = std::move(list);
+        return out;
+      }
+      case YAML::NodeType::Scalar: return read_scalar(node);
+      default: return out;
+    }
+  }
+
+ private:
+  Place place(const YAML::Node& node) const {
+    const YAML::Mark mark = node.Mark();
+    return {.file = file_, .offset = -1, .line = mark.line + 1, .column = mark.column + 1, .tensor = {}};
+  }
+
+  Error wrong(const YAML::Node& node, std::string message) const {
+    Error error(ErrorCode::kInvalidRecipe, std::move(message));
+    error.place = place(node);
+    return error;
+  }
+
+  Expected<OptionValue> read_map(const YAML::Node& node, int depth) {
+    OptionValue::Map map;
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar()) return wrong(entry.first, "a key must be a word");
+      const std::string key = entry.first.Scalar();
+      if (key == "<<") return wrong(entry.first, "merge keys are not supported").fix("use extends");
+      const bool twice = std::any_of(map.begin(), map.end(), [&](const auto& known) { return known.first == key; });
+      if (twice) return wrong(entry.first, "'" + key + "' is given twice");
+      THIMBLE_ASSIGN(OptionValue value, read(entry.second, depth + 1));
+      value.place = place(entry.first);
+      map.emplace_back(key, std::move(value));
+    }
+    OptionValue out;
+    out.place = place(node);
+    out.value = std::move(map);
+    return out;
+  }
+
+  Expected<std::string> substitute(const YAML::Node& node, const std::string& text) {
+    std::string out;
+    std::size_t from = 0;
+    for (std::size_t at; (at = text.find("${", from)) != std::string::npos;) {
+      const std::size_t end = text.find('}', at);
+      if (end == std::string::npos) return wrong(node, "'${' without '}'");
+      const std::string name = text.substr(at + 2, end - at - 2);
+      const auto known = std::find_if(variables_.begin(), variables_.end(), [&](const auto& v) { return v.first == name; });
+      if (known == variables_.end()) {
+        return wrong(node, "no value for ${" + name + "}").fix("give one with --var " + name + "=VALUE");
+      }
+      out += text.substr(from, at - from) + known->second;
+      from = end + 1;
+    }
+    return out + text.substr(from);
+  }
+
+  Expected<OptionValue> read_scalar(const YAML::Node& node) {
+    OptionValue out;
+    out.place = place(node);
+    THIMBLE_ASSIGN(std::string text, substitute(node, node.Scalar()));
+    if (node.Tag() == "!") {  // quoted
+      out.value = std::move(text);
+      return out;
+    }
+    static constexpr std::array<std::string_view, 12> kLookalikes = {"yes", "Yes", "YES", "no", "No", "NO",
+                                                                     "on",  "On",  "ON",  "off", "Off", "OFF"};
+    if (std::find(kLookalikes.begin(), kLookalikes.end(), text) != kLookalikes.end()) {
+      return wrong(node, "'" + text + "' could mean a word or a truth value").fix("write true or false, or quote it");
+    }
+    if (text == "true" || text == "false") {
+      out.value = text == "true";
+    } else if (text.empty() || text == "~" || text == "null") {
+      out.value = std::monostate{};
+    } else {
+      return read_number_or_text(node, std::move(text));
+    }
+    return out;
+  }
+
+  Expected<OptionValue> read_number_or_text(const YAML::Node& node, std::string text) {
+    OptionValue out;
+    out.place = place(node);
+    const std::string_view digits = std::string_view(text).substr(text.front() == '-' ? 1 : 0);
+    const bool numeric = !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+    if (numeric && digits.size() > 1 && digits.front() == '0') {
+      return wrong(node, "'" + text + "' could mean an octal number").fix("write it without the leading 0, or quote it");
+    }
+    std::int64_t integer = 0;
+    double real = 0;
+    const char* const end = text.data() + text.size();
+    if (const auto r = std::from_chars(text.data(), end, integer); r.ec == std::errc() && r.ptr == end) {
+      out.value = integer;
+    } else if (const auto f = std::from_chars(text.data(), end, real);
+               f.ec == std::errc() && f.ptr == end && text.find_first_of("0123456789") != std::string::npos) {
+      out.value = real;
+    } else {
+      out.value = std::move(text);
+    }
+    return out;
+  }
+
+  const std::string& file_;
+  const Variables& variables_;
+  int nodes_ = 0;
+};
+
+}  // namespace
+
+Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file, const Variables& variables) {
+  if (text.size() > kMaxBytes) return Error(ErrorCode::kInvalidRecipe, "a recipe has at most 1 MB").in(file);
+  if (text.find('\0') != std::string_view::npos) return Error(ErrorCode::kInvalidRecipe, "not a text file").in(file);
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    if (documents.size() != 1) {
+      return Error(ErrorCode::kInvalidRecipe, documents.empty() ? "the file is empty" : "one document is expected, not several")
+          .in(file);
+    }
+    return Reader(file, variables).read(documents.front(), 0);
+  } catch (const YAML::Exception& e) {
+    return Error(ErrorCode::kInvalidRecipe, e.msg).in(file).at_line(e.mark.line + 1, e.mark.column + 1);
+  }
+}
+
+Expected<OptionValue> parse_yaml_value(std::string_view text, const std::string& what) {
+  return parse_yaml(text.empty() ? "\"\"" : text, what, {});
+}
+
+}  // namespace thimble::recipe
