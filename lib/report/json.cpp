@@ -1,0 +1,73 @@
+#include "report/json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace thimble::report {
+
+Json document(const std::string& command) {
+  return {{"schema", kSchema}, {"tool", "thimble"}, {"version", THIMBLE_VERSION}, {"command", command}};
+}
+
+void add_metrics(Json& out, const std::vector<eval::Metric>& metrics) {
+  for (const eval::Metric& metric : metrics) {
+    out[metric.name] = metric.interval.value;
+    if (metric.interval.low == metric.interval.high) continue;
+    out[metric.name + "_low"] = metric.interval.low;
+    out[metric.name + "_high"] = metric.interval.high;
+  }
+}
+
+Json gates(const std::vector<eval::GateResult>& results) {
+  Json list = Json::array();
+  for (const eval::GateResult& result : results) {
+    Json gate = {{"name", result.gate.text}, {"metric", result.gate.metric}, {"limit", result.gate.limit}};
+    if (result.verdict != eval::Verdict::kNotMeasured) {
+      gate["value"] = result.measured.value;
+      gate["low"] = result.measured.low;
+      gate["high"] = result.measured.high;
+    }
+    gate["verdict"] = eval::verdict_name(result.verdict);
+    gate["passed"] = result.verdict == eval::Verdict::kPassed;
+    list.push_back(std::move(gate));
+  }
+  return list;
+}
+
+Json tensors(const pass::Report& report) {
+  Json list = Json::array();
+  for (const pass::PassReport& pass : report.passes) {
+    for (const pass::TensorDecision& decision : pass.decisions) {
+      Json tensor = {{"name", decision.tensor}, {"scheme", decision.scheme}, {"bits_per_weight", decision.bits_per_weight}};
+      if (decision.error) tensor["error"] = *decision.error;
+      tensor["why"] = decision.why;
+      tensor["pass"] = pass.pass;
+      list.push_back(std::move(tensor));
+    }
+  }
+  return list;
+}
+
+Json passes(const pass::Report& report) {
+  Json list = Json::array();
+  for (const pass::PassReport& pass : report.passes) {
+    Json options = Json::object();
+    for (const auto& [name, value] : pass.options) options[name] = value;
+    list.push_back({{"name", pass.pass}, {"options", options}, {"seconds", pass.seconds}, {"changes", pass.changes},
+                    {"warnings", pass.warnings}});
+  }
+  return list;
+}
+
+Json error(const Error& error) {
+  Json body = {{"code", code_name(error.code)}, {"message", error.message}};
+  if (!error.place.file.empty()) body["file"] = error.place.file;
+  if (error.place.line > 0) body["line"] = error.place.line;
+  if (error.place.column > 0) body["column"] = error.place.column;
+  if (error.place.offset >= 0) body["offset"] = error.place.offset;
+  if (!error.place.tensor.empty()) body["tensor"] = error.place.tensor;
+  if (!error.notes.empty()) body["notes"] = error.notes;
+  if (!error.remedy.empty()) body["remedy"] = error.remedy;
+  return {{"schema", kSchema}, {"error", body}};
+}
+
+}  // namespace thimble::report

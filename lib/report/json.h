@@ -1,0 +1,26 @@
+#pragma once
+// The JSON that scripts and pipelines read. Keys are stable: more may be added, none is renamed. Every document
+// carries `schema`.
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "eval/gate.h"
+#include "pass/report.h"
+#include "support/error.h"
+
+namespace thimble::report {
+
+using Json = nlohmann::ordered_json;
+
+inline constexpr int kSchema = 1;
+
+Json document(const std::string& command);            // {schema, tool, version, command}
+void add_metrics(Json& out, const std::vector<eval::Metric>& metrics);  // KEY, and KEY_low, KEY_high where they differ
+Json gates(const std::vector<eval::GateResult>& results);
+Json tensors(const pass::Report& report);
+Json passes(const pass::Report& report);
+Json error(const Error& error);                       // {error: {code, message, file, line, column, tensor, remedy}}
+
+}  // namespace thimble::report

@@ -1,0 +1,106 @@
+#include "report/summary.h"
+
+#include <algorithm>
+
+#include "support/text.h"
+
+namespace thimble::report {
+namespace {
+
+std::string xml(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+std::string measured_text(const eval::GateResult& result) {
+  if (result.verdict == eval::Verdict::kNotMeasured) return "-";
+  return metric_text(result.gate.metric, result.measured.value);
+}
+
+// By how much the limit was missed or kept, as a share of the limit.
+std::string margin_text(const eval::GateResult& result) {
+  if (result.verdict == eval::Verdict::kNotMeasured || result.gate.limit == 0) return "-";
+  const double share = (result.measured.value - result.gate.limit) / result.gate.limit * 100;
+  return (share > 0 ? "+" : "") + fixed(share, 1) + " %";
+}
+
+std::string interval_text(const std::string& name, const eval::Interval& interval) {
+  if (interval.low == interval.high) return "";
+  return metric_text(name, interval.low) + " .. " + metric_text(name, interval.high);
+}
+
+}  // namespace
+
+std::string metric_text(const std::string& name, double value) {
+  if (name == "size") return format_bytes(static_cast<std::uint64_t>(value));
+  if (name == "bits_per_weight") return fixed(value, 3);
+  if (name == "top1_agreement") return fixed(value * 100, 2) + " %";
+  if (name == "perplexity" || name == "perplexity_ratio") return fixed(value, 4);
+  if (name.starts_with("cosine")) return fixed(value, 6);
+  return significant(value);
+}
+
+Table gate_table(const std::vector<eval::GateResult>& results) {
+  Table table({{"gate"}, {"verdict"}, {"measured", true}, {"margin", true}, {"95 % interval"}});
+  for (const eval::GateResult& result : results) {
+    table.add({result.gate.text, std::string(eval::verdict_name(result.verdict)), measured_text(result),
+               margin_text(result), interval_text(result.gate.metric, result.measured)});
+  }
+  return table;
+}
+
+Table metric_table(const std::vector<eval::Metric>& metrics) {
+  Table table({{"metric"}, {"value", true}, {"95 % interval"}});
+  for (const eval::Metric& metric : metrics) {
+    table.add({metric.name, metric_text(metric.name, metric.interval.value), interval_text(metric.name, metric.interval)});
+  }
+  return table;
+}
+
+Table tensor_table(const pass::Report& report, std::size_t count) {
+  std::vector<const pass::TensorDecision*> decisions;
+  for (const pass::PassReport& pass : report.passes) {
+    for (const pass::TensorDecision& decision : pass.decisions) decisions.push_back(&decision);
+  }
+  std::stable_sort(decisions.begin(), decisions.end(), [](const auto* a, const auto* b) {
+    return a->error.value_or(0) > b->error.value_or(0);
+  });
+  if (count > 0 && decisions.size() > count) decisions.resize(count);
+  Table table({{"tensor"}, {"scheme"}, {"bits", true}, {"error", true}});
+  for (const auto* decision : decisions) {
+    table.add({decision->tensor, decision->scheme, fixed(decision->bits_per_weight, 2),
+               decision->error ? significant(*decision->error) : ""});
+  }
+  return table;
+}
+
+std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results, bool strict) {
+  std::size_t failures = 0;
+  std::string cases;
+  for (const eval::GateResult& result : results) {
+    cases += "    <testcase classname=\"" + xml(suite) + "\" name=\"" + xml(result.gate.text) + "\"";
+    if (!eval::acceptable({result}, strict)) {
+      ++failures;
+      cases += ">\n      <failure message=\"" + xml(measured_text(result) + ", " + margin_text(result) + " from the limit") +
+               "\"/>\n    </testcase>\n";
+    } else if (result.verdict == eval::Verdict::kPassed) {
+      cases += "/>\n";
+    } else {
+      cases += ">\n      <skipped message=\"" + std::string(eval::verdict_name(result.verdict)) + "\"/>\n    </testcase>\n";
+    }
+  }
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"" + xml(suite) + "\" tests=\"" +
+         std::to_string(results.size()) + "\" failures=\"" + std::to_string(failures) + "\">\n" + cases +
+         "  </testsuite>\n</testsuites>\n";
+}
+
+}  // namespace thimble::report

@@ -1,0 +1,87 @@
+#include "report/table.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <numeric>
+
+namespace thimble::report {
+namespace {
+
+// Columns on a terminal: code points, which is right for the letters and signs that we print.
+std::size_t display_width(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string cut_middle(const std::string& text, std::size_t width) {
+  if (display_width(text) <= width || width < 5) return text;
+  const std::size_t head = (width - 1) / 2;
+  return text.substr(0, head) + "…" + text.substr(text.size() - (width - 1 - head));
+}
+
+std::string padded(const std::string& text, std::size_t width, bool right) {
+  const std::size_t used = display_width(text);
+  const std::string space(width > used ? width - used : 0, ' ');
+  return right ? space + text : text + space;
+}
+
+}  // namespace
+
+std::string Table::to_text(int width) const {
+  constexpr std::size_t kGap = 2;
+  std::vector<std::size_t> widths;
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    std::size_t widest = display_width(columns_[c].title);
+    for (const auto& row : rows_) widest = std::max(widest, display_width(row[c]));
+    widths.push_back(widest);
+  }
+  const std::size_t total = std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + kGap * (widths.size() - 1);
+  if (const auto limit = static_cast<std::size_t>(width); total > limit) {
+    const std::size_t excess = total - limit;
+    widths[0] = widths[0] > excess + 8 ? widths[0] - excess : std::min<std::size_t>(widths[0], 8);
+  }
+  std::string out;
+  auto add_row = [&](const std::vector<std::string>& cells) {
+    std::string line;
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      if (c > 0) line += std::string(kGap, ' ');
+      line += padded(c == 0 ? cut_middle(cells[c], widths[0]) : cells[c], widths[c], columns_[c].right);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  };
+  std::vector<std::string> titles;
+  for (const Column& column : columns_) titles.push_back(column.title);
+  add_row(titles);
+  for (const auto& row : rows_) add_row(row);
+  return out;
+}
+
+std::string Table::to_markdown() const {
+  std::string out = "|", rule = "|";
+  for (const Column& column : columns_) {
+    out += " " + column.title + " |";
+    rule += column.right ? "---:|" : "---|";
+  }
+  out += "\n" + rule + "\n";
+  for (const auto& row : rows_) {
+    out += "|";
+    for (const std::string& cell : row) out += " " + cell + " |";
+    out += "\n";
+  }
+  return out;
+}
+
+std::string fixed(double value, int digits) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
+  return buffer;
+}
+
+std::string significant(double value, int digits) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, "%.*g", digits, value);
+  return buffer;
+}
+
+}  // namespace thimble::report
