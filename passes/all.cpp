@@ -1,5 +1,6 @@
 #include "passes/all.h"
 
+#include "passes/quantize/convert_floats.h"
 #include "passes/quantize/quantize_weights.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
@@ -10,6 +11,7 @@ std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
       dead_code(),
       constant_folding(),
+      convert_floats(),
       quantize_weights(),
   };
   return kAll;

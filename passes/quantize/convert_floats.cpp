@@ -1,0 +1,92 @@
+// convert-floats: writes the weights of products and embeddings in a narrower float type. Norms, biases and
+// tables stay in f32: they are small, and their rounding costs more than it saves.
+
+#include "passes/quantize/convert_floats.h"
+
+#include <cstring>
+#include <vector>
+
+#include "ir/decode.h"
+#include "ir/match.h"
+#include "support/half.h"
+
+namespace thimble::passes {
+namespace {
+
+// Rows of another source, rounded on each use.
+class ConvertedSource : public ir::WeightSource {
+ public:
+  ConvertedSource(ir::Weight from, ir::DType to) : from_(std::move(from)), to_(to) {}
+
+  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
+    THIMBLE_ASSIGN(const ir::Rows source, from_.source->read(begin, end));
+    std::vector<float> values(static_cast<std::size_t>((end - begin) * from_.inputs()));
+    THIMBLE_TRY(ir::decode_rows(from_.encoding, from_.dtype, source, from_.inputs(), values));
+    auto bytes = std::make_shared<std::vector<std::byte>>(values.size() * static_cast<std::size_t>(ir::dtype_bits(to_)) / 8);
+    for (std::size_t i = 0; i < values.size(); ++i) store(values[i], i, *bytes);
+    ir::Rows rows;
+    rows.count = end - begin;
+    rows.dense = *bytes;
+    rows.owner = bytes;
+    return rows;
+  }
+  void release(std::int64_t begin, std::int64_t end) const override { from_.source->release(begin, end); }
+  std::string describe() const override {
+    return from_.source->describe() + " as " + std::string(ir::dtype_name(to_));
+  }
+
+ private:
+  void store(float value, std::size_t index, std::vector<std::byte>& bytes) const {
+    if (to_ == ir::DType::kF32) {
+      std::memcpy(bytes.data() + index * sizeof value, &value, sizeof value);
+      return;
+    }
+    const std::uint16_t half = to_ == ir::DType::kF16 ? float_to_half(value) : float_to_bfloat(value);
+    std::memcpy(bytes.data() + index * sizeof half, &half, sizeof half);
+  }
+
+  ir::Weight from_;
+  ir::DType to_;
+};
+
+class ConvertFloats : public pass::Pass {
+ public:
+  Status configure(const pass::Options& options) override {
+    const std::string type = options.text("type");
+    type_ = type == "f16" ? ir::DType::kF16 : type == "bf16" ? ir::DType::kBF16 : ir::DType::kF32;
+    return ok();
+  }
+
+  Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
+    for (const ir::WeightUse& use : ir::quantizable_weights(model)) {
+      ir::Weight& weight = model.weight(use.weight);
+      if (!weight.encoding.is_dense() || weight.dtype == type_) continue;
+      weight.source = std::make_shared<ConvertedSource>(weight, type_);
+      weight.dtype = type_;
+      pass::TensorDecision decision;
+      decision.tensor = weight.name;
+      decision.scheme = std::string(ir::dtype_name(type_));
+      decision.bits_per_weight = ir::dtype_bits(type_);
+      decision.parameters = static_cast<std::uint64_t>(weight.element_count());
+      decision.why = "default";
+      report.current().decisions.push_back(std::move(decision));
+      report.current().changes += 1;
+    }
+    return ok();
+  }
+
+ private:
+  ir::DType type_ = ir::DType::kF16;
+};
+
+}  // namespace
+
+pass::Registration convert_floats() {
+  return {{.name = "convert-floats",
+           .summary = "Write the weights of products and embeddings in another float type",
+           .kind = pass::Kind::kLossy,
+           .options = {{.name = "type", .type = pass::OptionType::kWord, .fallback = "f16", .help = "float type", .words = {"f16", "bf16", "f32"}}}},
+          [] { return std::unique_ptr<pass::Pass>(new ConvertFloats); }};
+}
+
+}  // namespace thimble::passes
