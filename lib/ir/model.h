@@ -47,6 +47,7 @@ struct Model {
   GenerationConfig generation;
   std::string architecture;  // "LlamaForCausalLM"
   std::string source_path;
+  std::vector<std::string> source_files;  // every file that the model was read from, in a fixed order
   std::string source_format;  // "huggingface", "gguf", "safetensors", "thimble"
   std::map<std::string, std::string>
       metadata;  // config.json values that writers need, licence, ...
@@ -54,11 +55,17 @@ struct Model {
   WeightId add_weight(Weight weight);
   const Weight& weight(WeightId id) const;
   Weight& weight(WeightId id);
-  // The constant value of a weight in the main graph, added on first use: uses share it.
+  // The constant value of a weight in the main graph, added on first use: uses share it. Its type
+  // is constant_type(weight).
   ValueId constant(WeightId id);
   std::uint64_t parameter_count() const;  // of the original float model, shared ones once
   std::uint64_t weight_bytes() const;     // of weights that are alive
 };
+
+// The type of a weight's value in a graph. How its numbers are stored doesn't show: a float
+// narrower than f32, and any encoded weight, is f32 to those who use it. Integers and bools are
+// what they are.
+DType constant_type(const Weight& weight);
 
 // Every rule that a graph must keep: ids in range, order topological, one producer, attributes and
 // inputs as the operator's schema says, weights' shapes as the values', encodings legal for their
