@@ -1,6 +1,7 @@
 #pragma once
 // A read-only private mapping of a whole file. Looking at a 100 GB model is instant; touched pages
-// count as resident, so code that streams through a mapping releases what it has done with.
+// count as resident, so code that streams through a mapping releases what it has done with. A file
+// that somebody shortens meanwhile raises SIGBUS, as with every mapping.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,12 @@
 #include "support/system.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <vector>
 
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 #include "support/progress.h"
@@ -76,4 +79,39 @@ TEST_CASE("progress prints plain lines where there is no terminal, and nothing w
   };
   CHECK(printed_by(thimble::Progress::Style::kAuto) == "note: one\n");
   CHECK(printed_by(thimble::Progress::Style::kQuiet).empty());
+}
+
+TEST_CASE("on a terminal the line is redrawn, cut to the width and cleared at the end") {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  REQUIRE(terminal >= 0);
+  REQUIRE(::grantpt(terminal) == 0);
+  REQUIRE(::unlockpt(terminal) == 0);
+  const int other_end = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
+  REQUIRE(other_end >= 0);
+  const winsize size{24, 30, 0, 0};
+  REQUIRE(::ioctl(other_end, TIOCSWINSZ, &size) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(other_end, STDERR_FILENO);
+    {
+      thimble::Progress progress;
+      progress.begin("a phase with a rather long name", 4, "tensors");
+      for (int i = 0; i < 4; ++i) {
+        ::usleep(110000);
+        progress.advance(1);
+      }
+      progress.message("note");
+    }
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  std::string text(4096, '\0');
+  const ssize_t n = ::read(terminal, text.data(), text.size());
+  REQUIRE(n > 0);
+  text.resize(static_cast<std::size_t>(n));
+  ::close(other_end);
+  ::close(terminal);
+  const std::string redraw = "\r\x1b[K";
+  const std::string line = redraw + "a phase with a rather long na";  // 29 columns: 30 would wrap
+  CHECK(text == line + line + line + line + redraw + "note\r\n");
 }
