@@ -3,16 +3,15 @@
 # none ran.
 set -euo pipefail
 awk '
-  function number_of(name) {
-    return match($0, " " name "=\"[0-9]+\"") ? substr($0, RSTART + length(name) + 3) + 0 : 0
+  # The attributes of <testsuite> come first, one per line.
+  match($0, /^[ \t]*(tests|failures|disabled|skipped)="[0-9]+"/) {
+    split($0, parts, "\"")
+    gsub(/[ \t=]/, "", parts[1])
+    if (!(parts[1] in count)) count[parts[1]] = parts[2]
   }
-  /tests=/ && !total    { total = number_of("tests") }
-  /failures=/ && !seen1 { failed = number_of("failures"); seen1 = 1 }
-  /disabled=/ && !seen2 { disabled = number_of("disabled"); seen2 = 1 }
-  /skipped=/ && !seen3  { skipped = number_of("skipped"); seen3 = 1 }
   END {
-    skipped += disabled
-    passed = total - failed - skipped
-    printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
-    exit failed > 0 || passed == 0
+    skipped = count["skipped"] + count["disabled"]
+    passed = count["tests"] - count["failures"] - skipped
+    printf "%d passed, %d failed, %d skipped\n", passed, count["failures"], skipped
+    exit count["failures"] > 0 || passed == 0
   }' "$1"
