@@ -2,6 +2,11 @@
 
 namespace thimble::ir {
 
+DType constant_type(const Weight& weight) {
+  const bool narrow_float = dtype_is_float(weight.dtype) && dtype_bits(weight.dtype) < 32;
+  return narrow_float || !weight.encoding.is_dense() ? DType::kF32 : weight.dtype;
+}
+
 WeightId Model::add_weight(Weight weight) {
   weights.push_back(std::move(weight));
   return {static_cast<std::uint32_t>(weights.size() - 1)};
@@ -19,7 +24,8 @@ ValueId Model::constant(WeightId id) {
     if (graph.value(value).weight == id) return value;
   }
   const Weight& used = weight(id);
-  return graph.add_constant(id, used.name, used.dtype, Shape(used.dims.begin(), used.dims.end()));
+  return graph.add_constant(id, used.name, constant_type(used),
+                            Shape(used.dims.begin(), used.dims.end()));
 }
 
 std::uint64_t Model::parameter_count() const {
