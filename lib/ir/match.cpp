@@ -66,7 +66,9 @@ std::optional<Factor> matrix_factor(const Model& model, ValueId value) {
 }
 
 bool is_table(const Model& model, const Node& node) {
-  if (!node.is("Gather") || node.integer("axis", 0) != 0 || !node.inputs[0].valid()) return false;
+  if (!node.is("Gather") || node.integer("axis", 0) != 0 || node.inputs.size() != 2 ||
+      !node.inputs[0].valid())
+    return false;
   const WeightId id = model.graph.value(node.inputs[0]).weight;
   if (!id.valid()) return false;
   const Weight& weight = model.weight(id);
@@ -121,7 +123,8 @@ void name_use(const Model& model, WeightUse& use) {
 std::optional<Linear> match_linear(const Model& model, NodeId id) {
   const Node& node = model.graph.node(id);
   const bool gemm = node.is("Gemm");
-  if ((!gemm && !node.is("MatMul")) || node.inputs.size() < 2 || !node.inputs[0].valid()) {
+  if ((!gemm && !node.is("MatMul")) || node.inputs.size() < 2 || node.outputs.empty() ||
+      !node.inputs[0].valid()) {
     return std::nullopt;
   }
   const bool scaled = node.real("alpha", 1) != 1 || node.real("beta", 1) != 1;

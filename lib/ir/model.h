@@ -47,7 +47,8 @@ struct Model {
   GenerationConfig generation;
   std::string architecture;  // "LlamaForCausalLM"
   std::string source_path;
-  std::vector<std::string> source_files;  // every file that the model was read from, in a fixed order
+  std::vector<std::string>
+      source_files;           // every file that the model was read from, in a fixed order
   std::string source_format;  // "huggingface", "gguf", "safetensors", "thimble"
   std::map<std::string, std::string>
       metadata;  // config.json values that writers need, licence, ...
