@@ -1,0 +1,77 @@
+#include "eval/baseline.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "support/atomic_file.h"
+#include "support/mapped_file.h"
+
+namespace thimble::eval {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMaxBytes = 1 << 20;
+
+bool larger_is_better(const std::string& metric) { return metric == "top1_agreement" || metric.starts_with("cosine"); }
+double default_tolerance(const std::string& metric) { return metric == "size" || metric == "bits_per_weight" ? 0.01 : 0.05; }
+
+Expected<Json> read_json(const std::string& path) {
+  THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
+  if (file->size() > kMaxBytes) return invalid_file("a baseline has at most 1 MB").in(path);
+  const auto* text = reinterpret_cast<const char*>(file->bytes().data());
+  // Depth is bounded before anything is built: the parser recurses.
+  int depth = 0;
+  for (std::size_t i = 0; i < file->size(); ++i) {
+    if (text[i] == '[' || text[i] == '{') ++depth;
+    if (text[i] == ']' || text[i] == '}') --depth;
+    if (depth > 8) return invalid_file("nested too deeply").in(path).at_offset(i);
+  }
+  Json json = Json::parse(text, text + file->size(), nullptr, false);
+  const bool right = json.is_object() && json.contains("metrics") && json["metrics"].is_object();
+  if (!right) return invalid_file("not a baseline").in(path).fix("make one with --update-baseline");
+  return json;
+}
+
+double number_or(const Json& object, const char* key, double fallback) {
+  return object.is_object() && object.contains(key) && object[key].is_number() ? object[key].get<double>() : fallback;
+}
+
+}  // namespace
+
+Expected<std::vector<Gate>> read_baseline(const std::string& path) {
+  THIMBLE_ASSIGN(const Json json, read_json(path));
+  std::vector<Gate> gates;
+  for (const auto& [name, entry] : json["metrics"].items()) {
+    if (!entry.is_object() || !entry.contains("value") || !entry["value"].is_number()) {
+      return invalid_file("metric '" + name + "' has no value").in(path);
+    }
+    const double value = entry["value"].get<double>();
+    const double tolerance = number_or(entry, "tolerance", default_tolerance(name));
+    const double limit = larger_is_better(name) ? value * (1 - tolerance) : value * (1 + tolerance);
+    const std::string text = name + (larger_is_better(name) ? " >= " : " <= ") + Json(limit).dump();
+    THIMBLE_ASSIGN(Gate gate, parse_gate(text, {.file = path}));
+    gates.push_back(std::move(gate));
+  }
+  return gates;
+}
+
+Status write_baseline(const std::string& path, const std::vector<Metric>& metrics) {
+  Json known = Json::object();
+  if (std::filesystem::exists(path)) {
+    THIMBLE_ASSIGN(const Json old, read_json(path));
+    known = old["metrics"];
+  }
+  Json entries = Json::object();
+  for (const Metric& metric : metrics) {
+    const double fallback = default_tolerance(metric.name);
+    const double tolerance = known.contains(metric.name) ? number_or(known[metric.name], "tolerance", fallback) : fallback;
+    entries[metric.name] = {{"value", metric.interval.value}, {"tolerance", tolerance}};
+  }
+  const Json out = {{"schema", 1}, {"metrics", entries}};
+  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
+  THIMBLE_TRY(file->append(out.dump(2) + "\n"));
+  return file->commit();
+}
+
+}  // namespace thimble::eval

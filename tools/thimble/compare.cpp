@@ -1,0 +1,130 @@
+// thimble compare: two copies of one model, tensor by tensor and end to end.
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "report/json.h"
+#include "report/summary.h"
+#include "runtime/decode.h"
+#include "support/math.h"
+#include "support/system.h"
+#include "tools/thimble/evaluation.h"
+#include "tools/thimble/generation.h"
+#include "tools/thimble/open.h"
+
+namespace thimble::cli {
+namespace {
+
+struct Choices {
+  std::string left, right;
+  TextChoices text;
+  std::int64_t count = 12;
+};
+
+struct Difference {
+  std::string tensor;
+  double error = 0;   // |a - b|^2 / |a|^2
+  double sqnr = 0;    // decibels
+  double bits_left = 0, bits_right = 0;
+};
+
+const program::Tensor* find_tensor(const program::Bundle& bundle, const std::string& name) {
+  for (const program::Tensor& tensor : bundle.program.tensors) {
+    if (tensor.name == name) return &tensor;
+  }
+  return nullptr;
+}
+
+double bits_of(const program::Bundle& bundle, const program::Tensor& tensor) {
+  std::uint64_t bytes = 0;
+  for (const std::int32_t segment : tensor.segments) bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
+  std::int64_t count = 1;
+  for (const std::int64_t dim : tensor.dims) count *= dim;
+  return count > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(count) : 0;
+}
+
+Expected<Difference> difference(const program::Bundle& a, const program::Tensor& left, const program::Bundle& b, const program::Tensor& right) {
+  if (left.dims != right.dims) return invalid_argument("the two models give it different dims").at_tensor(left.name);
+  double error = 0, norm = 0;
+  const std::int64_t rows = runtime::tensor_rows(left);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    THIMBLE_ASSIGN(const std::vector<float> x, runtime::decode_row(a, left, row));
+    THIMBLE_ASSIGN(const std::vector<float> y, runtime::decode_row(b, right, row));
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double d = static_cast<double>(x[i]) - y[i];
+      error += d * d;
+      norm += static_cast<double>(x[i]) * x[i];
+    }
+  }
+  Difference out{left.name, norm > 0 ? error / norm : error, 0, bits_of(a, left), bits_of(b, right)};
+  out.sqnr = out.error > 0 ? -10 * math::log(out.error) / math::log(10.0) : 999;
+  return out;
+}
+
+Expected<std::vector<Difference>> differences(const program::Bundle& a, const program::Bundle& b) {
+  std::vector<Difference> list;
+  for (const program::Tensor& left : a.program.tensors) {
+    const program::Tensor* right = find_tensor(b, left.name);
+    const bool floats = left.type == program::Type::kF32 || left.type == program::Type::kF16 || left.type == program::Type::kBF16;
+    if (right == nullptr || !floats) continue;
+    THIMBLE_ASSIGN(Difference d, difference(a, left, b, *right));
+    list.push_back(std::move(d));
+  }
+  std::stable_sort(list.begin(), list.end(), [](const Difference& x, const Difference& y) { return x.error > y.error; });
+  return list;
+}
+
+void print(const std::vector<Difference>& list, const std::vector<eval::Metric>& metrics, std::int64_t count) {
+  report::Table table({{"tensor"}, {"error", true}, {"SQNR dB", true}, {"bits A", true}, {"bits B", true}});
+  for (std::size_t i = 0; i < list.size() && static_cast<std::int64_t>(i) < count; ++i) {
+    table.add({list[i].tensor, report::significant(list[i].error), list[i].error > 0 ? report::fixed(list[i].sqnr, 1) : "exact",
+               report::fixed(list[i].bits_left, 2), report::fixed(list[i].bits_right, 2)});
+  }
+  const int width = system::terminal_width(STDOUT_FILENO);
+  std::printf("%s", table.to_text(width).c_str());
+  if (!metrics.empty()) std::printf("\n%s", report::metric_table(metrics).to_text(width).c_str());
+}
+
+Expected<int> run(const Choices& choices, Environment& environment) {
+  THIMBLE_ASSIGN(const Opened left, open_any(choices.left, environment));
+  THIMBLE_ASSIGN(const Opened right, open_any(choices.right, environment));
+  THIMBLE_ASSIGN(const auto list, differences(left.bundle, right.bundle));
+  std::vector<eval::Metric> metrics;
+  if (!choices.text.text.empty()) {
+    EvaluationRequest request{choices.text.text, choices.text.windows, true, {}};
+    THIMBLE_TRY(set_cache(choices.text.cache, request.session));
+    THIMBLE_ASSIGN(metrics, evaluate(right.bundle, choices.right, &left.bundle, request, environment));
+  }
+  if (!environment.globals.json) {
+    print(list, metrics, choices.count);
+    return 0;
+  }
+  report::Json out = report::document("compare");
+  report::add_metrics(out, metrics);
+  out["tensors"] = report::Json::array();
+  for (const Difference& d : list) {
+    out["tensors"].push_back({{"name", d.tensor}, {"error", d.error}, {"sqnr_db", d.sqnr}, {"bits_per_weight_a", d.bits_left}, {"bits_per_weight", d.bits_right}});
+  }
+  std::printf("%s\n", out.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Globals& globals, Selected& selected) {
+  auto choices = std::make_shared<Choices>();
+  CLI::App* command = add_command(app, globals, selected, "compare", "Compare two copies of a model, per tensor and end to end",
+                                  "  thimble compare MODEL out.thimble\n  thimble compare MODEL out.thimble --text score.txt --json",
+                                  [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("A", choices->left, "The reference")->required();
+  command->add_option("B", choices->right, "The copy")->required();
+  command->add_option("--text", choices->text.text, "Also score both on this text")->type_name("FILE");
+  command->add_option("--context", choices->text.windows.context, "Tokens of a window; 512 unless given")->check(CLI::Range(8, 1 << 20))->type_name("N");
+  command->add_option("--max-windows", choices->text.windows.max_windows, "Score only this many")->check(CLI::Range(1, 1 << 30))->type_name("N");
+  command->add_option("--count", choices->count, "Tensors to list, worst first; 12 unless given")->check(CLI::Range(0, 1 << 24))->type_name("N");
+}
+
+}  // namespace thimble::cli

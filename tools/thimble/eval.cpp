@@ -1,0 +1,62 @@
+// thimble eval: perplexity, and beside a reference KL divergence and agreement.
+
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "report/json.h"
+#include "report/summary.h"
+#include "support/system.h"
+#include "tools/thimble/evaluation.h"
+#include "tools/thimble/generation.h"
+#include "tools/thimble/open.h"
+
+namespace thimble::cli {
+namespace {
+
+struct Choices {
+  std::string file;
+  TextChoices text;
+};
+
+Expected<int> run(const Choices& choices, Environment& environment) {
+  if (choices.text.text.empty()) return Error(ErrorCode::kUsage, "eval needs a text").fix("give one with --text FILE");
+  const auto start = std::chrono::steady_clock::now();
+  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
+  std::optional<Opened> reference;
+  if (!choices.text.reference.empty()) {
+    THIMBLE_ASSIGN(reference, open_any(choices.text.reference, environment));
+  }
+  EvaluationRequest request{choices.text.text, choices.text.windows, reference.has_value(), {}};
+  THIMBLE_TRY(set_cache(choices.text.cache, request.session));
+  THIMBLE_ASSIGN(const auto metrics, evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr, request, environment));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (environment.globals.json) {
+    report::Json out = report::document("eval");
+    out["file"] = choices.file;
+    report::add_metrics(out, metrics);
+    if (opened.bundle.file_bytes > 0) out["file_bytes"] = opened.bundle.file_bytes;
+    out["bits_per_weight"] = bits_per_weight(opened.bundle);
+    out["peak_rss_bytes"] = system::peak_rss_bytes();
+    out["seconds"] = seconds;
+    std::printf("%s\n", out.dump(2).c_str());
+  } else {
+    std::printf("%s", report::metric_table(metrics).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Globals& globals, Selected& selected) {
+  auto choices = std::make_shared<Choices>();
+  CLI::App* command = add_command(app, globals, selected, "eval", "Score a model on a text, alone or beside a reference",
+                                  "  thimble eval out.thimble --text score.txt\n"
+                                  "  thimble eval out.thimble --text score.txt --reference MODEL --json",
+                                  [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();
+  add_text_options(*command, choices->text);
+}
+
+}  // namespace thimble::cli

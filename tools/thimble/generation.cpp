@@ -1,0 +1,232 @@
+#include "tools/thimble/generation.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "eval/score.h"
+#include "report/json.h"
+#include "support/system.h"
+#include "text/chat_template.h"
+#include "tokenizer/chat.h"
+#include "tools/thimble/open.h"
+
+namespace thimble::cli {
+namespace {
+
+// Holds text back while it could still be the start of a stop string.
+class StopFilter {
+ public:
+  explicit StopFilter(const std::vector<std::string>& stops) : stops_(stops) {}
+
+  // Returns what is safe to print; `stopped()` turns true when a stop string is complete.
+  std::string push(const std::string& text) {
+    held_ += text;
+    for (const std::string& stop : stops_) {
+      if (const auto at = held_.find(stop); at != std::string::npos) {
+        stopped_ = true;
+        return held_.substr(0, at);
+      }
+    }
+    std::size_t keep = 0;
+    for (const std::string& stop : stops_) {
+      for (std::size_t n = std::min(stop.size() - 1, held_.size()); n > keep; --n) {
+        if (held_.compare(held_.size() - n, n, stop, 0, n) == 0) keep = n;
+      }
+    }
+    std::string out = held_.substr(0, held_.size() - keep);
+    held_.erase(0, out.size());
+    return out;
+  }
+  std::string rest() { return stopped_ ? std::string() : std::move(held_); }
+  bool stopped() const { return stopped_; }
+
+ private:
+  const std::vector<std::string>& stops_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+runtime::SamplingOptions sampling(const GenerationChoices& choices, const program::Generation& defaults) {
+  runtime::SamplingOptions options;
+  options.temperature = choices.temperature >= 0 ? choices.temperature : 0.0f;
+  options.top_k = choices.top_k >= 0 ? choices.top_k : std::max<std::int64_t>(defaults.top_k, 0);
+  options.top_p = choices.top_p >= 0 ? choices.top_p : defaults.top_p >= 0 ? defaults.top_p : 1.0f;
+  options.min_p = choices.min_p;
+  options.repetition_penalty = choices.repetition_penalty >= 0 ? choices.repetition_penalty
+                               : defaults.repetition_penalty > 0 ? defaults.repetition_penalty : 1.0f;
+  options.seed = choices.seed;
+  return options;
+}
+
+class Generator {
+ public:
+  Generator(const program::Bundle& bundle, const tokenizer::Tokenizer& tokenizer, const GenerationChoices& choices,
+            Environment& environment)
+      : bundle_(bundle), tokenizer_(tokenizer), choices_(choices), environment_(environment),
+        sampler_(sampling(choices, bundle.generation)) {}
+
+  Status start() {
+    runtime::SessionOptions options;
+    options.max_context = choices_.context;
+    THIMBLE_TRY(set_cache(choices_.cache, options));
+    THIMBLE_ASSIGN(decoder_, runtime::Decoder::create(bundle_, environment_.pool, options));
+    return ok();
+  }
+
+  // Feeds the prompt's tokens and prints the continuation as it comes. Returns the text.
+  Expected<std::string> reply(const std::vector<std::int32_t>& prompt, const std::vector<std::string>& stops, bool print) {
+    if (prompt.empty()) return invalid_argument("the prompt has no tokens").fix("give some text with -p");
+    environment_.progress.begin("reading the prompt", static_cast<double>(prompt.size()), "tokens");
+    auto logits = decoder_->feed(prompt, [&](std::int64_t count) { environment_.progress.advance(static_cast<double>(count)); });
+    environment_.progress.end();
+    if (!logits) return std::move(logits).error();
+    for (const std::int32_t token : prompt) sampler_.accept(token);
+    tokenizer::StreamDecoder stream(tokenizer_, prompt.back());
+    StopFilter filter(stops);
+    std::string text;
+    auto emit = [&](const std::string& piece) {
+      text += piece;
+      if (print) std::fwrite(piece.data(), 1, piece.size(), stdout), std::fflush(stdout);
+    };
+    for (std::int64_t n = 0; n < choices_.tokens; ++n) {
+      if (system::interrupted()) break;
+      const std::int32_t token = sampler_.sample(*logits);
+      sampler_.accept(token);
+      if (ends(token) && !choices_.ignore_eos) break;
+      emit(filter.push(stream.push(token)));
+      ++generated_;
+      if (filter.stopped() || n + 1 == choices_.tokens) break;
+      logits = decoder_->feed(std::span(&token, 1));
+      if (!logits) return std::move(logits).error();
+    }
+    emit(filter.push(stream.finish()));
+    emit(filter.rest());
+    return text;
+  }
+
+  std::int64_t generated() const { return generated_; }
+  std::int64_t cached() const { return decoder_->cached(); }
+
+ private:
+  bool ends(std::int32_t token) const {
+    const auto& ids = bundle_.generation.eos_token_ids;
+    if (std::find(ids.begin(), ids.end(), token) != ids.end()) return true;
+    return tokenizer_.eos() == token;
+  }
+
+  const program::Bundle& bundle_;
+  const tokenizer::Tokenizer& tokenizer_;
+  const GenerationChoices& choices_;
+  Environment& environment_;
+  runtime::Sampler sampler_;
+  std::unique_ptr<runtime::Decoder> decoder_;
+  std::int64_t generated_ = 0;
+};
+
+Expected<int> chat(Generator& generator, const program::Bundle& bundle, const tokenizer::Tokenizer& tokenizer,
+                   const GenerationChoices& choices) {
+  const text::ChatTemplate format = text::recognise(bundle.chat_template);
+  if (format.format == tokenizer::ChatFormat::kNone) {
+    return unsupported(bundle.chat_template.empty() ? "the model has no chat template" : "the model's chat template is of no form that is known")
+        .fix("leave --chat out and write the prompt yourself with -p");
+  }
+  std::vector<tokenizer::Message> messages;
+  const std::string system = choices.system.empty() ? format.default_system : choices.system;
+  if (!system.empty()) messages.push_back({"system", system});
+  std::string fed;  // what the cache already holds, as text
+  auto turn = [&](const std::string& user) -> Status {
+    messages.push_back({"user", user});
+    const std::string whole = tokenizer::render(format.format, messages, true);
+    const std::string fresh = whole.substr(0, fed.size()) == fed ? whole.substr(fed.size()) : whole;
+    const auto prompt = tokenizer.encode(fresh, {.add_special = fed.empty(), .parse_special = true});
+    THIMBLE_ASSIGN(const std::string answer, generator.reply(prompt, choices.stop, true));
+    std::printf("\n");
+    messages.push_back({"assistant", answer});
+    fed = whole + answer;
+    return ok();
+  };
+  if (!choices.prompt.empty()) {
+    THIMBLE_TRY(turn(choices.prompt));
+    return 0;
+  }
+  for (std::string line; std::fprintf(stderr, "> "), std::getline(std::cin, line);) {
+    if (line.empty()) continue;
+    THIMBLE_TRY(turn(line));
+    if (system::interrupted()) break;
+  }
+  return 0;
+}
+
+void print_json(const std::string& text, const Generator& generator) {
+  report::Json out = report::document("run");
+  out["text"] = text;
+  out["tokens"] = generator.generated();
+  out["peak_rss_bytes"] = system::peak_rss_bytes();
+  std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
+}
+
+}  // namespace
+
+Status set_cache(const std::string& name, runtime::SessionOptions& options) {
+  if (name.empty()) return ok();
+  options.cache_from_program = false;
+  options.cache = name == "f32"   ? program::CacheType::kF32
+                  : name == "f16" ? program::CacheType::kF16
+                                  : program::CacheType::kInt8;
+  return ok();
+}
+
+Expected<int> generate(const program::Bundle& bundle, const std::string& path, const GenerationChoices& choices,
+                       Environment& environment) {
+  THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
+  Generator generator(bundle, tokenizer, choices, environment);
+  THIMBLE_TRY(generator.start());
+  if (choices.chat) return chat(generator, bundle, tokenizer, choices);
+  if (!bundle.chat_template.empty() && !environment.globals.quiet) {
+    environment.progress.message("note: this is a chat model; --chat puts the prompt into its template");
+  }
+  const auto prompt = tokenizer.encode(choices.prompt);
+  THIMBLE_ASSIGN(const std::string text, generator.reply(prompt, choices.stop, !environment.globals.json));
+  if (environment.globals.json) {
+    print_json(text, generator);
+  } else {
+    std::printf("\n");
+  }
+  return system::interrupted() ? 128 + system::interrupt_signal() : 0;
+}
+
+Expected<int> embed_text(const program::Bundle& bundle, const std::string& path, const std::string& text,
+                         Environment& environment) {
+  THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
+  THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, environment.pool));
+  THIMBLE_ASSIGN(const std::vector<float> values, eval::embed(*session, tokenizer.encode(text)));
+  if (environment.globals.json) {
+    report::Json out = report::document("run");
+    out["embedding"] = values;
+    std::printf("%s\n", out.dump(2).c_str());
+  } else {
+    std::printf("%s\n", nlohmann::json(values).dump().c_str());
+  }
+  return 0;
+}
+
+void add_generation_options(CLI::App& command, GenerationChoices& choices) {
+  command.add_option("-p,--prompt", choices.prompt, "The text to continue");
+  command.add_option("-n,--tokens", choices.tokens, "Tokens to generate at most; 256 unless given")->check(CLI::Range(1, 1 << 24))->type_name("N");
+  command.add_flag("--chat", choices.chat, "Use the model's chat template; turns are read from stdin without -p");
+  command.add_option("--system", choices.system, "The system message of a chat");
+  command.add_option("--stop", choices.stop, "Stop before this text (may repeat)")->type_name("TEXT")->allow_extra_args(false);
+  command.add_option("--temperature", choices.temperature, "0 (the default) takes the likeliest token")->check(CLI::Range(0.0, 100.0))->type_name("T");
+  command.add_option("--top-k", choices.top_k, "Sample among the K likeliest")->check(CLI::Range(0, 1 << 24))->type_name("K");
+  command.add_option("--top-p", choices.top_p, "Sample among the likeliest that make up P")->check(CLI::Range(0.0, 1.0))->type_name("P");
+  command.add_option("--min-p", choices.min_p, "Leave out what is less likely than P times the likeliest")->check(CLI::Range(0.0, 1.0))->type_name("P");
+  command.add_option("--repetition-penalty", choices.repetition_penalty, "Above 1 discourages tokens seen before")->check(CLI::Range(0.01, 100.0))->type_name("X");
+  command.add_option("--seed", choices.seed, "Of the sampling")->type_name("N");
+  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")->check(CLI::IsMember({"f32", "f16", "int8"}))->type_name("TYPE");
+  command.add_option("--context", choices.context, "Positions to make room for")->check(CLI::Range(1, 1 << 24))->type_name("N");
+  command.add_flag("--ignore-eos", choices.ignore_eos, "Go on after an end token");
+}
+
+}  // namespace thimble::cli

@@ -1,0 +1,165 @@
+// thimble inspect: what a file holds.
+
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "formats/all.h"
+#include "report/json.h"
+#include "report/table.h"
+#include "support/system.h"
+#include "support/text.h"
+#include "tools/thimble/open.h"
+
+namespace thimble::cli {
+namespace {
+
+struct Choices {
+  std::string file;
+  bool tensors = false, graph = false, metadata = false, verify = false;
+};
+
+std::string dims_text(const std::vector<std::int64_t>& dims) {
+  std::string out = "[";
+  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
+  return out + "]";
+}
+
+// One row of the tensor list, whatever kind of file it comes from.
+struct TensorRow {
+  std::string name, scheme, dims;
+  std::uint64_t bytes = 0;
+};
+
+std::string scheme_text(const program::Tensor& tensor) {
+  if (tensor.layout == program::Layout::kRowMajor) return std::string(program::type_name(tensor.type));
+  std::string out = std::to_string(tensor.bits) + "-bit ";
+  out += tensor.group_size >= tensor.inputs ? "per channel" : "group " + std::to_string(tensor.group_size);
+  static constexpr const char* kZeros[] = {" symmetric", " points", " minima"};
+  return out + kZeros[static_cast<std::size_t>(tensor.zero)] + " " + std::string(program::type_name(tensor.type));
+}
+
+std::vector<TensorRow> rows_of(const program::Bundle& bundle) {
+  std::vector<TensorRow> rows;
+  for (const program::Tensor& tensor : bundle.program.tensors) {
+    TensorRow row{tensor.name, scheme_text(tensor), dims_text(tensor.dims)};
+    for (const std::int32_t segment : tensor.segments) row.bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<TensorRow> rows_of(const ir::Model& model) {
+  std::vector<TensorRow> rows;
+  for (const ir::Weight& weight : model.weights) {
+    if (weight.source == nullptr) continue;
+    const std::string scheme = weight.encoding.is_dense() ? std::string(ir::dtype_name(weight.dtype)) : weight.encoding.to_string();
+    rows.push_back({weight.name, scheme, dims_text(weight.dims), weight.byte_size()});
+  }
+  return rows;
+}
+
+void print_rows(const std::vector<TensorRow>& rows, bool each, int width) {
+  if (each) {
+    report::Table table({{"tensor"}, {"scheme"}, {"dims"}, {"bytes", true}});
+    for (const TensorRow& row : rows) table.add({row.name, row.scheme, row.dims, format_bytes(row.bytes)});
+    std::printf("\n%s", table.to_text(width).c_str());
+    return;
+  }
+  std::map<std::string, std::pair<int, std::uint64_t>> by_scheme;
+  for (const TensorRow& row : rows) {
+    by_scheme[row.scheme].first += 1;
+    by_scheme[row.scheme].second += row.bytes;
+  }
+  report::Table table({{"scheme"}, {"tensors", true}, {"bytes", true}});
+  for (const auto& [scheme, sum] : by_scheme) table.add({scheme, std::to_string(sum.first), format_bytes(sum.second)});
+  std::printf("\n%s", table.to_text(width).c_str());
+}
+
+report::Json rows_json(const std::vector<TensorRow>& rows) {
+  report::Json list = report::Json::array();
+  for (const TensorRow& row : rows) list.push_back({{"name", row.name}, {"scheme", row.scheme}, {"dims", row.dims}, {"bytes", row.bytes}});
+  return list;
+}
+
+Expected<int> inspect_thimble(const Choices& choices, const Globals& globals, int width) {
+  THIMBLE_ASSIGN(const program::Bundle bundle, program::open_thimble(choices.file, choices.verify));
+  const auto rows = rows_of(bundle);
+  if (globals.json) {
+    report::Json out = report::document("inspect");
+    out["file"] = choices.file;
+    out["format"] = "thimble";
+    out["file_bytes"] = bundle.file_bytes;
+    out["payload_bytes"] = payload_bytes(bundle);
+    out["parameters"] = bundle.parameters;
+    out["bits_per_weight"] = bits_per_weight(bundle);
+    out["metadata"] = report::Json::object();
+    for (const auto& [key, value] : bundle.metadata) out["metadata"][key] = value;
+    out["tensors"] = rows_json(rows);
+    std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
+    return 0;
+  }
+  std::printf("%s: thimble, %s parameters, %s in the file, %s of weights, %.3f bits per weight\n", choices.file.c_str(),
+              format_count(bundle.parameters).c_str(), format_bytes(bundle.file_bytes).c_str(), format_bytes(payload_bytes(bundle)).c_str(), bits_per_weight(bundle));
+  if (choices.verify) std::printf("every digest is right\n");
+  for (const auto& [key, value] : bundle.metadata) {
+    if (choices.metadata || (value.size() < 60 && value.find('\n') == std::string::npos && !key.starts_with("model."))) {
+      std::printf("  %s: %s\n", key.c_str(), value.c_str());
+    }
+  }
+  print_rows(rows, choices.tensors, width);
+  return 0;
+}
+
+Expected<int> inspect_source(const Choices& choices, const Globals& globals, int width) {
+  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.file, {}));
+  if (choices.graph) {
+    std::printf("%s", ir::print(model).c_str());
+    return 0;
+  }
+  const auto rows = rows_of(model);
+  if (globals.json) {
+    report::Json out = report::document("inspect");
+    out["file"] = choices.file;
+    out["format"] = model.source_format;
+    out["architecture"] = model.architecture;
+    out["payload_bytes"] = model.weight_bytes();
+    out["parameters"] = model.parameter_count();
+    out["max_context"] = model.max_context;
+    out["metadata"] = model.metadata;
+    out["tensors"] = rows_json(rows);
+    std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
+    return 0;
+  }
+  std::printf("%s: %s, %s, %s parameters, %s of weights\n", choices.file.c_str(), model.source_format.c_str(), model.architecture.c_str(),
+              format_count(model.parameter_count()).c_str(), format_bytes(model.weight_bytes()).c_str());
+  std::printf("  nodes: %zu, context: %lld, tokenizer: %s, chat template: %s\n", model.graph.order().size(), static_cast<long long>(model.max_context),
+              model.tokenizer.empty() ? "none" : "yes", model.chat_template.empty() ? "none" : "yes");
+  if (choices.metadata) {
+    for (const auto& [key, value] : model.metadata) std::printf("  %s: %s\n", key.c_str(), value.c_str());
+  }
+  print_rows(rows, choices.tensors, width);
+  return 0;
+}
+
+Expected<int> run(const Choices& choices, const Globals& globals) {
+  const int width = system::terminal_width(STDOUT_FILENO);
+  return is_thimble(choices.file) ? inspect_thimble(choices, globals, width) : inspect_source(choices, globals, width);
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Globals& globals, Selected& selected) {
+  auto choices = std::make_shared<Choices>();
+  CLI::App* command = add_command(app, globals, selected, "inspect", "Show what a model file holds",
+                                  "  thimble inspect out.thimble --tensors\n  thimble inspect out.thimble --verify\n  thimble inspect MODEL --graph",
+                                  [choices, &globals](Environment&) { return run(*choices, globals); });
+  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();
+  command->add_flag("--tensors", choices->tensors, "Every tensor");
+  command->add_flag("--graph", choices->graph, "The graph as text (source models)");
+  command->add_flag("--metadata", choices->metadata, "All metadata, the recipe included");
+  command->add_flag("--verify", choices->verify, "Check every segment's digest");
+}
+
+}  // namespace thimble::cli

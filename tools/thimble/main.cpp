@@ -1,0 +1,111 @@
+// thimble: reads the command line, runs one command, and turns its result into output and an exit status.
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "report/json.h"
+#include "support/system.h"
+#include "tools/thimble/command.h"
+#include "tools/thimble/help.h"
+
+namespace thimble::cli {
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kOurBug = 70;
+
+void on_abort(int) { std::_Exit(kOurBug); }
+
+// The result goes to stdout, the error to stderr; with --json the error is the result.
+int report_error(const Error& error, bool json) {
+  if (json) std::printf("%s\n", report::error(error).dump(2).c_str());
+  std::fprintf(stderr, "%s\n", error.to_string().c_str());
+  if (error.code == ErrorCode::kInterrupted && system::interrupt_signal() == SIGTERM) return 143;
+  return exit_status(error.code);
+}
+
+int run_selected(const Globals& globals, const Selected& selected) {
+  try {
+    Environment environment(globals);
+    const auto result = selected.run(environment);
+    return result ? *result : report_error(result.error(), globals.json);
+  } catch (const std::bad_alloc&) {
+    return report_error(Error(ErrorCode::kResource, "out of memory").fix("use a machine with more, or fewer threads"), globals.json);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "thimble: internal error: %s\n", e.what());
+    return kOurBug;
+  }
+}
+
+void add_commands(CLI::App& app, Globals& globals, Selected& selected) {
+  for (const auto add : {add_compress, add_convert, add_plan, add_inspect, add_run, add_eval, add_compare, add_check,
+                         add_bench, add_passes, add_recipe}) {
+    add(app, globals, selected);
+  }
+}
+
+bool wants_json(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--json") return true;
+  }
+  return false;
+}
+
+int main_checked(int argc, char** argv) {
+  Globals globals;
+  Selected selected;
+  CLI::App app("Makes models small enough for a device, and proves that they still work.", "thimble");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("--version", "thimble " THIMBLE_VERSION);
+  app.set_help_flag("-h,--help", "Print this and leave");
+  app.require_subcommand(1);
+  app.footer("thimble COMMAND --help tells more of each.");
+  add_commands(app, globals, selected);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help and --version
+    return app.exit(success);
+  } catch (const CLI::ParseError& e) {
+    const Error error = Error(ErrorCode::kUsage, e.what()).fix("thimble --help, or thimble COMMAND --help");
+    report_error(error, wants_json(argc, argv));
+    return kUsage;
+  }
+  return run_selected(globals, selected);
+}
+
+}  // namespace
+
+Environment::Environment(const Globals& g)
+    : globals(g),
+      pool(g.threads > 0 ? g.threads : ThreadPool::default_threads()),
+      progress(g.quiet ? Progress::Style::kQuiet : Progress::Style::kAuto) {}
+
+CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const std::string& name,
+                      const std::string& summary, const std::string& examples, Run run) {
+  CLI::App* command = app.add_subcommand(name, summary);
+  command->set_help_flag("-h,--help", "Print this and leave");
+  command->add_flag("--json", globals.json, "Print the result as JSON (versioned, stable keys)");
+  command->add_option("--threads", globals.threads, "Threads to use; the default is what the process may use")
+      ->check(CLI::Range(1, 1024))->type_name("N");
+  command->add_flag("-q,--quiet", globals.quiet, "No progress, no remarks");
+  if (!examples.empty()) command->footer("examples:\n" + examples);
+  command->callback([&selected, name, run = std::move(run)] {
+    selected.name = name;
+    selected.run = run;
+  });
+  return command;
+}
+
+}  // namespace thimble::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGABRT, thimble::cli::on_abort);
+  std::signal(SIGPIPE, SIG_IGN);
+  thimble::system::install_interrupt_handlers();
+  return thimble::cli::main_checked(argc, argv);
+}

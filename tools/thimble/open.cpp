@@ -1,0 +1,58 @@
+#include "tools/thimble/open.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "eval/gate.h"
+#include "formats/all.h"
+#include "lower/lower.h"
+
+namespace thimble::cli {
+
+bool is_thimble(const std::string& path) {
+  char magic[8] = {};
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return false;
+  const bool whole = std::fread(magic, 1, sizeof magic, file) == sizeof magic;
+  std::fclose(file);
+  return whole && std::memcmp(magic, "THIMBLE", 7) == 0;
+}
+
+Expected<Opened> open_any(const std::string& path, Environment& environment) {
+  Opened opened;
+  if (is_thimble(path)) {
+    THIMBLE_ASSIGN(opened.bundle, program::open_thimble(path));
+    return opened;
+  }
+  THIMBLE_ASSIGN(opened.model, formats::read_model(path, {}));
+  THIMBLE_ASSIGN(opened.bundle, lower::load(*opened.model, environment.pool));
+  return opened;
+}
+
+Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const std::string& path) {
+  if (bundle.tokenizer.empty()) {
+    return invalid_argument("the model has no tokenizer").in(path).fix("put tokenizer.json or tokenizer.model beside it");
+  }
+  return tokenizer::Tokenizer::load(bundle.tokenizer);
+}
+
+std::uint64_t payload_bytes(const program::Bundle& bundle) {
+  std::uint64_t bytes = 0;
+  for (const program::Tensor& tensor : bundle.program.tensors) {
+    for (const std::int32_t segment : tensor.segments) bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
+  }
+  return bytes;
+}
+
+double bits_per_weight(const program::Bundle& bundle) {
+  if (bundle.parameters == 0) return 0;
+  return 8.0 * static_cast<double>(payload_bytes(bundle)) / static_cast<double>(bundle.parameters);
+}
+
+Expected<std::uint64_t> size_option(const std::string& text, const std::string& option) {
+  const auto bytes = eval::parse_size(text);
+  if (!bytes || *bytes <= 0) return Error(ErrorCode::kUsage, option + " reads a size such as 500MB, not '" + text + "'");
+  return static_cast<std::uint64_t>(*bytes);
+}
+
+}  // namespace thimble::cli

@@ -1,0 +1,30 @@
+#pragma once
+// Any FILE that a command takes: a .thimble, or a model that we read, which takes the same road through
+// lowering so that it can be run, evaluated and measured like its compressed copies.
+
+#include <optional>
+#include <string>
+
+#include "ir/model.h"
+#include "program/bundle.h"
+#include "tokenizer/tokenizer.h"
+#include "tools/thimble/command.h"
+
+namespace thimble::cli {
+
+struct Opened {
+  program::Bundle bundle;
+  std::optional<ir::Model> model;  // unless FILE is a .thimble
+};
+
+Expected<Opened> open_any(const std::string& path, Environment& environment);
+bool is_thimble(const std::string& path);
+
+// The tokenizer of a model that needs one to be used with text; an error says that there is none.
+Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const std::string& path);
+
+std::uint64_t payload_bytes(const program::Bundle& bundle);   // of all segments but the tokenizer's
+double bits_per_weight(const program::Bundle& bundle);
+Expected<std::uint64_t> size_option(const std::string& text, const std::string& option);
+
+}  // namespace thimble::cli

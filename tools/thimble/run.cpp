@@ -1,0 +1,50 @@
+// thimble run: text from a language model, or tensors in and out of any model.
+
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "report/json.h"
+#include "runtime/generate.h"
+#include "support/system.h"
+#include "tools/thimble/generation.h"
+#include "tools/thimble/open.h"
+#include "tools/thimble/tensors.h"
+
+namespace thimble::cli {
+namespace {
+
+struct Choices {
+  std::string file;
+  std::string inputs, outputs;
+  GenerationChoices generation;
+};
+
+Expected<int> run(const Choices& choices, Environment& environment) {
+  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
+  if (!choices.inputs.empty()) return run_tensors(opened.bundle, choices.inputs, choices.outputs, environment);
+  if (opened.bundle.program.task == program::Task::kGenerate) {
+    return generate(opened.bundle, choices.file, choices.generation, environment);
+  }
+  if (opened.bundle.program.task == program::Task::kEmbed && !choices.generation.prompt.empty()) {
+    return embed_text(opened.bundle, choices.file, choices.generation.prompt, environment);
+  }
+  return Error(ErrorCode::kUsage, "this model takes tensors").fix("give them with --inputs in.npz");
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Globals& globals, Selected& selected) {
+  auto choices = std::make_shared<Choices>();
+  CLI::App* command = add_command(app, globals, selected, "run", "Generate text, or run tensors through a model",
+                                  "  thimble run model.thimble -p \"Once upon a time\" -n 100\n"
+                                  "  thimble run model.thimble --chat --system \"Answer in one line.\"\n"
+                                  "  thimble run encoder.thimble --inputs in.npz --outputs out.npz",
+                                  [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("FILE", choices->file, "A .thimble, a Hugging Face folder or a GGUF file")->required();
+  command->add_option("--inputs", choices->inputs, "Arrays by the graph's input names")->type_name("NPZ");
+  command->add_option("--outputs", choices->outputs, "Where to write the outputs' arrays")->type_name("NPZ");
+  add_generation_options(*command, choices->generation);
+}
+
+}  // namespace thimble::cli
