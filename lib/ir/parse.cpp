@@ -1,8 +1,8 @@
 #include <map>
 
 #include "ir/model.h"
+#include "ir/text_form.h"
 #include "ir/text_lexer.h"
-#include "support/half.h"
 
 namespace thimble::ir {
 namespace {
@@ -184,50 +184,14 @@ class Parser {
   Status values(Weight& weight) {
     const Token at = token_;
     THIMBLE_ASSIGN(const AttributeValue list, list_value());
-    const auto* integers = std::get_if<std::vector<std::int64_t>>(&list);
-    const auto* reals = std::get_if<std::vector<float>>(&list);
-    const std::size_t count = integers != nullptr ? integers->size()
-                              : reals != nullptr  ? reals->size()
-                                                  : 0;
-    std::vector<std::byte> bytes;
-    const auto append = [&](auto value) {
-      const auto* raw = reinterpret_cast<const std::byte*>(&value);
-      bytes.insert(bytes.end(), raw, raw + sizeof value);
-    };
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::int64_t whole = integers != nullptr ? (*integers)[i] : 0;
-      const float real = reals != nullptr ? (*reals)[i] : static_cast<float>(whole);
-      const bool is_real = reals != nullptr;
-      switch (weight.dtype) {
-        case DType::kF32:
-          append(real);
-          break;
-        case DType::kF16:
-          append(float_to_half(real));
-          break;
-        case DType::kBF16:
-          append(float_to_bfloat(real));
-          break;
-        case DType::kI64:
-          append(whole);
-          break;
-        case DType::kI32:
-          append(static_cast<std::int32_t>(whole));
-          break;
-        case DType::kBool:
-          append(static_cast<std::uint8_t>(whole != 0));
-          break;
-        default:
-          return lexer_.wrong(at, "values of this type cannot be written");
-      }
-      if (is_real && !dtype_is_float(weight.dtype))
-        return lexer_.wrong(at, "whole numbers expected");
-    }
-    if (!weight.encoding.is_dense() || static_cast<std::int64_t>(count) != weight.element_count()) {
+    const std::optional<PlainValues> plain = plain_values(weight.dtype, list);
+    if (!plain) return lexer_.wrong(at, "values of this type cannot be written so");
+    if (!weight.encoding.is_dense() ||
+        static_cast<std::int64_t>(plain->count) != weight.element_count()) {
       return lexer_.wrong(at, "the number of values is not that of the shape");
     }
     const auto rows = static_cast<std::uint64_t>(weight.rows());
-    weight.source = owned_dense(std::move(bytes), rows == 0 ? 0 : weight.byte_size() / rows);
+    weight.source = owned_dense(plain->bytes, rows == 0 ? 0 : weight.byte_size() / rows);
     return ok();
   }
 

@@ -25,8 +25,11 @@
 // `\` and
 //   control characters as \xNN.
 
-#include <string>
-#include <string_view>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "ir/graph.h"
 
 namespace thimble::ir {
 
@@ -34,5 +37,14 @@ inline bool is_bare(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '.' || c == '/' || c == '$' || c == '-';
 }
+
+struct PlainValues {
+  std::size_t count = 0;
+  std::vector<std::byte> bytes;
+};
+
+// The bytes of a list of numbers as a tensor of `type`: whole numbers for any type, others for
+// floats.
+std::optional<PlainValues> plain_values(DType type, const AttributeValue& list);
 
 }  // namespace thimble::ir

@@ -20,7 +20,7 @@ Dim clamp_bound(const Dim& bound, const Dim& size) {
   const auto number = bound.constant();
   constexpr std::int64_t kHuge = std::numeric_limits<std::int32_t>::max();
   if (number && *number >= kHuge) return size;
-  if (number && *number <= -kHuge) return 0;
+  if (number && (*number == 0 || *number <= -kHuge)) return 0;
   if (number && *number < 0) return Dim::max(0, size + bound);
   return min(bound, size);
 }
