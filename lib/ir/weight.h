@@ -45,8 +45,10 @@ class WeightSource {
   // All rows of a dense weight as they lie in a mapping or in memory; empty where reading computes
   // or copies.
   virtual std::span<const std::byte> in_place() const { return {}; }
-  virtual std::string describe()
-      const = 0;  // "mapped model.safetensors @ 1234", for inspect and errors
+  // Of a lossy encoding: |W - Q(W)|^2 / |W|^2, once every row was read.
+  virtual std::optional<double> error() const { return std::nullopt; }
+  // "mapped model.safetensors @ 1234", for inspect and errors.
+  virtual std::string describe() const = 0;
 };
 
 struct Weight {
@@ -55,9 +57,9 @@ struct Weight {
   std::vector<std::int64_t> dims;  // each >= 0; empty for a scalar
   Encoding encoding;
   std::shared_ptr<const WeightSource> source;
-  std::uint64_t source_parameters =
-      0;  // elements in the original float model (bits per weight counts these);
-          // 0 for constants that a builder or pass made up
+  // Elements in the original float model (bits per weight counts these); 0 for constants that a
+  // builder or pass made up.
+  std::uint64_t source_parameters = 0;
 
   std::int64_t element_count() const;
   // The matrix view. Dense: rows along the first dimension, inputs all the rest (a vector or scalar

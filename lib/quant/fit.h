@@ -1,0 +1,51 @@
+#pragma once
+// The search for scales, vectorised over rows: 16 groups of 16 rows at a time, one in each lane, so
+// that no sum crosses lanes and every ISA gives the same bits.
+
+#include <cstdint>
+#include <span>
+
+#include "ir/encoding.h"
+#include "kernels/isa.h"
+
+namespace thimble::quant {
+
+inline constexpr int kLanes = 16;
+
+// One group of each of 16 rows.
+struct FitInput {
+  const float* x = nullptr;           // [n][kLanes], finite
+  const float* importance = nullptr;  // [n], >= 0, the same for all rows; null: all equal
+  std::int64_t n = 0;
+  ir::ZeroKind zero_kind = ir::ZeroKind::kConstant;
+  int constant_zero = 0;  // kConstant only
+  int top = 15;           // the largest code, 2^bits - 1
+  bool search = true;     // false: the scale follows from the extremes alone
+  // Rounds kLanes numbers to what the encoding can store. A scale that isn't 0 stays so.
+  void (*round_scales)(float* lanes) = nullptr;
+  void (*round_minima)(float* lanes) = nullptr;
+};
+
+struct FitParameters {
+  alignas(64) float scale[kLanes];
+  alignas(64) float zero[kLanes];     // a whole number; kMinima: 0
+  alignas(64) float minimum[kLanes];  // kMinima; else 0
+};
+
+struct FitCodes {
+  std::uint8_t* codes = nullptr;     // [n][kLanes]
+  alignas(64) float noise[kLanes];   // sum of (w - decoded)^2
+  alignas(64) float signal[kLanes];  // sum of w^2
+};
+
+struct FitKernels {
+  kernels::Isa isa;
+  void (*fit)(const FitInput& input, FitParameters& out);
+  // The nearest codes (ties to even) under given parameters.
+  void (*encode)(const FitInput& input, const FitParameters& parameters, FitCodes& out);
+};
+
+std::span<const FitKernels* const> fit_variants();  // scalar first; only those compiled in
+const FitKernels& fit_kernels();                    // for this CPU (or what THIMBLE_ISA asks for)
+
+}  // namespace thimble::quant

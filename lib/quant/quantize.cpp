@@ -1,0 +1,271 @@
+#include "quant/quantize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "quant/fit.h"
+#include "support/half.h"
+
+namespace thimble::quant {
+namespace {
+
+constexpr float kLargestHalf = 65504.0f;
+constexpr float kLeastHalf = 0x1p-24f;
+
+float round_half(float value) {
+  return half_to_float(float_to_half(std::clamp(value, -kLargestHalf, kLargestHalf)));
+}
+
+// A scale that isn't 0 must not become 0: that would lose the group.
+float round_half_scale(float value) {
+  const float half = round_half(value);
+  return half != 0 || value == 0 ? half : std::copysign(kLeastHalf, value);
+}
+
+float round_bfloat(float value) {
+  const float rounded = bfloat_to_float(float_to_bfloat(value));
+  return std::isinf(rounded) ? std::copysign(0x1.fep127f, value) : rounded;
+}
+
+// To the nearest whole number, ties to even, by arithmetic alone (|x| < 2^51).
+double nearest_whole(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
+template <float (*kRound)(float)>
+void round_lanes(float* lanes) {
+  for (int i = 0; i < kLanes; ++i) lanes[i] = kRound(lanes[i]);
+}
+void keep_lanes(float*) {}
+
+using Rounder = void (*)(float*);
+
+Rounder scale_rounder(ir::DType type) {
+  if (type == ir::DType::kF16) return round_lanes<round_half_scale>;
+  return type == ir::DType::kBF16 ? round_lanes<round_bfloat> : keep_lanes;
+}
+Rounder minimum_rounder(ir::DType type) {
+  if (type == ir::DType::kF16) return round_lanes<round_half>;
+  return type == ir::DType::kBF16 ? round_lanes<round_bfloat> : keep_lanes;
+}
+
+float round_one(Rounder rounder, float value) {
+  float lanes[kLanes] = {value};
+  rounder(lanes);
+  return lanes[0];
+}
+
+bool all_finite(std::span<const float> row) {
+  bool good = true;
+  for (const float w : row) good &= std::fabs(w) <= std::numeric_limits<float>::max();
+  return good;
+}
+
+Status check(std::span<const float> weights, std::int64_t rows, std::int64_t inputs) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto begin = static_cast<std::size_t>(row * inputs);
+    if (all_finite(weights.subspan(begin, static_cast<std::size_t>(inputs)))) continue;
+    return unsupported("row " + std::to_string(row) + " holds a weight that is not finite")
+        .fix("leave this tensor unquantized (`skip: true` in a rule), or repair the model");
+  }
+  return ok();
+}
+
+// [rows][n] with a row stride to [n][kLanes]; lanes past the last row are zero.
+void to_lanes(const float* x, std::int64_t stride, int rows, std::int64_t n, float* out) {
+  if (rows < kLanes) std::fill_n(out, n * kLanes, 0.0f);
+  for (int r = 0; r < rows; ++r) {
+    for (std::int64_t k = 0; k < n; ++k) out[k * kLanes + r] = x[r * stride + k];
+  }
+}
+
+void from_lanes(const std::uint8_t* codes, std::int64_t stride, int rows, std::int64_t n,
+                std::uint8_t* out) {
+  for (int r = 0; r < rows; ++r) {
+    for (std::int64_t k = 0; k < n; ++k) out[r * stride + k] = codes[k * kLanes + r];
+  }
+}
+
+class Quantizer {
+ public:
+  Quantizer(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+            const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
+            const TensorParameters* tensor, RowErrors* errors)
+      : weights_(weights),
+        rows_(rows),
+        inputs_(inputs),
+        encoding_(encoding),
+        options_(options),
+        out_(out),
+        tensor_(tensor),
+        errors_(errors),
+        groups_(encoding.groups(inputs)),
+        size_(groups_ == 1 ? inputs : encoding.group_size) {
+    input_.zero_kind = encoding.zero;
+    input_.constant_zero = encoding.constant_zero;
+    input_.top = (1 << encoding.bits) - 1;
+    input_.search = options.search == Search::kMse;
+    input_.round_scales = scale_rounder(encoding.scale_type);
+    input_.round_minima = minimum_rounder(encoding.scale_type);
+    lanes_.resize(static_cast<std::size_t>(size_ * kLanes));
+    codes_.resize(lanes_.size());
+  }
+
+  void run() {
+    allocate();
+    for (std::int64_t row = 0; row < rows_; row += kLanes) {
+      const int count = static_cast<int>(std::min<std::int64_t>(kLanes, rows_ - row));
+      for (std::int64_t g = 0; g < groups_; ++g) group(row, count, g);
+    }
+  }
+
+ private:
+  void allocate() {
+    const auto rows = static_cast<std::size_t>(rows_);
+    const std::size_t scales = encoding_.per_tensor ? 1 : rows * static_cast<std::size_t>(groups_);
+    out_ = {};
+    out_.count = rows_;
+    out_.codes.resize(rows * static_cast<std::size_t>(inputs_));
+    out_.scales.resize(scales);
+    if (encoding_.zero == ir::ZeroKind::kPoints) out_.zero_points.resize(scales);
+    if (encoding_.zero == ir::ZeroKind::kMinima) out_.minima.resize(scales);
+    if (errors_ != nullptr) *errors_ = {std::vector<double>(rows), std::vector<double>(rows)};
+  }
+
+  void group(std::int64_t row, int count, std::int64_t g) {
+    const std::int64_t begin = row * inputs_ + g * size_;
+    input_.n = std::min(size_, inputs_ - g * size_);
+    input_.x = lanes_.data();
+    input_.importance =
+        options_.importance.empty() ? nullptr : options_.importance.data() + g * size_;
+    if (input_.n == 0) return;
+    to_lanes(weights_.data() + begin, inputs_, count, input_.n, lanes_.data());
+    FitParameters parameters;
+    if (encoding_.per_tensor) {
+      std::fill_n(parameters.scale, kLanes, tensor_->scale);
+      std::fill_n(parameters.zero, kLanes, static_cast<float>(tensor_->zero));
+      std::fill_n(parameters.minimum, kLanes, tensor_->minimum);
+    } else {
+      kernels_.fit(input_, parameters);
+    }
+    FitCodes fitted;
+    fitted.codes = codes_.data();
+    kernels_.encode(input_, parameters, fitted);
+    from_lanes(codes_.data(), inputs_, count, input_.n, out_.codes.data() + begin);
+    for (int r = 0; r < count; ++r) keep(row + r, g, r, parameters, fitted);
+  }
+
+  void keep(std::int64_t row, std::int64_t g, int lane, const FitParameters& p, const FitCodes& f) {
+    const auto at = static_cast<std::size_t>(encoding_.per_tensor ? 0 : row * groups_ + g);
+    out_.scales[at] = p.scale[lane];
+    if (!out_.zero_points.empty()) out_.zero_points[at] = static_cast<std::uint8_t>(p.zero[lane]);
+    if (!out_.minima.empty()) out_.minima[at] = p.minimum[lane];
+    if (errors_ == nullptr) return;
+    errors_->noise[static_cast<std::size_t>(row)] += f.noise[lane];
+    errors_->signal[static_cast<std::size_t>(row)] += f.signal[lane];
+  }
+
+  std::span<const float> weights_;
+  std::int64_t rows_, inputs_;
+  const ir::Encoding& encoding_;
+  const SearchOptions& options_;
+  ir::Rows& out_;
+  const TensorParameters* tensor_;
+  RowErrors* errors_;
+  std::int64_t groups_, size_;
+  FitInput input_;
+  std::vector<float> lanes_;
+  std::vector<std::uint8_t> codes_;
+  const FitKernels& kernels_ = fit_kernels();
+};
+
+}  // namespace
+
+Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+                     const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
+                     const TensorParameters* tensor, RowErrors* errors) {
+  THIMBLE_CHECK(
+      encoding.kind == ir::EncodingKind::kAffine && encoding.bits >= 1 && encoding.bits <= 8,
+      "quantize_rows writes affine codes, not " + encoding.to_string());
+  THIMBLE_CHECK(weights.size() == static_cast<std::size_t>(rows * inputs),
+                "weights are [rows, inputs]");
+  THIMBLE_CHECK(options.importance.empty() || std::ssize(options.importance) == inputs,
+                "one importance per input");
+  THIMBLE_CHECK(!encoding.per_tensor || tensor != nullptr, "parameters of the tensor are given");
+  THIMBLE_TRY(check(weights, rows, inputs));
+  Quantizer(weights, rows, inputs, encoding, options, out, tensor, errors).run();
+  return ok();
+}
+
+TensorFit::TensorFit(const ir::Encoding& encoding, const SearchOptions& options)
+    : encoding_(encoding), search_(options.search == Search::kMse) {}
+
+// Parameters whose range is the extremes' divided by `factor`.
+TensorParameters TensorFit::candidate(double factor) const {
+  const double top = (1 << encoding_.bits) - 1;
+  const auto scale_of = [&](double scale) {
+    return round_one(scale_rounder(encoding_.scale_type), static_cast<float>(scale / factor));
+  };
+  TensorParameters p;
+  if (encoding_.zero == ir::ZeroKind::kConstant) {
+    const double reach =
+        std::max(1.0, std::min<double>(encoding_.constant_zero, top - encoding_.constant_zero));
+    p.scale = scale_of(std::max(high_, -low_) / reach);
+    p.zero = encoding_.constant_zero;
+    return p;
+  }
+  const bool points = encoding_.zero == ir::ZeroKind::kPoints;
+  const double low = points ? std::min(low_, 0.0) : low_,
+               high = points ? std::max(high_, 0.0) : high_;
+  p.scale = scale_of((high - low) / top);
+  const double start = (high + low) / 2 - p.scale * top / 2;
+  if (points) {
+    p.zero =
+        p.scale == 0 ? 0 : static_cast<int>(std::clamp(nearest_whole(-start / p.scale), 0.0, top));
+  } else {
+    const double minimum = factor == 1 ? low : start;
+    p.minimum = round_one(minimum_rounder(encoding_.scale_type), static_cast<float>(minimum));
+  }
+  return p;
+}
+
+Status TensorFit::add(std::span<const float> weights) {
+  if (pass_ == 0) {
+    if (!all_finite(weights)) return unsupported("a weight is not finite");
+    for (const float w : weights) {
+      low_ = std::min<double>(low_, w);
+      high_ = std::max<double>(high_, w);
+    }
+    return ok();
+  }
+  const float top = static_cast<float>((1 << encoding_.bits) - 1);
+  for (std::size_t c = 0; c < candidates_.size(); ++c) {
+    const TensorParameters& p = candidates_[c];
+    const float inverse = p.scale == 0 ? 0 : 1 / p.scale;
+    const float zero = static_cast<float>(p.zero);
+    double noise = 0;
+    for (const float w : weights) {
+      const double code =
+          std::clamp<double>(nearest_whole((w - p.minimum) * inverse), -zero, top - zero);
+      const double difference = w - p.minimum - p.scale * code;
+      noise += difference * difference;
+    }
+    noise_[c] += noise;
+  }
+  return ok();
+}
+
+bool TensorFit::next() {
+  if (pass_ == 0) {
+    parameters_ = candidate(1);
+    pass_ = 1;
+    if (!search_) return false;
+    for (int c = 0; c < 24; ++c) candidates_.push_back(candidate(1 + 0.05 * c));
+    noise_.assign(candidates_.size(), 0);
+    return true;
+  }
+  const auto least = std::min_element(noise_.begin(), noise_.end()) - noise_.begin();
+  parameters_ = candidates_[static_cast<std::size_t>(least)];
+  return false;
+}
+
+}  // namespace thimble::quant

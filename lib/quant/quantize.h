@@ -1,0 +1,84 @@
+#pragma once
+// From floats to codes: the affine encodings of 2 to 8 bits.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ir/weight.h"
+
+namespace thimble::quant {
+
+enum class Search : std::uint8_t {
+  kAbsmax,  // the scale follows from the extremes of the group
+  kMse,     // least (weighted) squared error over a grid of scales, refitted in closed form
+};
+
+struct SearchOptions {
+  Search search = Search::kMse;
+  // What an error in each input costs, [inputs], >= 0; empty: all the same.
+  std::vector<float> importance;
+};
+
+// What was lost, row by row: sums of (w - decoded)^2 and of w^2.
+struct RowErrors {
+  std::vector<double> noise;
+  std::vector<double> signal;
+};
+
+// The scale of a whole tensor (per_tensor encodings).
+struct TensorParameters {
+  float scale = 0;
+  int zero = 0;
+  float minimum = 0;
+};
+
+// Quantizes weights [rows, inputs], row-major, to an affine encoding. Scales and minima are rounded
+// to the encoding's scale_type before codes are chosen against them; codes round half to even. A
+// row's result depends on that row alone, whatever else is in the call, and is the same on every
+// machine.
+//   - A group of zeros gets scale 0; its codes are those of 0.
+//   - kMse never does worse than kAbsmax in any group. Symmetric scales may be negative: codes
+//   reach one
+//     step further below zero than above.
+//   - kAbsmax: symmetric codes stay within +-(2^(bits-1) - 1).
+//   - Scales past the largest f16 become that number (weights are cut); those below the least
+//   subnormal
+//     become it.
+//   - A weight that isn't finite is an error that names the row.
+// With a per-tensor encoding `tensor` must hold the parameters; else it is ignored.
+Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+                     const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
+                     const TensorParameters* tensor = nullptr, RowErrors* errors = nullptr);
+
+// Finds the parameters of a per-tensor encoding from blocks of weights: add() every block in order,
+// then next() and every block again while it returns true.
+class TensorFit {
+ public:
+  TensorFit(const ir::Encoding& encoding, const SearchOptions& options);
+  Status add(std::span<const float> weights);
+  bool next();  // another pass over the weights is wanted
+  TensorParameters parameters() const { return parameters_; }
+
+ private:
+  TensorParameters candidate(double factor) const;
+
+  ir::Encoding encoding_;
+  bool search_;
+  int pass_ = 0;
+  double low_ = 0, high_ = 0;
+  std::vector<TensorParameters> candidates_;
+  std::vector<double> noise_;
+  TensorParameters parameters_;
+};
+
+// A weight's source as it would be in another encoding: a pure thunk. read() decodes those rows of
+// `from`, quantizes them and returns them; release() passes through; error() is known once every
+// row was read. `encoding.axis` names the inputs among the dims: the last axis, or the first of
+// two. `from` may be dense or encoded along the same axis.
+Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
+                                                                   const ir::Encoding& encoding,
+                                                                   const SearchOptions& options);
+
+}  // namespace thimble::quant

@@ -1,0 +1,183 @@
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "ir/decode.h"
+#include "ir/dim.h"
+#include "quant/decode.h"
+#include "quant/quantize.h"
+
+namespace thimble::quant {
+namespace {
+
+// Rows of the matrix that an encoding sees, out of a weight that is stored otherwise.
+class MatrixRows {
+ public:
+  static Expected<MatrixRows> create(const ir::Weight& from, const ir::Encoding& encoding) {
+    const auto rank = static_cast<std::int64_t>(from.dims.size());
+    const std::int64_t axis = encoding.axis < 0 ? encoding.axis + rank : encoding.axis;
+    const std::int64_t from_axis =
+        from.encoding.axis < 0 ? from.encoding.axis + rank : from.encoding.axis;
+    MatrixRows view;
+    view.from_ = from;
+    view.columns_ = from.encoding.is_dense() && axis == 0 && rank == 2;
+    const bool in_order = from.encoding.is_dense() ? axis == rank - 1 : axis == from_axis;
+    if (from.source == nullptr || rank == 0 || (!view.columns_ && !in_order)) {
+      return unsupported("a tensor of shape " +
+                         ir::to_string(ir::Shape(from.dims.begin(), from.dims.end())) +
+                         " cannot be quantized along axis " + std::to_string(encoding.axis))
+          .at_tensor(from.name);
+    }
+    ir::Weight encoded = from;
+    encoded.encoding = encoding;
+    view.rows_ = encoded.rows();
+    view.inputs_ = encoded.inputs();
+    return view;
+  }
+
+  std::int64_t rows() const { return rows_; }
+  std::int64_t inputs() const { return inputs_; }
+  const ir::Weight& from() const { return from_; }
+
+  Expected<std::vector<float>> read(std::int64_t begin, std::int64_t end) const {
+    if (columns_) return read_columns(begin, end);
+    // Rows of the source hold a whole number of ours.
+    const std::int64_t per_row = per_source_row();
+    const std::int64_t first = begin / per_row, last = (end + per_row - 1) / per_row;
+    THIMBLE_ASSIGN(std::vector<float> values, decode_rows(from_, first, last));
+    if (per_row == 1) return values;
+    const auto at = values.begin() + (begin - first * per_row) * inputs_;
+    return std::vector<float>(at, at + (end - begin) * inputs_);
+  }
+
+  void release(std::int64_t begin, std::int64_t end) const {
+    if (columns_) return;  // every row of the source is still wanted for the other columns
+    const std::int64_t per_row = per_source_row();
+    from_.source->release(begin / per_row, end / per_row);
+  }
+
+ private:
+  std::int64_t per_source_row() const {
+    return inputs_ == 0 ? 1 : std::max<std::int64_t>(1, from_.inputs() / inputs_);
+  }
+
+  // Columns [begin, end) of a [K, N] matrix as rows.
+  Expected<std::vector<float>> read_columns(std::int64_t begin, std::int64_t end) const {
+    const auto bits = static_cast<std::uint64_t>(ir::dtype_bits(from_.dtype));
+    if (bits < 8)
+      return unsupported("columns of packed values cannot be read").at_tensor(from_.name);
+    const auto count = static_cast<std::size_t>(end - begin);
+    const auto inputs = static_cast<std::size_t>(inputs_);
+    std::vector<float> out(count * inputs), line(count);
+    constexpr std::int64_t kRowsAtOnce = 256;
+    for (std::int64_t k = 0; k < inputs_; k += kRowsAtOnce) {
+      const std::int64_t stop = std::min(inputs_, k + kRowsAtOnce);
+      THIMBLE_ASSIGN(const ir::Rows block, from_.source->read(k, stop));
+      for (std::int64_t row = k; row < stop; ++row) {
+        const auto offset = static_cast<std::uint64_t>((row - k) * rows_ + begin) * bits / 8;
+        if (offset > block.dense.size())
+          return invalid_file("a weight's rows are too short").at_tensor(from_.name);
+        THIMBLE_TRY(ir::decode_dense(from_.dtype, block.dense.subspan(offset), line));
+        for (std::size_t n = 0; n < count; ++n)
+          out[n * inputs + static_cast<std::size_t>(row)] = line[n];
+      }
+    }
+    return out;
+  }
+
+  ir::Weight from_;
+  bool columns_ = false;
+  std::int64_t rows_ = 0;
+  std::int64_t inputs_ = 0;
+};
+
+class QuantizedSource : public ir::WeightSource {
+ public:
+  QuantizedSource(MatrixRows matrix, const ir::Encoding& encoding, const SearchOptions& options)
+      : matrix_(std::move(matrix)),
+        encoding_(encoding),
+        options_(options),
+        noise_(static_cast<std::size_t>(matrix_.rows())),
+        signal_(static_cast<std::size_t>(matrix_.rows())) {
+    for (auto& signal : signal_) signal = -1;  // not known yet
+  }
+
+  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
+    const TensorParameters* tensor = nullptr;
+    if (encoding_.per_tensor) {
+      std::call_once(fitted_, [&] { fit_ = fit_tensor(); });
+      if (!*fit_) return fit_->error();
+      tensor = &**fit_;
+    }
+    THIMBLE_ASSIGN(const std::vector<float> weights, matrix_.read(begin, end));
+    ir::Rows rows;
+    RowErrors errors;
+    if (Status status = quantize_rows(weights, end - begin, matrix_.inputs(), encoding_, options_,
+                                      rows, tensor, &errors);
+        !status) {
+      return std::move(status)
+          .error()
+          .at_tensor(matrix_.from().name)
+          .note("in rows " + std::to_string(begin) + " to " + std::to_string(end));
+    }
+    for (std::size_t i = 0; i < errors.noise.size(); ++i) {
+      noise_[static_cast<std::size_t>(begin) + i] = errors.noise[i];
+      signal_[static_cast<std::size_t>(begin) + i] = errors.signal[i];
+    }
+    return rows;
+  }
+
+  void release(std::int64_t begin, std::int64_t end) const override { matrix_.release(begin, end); }
+
+  std::optional<double> error() const override {
+    double noise = 0, signal = 0;
+    for (std::size_t i = 0; i < signal_.size(); ++i) {
+      if (signal_[i] < 0) return std::nullopt;
+      noise += noise_[i];
+      signal += signal_[i];
+    }
+    return signal == 0 ? 0 : noise / signal;
+  }
+
+  std::string describe() const override {
+    return matrix_.from().source->describe() + " as " + encoding_.to_string();
+  }
+
+ private:
+  Expected<TensorParameters> fit_tensor() const {
+    TensorFit fit(encoding_, options_);
+    constexpr std::int64_t kRowsAtOnce = 64;
+    do {
+      for (std::int64_t row = 0; row < matrix_.rows(); row += kRowsAtOnce) {
+        const std::int64_t stop = std::min(matrix_.rows(), row + kRowsAtOnce);
+        THIMBLE_ASSIGN(const std::vector<float> weights, matrix_.read(row, stop));
+        if (Status status = fit.add(weights); !status) {
+          return std::move(status).error().at_tensor(matrix_.from().name);
+        }
+        matrix_.release(row, stop);
+      }
+    } while (fit.next());
+    return fit.parameters();
+  }
+
+  MatrixRows matrix_;
+  ir::Encoding encoding_;
+  SearchOptions options_;
+  mutable std::once_flag fitted_;
+  mutable std::optional<Expected<TensorParameters>> fit_;
+  mutable std::vector<std::atomic<double>> noise_, signal_;  // by row
+};
+
+}  // namespace
+
+Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
+                                                                   const ir::Encoding& encoding,
+                                                                   const SearchOptions& options) {
+  THIMBLE_ASSIGN(MatrixRows matrix, MatrixRows::create(from, encoding));
+  return std::shared_ptr<const ir::WeightSource>(
+      std::make_shared<QuantizedSource>(std::move(matrix), encoding, options));
+}
+
+}  // namespace thimble::quant
