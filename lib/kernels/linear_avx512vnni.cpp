@@ -1,0 +1,74 @@
+// AVX-512 with VNNI: a quad is one register and vpdpbusd sums four products per lane. A block's eight quads
+// stay in registers while eight rows of activations pass; the broadcast of four activations comes with the
+// instruction.
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/linear.h"
+
+namespace thimble::kernels {
+namespace {
+
+#include "kernels/lanes_avx512.h"
+
+constexpr int kTokens = 8, kDenseTokens = 4, kDenseOutputs = 4;
+constexpr std::int32_t kCodeBias = 0;
+
+struct Codes {
+  __m512i quad[8];
+};
+struct Sums {
+  __m512i v;
+};
+
+inline __m512i load_vector(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+
+// Adds the bits of one plane to the quads, `SHIFT` bits up.
+template <int PLANE, int SHIFT>
+inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
+  const __m512i mask = _mm512_set1_epi8((1 << PLANE) - 1);
+  for (int v = 0; v < PLANE; ++v) {
+    const __m512i packed = load_vector(plane + v * 64);
+    for (int part = 0; part < 8 / PLANE; ++part) {
+      const __m512i bits = _mm512_and_si512(part == 0 ? packed : _mm512_srli_epi16(packed, PLANE * part), mask);
+      __m512i& quad = codes.quad[part * PLANE + v];
+      quad = SHIFT == 0 ? bits : _mm512_or_si512(quad, _mm512_slli_epi16(bits, SHIFT));
+    }
+  }
+}
+
+template <int BITS>
+inline Codes unpack(const std::uint8_t* block) {
+  Codes codes;
+  if constexpr (BITS == 8) {
+    for (int q = 0; q < 8; ++q) codes.quad[q] = load_vector(block + q * 64);
+  }
+  if constexpr (BITS != 8 && (BITS & 4) != 0) unpack_plane<4, 0>(block, codes);
+  if constexpr ((BITS & 2) != 0) unpack_plane<2, (BITS & 4)>(block + (BITS & 4) * 64, codes);
+  if constexpr ((BITS & 1) != 0) unpack_plane<1, (BITS & 6)>(block + (BITS & 6) * 64, codes);
+  return codes;
+}
+inline Sums broadcast(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+inline Sums dot(Sums sums, const Codes& codes, int quad, const std::int8_t* four) {
+  std::int32_t packed;
+  std::memcpy(&packed, four, sizeof packed);
+  return {_mm512_dpbusd_epi32(sums.v, codes.quad[quad], _mm512_set1_epi32(packed))};
+}
+inline Sums subtract_products(Sums sums, const std::uint8_t* points, std::int32_t sum) {
+  const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(points)));
+  return {_mm512_sub_epi32(sums.v, _mm512_mullo_epi32(wide, _mm512_set1_epi32(sum)))};
+}
+inline Lanes to_float(Sums sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
+
+#include "kernels/linear_grouped.inc"
+#include "kernels/linear_float.inc"
+
+}  // namespace
+
+extern const LinearKernels kLinearAvx512Vnni;
+const LinearKernels kLinearAvx512Vnni = {Isa::kAvx512Vnni, quantize_rows, grouped_int8, grouped_f32, dense, matmul};
+
+}  // namespace thimble::kernels
