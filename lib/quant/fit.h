@@ -43,6 +43,10 @@ struct FitKernels {
   void (*fit)(const FitInput& input, FitParameters& out);
   // The nearest codes (ties to even) under given parameters.
   void (*encode)(const FitInput& input, const FitParameters& parameters, FitCodes& out);
+  // kLanes rows of n numbers, `stride` apart, to [n][kLanes], and back.
+  void (*to_lanes)(const float* x, std::int64_t stride, std::int64_t n, float* out);
+  void (*from_lanes)(const std::uint8_t* codes, std::int64_t n, std::uint8_t* out,
+                     std::int64_t stride);
 };
 
 std::span<const FitKernels* const> fit_variants();  // scalar first; only those compiled in

@@ -40,10 +40,11 @@ inline void store_bytes(std::uint8_t* p, V v) {
 }
 
 #include "quant/fit.inc"
+#include "quant/transpose_avx.inc"
 
 }  // namespace
 
 extern const FitKernels kFitAvx2;
-const FitKernels kFitAvx2 = {kernels::Isa::kAvx2, fit, encode};
+const FitKernels kFitAvx2 = {kernels::Isa::kAvx2, fit, encode, to_lanes, from_lanes};
 
 }  // namespace thimble::quant

@@ -27,10 +27,11 @@ inline void store_bytes(std::uint8_t* p, V v) {
 }
 
 #include "quant/fit.inc"
+#include "quant/transpose_avx.inc"
 
 }  // namespace
 
 extern const FitKernels kFitAvx512;
-const FitKernels kFitAvx512 = {kernels::Isa::kAvx512Vnni, fit, encode};
+const FitKernels kFitAvx512 = {kernels::Isa::kAvx512Vnni, fit, encode, to_lanes, from_lanes};
 
 }  // namespace thimble::quant

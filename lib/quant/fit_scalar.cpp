@@ -66,9 +66,21 @@ inline void store_bytes(std::uint8_t* p, V v) {
 
 #include "quant/fit.inc"
 
+void to_lanes(const float* x, std::int64_t stride, std::int64_t n, float* out) {
+  for (int r = 0; r < kLanes; ++r) {
+    for (std::int64_t k = 0; k < n; ++k) out[k * kLanes + r] = x[r * stride + k];
+  }
+}
+
+void from_lanes(const std::uint8_t* codes, std::int64_t n, std::uint8_t* out, std::int64_t stride) {
+  for (int r = 0; r < kLanes; ++r) {
+    for (std::int64_t k = 0; k < n; ++k) out[r * stride + k] = codes[k * kLanes + r];
+  }
+}
+
 }  // namespace
 
 extern const FitKernels kFitScalar;
-const FitKernels kFitScalar = {kernels::Isa::kScalar, fit, encode};
+const FitKernels kFitScalar = {kernels::Isa::kScalar, fit, encode, to_lanes, from_lanes};
 
 }  // namespace thimble::quant

@@ -70,21 +70,6 @@ Status check(std::span<const float> weights, std::int64_t rows, std::int64_t inp
   return ok();
 }
 
-// [rows][n] with a row stride to [n][kLanes]; lanes past the last row are zero.
-void to_lanes(const float* x, std::int64_t stride, int rows, std::int64_t n, float* out) {
-  if (rows < kLanes) std::fill_n(out, n * kLanes, 0.0f);
-  for (int r = 0; r < rows; ++r) {
-    for (std::int64_t k = 0; k < n; ++k) out[k * kLanes + r] = x[r * stride + k];
-  }
-}
-
-void from_lanes(const std::uint8_t* codes, std::int64_t stride, int rows, std::int64_t n,
-                std::uint8_t* out) {
-  for (int r = 0; r < rows; ++r) {
-    for (std::int64_t k = 0; k < n; ++k) out[r * stride + k] = codes[k * kLanes + r];
-  }
-}
-
 class Quantizer {
  public:
   Quantizer(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
@@ -113,45 +98,61 @@ class Quantizer {
   void run() {
     allocate();
     for (std::int64_t row = 0; row < rows_; row += kLanes) {
-      const int count = static_cast<int>(std::min<std::int64_t>(kLanes, rows_ - row));
-      for (std::int64_t g = 0; g < groups_; ++g) group(row, count, g);
+      const std::int64_t count = std::min<std::int64_t>(kLanes, rows_ - row);
+      if (count == kLanes) {
+        rows(row, kLanes, weights_.data() + row * inputs_, out_.codes.data() + row * inputs_);
+      } else {
+        last_rows(row, count);
+      }
     }
   }
 
  private:
   void allocate() {
-    const auto rows = static_cast<std::size_t>(rows_);
-    const std::size_t scales = encoding_.per_tensor ? 1 : rows * static_cast<std::size_t>(groups_);
+    const auto count = static_cast<std::size_t>(rows_);
+    const std::size_t scales = encoding_.per_tensor ? 1 : count * static_cast<std::size_t>(groups_);
     out_ = {};
     out_.count = rows_;
-    out_.codes.resize(rows * static_cast<std::size_t>(inputs_));
+    out_.codes.resize(count * static_cast<std::size_t>(inputs_));
     out_.scales.resize(scales);
     if (encoding_.zero == ir::ZeroKind::kPoints) out_.zero_points.resize(scales);
     if (encoding_.zero == ir::ZeroKind::kMinima) out_.minima.resize(scales);
-    if (errors_ != nullptr) *errors_ = {std::vector<double>(rows), std::vector<double>(rows)};
+    if (errors_ != nullptr) *errors_ = {std::vector<double>(count), std::vector<double>(count)};
   }
 
-  void group(std::int64_t row, int count, std::int64_t g) {
-    const std::int64_t begin = row * inputs_ + g * size_;
-    input_.n = std::min(size_, inputs_ - g * size_);
-    input_.x = lanes_.data();
-    input_.importance =
-        options_.importance.empty() ? nullptr : options_.importance.data() + g * size_;
-    if (input_.n == 0) return;
-    to_lanes(weights_.data() + begin, inputs_, count, input_.n, lanes_.data());
-    FitParameters parameters;
-    if (encoding_.per_tensor) {
-      std::fill_n(parameters.scale, kLanes, tensor_->scale);
-      std::fill_n(parameters.zero, kLanes, static_cast<float>(tensor_->zero));
-      std::fill_n(parameters.minimum, kLanes, tensor_->minimum);
-    } else {
-      kernels_.fit(input_, parameters);
+  // Fewer rows than lanes: the missing ones are zero.
+  void last_rows(std::int64_t row, std::int64_t count) {
+    std::vector<float> padded(static_cast<std::size_t>(kLanes * inputs_));
+    std::vector<std::uint8_t> codes(padded.size());
+    std::copy_n(weights_.data() + row * inputs_, count * inputs_, padded.data());
+    rows(row, count, padded.data(), codes.data());
+    std::copy_n(codes.data(), count * inputs_, out_.codes.data() + row * inputs_);
+  }
+
+  // kLanes rows of weights and codes, of which `count` are kept.
+  void rows(std::int64_t row, std::int64_t count, const float* weights, std::uint8_t* codes) {
+    for (std::int64_t g = 0; g < groups_; ++g) {
+      const std::int64_t begin = g * size_;
+      input_.n = std::min(size_, inputs_ - begin);
+      if (input_.n == 0) return;
+      input_.x = lanes_.data();
+      input_.importance =
+          options_.importance.empty() ? nullptr : options_.importance.data() + begin;
+      kernels_.to_lanes(weights + begin, inputs_, input_.n, lanes_.data());
+      FitParameters parameters;
+      if (encoding_.per_tensor) {
+        std::fill_n(parameters.scale, kLanes, tensor_->scale);
+        std::fill_n(parameters.zero, kLanes, static_cast<float>(tensor_->zero));
+        std::fill_n(parameters.minimum, kLanes, tensor_->minimum);
+      } else {
+        kernels_.fit(input_, parameters);
+      }
+      FitCodes fitted;
+      fitted.codes = codes_.data();
+      kernels_.encode(input_, parameters, fitted);
+      kernels_.from_lanes(codes_.data(), input_.n, codes + begin, inputs_);
+      for (int r = 0; r < count; ++r) keep(row + r, g, r, parameters, fitted);
     }
-    FitCodes fitted;
-    fitted.codes = codes_.data();
-    kernels_.encode(input_, parameters, fitted);
-    from_lanes(codes_.data(), inputs_, count, input_.n, out_.codes.data() + begin);
-    for (int r = 0; r < count; ++r) keep(row + r, g, r, parameters, fitted);
   }
 
   void keep(std::int64_t row, std::int64_t g, int lane, const FitParameters& p, const FitCodes& f) {
