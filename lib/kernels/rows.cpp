@@ -1,0 +1,33 @@
+#include "kernels/rows.h"
+
+namespace thimble::kernels {
+
+extern const RowKernels kRowsScalar;
+#if defined(__x86_64__)
+extern const RowKernels kRowsAvx2;
+extern const RowKernels kRowsAvx512;
+#elif defined(__aarch64__)
+extern const RowKernels kRowsNeon;
+#endif
+
+std::span<const RowKernels* const> row_variants() {
+  static const RowKernels* const kVariants[] = {
+      &kRowsScalar,
+#if defined(__x86_64__)
+      &kRowsAvx2, &kRowsAvx512,
+#elif defined(__aarch64__)
+      &kRowsNeon,
+#endif
+  };
+  return kVariants;
+}
+
+const RowKernels& row_kernels(Isa isa) {
+  if (isa == Isa::kNeonDotprod) isa = Isa::kNeon;  // nothing here multiplies integers
+  for (const RowKernels* variant : row_variants()) {
+    if (variant->isa == isa) return *variant;
+  }
+  return kRowsScalar;
+}
+
+}  // namespace thimble::kernels

@@ -1,0 +1,25 @@
+// Rows and attention for NEON.
+
+#include <arm_neon.h>
+
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/rows.h"
+
+namespace thimble::kernels {
+namespace {
+
+#include "kernels/lanes_neon.h"
+#include "kernels/vector_math.inc"
+#include "kernels/rows.inc"
+#include "kernels/attention.inc"
+
+}  // namespace
+
+extern const RowKernels kRowsNeon;
+const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
+extern const AttentionKernels kAttentionNeon;
+const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
+
+}  // namespace thimble::kernels

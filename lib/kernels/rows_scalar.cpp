@@ -1,0 +1,26 @@
+// Rows and attention in plain C++: the reference that the others equal bit for bit.
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/rows.h"
+#include "support/half.h"
+
+namespace thimble::kernels {
+namespace {
+
+#include "kernels/lanes_scalar.h"
+#include "kernels/vector_math.inc"
+#include "kernels/rows.inc"
+#include "kernels/attention.inc"
+
+}  // namespace
+
+extern const RowKernels kRowsScalar;
+const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
+extern const AttentionKernels kAttentionScalar;
+const AttentionKernels kAttentionScalar = {Isa::kScalar, attend};
+
+}  // namespace thimble::kernels
