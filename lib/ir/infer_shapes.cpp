@@ -78,7 +78,7 @@ Status infer_node(Model& model, Graph& graph, NodeId id,
   return ok();
 }
 
-Status infer_graph(Model& model, Graph& graph) {
+Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& graph) {
   for (const ValueId id : graph.constants()) {
     Value& value = graph.value(id);
     const Weight& weight = model.weight(value.weight);
@@ -91,10 +91,14 @@ Status infer_graph(Model& model, Graph& graph) {
       return blame(std::move(status).error(), graph.node(id));
     }
   }
-  return ok();
+  return data;
 }
 
 }  // namespace
+
+Expected<std::vector<std::optional<DimData>>> infer_data(Model& model) {
+  return infer_graph(model, model.graph);
+}
 
 Status infer_shapes(Model& model) {
   THIMBLE_TRY(infer_graph(model, model.graph));

@@ -46,7 +46,7 @@ class WeightSource {
   // or copies.
   virtual std::span<const std::byte> in_place() const { return {}; }
   // Of a lossy encoding: |W - Q(W)|^2 / |W|^2, once every row was read.
-  virtual std::optional<double> error() const { return std::nullopt; }
+  virtual std::optional<double> relative_error() const { return std::nullopt; }
   // "mapped model.safetensors @ 1234", for inspect and errors.
   virtual std::string describe() const = 0;
 };

@@ -131,7 +131,7 @@ class QuantizedSource : public ir::WeightSource {
 
   void release(std::int64_t begin, std::int64_t end) const override { matrix_.release(begin, end); }
 
-  std::optional<double> error() const override {
+  std::optional<double> relative_error() const override {
     double noise = 0, signal = 0;
     for (std::size_t i = 0; i < signal_.size(); ++i) {
       if (signal_[i] < 0) return std::nullopt;

@@ -55,6 +55,10 @@ class ShapeContext {
   std::vector<Result> results_;
 };
 
+// infer_shapes over the main graph alone, and what is known of its small integer values, by
+// ValueId. Constants are not among them.
+Expected<std::vector<std::optional<DimData>>> infer_data(Model& model);
+
 // Helpers of shape functions.
 
 // An axis counted from the front; an error when it is outside [-rank, rank).

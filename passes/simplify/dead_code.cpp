@@ -1,0 +1,77 @@
+// remove-dead-code: drops nodes whose results nobody uses, constants without users, and weights
+// that no graph refers to any more.
+
+#include "passes/simplify/dead_code.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace thimble::passes {
+namespace {
+
+bool is_used(const ir::Graph& graph, const ir::Node& node) {
+  return std::any_of(node.outputs.begin(), node.outputs.end(), [&](ir::ValueId output) {
+    return output.valid() && (graph.is_output(output) || !graph.users(output).empty());
+  });
+}
+
+// Users come after their producers, so one walk from the end finds whole chains.
+std::int64_t erase_dead_nodes(ir::Graph& graph) {
+  std::int64_t erased = 0;
+  const std::vector<ir::NodeId> order = graph.order();
+  for (auto id = order.rbegin(); id != order.rend(); ++id) {
+    if (is_used(graph, graph.node(*id))) continue;
+    graph.erase(*id);
+    ++erased;
+  }
+  graph.erase_unused_constants();
+  return erased;
+}
+
+void mark_weights(const ir::Graph& graph, std::vector<bool>& used) {
+  for (const ir::ValueId id : graph.constants()) used[graph.value(id).weight.index] = true;
+  for (const ir::NodeId id : graph.order()) {
+    for (const ir::Attribute& attribute : graph.node(id).attributes) {
+      const auto* weight = std::get_if<ir::WeightId>(&attribute.value);
+      if (weight != nullptr) used[weight->index] = true;
+    }
+  }
+}
+
+std::int64_t erase_dead_weights(ir::Model& model) {
+  std::vector<bool> used(model.weights.size());
+  mark_weights(model.graph, used);
+  for (const ir::Graph& body : model.graphs) mark_weights(body, used);
+  std::int64_t erased = 0;
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    const bool alive = model.weights[i].source != nullptr || !model.weights[i].name.empty();
+    if (used[i] || !alive) continue;
+    model.weights[i] = {};
+    ++erased;
+  }
+  return erased;
+}
+
+class DeadCode : public pass::Pass {
+ public:
+  Status configure(const pass::Options&) override { return ok(); }
+  Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
+    std::int64_t& changes = report.current().changes;
+    changes += erase_dead_nodes(model.graph);
+    for (ir::Graph& body : model.graphs) changes += erase_dead_nodes(body);
+    changes += erase_dead_weights(model);
+    return ok();
+  }
+};
+
+}  // namespace
+
+pass::Registration dead_code() {
+  return {{.name = "remove-dead-code",
+           .summary = "Drop nodes, constants and weights that nothing uses",
+           .kind = pass::Kind::kRewrite,
+           .options = {}},
+          [] { return std::unique_ptr<pass::Pass>(new DeadCode); }};
+}
+
+}  // namespace thimble::passes

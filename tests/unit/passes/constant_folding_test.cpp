@@ -1,0 +1,76 @@
+#include "unit/passes/run_pass.h"
+
+using namespace thimble::test;
+
+TEST_CASE("fold-constants leaves outputs, symbols and large weights alone") {
+  const PassRun run = run_pass("fold-constants", R"(
+weight @w: f32[3, 4]
+weight @two: f32[] = [2.0]
+weight @row: f32[1, 2] = [1.0, 3.0]
+weight @column: f32[2, 1] = [10.0, 20.0]
+weight @k: f32[1] = [0.25]
+graph main(%x: f32[n, 2, 2]) {
+  %s = Shape(%x) {start = 1}
+  %d = Shape(%x) {end = 1}
+  %i = Identity(%x)
+  %c = Constant() {value = @k}
+  %sum = Add(@row, @column)
+  %scaled = Div(%sum, @two)
+  %shape = Concat(%d, %s) {axis = 0}
+  %t = Transpose(@w) {perm = [1, 0]}
+  %a = Mul(%i, %scaled)
+  %b = Reshape(%a, %shape)
+  %g = Add(%b, %c)
+  %o = Identity(%g)
+  return %o, %t, %s
+})");
+  CHECK(run.error.empty());
+  CHECK(thimble::ir::print(run.model) == R"(weight @w: f32[3, 4]
+weight @two: f32[] = [2.0]
+weight @row: f32[1, 2] = [1.0, 3.0]
+weight @column: f32[2, 1] = [10.0, 20.0]
+weight @k: f32[1] = [0.25]
+weight @sum: f32[2, 2] = [11.0, 13.0, 21.0, 23.0]
+weight @scaled: f32[2, 2] = [5.5, 6.5, 10.5, 11.5]
+graph main(%x: f32[n, 2, 2]) {
+  %s: i64[2] = Shape(%x) {start = 1}
+  %d: i64[1] = Shape(%x) {end = 1}
+  %shape: i64[3] = Concat(%d, %s) {axis = 0}
+  %t: f32[4, 3] = Transpose(@w) {perm = [1, 0]}
+  %a: f32[n, 2, 2] = Mul(%x, @scaled)
+  %b: f32[n, 2, 2] = Reshape(%a, %shape)
+  %g: f32[n, 2, 2] = Add(%b, @k)
+  %o: f32[n, 2, 2] = Identity(%g)
+  return %o, %t, %s
+}
+)");
+  CHECK(run.report.passes.at(0).changes == 4);
+}
+
+TEST_CASE("fold-constants turns integers that follow from shapes into constants") {
+  const PassRun run = run_pass("fold-constants", R"(
+weight @zero: i64[1] = [0]
+graph main(%x: f32[n, 6]) {
+  %s = Shape(%x) {start = 1}
+  %d = Add(%s, %s)
+  %shape = Concat(@zero, %s) {axis = 0}
+  %y = Reshape(%x, %shape)
+  %z = Expand(%y, %s)
+  %c = Constant() {value_float = 0.5}
+  %r = Mul(%z, %c)
+  return %r
+})");
+  CHECK(run.error.empty());
+  CHECK(thimble::ir::print(run.model) == R"(weight @zero: i64[1] = [0]
+weight @s: i64[1] = [6]
+weight @d: i64[1] = [12]
+weight @shape: i64[2] = [0, 6]
+weight @c: f32[] = [0.5]
+graph main(%x: f32[n, 6]) {
+  %y: f32[n, 6] = Reshape(%x, @shape)
+  %z: f32[n, 6] = Expand(%y, @s)
+  %r: f32[n, 6] = Mul(%z, @c)
+  return %r
+}
+)");
+}

@@ -1,0 +1,48 @@
+#pragma once
+// Runs one pass over a graph's text: text in, text out.
+
+#include <string>
+
+#include "ir/model.h"
+#include "pass/pass.h"
+#include "passes/all.h"
+#include "unit/catch.h"
+
+namespace thimble::test {
+
+inline pass::OptionValue word(std::string text) { return {std::move(text), {}}; }
+inline pass::OptionValue number(std::int64_t value) { return {value, {}}; }
+inline pass::OptionValue flag(bool value) { return {value, {}}; }
+inline pass::OptionValue map(pass::OptionValue::Map entries) { return {std::move(entries), {}}; }
+inline pass::OptionValue list(pass::OptionValue::List items) { return {std::move(items), {}}; }
+
+struct PassRun {
+  ir::Model model;
+  pass::Report report;
+  std::string error;  // empty: none
+};
+
+inline PassRun run_pass(std::string_view name, std::string_view text,
+                        const pass::OptionValue& options = map({})) {
+  PassRun run;
+  Expected<ir::Model> model = ir::parse(text);
+  REQUIRE(model.has_value());
+  run.model = *std::move(model);
+  REQUIRE(ir::infer_shapes(run.model).has_value());
+  const pass::Registration* registration = passes::find(name);
+  REQUIRE(registration != nullptr);
+  Expected<pass::Options> checked = pass::Options::check(registration->info.options, options);
+  if (!checked) {
+    run.error = checked.error().message;
+    return run;
+  }
+  ThreadPool pool(1);
+  Progress progress(Progress::Style::kQuiet);
+  pass::Context context{pool, progress};
+  const pass::Step step{registration, *checked};
+  const Status status = pass::run_passes(run.model, {&step, 1}, context, {}, run.report);
+  if (!status) run.error = status.error().message;
+  return run;
+}
+
+}  // namespace thimble::test
