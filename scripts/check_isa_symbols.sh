@@ -5,10 +5,10 @@
 set -euo pipefail
 build=$1
 nm=${2:-nm}
-objects=$(find "$build/lib/kernels" -name '*.o' \
+objects=$(find "$build/lib" -name '*.o' \
   | grep -E '(avx2|avx512|vnni|neon|dotprod)[^/]*\.cpp\.o$' | sort) || true
 if [ -z "$objects" ]; then
-  echo "check_isa_symbols: no ISA objects under $build/lib/kernels"
+  echo "check_isa_symbols: no ISA objects under $build/lib"
   exit 1
 fi
 status=0

@@ -3,8 +3,7 @@
 namespace thimble::ir {
 
 DType constant_type(const Weight& weight) {
-  const bool narrow_float = dtype_is_float(weight.dtype) && dtype_bits(weight.dtype) < 32;
-  return narrow_float || !weight.encoding.is_dense() ? DType::kF32 : weight.dtype;
+  return dtype_is_float(weight.dtype) || !weight.encoding.is_dense() ? DType::kF32 : weight.dtype;
 }
 
 WeightId Model::add_weight(Weight weight) {

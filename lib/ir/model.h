@@ -63,9 +63,8 @@ struct Model {
   std::uint64_t weight_bytes() const;     // of weights that are alive
 };
 
-// The type of a weight's value in a graph. How its numbers are stored doesn't show: a float
-// narrower than f32, and any encoded weight, is f32 to those who use it. Integers and bools are
-// what they are.
+// The type of a weight's value in a graph. How its numbers are stored doesn't show: a float of any
+// width, and any encoded weight, is f32 to those who use it. Integers and bools are what they are.
 DType constant_type(const Weight& weight);
 
 // Every rule that a graph must keep: ids in range, order topological, one producer, attributes and

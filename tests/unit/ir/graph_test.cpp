@@ -92,5 +92,5 @@ TEST_CASE("how a float weight is stored does not show in the graph") {
   w.dtype = DType::kI64;
   CHECK(constant_type(w) == DType::kI64);
   w.dtype = DType::kF64;
-  CHECK(constant_type(w) == DType::kF64);
+  CHECK(constant_type(w) == DType::kF32);
 }
