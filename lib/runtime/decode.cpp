@@ -1,0 +1,37 @@
+#include "runtime/decode.h"
+
+#include "kernels/linear.h"
+#include "runtime/values.h"
+#include "support/half.h"
+
+namespace thimble::runtime {
+
+std::int64_t tensor_rows(const program::Tensor& tensor) {
+  if (tensor.layout == program::Layout::kTiles) return tensor.rows;
+  return tensor.dims.size() < 2 ? 1 : tensor.dims.front();
+}
+
+Expected<std::vector<float>> decode_row(const program::Bundle& bundle, const program::Tensor& tensor, std::int64_t row) {
+  auto stream = [&](std::size_t i) { return bundle.segments[static_cast<std::size_t>(tensor.segments[i])].data(); };
+  if (tensor.layout == program::Layout::kTiles) {
+    std::vector<float> out(static_cast<std::size_t>(tensor.inputs));
+    kernels::decode_grouped_row(grouped_view(tensor, bundle), row, out.data());
+    return out;
+  }
+  const std::int64_t rows = tensor_rows(tensor);
+  const std::int64_t width = rows > 0 ? count_of(tensor.dims) / rows : 0;
+  std::vector<float> out(static_cast<std::size_t>(width));
+  const auto* wide = reinterpret_cast<const float*>(stream(0)) + row * width;
+  const auto* narrow = reinterpret_cast<const std::uint16_t*>(stream(0)) + row * width;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    switch (tensor.type) {
+      case program::Type::kF32: out[i] = wide[i]; break;
+      case program::Type::kF16: out[i] = half_to_float(narrow[i]); break;
+      case program::Type::kBF16: out[i] = bfloat_to_float(narrow[i]); break;
+      default: return unsupported("tensors of type " + std::string(program::type_name(tensor.type)) + " are not decoded").at_tensor(tensor.name);
+    }
+  }
+  return out;
+}
+
+}  // namespace thimble::runtime

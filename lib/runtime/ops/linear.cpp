@@ -1,0 +1,166 @@
+// Products. All weights that read one input are one piece of work: its rows are quantized once, and the threads
+// share the tiles of all weights.
+
+#include "runtime/ops/ops.h"
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+struct Part {
+  const Value* weight = nullptr;
+  const Value* bias = nullptr;
+  Value* output = nullptr;
+  std::int64_t outputs = 0;      // N
+  std::int64_t first_tile = 0;   // in the numbering over all weights
+  std::int64_t tiles = 0;
+};
+
+struct Shape {
+  std::int64_t rows, inputs;
+  int planes;  // 0: float activations
+};
+
+Shape shape_of(const Call& call) {
+  const Value& x = *call.inputs[0];
+  Shape shape;
+  shape.inputs = x.dims.back();
+  shape.rows = shape.inputs > 0 ? x.count() / shape.inputs : 0;
+  const std::int64_t scheme = call.instruction.integer("activation", 0);
+  shape.planes = call.machine.float_activations ? 0 : static_cast<int>(scheme);
+  return shape;
+}
+
+std::size_t thread_bytes(const Shape& shape) { return round_up(kernels::linear_scratch_bytes(shape.rows, shape.inputs), kAlignment); }
+
+Expected<std::vector<Part>> parts_of(const Call& call, const Shape& shape) {
+  std::vector<Part> parts;
+  std::int64_t tiles = 0;
+  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+    Part part;
+    part.weight = call.inputs[1 + 2 * i];
+    part.bias = call.inputs[2 + 2 * i];
+    part.output = call.outputs[i];
+    const bool tiled = part.weight->tensor != nullptr;
+    part.outputs = tiled ? part.weight->grouped.rows : part.weight->dims[0];
+    const std::int64_t inputs = tiled ? part.weight->grouped.inputs : part.weight->dims.back();
+    if (inputs != shape.inputs || part.output->count() != shape.rows * part.outputs) return invalid_file("a product's shapes don't fit");
+    part.first_tile = tiles;
+    part.tiles = ceil_div<std::int64_t>(part.outputs, kernels::kTileRows);
+    tiles += part.tiles;
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+kernels::DenseWeight dense_view(const Value& weight) {
+  kernels::DenseWeight view;
+  view.rows = weight.dims[0];
+  view.inputs = weight.dims[1];
+  view.type = weight.type == program::Type::kF16    ? kernels::FloatType::kF16
+              : weight.type == program::Type::kBF16 ? kernels::FloatType::kBF16
+                                                    : kernels::FloatType::kF32;
+  view.data = weight.data;
+  return view;
+}
+
+void add_bias(const Part& part, std::int64_t rows, std::int64_t begin, std::int64_t end) {
+  if (part.bias == nullptr) return;
+  const float* bias = part.bias->floats();
+  for (std::int64_t m = 0; m < rows; ++m) {
+    float* y = part.output->floats() + m * part.outputs;
+    for (std::int64_t n = begin; n < end; ++n) y[n] += bias[n];
+  }
+}
+
+class Product {
+ public:
+  Product(Call& call, const Shape& shape) : call_(call), shape_(shape) {
+    if (shape.planes > 0) rows_ = kernels::int8_rows_over(call.scratch.data(), shape.rows, shape.inputs, shape.planes);
+  }
+
+  void quantize() {
+    if (shape_.planes == 0) return;
+    const float* x = call_.inputs[0]->floats();
+    over_rows(call_.machine, shape_.rows, shape_.inputs, [&](std::size_t begin, std::size_t end) {
+      call_.machine.linear.quantize_rows(x, shape_.inputs, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), rows_);
+    });
+  }
+
+  // Tiles [begin, end) of one weight.
+  void run(const Part& part, std::int64_t begin, std::int64_t end, std::byte* scratch) const {
+    const kernels::LinearKernels& kernels = call_.machine.linear;
+    const float* x = call_.inputs[0]->floats();
+    float* y = part.output->floats();
+    const std::int64_t first = begin * kernels::kTileRows;
+    const std::int64_t last = std::min(end * kernels::kTileRows, part.outputs);
+    if (part.weight->tensor == nullptr) {
+      kernels.dense(dense_view(*part.weight), x, shape_.rows, shape_.inputs, first, last, y, part.outputs);
+    } else if (shape_.planes > 0) {
+      kernels.grouped_int8(part.weight->grouped, rows_, begin, end, y, part.outputs, scratch);
+    } else {
+      kernels.grouped_f32(part.weight->grouped, x, shape_.rows, shape_.inputs, begin, end, y, part.outputs, scratch);
+    }
+    add_bias(part, shape_.rows, first, last);
+  }
+
+ private:
+  Call& call_;
+  Shape shape_;
+  kernels::Int8Rows rows_;
+};
+
+}  // namespace
+
+std::size_t linear_scratch(const Call& call) {
+  const Shape shape = shape_of(call);
+  const std::size_t rows = shape.planes > 0 ? kernels::int8_rows_bytes(shape.rows, shape.inputs, shape.planes) : 0;
+  return round_up(rows, kAlignment) + static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
+}
+
+Status run_linear(Call& call) {
+  const Shape shape = shape_of(call);
+  if (shape.rows == 0) return ok();
+  THIMBLE_ASSIGN(const std::vector<Part> parts, parts_of(call, shape));
+  Product product(call, shape);
+  product.quantize();
+  const std::size_t own = static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
+  ScratchParts scratch(call.scratch.subspan(linear_scratch(call) - own), call.machine.pool.threads(), thread_bytes(shape));
+  const std::int64_t tiles = parts.back().first_tile + parts.back().tiles;
+  over_rows(call.machine, tiles, kernels::kTileRows * shape.inputs * shape.rows, [&](std::size_t begin, std::size_t end) {
+    std::byte* memory = scratch.take();
+    for (const Part& part : parts) {
+      const std::int64_t from = std::max<std::int64_t>(static_cast<std::int64_t>(begin) - part.first_tile, 0);
+      const std::int64_t to = std::min<std::int64_t>(static_cast<std::int64_t>(end) - part.first_tile, part.tiles);
+      if (from < to) product.run(part, from, to, memory);
+    }
+    scratch.give_back(memory);
+  });
+  return ok();
+}
+
+Status run_matmul(Call& call) {
+  const Value& a = *call.inputs[0];
+  const Value& b = *call.inputs[1];
+  Value& y = *call.outputs[0];
+  if (a.dims.size() < 2 || b.dims.size() < 2 || a.type != program::Type::kF32 || b.type != program::Type::kF32) {
+    return unsupported("products are of f32 values with two dimensions or more");
+  }
+  const std::int64_t m = a.dims[a.dims.size() - 2], k = a.dims.back(), n = b.dims.back();
+  const Dims batch(y.dims.begin(), y.dims.end() - 2);
+  Dims a_strides = broadcast_strides(Dims(a.dims.begin(), a.dims.end() - 2), batch);
+  Dims b_strides = broadcast_strides(Dims(b.dims.begin(), b.dims.end() - 2), batch);
+  for (std::int64_t& s : a_strides) s *= m * k;
+  for (std::int64_t& s : b_strides) s *= k * n;
+  each_element<2>(batch, {a_strides, b_strides}, [&](std::int64_t flat, const std::array<std::int64_t, 2>& at) {
+    over_rows(call.machine, m, k * n, [&](std::size_t begin, std::size_t end) {
+      call.machine.linear.matmul(a.floats() + at[0], k, b.floats() + at[1], n, y.floats() + flat * m * n, n,
+                                 static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), n, k);
+    });
+  });
+  return ok();
+}
+
+}  // namespace thimble::runtime

@@ -1,0 +1,246 @@
+// Operators that move elements, and those that sum over axes.
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "runtime/ops/ops.h"
+#include "support/half.h"
+
+namespace thimble::runtime {
+namespace {
+
+using program::Type;
+
+std::size_t element_bytes(const Value& value) { return static_cast<std::size_t>(program::type_bytes(value.type)); }
+std::byte* bytes_of(const Value& value) { return static_cast<std::byte*>(value.data); }
+
+std::int64_t product(const Dims& dims, std::size_t from, std::size_t to) {
+  std::int64_t out = 1;
+  for (std::size_t d = from; d < to; ++d) out *= dims[d];
+  return out;
+}
+
+// Elements of y in order, each from x at its own strides.
+void copy_strided(const Value& x, const Dims& strides, std::int64_t start, Value& y) {
+  const std::size_t size = element_bytes(y);
+  each_element<1>(y.dims, {strides}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& at) {
+    std::memcpy(bytes_of(y) + static_cast<std::size_t>(flat) * size, bytes_of(x) + static_cast<std::size_t>(start + at[0]) * size, size);
+  });
+}
+
+Expected<std::int64_t> index_at(const Value& indices, std::int64_t i, std::int64_t limit) {
+  std::int64_t index = indices.type == Type::kI64 ? static_cast<const std::int64_t*>(indices.data)[i] : static_cast<const std::int32_t*>(indices.data)[i];
+  if (index < 0) index += limit;
+  if (index < 0 || index >= limit) {
+    return invalid_argument("index " + std::to_string(index) + " is out of range: there are " + std::to_string(limit) + " rows");
+  }
+  return index;
+}
+
+void widen_row(const Value& table, std::int64_t row, std::int64_t width, float* out) {
+  const auto* from = static_cast<const std::uint16_t*>(table.data) + row * width;
+  for (std::int64_t i = 0; i < width; ++i) out[i] = table.type == Type::kF16 ? half_to_float(from[i]) : bfloat_to_float(from[i]);
+}
+
+// Rows of a table of weights, decoded to f32.
+Status gather_rows(const Value& table, const Value& indices, Value& y) {
+  const std::int64_t width = table.dims.back();
+  for (std::int64_t i = 0; i < indices.count(); ++i) {
+    THIMBLE_ASSIGN(const std::int64_t row, index_at(indices, i, table.dims[0]));
+    float* out = y.floats() + i * width;
+    if (table.tensor != nullptr) {
+      kernels::decode_grouped_row(table.grouped, row, out);
+    } else {
+      widen_row(table, row, width, out);
+    }
+  }
+  return ok();
+}
+
+struct Fold {
+  program::ReduceFunction function;
+  double start() const {
+    switch (function) {
+      case program::ReduceFunction::kMax: return -std::numeric_limits<double>::infinity();
+      case program::ReduceFunction::kMin: return std::numeric_limits<double>::infinity();
+      case program::ReduceFunction::kProd: return 1;
+      default: return 0;
+    }
+  }
+  double add(double sum, double x) const {
+    switch (function) {
+      case program::ReduceFunction::kMax: return std::max(sum, x);
+      case program::ReduceFunction::kMin: return std::min(sum, x);
+      case program::ReduceFunction::kProd: return sum * x;
+      case program::ReduceFunction::kL2: return sum + x * x;
+      default: return sum + x;
+    }
+  }
+  double finish(double sum, std::int64_t count) const {
+    if (function == program::ReduceFunction::kMean) return count > 0 ? sum / static_cast<double>(count) : 0;
+    return function == program::ReduceFunction::kL2 ? std::sqrt(sum) : sum;
+  }
+};
+
+template <class T>
+void reduce_typed(const Value& x, const Dims& kept_dims, const Dims& kept, const Dims& reduced_dims, const Dims& reduced, Fold fold, Value& y) {
+  const std::int64_t count = count_of(reduced_dims);
+  each_element<1>(kept_dims, {kept}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& base) {
+    double sum = fold.start();
+    each_element<1>(reduced_dims, {reduced}, [&](std::int64_t, const std::array<std::int64_t, 1>& at) {
+      sum = fold.add(sum, static_cast<double>(static_cast<const T*>(x.data)[base[0] + at[0]]));
+    });
+    static_cast<T*>(y.data)[flat] = static_cast<T>(fold.finish(sum, count));
+  });
+}
+
+template <class T>
+void cumsum_typed(const Value& x, std::int64_t length, std::int64_t inner, Value& y) {
+  const auto* from = static_cast<const T*>(x.data);
+  auto* to = static_cast<T*>(y.data);
+  for (std::int64_t block = 0; block < x.count(); block += length * inner) {
+    for (std::int64_t i = 0; i < length * inner; ++i) {
+      to[block + i] = static_cast<T>(from[block + i] + (i >= inner ? to[block + i - inner] : T{}));
+    }
+  }
+}
+
+}  // namespace
+
+Status run_gather(Call& call) {
+  const Value& table = *call.inputs[0];
+  const Value& indices = *call.inputs[1];
+  Value& y = *call.outputs[0];
+  const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
+  if (indices.type != Type::kI64 && indices.type != Type::kI32) return invalid_file("Gather takes i64 or i32 indices");
+  if (axis >= table.dims.size()) return invalid_file("Gather's axis isn't there");
+  const bool coded = table.tensor != nullptr || table.type == Type::kF16 || table.type == Type::kBF16;
+  if (coded && y.type == Type::kF32) {
+    if (axis != 0 || table.dims.size() != 2) return unsupported("coded tables are gathered by rows");
+    return gather_rows(table, indices, y);
+  }
+  const std::int64_t outer = product(table.dims, 0, axis), inner = product(table.dims, axis + 1, table.dims.size());
+  const auto size = static_cast<std::size_t>(inner) * element_bytes(table);
+  for (std::int64_t o = 0; o < outer; ++o) {
+    for (std::int64_t i = 0; i < indices.count(); ++i) {
+      THIMBLE_ASSIGN(const std::int64_t row, index_at(indices, i, table.dims[axis]));
+      std::memcpy(bytes_of(y) + static_cast<std::size_t>(o * indices.count() + i) * size,
+                  bytes_of(table) + static_cast<std::size_t>(o * table.dims[axis] + row) * size, size);
+    }
+  }
+  return ok();
+}
+
+// The planner gave the result its input's memory.
+Status run_reshape(Call& call) {
+  if (call.inputs[0]->count() != call.outputs[0]->count()) return invalid_argument("a reshape changes the number of elements");
+  return ok();
+}
+
+Status run_transpose(Call& call) {
+  const program::Attribute* perm = call.instruction.find("perm");
+  const Value& x = *call.inputs[0];
+  if (perm == nullptr || perm->ints.size() != x.dims.size()) return invalid_file("Transpose's perm doesn't fit");
+  const Dims own = strides_of(x.dims);
+  Dims strides;
+  for (const std::int64_t axis : perm->ints) {
+    if (axis < 0 || axis >= static_cast<std::int64_t>(own.size())) return invalid_file("Transpose's perm doesn't fit");
+    strides.push_back(own[static_cast<std::size_t>(axis)]);
+  }
+  copy_strided(x, strides, 0, *call.outputs[0]);
+  return ok();
+}
+
+Status run_concat(Call& call) {
+  Value& y = *call.outputs[0];
+  const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
+  if (axis >= y.dims.size()) return invalid_file("Concat's axis isn't there");
+  const std::int64_t outer = product(y.dims, 0, axis), inner = product(y.dims, axis + 1, y.dims.size());
+  std::int64_t at = 0;
+  for (const Value* x : call.inputs) {
+    if (x->dims.size() != y.dims.size() || x->type != y.type) return invalid_file("Concat's inputs don't fit");
+    const auto size = static_cast<std::size_t>(x->dims[axis] * inner) * element_bytes(y);
+    for (std::int64_t o = 0; o < outer; ++o) {
+      std::memcpy(bytes_of(y) + static_cast<std::size_t>((o * y.dims[axis] + at) * inner) * element_bytes(y), bytes_of(*x) + static_cast<std::size_t>(o) * size, size);
+    }
+    at += x->dims[axis];
+  }
+  return at == y.dims[axis] ? ok() : Status(invalid_file("Concat's inputs don't fit"));
+}
+
+Status run_slice(Call& call) {
+  const Value& x = *call.inputs[0];
+  const auto& i = call.instruction;
+  const program::Attribute *starts = i.find("starts"), *axes = i.find("axes"), *steps = i.find("steps");
+  Dims strides = strides_of(x.dims);
+  std::int64_t start = 0;
+  for (std::size_t n = 0; starts != nullptr && axes != nullptr && steps != nullptr && n < starts->ints.size(); ++n) {
+    const auto axis = static_cast<std::size_t>(axes->ints[n]);
+    if (axis >= x.dims.size() || steps->ints[n] == 0) return invalid_file("Slice's axes don't fit");
+    std::int64_t from = starts->ints[n] < 0 ? starts->ints[n] + x.dims[axis] : starts->ints[n];
+    from = std::clamp<std::int64_t>(from, 0, steps->ints[n] > 0 ? x.dims[axis] : x.dims[axis] - 1);
+    const std::int64_t count = call.outputs[0]->dims[axis];
+    const std::int64_t last = from + (count - 1) * steps->ints[n];
+    if (count > 0 && (last < 0 || last >= x.dims[axis])) return invalid_argument("a slice reaches past its input");
+    start += from * strides[axis];
+    strides[axis] *= steps->ints[n];
+  }
+  copy_strided(x, strides, start, *call.outputs[0]);
+  return ok();
+}
+
+Status run_expand(Call& call) {
+  copy_strided(*call.inputs[0], broadcast_strides(call.inputs[0]->dims, call.outputs[0]->dims), 0, *call.outputs[0]);
+  return ok();
+}
+
+Status run_range(Call& call) {
+  Value& y = *call.outputs[0];
+  for (std::int64_t i = 0; i < y.count(); ++i) {
+    switch (y.type) {
+      case Type::kI64: static_cast<std::int64_t*>(y.data)[i] = i; break;
+      case Type::kI32: static_cast<std::int32_t*>(y.data)[i] = static_cast<std::int32_t>(i); break;
+      case Type::kF32: y.floats()[i] = static_cast<float>(i); break;
+      default: return unsupported("ranges are of i64, i32 or f32");
+    }
+  }
+  return ok();
+}
+
+Status run_reduce(Call& call) {
+  const Value& x = *call.inputs[0];
+  Value& y = *call.outputs[0];
+  const program::Attribute* axes = call.instruction.find("axes");
+  const Dims own = strides_of(x.dims);
+  Dims kept_dims, kept, reduced_dims, reduced;
+  for (std::size_t d = 0; d < x.dims.size(); ++d) {
+    const bool gone = axes != nullptr && std::find(axes->ints.begin(), axes->ints.end(), static_cast<std::int64_t>(d)) != axes->ints.end();
+    (gone ? reduced_dims : kept_dims).push_back(x.dims[d]);
+    (gone ? reduced : kept).push_back(own[d]);
+  }
+  if (count_of(kept_dims) != y.count() || x.type != y.type) return invalid_file("a reduction's shapes don't fit");
+  const Fold fold{static_cast<program::ReduceFunction>(call.instruction.integer("function", 0))};
+  switch (x.type) {
+    case Type::kF32: reduce_typed<float>(x, kept_dims, kept, reduced_dims, reduced, fold, y); return ok();
+    case Type::kI64: reduce_typed<std::int64_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y); return ok();
+    case Type::kI32: reduce_typed<std::int32_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y); return ok();
+    default: return unsupported("reductions are of f32, i64 or i32 values");
+  }
+}
+
+Status run_cumsum(Call& call) {
+  const Value& x = *call.inputs[0];
+  const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
+  if (axis >= x.dims.size()) return invalid_file("CumSum's axis isn't there");
+  const std::int64_t inner = product(x.dims, axis + 1, x.dims.size());
+  if (x.count() == 0) return ok();
+  switch (x.type) {
+    case Type::kF32: cumsum_typed<float>(x, x.dims[axis], inner, *call.outputs[0]); return ok();
+    case Type::kI64: cumsum_typed<std::int64_t>(x, x.dims[axis], inner, *call.outputs[0]); return ok();
+    case Type::kI32: cumsum_typed<std::int32_t>(x, x.dims[axis], inner, *call.outputs[0]); return ok();
+    default: return unsupported("CumSum is of f32, i64 or i32 values");
+  }
+}
+
+}  // namespace thimble::runtime

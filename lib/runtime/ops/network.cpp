@@ -1,0 +1,214 @@
+// Norms, rotary positions, attention.
+
+#include <algorithm>
+
+#include "runtime/ops/ops.h"
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+const float* floats_or_null(const Call& call, std::size_t input) {
+  return call.inputs.size() > input && call.inputs[input] != nullptr ? call.inputs[input]->floats() : nullptr;
+}
+
+Status check_width(const Call& call, std::int64_t width) {
+  for (std::size_t i = 1; i < call.inputs.size(); ++i) {
+    if (call.inputs[i] != nullptr && call.inputs[i]->count() != width) return invalid_file("a norm's weight doesn't fit its rows");
+  }
+  if (width < 1 || call.inputs[0]->count() % width != 0) return invalid_file("a norm's width doesn't divide its input");
+  return ok();
+}
+
+struct Attention {
+  std::int64_t batch, tokens, keys, q_heads, kv_heads, dim, value_dim;
+};
+
+Attention shape_of(const Call& call) {
+  const auto& i = call.instruction;
+  Attention a;
+  a.q_heads = i.integer("q_heads", 1);
+  a.kv_heads = i.integer("kv_heads", 1);
+  a.batch = call.inputs[0]->dims[0];
+  a.tokens = call.inputs[0]->dims[1];
+  a.keys = call.inputs[1]->dims[1];
+  a.dim = call.inputs[0]->dims[2] / std::max<std::int64_t>(a.q_heads, 1);
+  a.value_dim = call.inputs[2]->dims[2] / std::max<std::int64_t>(a.kv_heads, 1);
+  return a;
+}
+
+Status check_attention(const Call& call) {
+  for (int i = 0; i < 3; ++i) {
+    if (call.inputs[static_cast<std::size_t>(i)]->dims.size() != 3 || call.inputs[static_cast<std::size_t>(i)]->type != program::Type::kF32) {
+      return invalid_file("attention takes f32 [batch, seq, heads * dim]");
+    }
+  }
+  const Attention a = shape_of(call);
+  const bool right = a.q_heads > 0 && a.kv_heads > 0 && a.q_heads % a.kv_heads == 0 && a.dim > 0 && a.value_dim > 0 &&
+                     call.inputs[0]->dims[2] == a.dim * a.q_heads && call.inputs[1]->dims[2] == a.dim * a.kv_heads &&
+                     call.inputs[2]->dims[2] == a.value_dim * a.kv_heads && call.inputs[2]->dims[1] == a.keys &&
+                     call.inputs[1]->dims[0] == a.batch && call.inputs[2]->dims[0] == a.batch &&
+                     call.outputs[0]->count() == a.batch * a.tokens * a.q_heads * a.value_dim;
+  if (!right) return invalid_file("attention's shapes don't fit");
+  if (call.keys == nullptr) return ok();
+  const auto& k = call.keys->view;
+  const auto& v = call.values->view;
+  if (k.heads != a.kv_heads || k.dim != a.dim || v.heads != a.kv_heads || v.dim != a.value_dim) return invalid_file("a cache doesn't fit its attention");
+  if (a.batch != 1) return unsupported("a cache holds one sequence");
+  if (a.tokens > kMostTokens) return invalid_argument("at most 512 tokens go into the caches at once");
+  return ok();
+}
+
+kernels::AttentionCall attention_call(const Call& call, const Attention& a) {
+  const auto& i = call.instruction;
+  kernels::AttentionCall out;
+  out.tokens = a.tokens;
+  out.q_heads = a.q_heads;
+  out.causal = i.integer("causal", 0) != 0;
+  out.window = i.integer("window", 0);
+  out.scale = i.real("scale", 1.0f);
+  out.softcap = i.real("softcap", 0.0f);
+  return out;
+}
+
+// Keys and values of a call without a cache are laid out like one, in scratch.
+std::size_t plain_cache_bytes(const Attention& a) {
+  return kernels::cache_bytes(kernels::CacheType::kF32, a.kv_heads, a.keys, a.dim) +
+         kernels::cache_bytes(kernels::CacheType::kF32, a.kv_heads, a.keys, a.value_dim);
+}
+
+std::size_t per_thread_bytes(const Attention& a) {
+  kernels::AttentionCall call;
+  call.keys.dim = a.dim;
+  call.values.dim = a.value_dim;
+  return kernels::attention_scratch_bytes(call);
+}
+
+void attend(Call& call, const kernels::AttentionCall& attention, std::size_t scratch_offset, const Attention& a) {
+  ScratchParts scratch(call.scratch.subspan(scratch_offset), call.machine.pool.threads(), per_thread_bytes(a));
+  const std::int64_t items = kernels::attention_items(attention);
+  const std::int64_t cost = kernels::kQueryTile * attention.key_count * (a.dim + a.value_dim);
+  over_rows(call.machine, items, cost, [&](std::size_t begin, std::size_t end) {
+    std::byte* memory = scratch.take();
+    call.machine.attention.attend(attention, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), memory);
+    scratch.give_back(memory);
+  });
+}
+
+Status attend_cached(Call& call, const Attention& a) {
+  kernels::AttentionCall attention = attention_call(call, a);
+  kernels::cache_store(call.keys->view, call.inputs[1]->floats(), a.tokens, call.past);
+  kernels::cache_store(call.values->view, call.inputs[2]->floats(), a.tokens, call.past);
+  attention.q = call.inputs[0]->floats();
+  attention.y = call.outputs[0]->floats();
+  attention.keys = call.keys->view;
+  attention.values = call.values->view;
+  attention.position = call.past;
+  attention.key_count = call.past + a.tokens;
+  attend(call, attention, 0, a);
+  return ok();
+}
+
+Status attend_plain(Call& call, const Attention& a) {
+  const Value* mask = call.inputs.size() > 3 ? call.inputs[3] : nullptr;
+  if (mask != nullptr && (mask->type != program::Type::kBool || mask->count() != a.batch * a.keys)) {
+    return unsupported("attention masks are of bool, one per key");
+  }
+  for (std::int64_t b = 0; b < a.batch; ++b) {
+    kernels::AttentionCall attention = attention_call(call, a);
+    auto* memory = call.scratch.data();
+    attention.keys = kernels::cache_over(memory, kernels::CacheType::kF32, a.kv_heads, a.keys, a.dim);
+    memory += kernels::cache_bytes(kernels::CacheType::kF32, a.kv_heads, a.keys, a.dim);
+    attention.values = kernels::cache_over(memory, kernels::CacheType::kF32, a.kv_heads, a.keys, a.value_dim);
+    kernels::cache_store(attention.keys, call.inputs[1]->floats() + b * a.keys * a.kv_heads * a.dim, a.keys, 0);
+    kernels::cache_store(attention.values, call.inputs[2]->floats() + b * a.keys * a.kv_heads * a.value_dim, a.keys, 0);
+    attention.q = call.inputs[0]->floats() + b * a.tokens * a.q_heads * a.dim;
+    attention.y = call.outputs[0]->floats() + b * a.tokens * a.q_heads * a.value_dim;
+    attention.key_count = a.keys;
+    if (mask != nullptr) attention.key_mask = static_cast<const std::uint8_t*>(mask->data) + b * a.keys;
+    attend(call, attention, plain_cache_bytes(a), a);
+  }
+  return ok();
+}
+
+}  // namespace
+
+Status run_rms_norm(Call& call) {
+  const std::int64_t width = call.instruction.integer("width", 0);
+  THIMBLE_TRY(check_width(call, width));
+  const float* x = call.inputs[0]->floats();
+  float* y = call.outputs[0]->floats();
+  over_rows(call.machine, call.inputs[0]->count() / width, width, [&](std::size_t begin, std::size_t end) {
+    const auto at = static_cast<std::int64_t>(begin) * width;
+    call.machine.rows.rms_norm(x + at, floats_or_null(call, 1), call.instruction.real("epsilon", 1e-5f), static_cast<std::int64_t>(end - begin), width, y + at);
+  });
+  return ok();
+}
+
+Status run_layer_norm(Call& call) {
+  const std::int64_t width = call.instruction.integer("width", 0);
+  THIMBLE_TRY(check_width(call, width));
+  const float* x = call.inputs[0]->floats();
+  float* y = call.outputs[0]->floats();
+  over_rows(call.machine, call.inputs[0]->count() / width, width, [&](std::size_t begin, std::size_t end) {
+    const auto at = static_cast<std::int64_t>(begin) * width;
+    call.machine.rows.layer_norm(x + at, floats_or_null(call, 1), floats_or_null(call, 2), call.instruction.real("epsilon", 1e-5f),
+                                 static_cast<std::int64_t>(end - begin), width, y + at);
+  });
+  return ok();
+}
+
+Status run_softmax(Call& call) {
+  const Value& x = *call.inputs[0];
+  if (call.instruction.integer("axis", -1) != static_cast<std::int64_t>(x.dims.size()) - 1) return unsupported("softmax runs over the last axis");
+  const std::int64_t width = x.dims.back();
+  if (x.count() == 0) return ok();
+  over_rows(call.machine, x.count() / width, width * 4, [&](std::size_t begin, std::size_t end) {
+    const auto at = static_cast<std::int64_t>(begin) * width;
+    call.machine.rows.softmax(x.floats() + at, static_cast<std::int64_t>(end - begin), width, call.outputs[0]->floats() + at);
+  });
+  return ok();
+}
+
+Status run_rotary(Call& call) {
+  const Value& x = *call.inputs[0];
+  const std::int64_t heads = call.instruction.integer("heads", 0);
+  if (x.dims.size() != 3 || heads < 1 || x.dims[2] % heads != 0) return unsupported("rotary positions take [batch, seq, heads * dim]");
+  const std::int64_t dim = x.dims[2] / heads;
+  const std::int64_t given = call.instruction.integer("rotary", 0);
+  const std::int64_t rotary = given > 0 ? given : dim;
+  const std::int64_t tokens = x.dims[0] * x.dims[1];
+  if (rotary > dim || rotary % 2 != 0 || call.inputs[1]->count() != tokens * rotary / 2 || call.inputs[2]->count() != tokens * rotary / 2) {
+    return invalid_file("rotary positions' shapes don't fit");
+  }
+  const bool interleaved = call.instruction.integer("interleaved", 0) != 0;
+  over_rows(call.machine, tokens, heads * dim * 2, [&](std::size_t begin, std::size_t end) {
+    for (auto token = static_cast<std::int64_t>(begin); token < static_cast<std::int64_t>(end); ++token) {
+      const float* cosine = call.inputs[1]->floats() + token * rotary / 2;
+      const float* sine = call.inputs[2]->floats() + token * rotary / 2;
+      for (std::int64_t head = 0; head < heads; ++head) {
+        const float* from = x.floats() + (token * heads + head) * dim;
+        float* to = call.outputs[0]->floats() + (token * heads + head) * dim;
+        call.machine.rows.rotate(from, cosine, sine, rotary / 2, interleaved, to);
+        std::copy(from + rotary, from + dim, to + rotary);
+      }
+    }
+  });
+  return ok();
+}
+
+std::size_t attention_scratch(const Call& call) {
+  if (call.inputs[0]->dims.size() != 3 || call.inputs[1]->dims.size() != 3 || call.inputs[2]->dims.size() != 3) return 0;
+  const Attention a = shape_of(call);
+  const std::size_t threads = static_cast<std::size_t>(call.machine.pool.threads()) * per_thread_bytes(a);
+  return threads + (call.keys == nullptr ? plain_cache_bytes(a) : 0);
+}
+
+Status run_attention(Call& call) {
+  THIMBLE_TRY(check_attention(call));
+  const Attention a = shape_of(call);
+  if (a.tokens == 0) return ok();
+  return call.keys != nullptr ? attend_cached(call, a) : attend_plain(call, a);
+}
+
+}  // namespace thimble::runtime

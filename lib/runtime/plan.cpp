@@ -1,0 +1,80 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+constexpr std::uint64_t kAlignment = 64;
+
+struct Block {
+  std::uint64_t offset, size;
+  std::size_t last;  // instruction that reads it last
+};
+
+// The lowest gap that takes `size` among the live blocks, which are sorted by offset.
+std::uint64_t first_fit(const std::vector<Block>& live, std::uint64_t size) {
+  std::uint64_t at = 0;
+  for (const Block& block : live) {
+    if (at + size <= block.offset) return at;
+    at = std::max(at, block.offset + block.size);
+  }
+  return at;
+}
+
+}  // namespace
+
+Planner::Planner(const program::Program& program, const program::Region& region)
+    : program_(program), region_(region), bytes_(program.slots.size(), 0), out_(program.slots.size(), false), alias_(program.slots.size()) {
+  std::iota(alias_.begin(), alias_.end(), 0);
+  for (const program::Instruction& instruction : region.instructions) {
+    if (instruction.op != program::Op::kReshape) continue;
+    alias_[static_cast<std::size_t>(instruction.outputs[0])] = instruction.inputs[0];
+  }
+}
+
+std::int32_t Planner::root(std::int32_t slot) const {
+  while (alias_[static_cast<std::size_t>(slot)] != slot) slot = alias_[static_cast<std::size_t>(slot)];
+  return slot;
+}
+
+Plan Planner::make() const {
+  const std::size_t count = program_.slots.size();
+  const std::size_t end = region_.instructions.size();
+  std::vector<std::size_t> last(count, 0);
+  for (std::size_t i = 0; i < end; ++i) {
+    for (const auto* list : {&region_.instructions[i].inputs, &region_.instructions[i].outputs}) {
+      for (const std::int32_t slot : *list) {
+        if (slot >= 0) last[static_cast<std::size_t>(root(slot))] = i;
+      }
+    }
+  }
+  for (const std::int32_t slot : region_.outputs) last[static_cast<std::size_t>(root(slot))] = end;
+  for (const program::State& state : program_.states) last[static_cast<std::size_t>(root(state.output))] = end;
+
+  Plan plan;
+  plan.offset.assign(count, Plan::kNone);
+  std::vector<Block> live;
+  for (std::size_t i = 0; i < end; ++i) {
+    std::erase_if(live, [&](const Block& block) { return block.last < i; });
+    for (const std::int32_t slot : region_.instructions[i].outputs) {
+      if (slot < 0 || out_[static_cast<std::size_t>(slot)]) continue;
+      if (root(slot) != slot) {
+        plan.aliases.emplace_back(slot, root(slot));
+        continue;
+      }
+      const std::uint64_t size = round_up(bytes_[static_cast<std::size_t>(slot)], kAlignment);
+      const std::uint64_t offset = first_fit(live, size);
+      const Block block{offset, size, last[static_cast<std::size_t>(slot)]};
+      live.insert(std::upper_bound(live.begin(), live.end(), block, [](const Block& a, const Block& b) { return a.offset < b.offset; }), block);
+      plan.offset[static_cast<std::size_t>(slot)] = offset;
+      plan.bytes = std::max(plan.bytes, offset + size);
+    }
+  }
+  return plan;
+}
+
+}  // namespace thimble::runtime

@@ -1,0 +1,386 @@
+#include "runtime/session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <map>
+
+#include "runtime/plan.h"
+#include "runtime/values.h"
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+using program::Slot;
+
+Error bad_input(const std::string& name, std::string message) {
+  return invalid_argument("input '" + name + "': " + std::move(message));
+}
+
+std::string dims_text(const Dims& dims) {
+  std::string out = "[";
+  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
+  return out + "]";
+}
+
+}  // namespace
+
+namespace {
+kernels::FloatType float_type(program::Type type) {
+  return type == program::Type::kF16    ? kernels::FloatType::kF16
+         : type == program::Type::kBF16 ? kernels::FloatType::kBF16
+                                        : kernels::FloatType::kF32;
+}
+
+}  // namespace
+
+kernels::GroupedWeight grouped_view(const program::Tensor& tensor, const program::Bundle& bundle) {
+  kernels::GroupedWeight w;
+  w.rows = tensor.rows;
+  w.inputs = tensor.inputs;
+  w.bits = tensor.bits;
+  w.group_size = tensor.group_size;
+  w.scale_type = float_type(tensor.type);
+  w.zero = static_cast<kernels::ZeroKind>(tensor.zero);
+  w.constant_zero = tensor.constant_zero;
+  auto stream = [&](std::size_t i) { return bundle.segments[static_cast<std::size_t>(tensor.segments[i])].data(); };
+  w.codes = reinterpret_cast<const std::uint8_t*>(stream(0));
+  w.scales = stream(1);
+  if (tensor.segments.size() > 2) w.zeros = stream(2);
+  return w;
+}
+
+std::int64_t count_of(const Dims& dims) {
+  std::int64_t count = 1;
+  for (const std::int64_t dim : dims) count *= dim;
+  return count;
+}
+
+std::int64_t TensorView::count() const { return count_of(dims); }
+
+struct Session::State {
+  State(const program::Bundle& b, ThreadPool& pool, const SessionOptions& o, kernels::Isa isa)
+      : bundle(b), options(o),
+        machine{pool, kernels::linear_kernels(isa), kernels::row_kernels(isa), kernels::attention_kernels(isa), o.float_activations} {}
+
+  const program::Bundle& bundle;
+  SessionOptions options;
+  Machine machine;
+  std::vector<Value> values;                     // by slot
+  std::vector<Call> calls;
+  std::vector<Cache> caches;
+  std::vector<std::vector<std::byte>> copies;    // by State of kind kCopy: what the input holds
+  std::vector<std::int64_t> symbols;
+  std::vector<std::byte> arena;
+  std::int64_t past = 0;
+  std::int64_t capacity = 0;
+  std::vector<TensorView> outputs;
+  MemoryPlan memory;
+  Observer observer;
+  bool profiling = false;
+  std::vector<Profile> profiles;
+
+  const program::Program& program() const { return bundle.program; }
+  Value* value(std::int32_t slot) { return slot < 0 ? nullptr : &values[static_cast<std::size_t>(slot)]; }
+  const Slot& slot(std::int32_t index) const { return program().slots[static_cast<std::size_t>(index)]; }
+
+  Status prepare();
+  void prepare_constants();
+  Status prepare_caches();
+  Status prepare_calls();
+  Cache* cache_of(std::int32_t input_slot);
+  Status bind(std::span<const TensorView> inputs);
+  Status bind_input(std::int32_t index, const TensorView& view);
+  Status bind_dims(std::int32_t index, const Dims& dims);
+  Status plan();
+  Status execute();
+  void finish();
+};
+
+Status Session::State::prepare() {
+  values.resize(program().slots.size());
+  symbols.assign(program().symbols.size(), -1);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i].type = program().slots[i].type;
+  prepare_constants();
+  THIMBLE_TRY(prepare_caches());
+  return prepare_calls();
+}
+
+void Session::State::prepare_constants() {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Slot& described = program().slots[i];
+    if (described.kind != Slot::Kind::kConstant) continue;
+    const program::Tensor& tensor = program().tensors[static_cast<std::size_t>(described.tensor)];
+    Value& value = values[i];
+    value.dims = tensor.dims;
+    if (tensor.layout == program::Layout::kTiles) {
+      value.tensor = &tensor;
+      value.grouped = grouped_view(tensor, bundle);
+    } else {
+      value.type = tensor.type;
+      value.data = const_cast<std::byte*>(bundle.segments[static_cast<std::size_t>(tensor.segments[0])].data());
+    }
+  }
+  for (const auto& segment : bundle.segments) memory.weights += segment.size();
+}
+
+Status Session::State::prepare_caches() {
+  const program::CacheType type = options.cache_from_program ? program().cache : options.cache;
+  capacity = options.max_context > 0 ? options.max_context : program().max_context > 0 ? program().max_context : 4096;
+  for (const program::State& state : program().states) {
+    if (state.kind != program::State::Kind::kCache) {
+      copies.emplace_back();
+      continue;
+    }
+    Cache cache;
+    cache.input = state.input;
+    cache.output = state.output;
+    // A window needs its own positions and those of a whole chunk that is stored before it is read.
+    const std::int64_t needed = state.window > 0 ? std::min(capacity, state.window + kMostTokens) : capacity;
+    const auto kind = static_cast<kernels::CacheType>(type);
+    const std::size_t bytes = kernels::cache_bytes(kind, state.heads, needed, state.head_dim);
+    cache.memory.resize(bytes + 64);
+    memory.caches += bytes;
+    void* base = cache.memory.data();
+    std::size_t space = cache.memory.size();
+    cache.view = kernels::cache_over(std::align(64, bytes, base, space), kind, state.heads, needed, state.head_dim);
+    caches.push_back(std::move(cache));
+  }
+  return ok();
+}
+
+Cache* Session::State::cache_of(std::int32_t input_slot) {
+  for (Cache& cache : caches) {
+    if (cache.input == input_slot) return &cache;
+  }
+  return nullptr;
+}
+
+Status Session::State::prepare_calls() {
+  for (const program::Instruction& instruction : program().regions[0].instructions) {
+    if (find_operator(instruction.op) == nullptr) return unsupported("this build lacks an instruction").at_tensor(instruction.name);
+    Call call{instruction, machine, {}, {}, {}};
+    for (const std::int32_t index : instruction.inputs) call.inputs.push_back(value(index));
+    for (const std::int32_t index : instruction.outputs) call.outputs.push_back(value(index));
+    if (instruction.op == program::Op::kAttention && instruction.inputs.size() > 5 && instruction.inputs[4] >= 0) {
+      call.keys = cache_of(instruction.inputs[4]);
+      call.values = cache_of(instruction.inputs[5]);
+      if (call.keys == nullptr || call.values == nullptr) return invalid_file("attention reads a cache that isn't there").at_tensor(instruction.name);
+    }
+    calls.push_back(std::move(call));
+  }
+  return ok();
+}
+
+// A dim that is one symbol binds it; every other one must come out right.
+Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
+  const Slot& described = slot(index);
+  if (dims.size() != described.dims.size()) {
+    return bad_input(described.name, "has " + std::to_string(dims.size()) + " dimensions, not " + std::to_string(described.dims.size()));
+  }
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    const program::Size& size = described.dims[d];
+    // Lowered as 1 * symbol; a lone symbol is as good.
+    const program::SizeStep* symbol = nullptr;
+    if (size.size() == 1 && size[0].op == program::SizeStep::Op::kSymbol) symbol = &size[0];
+    if (size.size() == 3 && size[0].op == program::SizeStep::Op::kConstant && size[0].value == 1 && size[1].op == program::SizeStep::Op::kSymbol) symbol = &size[1];
+    if (symbol == nullptr) continue;
+    std::int64_t& bound = symbols[static_cast<std::size_t>(symbol->value)];
+    if (bound >= 0 && bound != dims[d]) {
+      return bad_input(described.name, "is " + dims_text(dims) + ", but '" + program().symbols[static_cast<std::size_t>(symbol->value)] + "' is " +
+                                           std::to_string(bound) + " elsewhere");
+    }
+    bound = dims[d];
+  }
+  return ok();
+}
+
+Status Session::State::bind_input(std::int32_t index, const TensorView& view) {
+  const Slot& described = slot(index);
+  if (view.type != described.type) {
+    return bad_input(described.name, "is " + std::string(program::type_name(view.type)) + ", not " + std::string(program::type_name(described.type)));
+  }
+  THIMBLE_TRY(bind_dims(index, view.dims));
+  Value& into = values[static_cast<std::size_t>(index)];
+  into.dims = view.dims;
+  into.data = const_cast<void*>(view.data);
+  return ok();
+}
+
+Status Session::State::bind(std::span<const TensorView> inputs) {
+  std::fill(symbols.begin(), symbols.end(), -1);
+  std::size_t next = 0;
+  for (const std::int32_t index : program().regions[0].inputs) {
+    if (slot(index).kind == Slot::Kind::kState) continue;
+    if (next == inputs.size()) return invalid_argument("the model takes more inputs than were given");
+    THIMBLE_TRY(bind_input(index, inputs[next++]));
+  }
+  if (next != inputs.size()) return invalid_argument("the model takes fewer inputs than were given");
+  for (const Cache& cache : caches) {
+    const Slot& described = slot(cache.input);
+    if (described.dims.size() != 4) return invalid_file("a cache has four dimensions").at_tensor(described.name);
+    Dims dims(4);
+    for (std::size_t d = 0; d < 4; ++d) {
+      if (d == 2) { dims[d] = past; continue; }
+      const auto known = program::evaluate(described.dims[d], symbols);
+      dims[d] = known ? *known : 1;
+    }
+    THIMBLE_TRY(bind_dims(cache.input, dims));
+    values[static_cast<std::size_t>(cache.input)].dims = dims;
+  }
+  std::size_t copy = 0;
+  for (const program::State& state : program().states) {
+    if (state.kind != program::State::Kind::kCopy) continue;
+    std::vector<std::byte>& held = copies[copy++];
+    Value& into = values[static_cast<std::size_t>(state.input)];
+    into.dims.clear();
+    for (const program::Size& size : slot(state.input).dims) {
+      THIMBLE_ASSIGN(const std::int64_t dim, program::evaluate(size, symbols));
+      into.dims.push_back(dim);
+    }
+    held.resize(static_cast<std::size_t>(into.count() * program::type_bytes(into.type)));
+    into.data = held.data();
+  }
+  for (std::size_t s = 0; s < symbols.size(); ++s) {
+    if (symbols[s] < 0) return invalid_file("size '" + program().symbols[s] + "' is set by no input");
+  }
+  return ok();
+}
+
+Status Session::State::plan() {
+  const program::Region& region = program().regions[0];
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Slot& described = program().slots[i];
+    if (described.kind != Slot::Kind::kActivation) continue;
+    values[i].dims.clear();
+    for (const program::Size& size : described.dims) {
+      THIMBLE_ASSIGN(const std::int64_t dim, program::evaluate(size, symbols));
+      values[i].dims.push_back(dim);
+    }
+  }
+  Planner planner(program(), region);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::optional<std::uint64_t> bytes = static_cast<std::uint64_t>(program::type_bytes(values[i].type));
+    for (const std::int64_t dim : values[i].dims) bytes = bytes ? checked_mul(*bytes, static_cast<std::uint64_t>(dim)) : bytes;
+    if (!bytes || *bytes > (std::uint64_t{1} << 46)) return Error(ErrorCode::kResource, "a value would be too large").at_tensor(program().slots[i].name);
+    planner.set_bytes(static_cast<std::int32_t>(i), *bytes);
+  }
+  for (const Cache& cache : caches) {
+    planner.keep_out(cache.input);
+    planner.keep_out(cache.output);
+  }
+  const Plan plan = planner.make();
+  std::size_t scratch = 0;
+  for (Call& call : calls) {
+    const Operator* op = find_operator(call.instruction.op);
+    if (op->scratch != nullptr) scratch = std::max(scratch, round_up<std::size_t>(op->scratch(call), 64));
+  }
+  const std::size_t total = plan.bytes + scratch + 64;
+  if (total > arena.size()) arena.resize(total);
+  memory.activations = std::max<std::uint64_t>(memory.activations, total);
+  void* base = arena.data();
+  std::size_t space = arena.size();
+  auto* aligned = static_cast<std::byte*>(std::align(64, plan.bytes + scratch, base, space));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (plan.offset[i] != Plan::kNone) values[i].data = aligned + plan.offset[i];
+  }
+  for (const auto& [to, from] : plan.aliases) values[static_cast<std::size_t>(to)].data = values[static_cast<std::size_t>(from)].data;
+  for (Call& call : calls) {
+    call.scratch = {aligned + plan.bytes, scratch};
+    call.past = past;
+  }
+  return ok();
+}
+
+Status Session::State::execute() {
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    Call& call = calls[i];
+    const auto start = profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+    if (Status status = find_operator(call.instruction.op)->run(call); !status) {
+      return std::move(status).error().note("in '" + call.instruction.name + "'");
+    }
+    if (profiling) {
+      profiles[i].calls += 1;
+      profiles[i].seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+    if (!observer) continue;
+    for (const std::int32_t index : call.instruction.outputs) {
+      if (index < 0 || value(index)->data == nullptr) continue;
+      observer(index, {value(index)->type, value(index)->dims, value(index)->data});
+    }
+  }
+  return ok();
+}
+
+void Session::State::finish() {
+  outputs.clear();
+  for (const std::int32_t index : program().regions[0].outputs) {
+    const Value& v = *value(index);
+    outputs.push_back({v.type, v.dims, v.data});
+  }
+  if (!caches.empty()) past = value(caches.front().output)->dims[2];
+  std::size_t copy = 0;
+  for (const program::State& state : program().states) {
+    if (state.kind != program::State::Kind::kCopy) continue;
+    const Value& from = *value(state.output);
+    std::memcpy(copies[copy++].data(), from.data, static_cast<std::size_t>(from.count() * program::type_bytes(from.type)));
+  }
+}
+
+Expected<std::unique_ptr<Session>> Session::create(const program::Bundle& bundle, ThreadPool& pool, const SessionOptions& options) {
+  THIMBLE_ASSIGN(const kernels::Isa isa, kernels::active_isa());
+  auto state = std::make_unique<State>(bundle, pool, options, isa);
+  THIMBLE_TRY(state->prepare());
+  return std::unique_ptr<Session>(new Session(std::move(state)));
+}
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Session::~Session() = default;
+
+Status Session::run(std::span<const TensorView> inputs) {
+  THIMBLE_TRY(state_->bind(inputs));
+  THIMBLE_TRY(state_->plan());
+  if (!state_->caches.empty()) {
+    const std::int64_t after = state_->value(state_->caches.front().output)->dims[2];
+    if (after > state_->capacity) {
+      return invalid_argument("the context is full: " + std::to_string(state_->capacity) + " positions").fix("allow more with --context");
+    }
+  }
+  THIMBLE_TRY(state_->execute());
+  state_->finish();
+  return ok();
+}
+
+const std::vector<TensorView>& Session::outputs() const { return state_->outputs; }
+std::int64_t Session::cached() const { return state_->past; }
+
+Status Session::truncate(std::int64_t positions) {
+  if (positions > state_->past || positions < 0) return invalid_argument("there are only " + std::to_string(state_->past) + " positions");
+  for (const Cache& cache : state_->caches) {
+    // A ring has overwritten what lies further back than its capacity.
+    if (cache.view.capacity < state_->past && positions != state_->past) return unsupported("a sliding window can't be wound back").fix("reset it");
+  }
+  state_->past = positions;
+  return ok();
+}
+
+void Session::reset() {
+  state_->past = 0;
+  for (auto& held : state_->copies) std::fill(held.begin(), held.end(), std::byte{0});
+}
+
+void Session::set_observer(Observer observer) { state_->observer = std::move(observer); }
+const MemoryPlan& Session::memory() const { return state_->memory; }
+const program::Bundle& Session::bundle() const { return state_->bundle; }
+
+void Session::enable_profile() {
+  state_->profiling = true;
+  state_->profiles.clear();
+  for (const Call& call : state_->calls) {
+    state_->profiles.push_back({find_operator(call.instruction.op)->name, call.instruction.name, 0, 0});
+  }
+}
+std::vector<Session::Profile> Session::profile() const { return state_->profiles; }
+
+}  // namespace thimble::runtime
