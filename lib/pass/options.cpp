@@ -144,7 +144,7 @@ Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const Opt
   std::vector<std::string> names;
   for (const OptionInfo& info : infos) names.push_back(info.name);
   for (const auto& [key, value] : *map.map()) {
-    const auto info = std::find_if(infos.begin(), infos.end(), [&](const OptionInfo& i) { return i.name == key; });
+    const auto info = std::find_if(infos.begin(), infos.end(), [&name = key](const OptionInfo& i) { return i.name == name; });
     if (info == infos.end()) {
       const std::string near = nearest(key, names);
       return wrong(value, "unknown option '" + key + "'" +

@@ -13,10 +13,12 @@
 
 namespace thimble::pass {
 
+struct OptionEntry;
+
 // A value as the user wrote it, with its place, so that a later complaint can point at it.
 struct OptionValue {
   using List = std::vector<OptionValue>;
-  using Map = std::vector<std::pair<std::string, OptionValue>>;
+  using Map = std::vector<OptionEntry>;  // in the order of the recipe
   std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Map> value;
   Place place;
 
@@ -24,6 +26,13 @@ struct OptionValue {
   const List* list() const { return std::get_if<List>(&value); }
   const Map* map() const { return std::get_if<Map>(&value); }
   std::string to_string() const;  // YAML flow style, for reports
+};
+
+// A key and its value. (clang cannot make a pair of a type that is not complete yet.)
+struct OptionEntry {
+  OptionEntry(std::string key, OptionValue value) : first(std::move(key)), second(std::move(value)) {}
+  std::string first;
+  OptionValue second;
 };
 
 enum class OptionType : std::uint8_t {

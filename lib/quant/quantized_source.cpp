@@ -70,18 +70,24 @@ class MatrixRows {
       return unsupported("columns of packed values cannot be read").at_tensor(from_.name);
     const auto count = static_cast<std::size_t>(end - begin);
     const auto inputs = static_cast<std::size_t>(inputs_);
-    std::vector<float> out(count * inputs), line(count);
-    constexpr std::int64_t kRowsAtOnce = 256;
+    constexpr std::int64_t kRowsAtOnce = 16;  // written as runs of 16 in each of our rows
+    std::vector<float> out(count * inputs), block(count * kRowsAtOnce);
     for (std::int64_t k = 0; k < inputs_; k += kRowsAtOnce) {
       const std::int64_t stop = std::min(inputs_, k + kRowsAtOnce);
-      THIMBLE_ASSIGN(const ir::Rows block, from_.source->read(k, stop));
-      for (std::int64_t row = k; row < stop; ++row) {
-        const auto offset = static_cast<std::uint64_t>((row - k) * rows_ + begin) * bits / 8;
-        if (offset > block.dense.size())
+      THIMBLE_ASSIGN(const ir::Rows rows, from_.source->read(k, stop));
+      const auto depth = static_cast<std::size_t>(stop - k);
+      for (std::size_t r = 0; r < depth; ++r) {
+        const auto offset =
+            (r * static_cast<std::uint64_t>(rows_) + static_cast<std::uint64_t>(begin)) * bits / 8;
+        if (offset > rows.dense.size()) {
           return invalid_file("a weight's rows are too short").at_tensor(from_.name);
-        THIMBLE_TRY(ir::decode_dense(from_.dtype, block.dense.subspan(offset), line));
-        for (std::size_t n = 0; n < count; ++n)
-          out[n * inputs + static_cast<std::size_t>(row)] = line[n];
+        }
+        THIMBLE_TRY(ir::decode_dense(from_.dtype, rows.dense.subspan(offset),
+                                     std::span(block).subspan(r * count, count)));
+      }
+      for (std::size_t n = 0; n < count; ++n) {
+        float* run = out.data() + n * inputs + static_cast<std::size_t>(k);
+        for (std::size_t r = 0; r < depth; ++r) run[r] = block[r * count + n];
       }
     }
     return out;
