@@ -1,0 +1,204 @@
+#include "tokenizer/tokenizer.h"
+
+#include <algorithm>
+
+#include "tokenizer/model.h"
+#include "tokenizer/normalize.h"
+#include "tokenizer/split.h"
+#include "tokenizer/unicode/unicode.h"
+
+namespace thimble::tokenizer {
+namespace {
+
+constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
+
+bool is_word_character(std::string_view text, std::size_t at, bool before) {
+  if (before ? at == 0 : at >= text.size()) return false;
+  std::size_t begin = before ? at - 1 : at;
+  while (before && begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
+  const std::u32string c = unicode::decode_utf8(text.substr(begin, 4));
+  return !c.empty() && (unicode::is_letter(c[0]) || unicode::is_number(c[0]) || c[0] == '_');
+}
+
+bool white_at(std::string_view text, std::size_t at) { return text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r'; }
+
+// What stays broken at the end of a text that may go on: the start of an unfinished sequence.
+std::size_t unfinished(std::string_view text) {
+  for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+    if ((byte & 0xc0) == 0x80) continue;
+    return static_cast<std::size_t>(unicode::sequence_length(byte)) > back ? back : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+struct Tokenizer::State {
+  Tables tables;
+  PieceEncoder encoder;
+  std::vector<bool> special;
+  std::vector<const AddedToken*> raw, normalized;   // longest first
+
+  explicit State(Tables t) : tables(std::move(t)), encoder(tables), special(tables.tokens.size(), false) {
+    for (std::size_t i = 0; i < tables.tokens.size(); ++i) special[i] = tables.tokens[i].kind == TokenKind::kControl;
+    for (const AddedToken& added : tables.added) {
+      if (added.special) special[static_cast<std::size_t>(added.id)] = true;
+      (added.normalized ? normalized : raw).push_back(&added);
+    }
+    for (auto* list : {&raw, &normalized}) {
+      std::stable_sort(list->begin(), list->end(), [](const AddedToken* a, const AddedToken* b) { return a->text.size() > b->text.size(); });
+    }
+  }
+
+  struct Part {
+    std::string text;
+    std::int32_t id = -1;
+  };
+
+  const AddedToken* added_at(std::string_view text, std::size_t at, const std::vector<const AddedToken*>& list, bool specials) const {
+    for (const AddedToken* added : list) {
+      if (added->special && !specials) continue;
+      if (text.compare(at, added->text.size(), added->text) != 0) continue;
+      if (added->single_word && (is_word_character(text, at, true) || is_word_character(text, at + added->text.size(), false))) continue;
+      return added;
+    }
+    return nullptr;
+  }
+
+  // Cuts added tokens out of a text.
+  std::vector<Part> cut(std::string_view text, const std::vector<const AddedToken*>& list, bool specials) const {
+    std::vector<Part> parts;
+    bool starts[256] = {};
+    for (const AddedToken* added : list) starts[static_cast<unsigned char>(added->text[0])] = true;
+    std::size_t from = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const AddedToken* added = starts[static_cast<unsigned char>(text[at])] ? added_at(text, at, list, specials) : nullptr;
+      if (added == nullptr) {
+        ++at;
+        continue;
+      }
+      std::size_t begin = at, end = at + added->text.size();
+      while (added->left_strip && begin > from && white_at(text, begin - 1)) --begin;
+      while (added->right_strip && end < text.size() && white_at(text, end)) ++end;
+      if (begin > from) parts.push_back({std::string(text.substr(from, begin - from))});
+      parts.push_back({"", added->id});
+      from = at = end;
+    }
+    if (from < text.size()) parts.push_back({std::string(text.substr(from))});
+    return parts;
+  }
+
+  void encode_plain(const std::string& text, bool first, bool specials, std::vector<std::int32_t>& out) const {
+    for (Part& part : cut(normalize(text, tables.normalizers), normalized, specials)) {
+      if (part.id >= 0) {
+        out.push_back(part.id);
+      } else {
+        std::vector<std::string> pieces = {std::move(part.text)};
+        for (const SplitStep& step : tables.splits) pieces = split(std::move(pieces), step, first);
+        for (const std::string& piece : pieces) encoder.encode(piece, out);
+      }
+      first = false;
+    }
+  }
+
+  bool decodes(Decode what) const { return std::find(tables.decoders.begin(), tables.decoders.end(), what) != tables.decoders.end(); }
+
+  // One token's text; `raw_byte` tells <0xNN> tokens.
+  std::string text_of(std::int32_t id) const {
+    const std::string& bytes = tables.tokens[static_cast<std::size_t>(id)].bytes;
+    if (decodes(Decode::kByteFallback) && bytes.size() == 6 && bytes.starts_with("<0x") && bytes.back() == '>') {
+      auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; };
+      return std::string(1, static_cast<char>(digit(bytes[3]) * 16 + digit(bytes[4])));
+    }
+    if (!decodes(Decode::kMetaspace)) return bytes;
+    std::string out;
+    for (std::size_t i = 0; i < bytes.size();) {
+      const bool mark = bytes.compare(i, kSpaceMark.size(), kSpaceMark) == 0;
+      if (mark) out += ' '; else out += bytes[i];
+      i += mark ? kSpaceMark.size() : 1;
+    }
+    return out;
+  }
+};
+
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Tokenizer::~Tokenizer() = default;
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+
+Expected<Tokenizer> Tokenizer::load(std::span<const std::byte> bytes) {
+  THIMBLE_ASSIGN(Tables tables, read_tables(bytes));
+  return create(std::move(tables));
+}
+
+Expected<Tokenizer> Tokenizer::create(Tables tables) {
+  THIMBLE_TRY(verify(tables));
+  return Tokenizer(std::make_unique<State>(std::move(tables)));
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  const State& s = *state_;
+  std::vector<std::int32_t> ids;
+  if (options.add_special) ids = s.tables.prefix;
+  bool first = true;
+  for (const State::Part& part : s.cut(text, s.raw, options.parse_special)) {
+    if (part.id >= 0) ids.push_back(part.id); else s.encode_plain(part.text, first, options.parse_special, ids);
+    first = false;
+  }
+  if (options.add_special) ids.insert(ids.end(), s.tables.suffix.begin(), s.tables.suffix.end());
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special) const {
+  const State& s = *state_;
+  std::string out;
+  bool first = true;
+  for (const std::int32_t id : ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= s.tables.tokens.size()) continue;
+    if (skip_special && s.special[static_cast<std::size_t>(id)]) continue;
+    std::string text = s.text_of(id);
+    if (s.decodes(Decode::kWordPiece)) {
+      const std::string& joint = s.tables.continuing_prefix;
+      if (text.starts_with(joint)) text.erase(0, joint.size()); else if (!first) text.insert(0, 1, ' ');
+    }
+    if (first && s.decodes(Decode::kStripFirst) && text.starts_with(' ')) text.erase(0, 1);
+    out += text;
+    first = false;
+  }
+  return out;
+}
+
+std::optional<std::int32_t> Tokenizer::bos() const { return state_->tables.bos < 0 ? std::nullopt : std::optional(state_->tables.bos); }
+std::optional<std::int32_t> Tokenizer::eos() const { return state_->tables.eos < 0 ? std::nullopt : std::optional(state_->tables.eos); }
+bool Tokenizer::adds_bos() const { return state_->tables.bos >= 0 && !state_->tables.prefix.empty() && state_->tables.prefix.front() == state_->tables.bos; }
+std::size_t Tokenizer::vocabulary() const { return state_->tables.tokens.size(); }
+std::string_view Tokenizer::token_bytes(std::int32_t id) const { return state_->tables.tokens[static_cast<std::size_t>(id)].bytes; }
+bool Tokenizer::is_special(std::int32_t id) const { return state_->special[static_cast<std::size_t>(id)]; }
+std::optional<std::int32_t> Tokenizer::find(std::string_view token) const {
+  for (const AddedToken& added : state_->tables.added) {
+    if (added.text == token) return added.id;
+  }
+  const std::int32_t id = state_->encoder.find(token);
+  return id < 0 ? std::nullopt : std::optional(id);
+}
+const Tables& Tokenizer::tables() const { return state_->tables; }
+
+std::string StreamDecoder::push(std::int32_t id) {
+  ids_.push_back(id);
+  const std::string context = tokenizer_.decode(std::span(ids_).first(1));
+  const std::string text = tokenizer_.decode(ids_);
+  if (unfinished(text) > 0) return "";  // the rest of the character comes with a later token
+  ids_ = {id};
+  return text.size() > context.size() ? text.substr(context.size()) : "";
+}
+
+std::string StreamDecoder::finish() {
+  if (ids_.size() < 2) return "";
+  const std::string context = tokenizer_.decode(std::span(ids_).first(1));
+  const std::string text = tokenizer_.decode(ids_).substr(context.size());
+  ids_.resize(1);
+  return unicode::encode_utf8(unicode::decode_utf8(text));
+}
+
+}  // namespace thimble::tokenizer
