@@ -138,6 +138,7 @@ class Parser {
     if (token_.is_word("parameters")) {
       THIMBLE_TRY(advance());
       THIMBLE_ASSIGN(const std::int64_t count, take_integer());
+      if (count < 0) return wrong("a number of parameters expected");
       weight.source_parameters = static_cast<std::uint64_t>(count);
     }
     THIMBLE_ASSIGN(const bool has_values, take('='));
