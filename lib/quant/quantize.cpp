@@ -1,6 +1,7 @@
 #include "quant/quantize.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -13,14 +14,21 @@ namespace {
 constexpr float kLargestHalf = 65504.0f;
 constexpr float kLeastHalf = 0x1p-24f;
 
+// To the nearest number that an f16 holds, ties to even, without branches: loops over it vectorise.
 float round_half(float value) {
-  return half_to_float(float_to_half(std::clamp(value, -kLargestHalf, kLargestHalf)));
+  const float size = std::fabs(value);
+  const float subnormal = (size + 0x1.8p-1f) - 0x1.8p-1f;  // a multiple of 2^-24
+  const auto bits = std::bit_cast<std::uint32_t>(size);
+  const float normal = std::bit_cast<float>((bits + 0xfffu + ((bits >> 13) & 1u)) & ~0x1fffu);
+  const float rounded = size < 0x1p-14f ? subnormal : normal;
+  return std::copysign(rounded < kLargestHalf ? rounded : kLargestHalf, value);
 }
 
 // A scale that isn't 0 must not become 0: that would lose the group.
 float round_half_scale(float value) {
-  const float half = round_half(value);
-  return half != 0 || value == 0 ? half : std::copysign(kLeastHalf, value);
+  const float half = std::fabs(round_half(value));
+  const float kept = half < kLeastHalf ? kLeastHalf : half;
+  return value == 0 ? 0.0f : std::copysign(kept, value);
 }
 
 float round_bfloat(float value) {

@@ -281,6 +281,25 @@ TEST_CASE("scales beyond f16 are cut, and tiny ones kept") {
   }
 }
 
+TEST_CASE("stored scales are the nearest that their type holds") {
+  // One weight, absmax: its scale is |w| / 7 rounded, whatever the magnitude.
+  for (int exponent = -30; exponent < 20; ++exponent) {
+    for (int i = 0; i < 40; ++i) {
+      const float w = std::ldexp(1.0f + static_cast<float>(i) * 0.02371f, exponent);
+      for (const auto type : {ir::DType::kF16, ir::DType::kBF16}) {
+        const ir::Rows out =
+            quantize({w}, 1, affine(4, 32, ir::ZeroKind::kConstant, type), Search::kAbsmax);
+        const float exact = w / 7;
+        float nearest = type == ir::DType::kF16 ? half_to_float(float_to_half(exact))
+                                                : bfloat_to_float(float_to_bfloat(exact));
+        if (type == ir::DType::kF16) nearest = std::clamp(nearest, 0x1p-24f, 65504.0f);
+        INFO(w);
+        CHECK(out.scales[0] == nearest);
+      }
+    }
+  }
+}
+
 TEST_CASE("importance moves the error to where it costs least") {
   const std::int64_t rows = 32, inputs = 64;
   const std::vector<float> w = test::heavy_tailed(rows * inputs, 8);
