@@ -57,6 +57,7 @@ std::string apply(std::string text, const NormalizeStep& step) {
     case Normalize::kPrepend: return text.empty() ? text : step.a + text;
     case Normalize::kReplace: return replace_all(std::move(text), step.a, step.b);
     case Normalize::kStrip: return strip(text, step);
+    case Normalize::kPrefixSpace: return text.starts_with(' ') ? text : " " + text;
     case Normalize::kCollapseSpaces: {
       while (text.find("  ") != std::string::npos) text = replace_all(std::move(text), "  ", " ");
       return text;

@@ -121,7 +121,7 @@ Status verify(const Tables& t) {
     if (!valid(added.id) || added.text.empty()) return invalid_file("an added token is empty, or isn't in the vocabulary");
   }
   for (const NormalizeStep& step : t.normalizers) {
-    if (step.what > Normalize::kCollapseSpaces) return invalid_file("an unknown normalizer");
+    if (step.what > Normalize::kPrefixSpace) return invalid_file("an unknown normalizer");
     if (step.what == Normalize::kReplace && step.a.empty()) return invalid_file("a replacement of nothing");
   }
   for (const SplitStep& step : t.splits) {

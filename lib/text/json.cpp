@@ -1,0 +1,60 @@
+#include "text/json.h"
+
+#include <set>
+#include <vector>
+
+#include "support/mapped_file.h"
+
+namespace thimble::text {
+namespace {
+
+// The parser recurses, so depth is bounded before it starts. Returns the offset where it is too deep.
+std::size_t too_deep_at(std::string_view text) {
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i; else if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxJsonDepth) return i;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
+Expected<Json> parse_json(std::string_view text, const std::string& file) {
+  if (text.size() > kMaxJsonBytes) return invalid_file("a JSON file has at most 256 MB").in(file);
+  if (const std::size_t at = too_deep_at(text); at != std::string_view::npos) return invalid_file("nested too deeply").in(file).at_offset(at);
+  std::vector<std::set<std::string>> keys;
+  std::string twice;
+  auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.resize(static_cast<std::size_t>(depth) + 2);
+    if (event == Json::parse_event_t::object_start) keys[static_cast<std::size_t>(depth) + 1].clear();
+    if (event == Json::parse_event_t::key && !keys[static_cast<std::size_t>(depth)].insert(parsed.get<std::string>()).second) twice = parsed.get<std::string>();
+    return true;
+  };
+  try {
+    Json json = Json::parse(text.begin(), text.end(), watch);
+    if (!twice.empty()) return invalid_file("the key '" + twice + "' is given twice").in(file);
+    return json;
+  } catch (const Json::parse_error& e) {
+    return invalid_file("not JSON").in(file).at_offset(e.byte);
+  } catch (const Json::exception& e) {
+    return invalid_file(std::string("not JSON: ") + e.what()).in(file);
+  }
+}
+
+Expected<Json> read_json(const std::string& path) {
+  THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
+  const auto bytes = file->bytes();
+  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+}
+
+}  // namespace thimble::text

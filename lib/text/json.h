@@ -1,0 +1,20 @@
+#pragma once
+// JSON from files that nobody vouches for: bounded in size and depth, no duplicate keys.
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "support/expected.h"
+
+namespace thimble::text {
+
+using Json = nlohmann::json;
+
+inline constexpr std::size_t kMaxJsonBytes = 256u << 20;
+inline constexpr int kMaxJsonDepth = 64;
+
+Expected<Json> parse_json(std::string_view text, const std::string& file);
+Expected<Json> read_json(const std::string& path);
+
+}  // namespace thimble::text

@@ -1,0 +1,181 @@
+// tokenizer.model: a ModelProto of SentencePiece, read by its wire format (docs of sentencepiece_model.proto: field 1
+// pieces {1 piece, 2 score, 3 type}, field 2 trainer_spec {3 model_type, 35 byte_fallback, 40..43 ids}, field 3
+// normalizer_spec {2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces, 5 escape_whitespaces}).
+
+#include <cstring>
+
+#include "support/cursor.h"
+#include "text/compile.h"
+
+namespace thimble::text {
+namespace {
+
+using namespace tokenizer;  // NOLINT: this file writes its tables
+
+constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
+
+struct Field {
+  std::uint32_t number = 0;
+  std::uint64_t value = 0;                 // varints and fixed widths
+  std::span<const std::byte> bytes;        // length-delimited
+};
+
+Expected<std::uint64_t> read_varint(Cursor& cursor) {
+  std::uint64_t value = 0;
+  for (int shift = 0; shift < 64; shift += 7) {
+    THIMBLE_ASSIGN(const auto byte, cursor.read<std::uint8_t>());
+    value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
+    if ((byte & 0x80) == 0) return value;
+  }
+  return invalid_file("a number has too many bytes").at_offset(cursor.offset());
+}
+
+Expected<Field> read_field(Cursor& cursor) {
+  THIMBLE_ASSIGN(const auto tag, read_varint(cursor));
+  Field field{static_cast<std::uint32_t>(tag >> 3), 0, {}};
+  switch (tag & 7) {
+    case 0: {
+      THIMBLE_ASSIGN(field.value, read_varint(cursor));
+      return field;
+    }
+    case 1: {
+      THIMBLE_ASSIGN(field.value, cursor.read<std::uint64_t>());
+      return field;
+    }
+    case 2: {
+      THIMBLE_ASSIGN(const auto size, read_varint(cursor));
+      THIMBLE_ASSIGN(field.bytes, cursor.read_bytes(size));
+      return field;
+    }
+    case 5: {
+      THIMBLE_ASSIGN(field.value, cursor.read<std::uint32_t>());
+      return field;
+    }
+    default: return invalid_file("not a SentencePiece model").at_offset(cursor.offset());
+  }
+}
+
+template <class Visit>
+Status each_field(std::span<const std::byte> message, Visit visit) {
+  Cursor cursor(message);
+  while (cursor.remaining() > 0) {
+    THIMBLE_ASSIGN(const Field field, read_field(cursor));
+    THIMBLE_TRY(visit(field));
+  }
+  return ok();
+}
+
+std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+Status read_piece(std::span<const std::byte> message, Tables& tables) {
+  Token token;
+  std::uint64_t type = 1;
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 1) token.bytes = text_of(field.bytes);
+    if (field.number == 2) {
+      const auto bits = static_cast<std::uint32_t>(field.value);
+      std::memcpy(&token.score, &bits, sizeof bits);
+    }
+    if (field.number == 3) type = field.value;
+    return ok();
+  }));
+  static constexpr TokenKind kKinds[] = {TokenKind::kNormal, TokenKind::kNormal, TokenKind::kUnknown, TokenKind::kControl, TokenKind::kUserDefined, TokenKind::kUnused, TokenKind::kByte};
+  if (type >= std::size(kKinds)) return invalid_file("a piece has an unknown type");
+  token.kind = kKinds[type];
+  const auto id = static_cast<std::int32_t>(tables.tokens.size());
+  if (token.kind == TokenKind::kUnknown) tables.unknown = id;
+  if (token.kind == TokenKind::kByte) tables.byte_fallback = true;
+  if (token.kind == TokenKind::kUserDefined && !token.bytes.empty()) tables.added.push_back({id, token.bytes, false, true});
+  tables.tokens.push_back(std::move(token));
+  return ok();
+}
+
+struct Spec {
+  std::uint64_t model_type = 1;  // 1 unigram, 2 BPE
+  std::int32_t bos = 1, eos = 2;
+  bool dummy_prefix = true, remove_extra = true, escape = true;
+  bool charsmap = false;
+};
+
+Status read_trainer(std::span<const std::byte> message, Spec& spec) {
+  return each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 3) spec.model_type = field.value;
+    if (field.number == 41) spec.bos = static_cast<std::int32_t>(field.value);
+    if (field.number == 42) spec.eos = static_cast<std::int32_t>(field.value);
+    return ok();
+  });
+}
+
+Status read_normalizer(std::span<const std::byte> message, Spec& spec) {
+  return each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 2) spec.charsmap = !field.bytes.empty();
+    if (field.number == 3) spec.dummy_prefix = field.value != 0;
+    if (field.number == 4) spec.remove_extra = field.value != 0;
+    if (field.number == 5) spec.escape = field.value != 0;
+    return ok();
+  });
+}
+
+}  // namespace
+
+Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const std::string& file) {
+  Tables tables;
+  Spec spec;
+  const Status read = each_field(model, [&](const Field& field) -> Status {
+    if (field.number == 1) return read_piece(field.bytes, tables);
+    if (field.number == 2) return read_trainer(field.bytes, spec);
+    if (field.number == 3) return read_normalizer(field.bytes, spec);
+    return ok();
+  });
+  if (!read) return Error(read.error()).in(file);
+  if (spec.model_type != 1 && spec.model_type != 2) return unsupported("SentencePiece models are supported as BPE and unigram").in(file);
+  if (spec.charsmap) return unsupported("SentencePiece models with a normalization table are not supported").in(file).fix("use the model's tokenizer.json");
+  tables.algorithm = spec.model_type == 2 ? Algorithm::kMergeScores : Algorithm::kUnigram;
+  if (spec.remove_extra) {
+    tables.normalizers.push_back({Normalize::kStrip, "1", "1"});
+    tables.normalizers.push_back({Normalize::kCollapseSpaces, "", ""});
+  }
+  if (spec.dummy_prefix) tables.normalizers.push_back({Normalize::kPrepend, " ", ""});
+  if (spec.escape) tables.normalizers.push_back({Normalize::kReplace, " ", std::string(kSpaceMark)});
+  tables.decoders = {Decode::kByteFallback, Decode::kMetaspace};
+  if (spec.dummy_prefix) tables.decoders.push_back(Decode::kStripFirst);
+  tables.bos = spec.bos;
+  tables.eos = spec.eos;
+  tables.pre = "default";
+  if (tables.bos >= 0) tables.prefix = {tables.bos};
+  if (Status status = verify(tables); !status) return std::move(status).error().in(file);
+  return tables;
+}
+
+Expected<Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file, bool lower_case) {
+  Tables tables;
+  tables.algorithm = Algorithm::kWordPiece;
+  tables.continuing_prefix = "##";
+  for (std::size_t at = 0; at < vocabulary.size();) {
+    std::size_t end = vocabulary.find('\n', at);
+    if (end == std::string_view::npos) end = vocabulary.size();
+    std::string_view line = vocabulary.substr(at, end - at);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    const bool special = line.starts_with('[') && line.ends_with(']') && line.size() > 2;
+    const auto id = static_cast<std::int32_t>(tables.tokens.size());
+    tables.tokens.push_back({std::string(line), 0, special ? TokenKind::kControl : TokenKind::kNormal});
+    if (line == "[UNK]") tables.unknown = id;
+    if (line == "[PAD]") tables.pad = id;
+    if (line == "[CLS]") tables.prefix = {id};
+    if (line == "[SEP]") tables.suffix = {id};
+    if (line == "[UNK]" || line == "[PAD]" || line == "[CLS]" || line == "[SEP]" || line == "[MASK]") tables.added.push_back({id, std::string(line), true});
+    at = end + 1;
+  }
+  tables.normalizers = {{Normalize::kBertClean, "", ""}, {Normalize::kBertChinese, "", ""}};
+  if (lower_case) {
+    tables.normalizers.push_back({Normalize::kNfd, "", ""});
+    tables.normalizers.push_back({Normalize::kStripAccents, "", ""});
+    tables.normalizers.push_back({Normalize::kLowercase, "", ""});
+  }
+  tables.splits = {{Split::kBert, ""}};
+  tables.decoders = {Decode::kWordPiece};
+  if (Status status = verify(tables); !status) return std::move(status).error().in(file);
+  return tables;
+}
+
+}  // namespace thimble::text
