@@ -1,0 +1,200 @@
+#include "formats/huggingface/reader.h"
+
+#include <filesystem>
+
+#include "formats/huggingface/decoder.h"
+#include "support/mapped_file.h"
+#include "text/compile.h"
+
+namespace thimble::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SafetensorsWeights : public WeightProvider {
+ public:
+  explicit SafetensorsWeights(TensorMap tensors) : tensors_(std::move(tensors)) {}
+  // Checkpoints of a bare encoder and of a model around it name tensors with and without the inner model's prefix.
+  std::optional<ir::Weight> find(const std::string& name) const override {
+    for (const std::string& prefix : {std::string(), std::string("transformer."), std::string("bert."), std::string("roberta."), std::string("model."), std::string("language_model.")}) {
+      if (const auto at = tensors_.find(prefix + name); at != tensors_.end()) return mapped_weight(name, at->second);
+    }
+    return std::nullopt;
+  }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> out;
+    for (const auto& [name, entry] : tensors_) out.push_back(name);
+    return out;
+  }
+
+ private:
+  TensorMap tensors_;
+};
+
+Expected<std::string> read_all(const std::string& path) {
+  THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
+  const auto bytes = file->bytes();
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void read_generation(const text::Json& json, ir::GenerationConfig& out) {
+  auto integer = [&](const char* key) -> std::optional<std::int64_t> {
+    return json.contains(key) && json[key].is_number_integer() ? std::optional(json[key].get<std::int64_t>()) : std::nullopt;
+  };
+  auto real = [&](const char* key) -> std::optional<float> {
+    return json.contains(key) && json[key].is_number() ? std::optional(json[key].get<float>()) : std::nullopt;
+  };
+  if (const auto id = integer("bos_token_id")) out.bos_token_id = id;
+  if (const auto id = integer("pad_token_id")) out.pad_token_id = id;
+  if (json.contains("eos_token_id")) {
+    out.eos_token_ids.clear();
+    if (const auto id = integer("eos_token_id")) out.eos_token_ids.push_back(*id);
+    if (json["eos_token_id"].is_array()) {
+      for (const auto& id : json["eos_token_id"]) {
+        if (id.is_number_integer()) out.eos_token_ids.push_back(id.get<std::int64_t>());
+      }
+    }
+  }
+  if (const auto v = real("temperature")) out.temperature = v;
+  if (const auto v = real("top_p")) out.top_p = v;
+  if (const auto v = real("repetition_penalty")) out.repetition_penalty = v;
+  if (const auto v = integer("top_k")) out.top_k = v;
+}
+
+Status read_tokenizer(const std::string& folder, ir::Model& model) {
+  std::optional<tokenizer::Tables> tables;
+  const std::string json = folder + "/tokenizer.json", piece = folder + "/tokenizer.model", words = folder + "/vocab.txt", config = folder + "/tokenizer_config.json";
+  if (fs::exists(json)) {
+    THIMBLE_ASSIGN(const std::string content, read_all(json));
+    THIMBLE_ASSIGN(tables, text::compile_tokenizer_json(content, json));
+  } else if (fs::exists(piece)) {
+    THIMBLE_ASSIGN(const auto file, MappedFile::open(piece));
+    THIMBLE_ASSIGN(tables, text::compile_sentencepiece(file->bytes(), piece));
+  } else if (fs::exists(words)) {
+    THIMBLE_ASSIGN(const std::string content, read_all(words));
+    THIMBLE_ASSIGN(tables, text::compile_wordpiece(content, words, true));
+  }
+  if (!tables) return ok();
+  if (fs::exists(config)) {
+    THIMBLE_ASSIGN(const std::string content, read_all(config));
+    THIMBLE_TRY(text::apply_tokenizer_config(content, config, *tables));
+    THIMBLE_ASSIGN(const text::Json parsed, text::parse_json(content, config));
+    if (parsed.contains("chat_template") && parsed["chat_template"].is_string()) model.chat_template = parsed["chat_template"].get<std::string>();
+  }
+  if (const std::string jinja = folder + "/chat_template.jinja"; fs::exists(jinja)) {
+    THIMBLE_ASSIGN(model.chat_template, read_all(jinja));
+  }
+  const auto count = static_cast<std::int64_t>(tables->tokens.size());
+  auto known = [&](std::optional<std::int64_t> id) { return id && *id >= 0 && *id < count; };
+  if (tables->bos < 0 && known(model.generation.bos_token_id)) tables->bos = static_cast<std::int32_t>(*model.generation.bos_token_id);
+  if (tables->eos < 0 && !model.generation.eos_token_ids.empty() && known(model.generation.eos_token_ids.front())) {
+    tables->eos = static_cast<std::int32_t>(model.generation.eos_token_ids.front());
+  }
+  model.tokenizer = tokenizer::write_tables(*tables);
+  return ok();
+}
+
+// sentence-transformers says how tokens become a sentence in 1_Pooling/config.json.
+Expected<ir::Pooling> read_pooling(const std::string& folder, const ReadOptions& options) {
+  if (options.pooling) return *options.pooling;
+  const std::string path = folder + "/1_Pooling/config.json";
+  if (!fs::exists(path)) {
+    return fs::exists(folder + "/modules.json") || fs::exists(folder + "/sentence_bert_config.json") ? ir::Pooling::kMean : ir::Pooling::kNone;
+  }
+  THIMBLE_ASSIGN(const text::Json json, text::read_json(path));
+  auto is_on = [&](const char* key) { return json.contains(key) && json[key].is_boolean() && json[key].get<bool>(); };
+  if (is_on("pooling_mode_cls_token")) return ir::Pooling::kCls;
+  if (is_on("pooling_mode_mean_tokens")) return ir::Pooling::kMean;
+  return unsupported("only mean and CLS pooling are supported").in(path);
+}
+
+// Parts of config.json that writers of other formats need.
+void keep_metadata(const text::Json& json, ir::Model& model) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_number() || value.is_boolean()) model.metadata[key] = value.dump();
+    if (value.is_string() && value.get<std::string>().size() < 256) model.metadata[key] = value.get<std::string>();
+    if (value.is_object() && (key == "rope_scaling" || key == "rope_parameters")) model.metadata[key] = value.dump();
+  }
+}
+
+std::string architecture_of(const text::Json& json) {
+  if (json.contains("architectures") && json["architectures"].is_array() && !json["architectures"].empty() && json["architectures"][0].is_string()) {
+    return json["architectures"][0].get<std::string>();
+  }
+  return "";
+}
+
+using SpecReader = Expected<DecoderSpec> (*)(const Config&);
+struct DecoderArchitecture {
+  std::string_view name, model_type;
+  SpecReader read;
+};
+constexpr DecoderArchitecture kDecoders[] = {
+    {"LlamaForCausalLM", "llama", read_llama},       {"MistralForCausalLM", "mistral", read_mistral}, {"Qwen2ForCausalLM", "qwen2", read_qwen2},
+    {"Qwen3ForCausalLM", "qwen3", read_qwen3},       {"Gemma2ForCausalLM", "gemma2", read_gemma2},    {"Gemma3ForCausalLM", "gemma3_text", read_gemma3},
+    {"Phi3ForCausalLM", "phi3", read_phi3},
+};
+
+Error unknown_architecture(const std::string& name) {
+  return unsupported("architecture '" + name + "' is not supported; supported are Llama (and SmolLM), Mistral, Qwen2, Qwen3, Gemma 2 and 3 (text), Phi-3, GPT-2, BERT (and MiniLM), RoBERTa");
+}
+
+}  // namespace
+
+Status build_architecture(const std::string& architecture, const Config& config, const WeightProvider& weights, const ReadOptions& options,
+                          ir::Pooling pooling, ir::Model& model) {
+  THIMBLE_ASSIGN(const std::string type, config.text_or("model_type", ""));
+  if (config.has("quantization_config")) {
+    return unsupported("the checkpoint is quantized already").in(config.file()).fix("start from the float checkpoint");
+  }
+  Builder builder(model, weights);
+  bool built = false;
+  for (const DecoderArchitecture& known : kDecoders) {
+    if (architecture != known.name && !(architecture.empty() && type == known.model_type)) continue;
+    THIMBLE_ASSIGN(const DecoderSpec spec, known.read(config));
+    THIMBLE_TRY(build_decoder(builder, spec));
+    built = true;
+  }
+  if (!built && (architecture.starts_with("GPT2") || type == "gpt2")) {
+    THIMBLE_TRY(build_gpt2(builder, config));
+  } else if (!built && (architecture.starts_with("Bert") || type == "bert")) {
+    THIMBLE_TRY(build_bert(builder, config, pooling));
+  } else if (!built && (architecture.starts_with("Roberta") || architecture.starts_with("XLMRoberta") || type == "roberta")) {
+    THIMBLE_TRY(build_roberta(builder, config, pooling));
+  } else if (!built) {
+    return unknown_architecture(architecture.empty() ? type : architecture).in(config.file());
+  }
+  THIMBLE_TRY(config.check_all_used(architecture.empty() ? type : architecture));
+  (void)options;
+  THIMBLE_TRY(ir::infer_shapes(model));
+  return ir::verify(model);
+}
+
+Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOptions& options) {
+  ir::Model model;
+  model.source_path = folder;
+  model.source_format = "huggingface";
+  const std::string config_path = folder + "/config.json";
+  THIMBLE_ASSIGN(text::Json json, text::read_json(config_path));
+  if (!json.is_object()) return invalid_file("is not a map").in(config_path);
+  model.architecture = architecture_of(json);
+  keep_metadata(json, model);
+  read_generation(json, model.generation);
+  if (const std::string path = folder + "/generation_config.json"; fs::exists(path)) {
+    THIMBLE_ASSIGN(const text::Json generation, text::read_json(path));
+    if (generation.is_object()) read_generation(generation, model.generation);
+  }
+  model.source_files.push_back(config_path);
+  THIMBLE_ASSIGN(TensorMap tensors, read_safetensors_folder(folder, model.source_files));
+  for (const char* name : {"/tokenizer.json", "/tokenizer.model", "/vocab.txt"}) {
+    if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
+  }
+  const SafetensorsWeights weights(std::move(tensors));
+  THIMBLE_ASSIGN(const ir::Pooling pooling, read_pooling(folder, options));
+  const Config config(std::move(json), config_path);
+  THIMBLE_TRY(build_architecture(model.architecture, config, weights, options, pooling, model));
+  THIMBLE_TRY(read_tokenizer(folder, model));
+  return model;
+}
+
+}  // namespace thimble::formats
