@@ -30,18 +30,25 @@ Expected<Isa> choose() {
     if (isa_name(isa) == wanted) return isa;
     available += (available.empty() ? "" : ", ") + std::string(isa_name(isa));
   }
-  return Error(ErrorCode::kUsage, "THIMBLE_ISA is '" + std::string(wanted) + "', which this CPU or this build lacks").fix("it can be " + available);
+  return Error(ErrorCode::kUsage,
+               "THIMBLE_ISA is '" + std::string(wanted) + "', which this CPU or this build lacks")
+      .fix("it can be " + available);
 }
 
 }  // namespace
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
-    case Isa::kScalar: return "scalar";
-    case Isa::kAvx2: return "avx2";
-    case Isa::kAvx512Vnni: return "avx512vnni";
-    case Isa::kNeon: return "neon";
-    case Isa::kNeonDotprod: return "neondotprod";
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512Vnni:
+      return "avx512vnni";
+    case Isa::kNeon:
+      return "neon";
+    case Isa::kNeonDotprod:
+      return "neondotprod";
   }
   return "";
 }
@@ -49,10 +56,13 @@ std::string_view isa_name(Isa isa) {
 bool cpu_has(Isa isa) {
   if (isa == Isa::kScalar) return true;
 #if defined(__x86_64__)
-  if (isa == Isa::kAvx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (isa == Isa::kAvx2)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
   if (isa == Isa::kAvx512Vnni) {
-    return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   }
 #elif defined(__aarch64__)
   if (isa == Isa::kNeon) return true;

@@ -1,9 +1,10 @@
 #pragma once
 // Instruction sets that kernels are written for, and the one choice among them.
 //
-// A family of kernels (linear.h, attention.h, rows.h) is a struct of function pointers; each ISA file
-// fills one in. `variants()` of a family lists them scalar first, and the dispatch, the tests and the
-// benchmarks all read that list, so that none can be added untested. Every variant gives the same bits.
+// A family of kernels (linear.h, attention.h, rows.h) is a struct of function pointers; each ISA
+// file fills one in. `variants()` of a family lists them scalar first, and the dispatch, the tests
+// and the benchmarks all read that list, so that none can be added untested. Every variant gives
+// the same bits.
 
 #include <span>
 #include <string_view>
@@ -17,8 +18,8 @@ enum class Isa { kScalar, kAvx2, kAvx512Vnni, kNeon, kNeonDotprod };
 std::string_view isa_name(Isa isa);  // "scalar", "avx2", "avx512vnni", "neon", "neondotprod"
 bool cpu_has(Isa isa);
 
-// What the process uses: the best that the CPU has, or what THIMBLE_ISA names. The first call decides.
-// Naming an ISA that is unknown, not compiled in or not in this CPU is an error.
+// What the process uses: the best that the CPU has, or what THIMBLE_ISA names. The first call
+// decides. Naming an ISA that is unknown, not compiled in or not in this CPU is an error.
 Expected<Isa> active_isa();
 
 }  // namespace thimble::kernels

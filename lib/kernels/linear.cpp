@@ -25,8 +25,9 @@ std::int64_t blocks_of(std::int64_t inputs) { return ceil_div<std::int64_t>(inpu
 // Where input k of row r lies in the 8-bit view of a block.
 int byte_of(int row, int input) { return (input / 4) * 64 + 4 * row + input % 4; }
 
-// Calls visit(byte index in the 8-bit view, packed byte, shift within it, plane bits, shift of the plane's bits in
-// the code) for each piece of a block: the one description of the planes that packing and unpacking share.
+// Calls visit(byte index in the 8-bit view, packed byte, shift within it, plane bits, shift of the
+// plane's bits in the code) for each piece of a block: the one description of the planes that
+// packing and unpacking share.
 template <class Visit>
 void each_plane_bit(int bits, Visit visit) {
   if (bits == 8) {
@@ -37,7 +38,8 @@ void each_plane_bit(int bits, Visit visit) {
   for (int plane = 4; plane >= 1; plane /= 2) {
     if ((bits & plane) == 0) continue;
     for (int quad = 0; quad < 8; ++quad) {
-      for (int i = 0; i < 64; ++i) visit(quad * 64 + i, base + (quad % plane) * 64 + i, quad / plane * plane, plane, low);
+      for (int i = 0; i < 64; ++i)
+        visit(quad * 64 + i, base + (quad % plane) * 64 + i, quad / plane * plane, plane, low);
     }
     base += plane * 64;
     low += plane;
@@ -46,9 +48,12 @@ void each_plane_bit(int bits, Visit visit) {
 
 float scale_at(const void* base, FloatType type, std::int64_t at) {
   switch (type) {
-    case FloatType::kF16: return half_to_float(static_cast<const std::uint16_t*>(base)[at]);
-    case FloatType::kBF16: return bfloat_to_float(static_cast<const std::uint16_t*>(base)[at]);
-    case FloatType::kF32: return static_cast<const float*>(base)[at];
+    case FloatType::kF16:
+      return half_to_float(static_cast<const std::uint16_t*>(base)[at]);
+    case FloatType::kBF16:
+      return bfloat_to_float(static_cast<const std::uint16_t*>(base)[at]);
+    case FloatType::kF32:
+      return static_cast<const float*>(base)[at];
   }
   return 0;
 }
@@ -70,28 +75,38 @@ RowsLayout layout_of(std::int64_t rows, std::int64_t inputs, int planes) {
 
 }  // namespace
 
-std::size_t int8_rows_bytes(std::int64_t rows, std::int64_t inputs, int planes) { return layout_of(rows, inputs, planes).total; }
+std::size_t int8_rows_bytes(std::int64_t rows, std::int64_t inputs, int planes) {
+  return layout_of(rows, inputs, planes).total;
+}
 
 Int8Rows int8_rows_over(void* scratch, std::int64_t rows, std::int64_t inputs, int planes) {
   const RowsLayout layout = layout_of(rows, inputs, planes);
   auto* base = static_cast<std::byte*>(scratch);
-  return {rows, inputs, planes, reinterpret_cast<std::int8_t*>(base), reinterpret_cast<float*>(base + layout.scales),
+  return {rows,
+          inputs,
+          planes,
+          reinterpret_cast<std::int8_t*>(base),
+          reinterpret_cast<float*>(base + layout.scales),
           reinterpret_cast<std::int32_t*>(base + layout.sums)};
 }
 
 std::size_t linear_scratch_bytes(std::int64_t rows, std::int64_t inputs) {
-  const auto zero_sums = static_cast<std::size_t>(rows * blocks_of(inputs)) * 2 * 2 * sizeof(std::int32_t);
-  const auto sums = static_cast<std::size_t>(rows) * kTileRows * sizeof(float);
-  return round_up(zero_sums > sums ? zero_sums : sums, kAlignment);
+  // Beside the panel, two terms per plane, half block and row: of all blocks for one row, of a
+  // panel's for more.
+  const std::int64_t one = blocks_of(inputs), more = rows > 1 ? rows * kPanelBlocks : 0;
+  const auto cells = static_cast<std::size_t>(one > more ? one : more);
+  return kPanelBytes + round_up(cells * 2 * 2 * 2 * sizeof(std::int32_t), kAlignment);
 }
 
 std::span<const LinearKernels* const> linear_variants() {
   static const LinearKernels* const kVariants[] = {
-      &kLinearScalar,
+    &kLinearScalar,
 #if defined(__x86_64__)
-      &kLinearAvx2, &kLinearAvx512Vnni,
+    &kLinearAvx2,
+    &kLinearAvx512Vnni,
 #elif defined(__aarch64__)
-      &kLinearNeon, &kLinearNeonDotprod,
+    &kLinearNeon,
+    &kLinearNeonDotprod,
 #endif
   };
   return kVariants;
@@ -114,17 +129,21 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
     each_plane_bit(w.bits, [&](int byte, int at, int shift, int plane, int low) {
       if (byte % 64 / 4 != r) return;
       const int input = byte / 64 * 4 + byte % 4;
-      codes[input] = static_cast<std::uint8_t>(codes[input] | ((packed[at] >> shift) & ((1 << plane) - 1)) << low);
+      codes[input] = static_cast<std::uint8_t>(codes[input] |
+                                               ((packed[at] >> shift) & ((1 << plane) - 1)) << low);
     });
     for (int k = 0; k < kBlock && block * kBlock + k < w.inputs; ++k) {
       const std::int64_t input = block * kBlock + k;
-      const std::int64_t at = (tile * groups + (groups == 1 ? 0 : input / w.group_size)) * kTileRows + r;
+      const std::int64_t at =
+          (tile * groups + (groups == 1 ? 0 : input / w.group_size)) * kTileRows + r;
       const float scale = scale_at(w.scales, w.scale_type, at);
       int code = codes[k];
       if (w.zero == ZeroKind::kConstant) code -= w.constant_zero;
       if (w.zero == ZeroKind::kPoints) code -= static_cast<const std::uint8_t*>(w.zeros)[at];
       const auto value = static_cast<float>(code);
-      out[input] = w.zero == ZeroKind::kMinima ? std::fma(scale, value, scale_at(w.zeros, w.scale_type, at)) : scale * value;
+      out[input] = w.zero == ZeroKind::kMinima
+                       ? std::fma(scale, value, scale_at(w.zeros, w.scale_type, at))
+                       : scale * value;
     }
   }
 }
@@ -133,14 +152,17 @@ void pack_tile(const std::uint8_t* codes, std::int64_t inputs, int bits, std::ui
   const std::int64_t blocks = blocks_of(inputs);
   for (std::int64_t block = 0; block < blocks; ++block) {
     std::uint8_t view[512] = {};
-    const int count = static_cast<int>(inputs - block * kBlock < kBlock ? inputs - block * kBlock : kBlock);
+    const int count =
+        static_cast<int>(inputs - block * kBlock < kBlock ? inputs - block * kBlock : kBlock);
     for (int row = 0; row < kTileRows; ++row) {
-      for (int k = 0; k < count; ++k) view[byte_of(row, k)] = codes[row * inputs + block * kBlock + k];
+      for (int k = 0; k < count; ++k)
+        view[byte_of(row, k)] = codes[row * inputs + block * kBlock + k];
     }
     std::uint8_t* packed = out + block * 64 * bits;
     for (int i = 0; i < 64 * bits; ++i) packed[i] = 0;
     each_plane_bit(bits, [&](int byte, int at, int shift, int plane, int low) {
-      packed[at] = static_cast<std::uint8_t>(packed[at] | ((view[byte] >> low) & ((1 << plane) - 1)) << shift);
+      packed[at] = static_cast<std::uint8_t>(packed[at] | ((view[byte] >> low) & ((1 << plane) - 1))
+                                                              << shift);
     });
   }
 }
@@ -150,10 +172,12 @@ void unpack_tile(const std::uint8_t* tile, std::int64_t inputs, int bits, std::u
     std::uint8_t view[512] = {};
     const std::uint8_t* packed = tile + block * 64 * bits;
     each_plane_bit(bits, [&](int byte, int at, int shift, int plane, int low) {
-      view[byte] = static_cast<std::uint8_t>(view[byte] | ((packed[at] >> shift) & ((1 << plane) - 1)) << low);
+      view[byte] = static_cast<std::uint8_t>(view[byte] |
+                                             ((packed[at] >> shift) & ((1 << plane) - 1)) << low);
     });
     for (int row = 0; row < kTileRows; ++row) {
-      for (int k = 0; k < kBlock && block * kBlock + k < inputs; ++k) codes[row * inputs + block * kBlock + k] = view[byte_of(row, k)];
+      for (int k = 0; k < kBlock && block * kBlock + k < inputs; ++k)
+        codes[row * inputs + block * kBlock + k] = view[byte_of(row, k)];
     }
   }
 }

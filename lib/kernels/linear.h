@@ -1,19 +1,22 @@
 #pragma once
-// y = x W^T: the kernels that weights pass through. Every variant gives the same bits, and a row's result
-// does not depend on how many rows are computed with it, so prefill, decode and verification agree.
+// y = x W^T: the kernels that weights pass through. Every variant gives the same bits, and a row's
+// result does not depend on how many rows are computed with it, so prefill, decode and verification
+// agree.
 //
 // Tile layout of grouped weights (2..8 bits), stored so in a .thimble file and executed in place
 // (docs/FORMAT.md). W is [N, K], N output rows, K inputs:
 //   - rows are cut into tiles of 16, K into blocks of 32; both are padded (codes 0, scale 0).
-//   - a (tile, block) holds 32 codes of 16 rows in `bits` bit planes groups: 4-, 2- and 1-bit planes as
-//     `bits` needs (7 = 4 + 2 + 1), the low-order plane first, 8 being two 4-bit planes' worth stored
-//     as plain bytes. A block takes 64 * bits bytes. The 8-bit view of a block is 8 vectors ("quads") of
-//     64 bytes: quad q, byte 4 r + j is row r, input 4 q + j. In a plane of p bits, 8 / p quads share one
-//     64-byte vector: bits [p i, p i + p) of byte b of vector v are the plane's bits of byte b of quad
-//     v + i * (8 * p / 8)   (so the low nibbles of the 4 vectors of a 4-bit plane are quads 0..3, the high
-//     nibbles quads 4..7).
+//   - a (tile, block) holds 32 codes of 16 rows in 64 * bits bytes. Seen as bytes, one per code, it
+//   is 8
+//     vectors ("quads") of 64: byte 4 r + j of quad q is row r, input 4 q + j. 8-bit codes are
+//     stored so. Fewer bits are cut into planes, lowest bits of the code first: a plane of 4, then
+//     of 2, then of 1, those that add up to `bits` (7 = 4 + 2 + 1, 5 = 4 + 1, 3 = 2 + 1). A plane
+//     of p bits takes p vectors of 64 bytes: bits [p i, p i + p) of byte b of its vector v are the
+//     plane's bits of byte b of quad v + i p (so the low nibbles of the 4 vectors of a 4-bit plane
+//     are quads 0..3, the high ones 4..7).
 //   - tile t's codes are contiguous: block 0, 1, ..., so the stream is [tiles][blocks][64 * bits].
-//   - scales: [tiles][groups][16] in f16, bf16 or f32, where group g covers inputs g * group_size and up;
+//   - scales: [tiles][groups][16] in f16, bf16 or f32, where group g covers inputs g * group_size
+//   and up;
 //     zero points, where there are any: u8 codes in the same order; minima: in the scales' type.
 // A weight is  scale * (code - zero)  where zero is a constant of the whole tensor (2^(bits-1) for
 // symmetric codes) or a zero point per group, or  scale * code + minimum.
@@ -31,15 +34,19 @@ namespace thimble::kernels {
 inline constexpr int kTileRows = 16;
 inline constexpr int kBlock = 32;  // inputs per block of codes and per activation scale
 
+// Blocks of a tile that a kernel keeps unpacked in its scratch while the rows of activations pass.
+inline constexpr int kPanelBlocks = 16;
+inline constexpr int kPanelBytes = 16384;
+
 enum class FloatType : std::uint8_t { kF32, kF16, kBF16 };
 
 enum class ZeroKind : std::uint8_t { kConstant, kPoints, kMinima };
 
 struct GroupedWeight {
-  std::int64_t rows = 0;        // N
-  std::int64_t inputs = 0;      // K
-  int bits = 4;                 // 2..8
-  std::int64_t group_size = 32; // 16 or a multiple of 32; >= K means one group per row
+  std::int64_t rows = 0;         // N, > 0
+  std::int64_t inputs = 0;       // K, > 0
+  int bits = 4;                  // 2..8
+  std::int64_t group_size = 32;  // 16 or a multiple of 32; >= K means one group per row
   FloatType scale_type = FloatType::kF16;
   ZeroKind zero = ZeroKind::kConstant;
   int constant_zero = 8;
@@ -49,7 +56,9 @@ struct GroupedWeight {
 
   std::int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
   std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }
-  std::int64_t groups() const { return group_size >= inputs ? 1 : (inputs + group_size - 1) / group_size; }
+  std::int64_t groups() const {
+    return group_size >= inputs ? 1 : (inputs + group_size - 1) / group_size;
+  }
 };
 
 // Row-major [N, K] floats, used as they lie in the source file.
@@ -60,20 +69,25 @@ struct DenseWeight {
   const void* data = nullptr;
 };
 
-// Rows of activations as int8 with a scale per 32 inputs: x = scale * q, q in -127..127, scale =
-// absmax / 127 of the block. `planes` 2 adds a second int8 plane with the remainder at scale / 254,
-// which makes about 16-bit activations at twice the arithmetic. Views into scratch of the caller.
+// Rows of activations as int8 with a scale per 32 inputs: x = scale * q, q in -127..127, q = round
+// to even of x * (127 / absmax), scale = absmax / 127 of the block. `planes` 2 adds a second int8
+// plane, the remainder x - scale * q in steps of scale * (1 / 254), which makes about 16-bit
+// activations at twice the arithmetic. A block whose absmax is below 2^-100 counts as zero; one
+// that holds an infinity or NaN has scale NaN, and with it every output of the row is NaN. Views
+// into scratch of the caller; the order is the kernels' own: blocks outside rows, so that the rows
+// that a kernel takes together lie together.
 struct Int8Rows {
   std::int64_t rows = 0;
-  std::int64_t inputs = 0;       // K; data is padded with zeros to blocks() * 32
+  std::int64_t inputs = 0;  // K; data is padded with zeros to blocks() * 32
   int planes = 1;
-  std::int8_t* data = nullptr;   // [planes][rows][blocks * 32]
-  float* scales = nullptr;       // [rows][blocks]
-  std::int32_t* sums = nullptr;  // [planes][rows][2 * blocks]: sums of q over each 16 inputs
+  std::int8_t* data = nullptr;   // [planes][blocks][rows][32]
+  float* scales = nullptr;       // [blocks][rows]
+  std::int32_t* sums = nullptr;  // [planes][blocks][2][rows]: sums of q over each 16 inputs
   std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }
 };
 
-// Bytes of scratch that an Int8Rows of this shape needs, and the view over such scratch (64-byte aligned).
+// Bytes of scratch that an Int8Rows of this shape needs, and the view over such scratch (64-byte
+// aligned).
 std::size_t int8_rows_bytes(std::int64_t rows, std::int64_t inputs, int planes);
 Int8Rows int8_rows_over(void* scratch, std::int64_t rows, std::int64_t inputs, int planes);
 
@@ -82,28 +96,32 @@ struct LinearKernels {
   // Quantizes rows [begin, end) of x [rows, K] (row stride in floats) into `out`.
   void (*quantize_rows)(const float* x, std::int64_t stride, std::int64_t begin, std::int64_t end,
                         const Int8Rows& out);
-  // y[m, n] for all rows m of x and the outputs of tiles [tile_begin, tile_end). y is [rows, y_stride].
-  // Integer products are exact; per block of 32 (16 where group_size is 16), in index order of K:
+  // y[m, n] for all rows m of x and the outputs of tiles [tile_begin, tile_end). y is [rows,
+  // y_stride]. Integer products are exact; per block of 32 (16 where group_size is 16), in index
+  // order of K:
   //   y = fma(float(sum_k code * q - zero * sum_k q), scale_w * scale_x, y)
-  // and with minima additionally y = fma(min, scale_x * float(sum_k q), y).
+  // and with minima additionally y = fma(min, scale_x * float(sum_k q), y). Of two planes, the
+  // first comes first and the second takes scale_x * (1.0f / 254) for scale_x.
   void (*grouped_int8)(const GroupedWeight& w, const Int8Rows& x, std::int64_t tile_begin,
                        std::int64_t tile_end, float* y, std::int64_t y_stride, void* scratch);
   // The same weights decoded to f32 (w = scale * float(code - zero), or fma(scale, code, min)) and
   // multiplied in f32: y = fma(w, x, y) in index order of K.
-  void (*grouped_f32)(const GroupedWeight& w, const float* x, std::int64_t rows, std::int64_t x_stride,
-                      std::int64_t tile_begin, std::int64_t tile_end, float* y, std::int64_t y_stride,
-                      void* scratch);
-  // Dense weights: a dot product runs in 16 lanes (lane l takes inputs l, l + 16, ... with fma) which are
-  // folded 8, 4, 2, 1. Outputs [row_begin, row_end) of w.
+  void (*grouped_f32)(const GroupedWeight& w, const float* x, std::int64_t rows,
+                      std::int64_t x_stride, std::int64_t tile_begin, std::int64_t tile_end,
+                      float* y, std::int64_t y_stride, void* scratch);
+  // Dense weights: a dot product runs in 16 lanes (lane l takes inputs l, l + 16, ... with fma)
+  // which are folded 8, 4, 2, 1. Outputs [row_begin, row_end) of w.
   void (*dense)(const DenseWeight& w, const float* x, std::int64_t rows, std::int64_t x_stride,
                 std::int64_t row_begin, std::int64_t row_end, float* y, std::int64_t y_stride);
   // c[m, n] = sum_k a[m, k] b[k, n] for rows [begin, end) of a, both f32 row-major with strides;
   // accumulates over K in index order with fma.
-  void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
-                 std::int64_t c_stride, std::int64_t begin, std::int64_t end, std::int64_t n, std::int64_t k);
+  void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                 float* c, std::int64_t c_stride, std::int64_t begin, std::int64_t end,
+                 std::int64_t n, std::int64_t k);
 };
 
-// Scratch that grouped_int8 and grouped_f32 need per calling thread.
+// Scratch that grouped_int8 and grouped_f32 need per calling thread, 64-byte aligned; as much as
+// for `rows` is enough for fewer.
 std::size_t linear_scratch_bytes(std::int64_t rows, std::int64_t inputs);
 
 std::span<const LinearKernels* const> linear_variants();  // scalar first; only those compiled in
@@ -112,8 +130,8 @@ const LinearKernels& linear_kernels(Isa isa);
 // Decodes one row of a grouped weight to f32 (an embedding's Gather); scalar, any ISA.
 void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out);
 
-// Packs canonical codes (one byte per code, [16][K] for one tile, rows past the end zero) into the tile's
-// codes; `out` takes blocks() * 64 * bits bytes.
+// Packs canonical codes (one byte per code, [16][K] for one tile, rows past the end zero) into the
+// tile's codes; `out` takes blocks() * 64 * bits bytes.
 void pack_tile(const std::uint8_t* codes, std::int64_t inputs, int bits, std::uint8_t* out);
 void unpack_tile(const std::uint8_t* tile, std::int64_t inputs, int bits, std::uint8_t* codes);
 

@@ -1,10 +1,10 @@
-// AVX2: a quad is two registers. vpmaddubsw adds two products in 16 bits, which codes of up to 7 bits cannot
-// overflow (2 * 127 * 127 < 32768); 8-bit codes go in two nibbles.
-
-#include <immintrin.h>
+// AVX2: a quad is two registers. vpmaddubsw adds two products in 16 bits, and as many quads as
+// cannot overflow are summed there before vpmaddwd widens them: 2 * 127 * (2^bits - 1) * quads <
+// 32768. 8-bit codes go in two nibbles.
 
 #include <cstdint>
 #include <cstring>
+#include <immintrin.h>
 
 #include "kernels/linear.h"
 
@@ -13,18 +13,23 @@ namespace {
 
 #include "kernels/lanes_avx2.h"
 
-constexpr int kTokens = 2, kDenseTokens = 2, kDenseOutputs = 2;
+constexpr int kTokens = 4, kDenseTokens = 2, kDenseOutputs = 2, kMatmulRows = 2;
 constexpr std::int32_t kCodeBias = 0;
+constexpr int kNibbles = 0;  // 8-bit codes
+constexpr int kRun(int bits) {
+  return bits == 8 ? kNibbles : bits == 7 ? 1 : bits == 6 ? 2 : bits == 5 ? 4 : 8;
+}
 
 struct Codes {
   __m256i half[16];
-  bool wide;  // 8-bit codes
 };
 struct Sums {
   __m256i lo, hi;
 };
 
-inline __m256i load_vector(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline __m256i load_vector(const std::uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
 
 template <int PLANE, int SHIFT>
 inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
@@ -42,7 +47,6 @@ inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
 template <int BITS>
 inline Codes unpack(const std::uint8_t* block) {
   Codes codes;
-  codes.wide = BITS == 8;
   if constexpr (BITS == 8) {
     for (int h = 0; h < 16; ++h) codes.half[h] = load_vector(block + h * 32);
   }
@@ -52,36 +56,106 @@ inline Codes unpack(const std::uint8_t* block) {
   return codes;
 }
 inline Sums broadcast(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
-inline __m256i dot_half(__m256i sum, __m256i codes, __m256i q, bool wide) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  if (!wide) return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, q), ones));
-  const __m256i nibble = _mm256_set1_epi8(15);
-  const __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(codes, nibble), q);
-  const __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(codes, 4), nibble), q);
-  return _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, _mm256_set1_epi16(16))));
+inline __m256i broadcast_four(const std::int8_t* q) {
+  std::int32_t four;
+  std::memcpy(&four, q, sizeof four);
+  return _mm256_set1_epi32(four);
 }
-inline Sums dot(Sums sums, const Codes& codes, int quad, const std::int8_t* four) {
-  std::int32_t packed;
-  std::memcpy(&packed, four, sizeof packed);
-  const __m256i q = _mm256_set1_epi32(packed);
-  return {dot_half(sums.lo, codes.half[2 * quad], q, codes.wide), dot_half(sums.hi, codes.half[2 * quad + 1], q, codes.wide)};
-}
-inline __m256i subtract_half(__m256i sum, const std::uint8_t* points, __m256i factor) {
-  const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(points)));
-  return _mm256_sub_epi32(sum, _mm256_mullo_epi32(wide, factor));
-}
-inline Sums subtract_products(Sums sums, const std::uint8_t* points, std::int32_t sum) {
-  const __m256i factor = _mm256_set1_epi32(sum);
-  return {subtract_half(sums.lo, points, factor), subtract_half(sums.hi, points + 8, factor)};
-}
-inline Lanes to_float(Sums sums) { return {_mm256_cvtepi32_ps(sums.lo), _mm256_cvtepi32_ps(sums.hi)}; }
 
-#include "kernels/linear_grouped.inc"
-#include "kernels/linear_float.inc"
+// One half (8 rows) of 8-bit codes: both nibbles are summed in 16 bits over all quads.
+template <int QUADS, int TOKENS>
+inline void dot_nibbles(const Codes& codes, int first, int half, const std::int8_t* q,
+                        __m256i (&sums)[TOKENS]) {
+  const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1),
+                sixteens = _mm256_set1_epi16(16);
+  __m256i low[TOKENS], high[TOKENS];
+  for (int t = 0; t < TOKENS; ++t) low[t] = high[t] = _mm256_setzero_si256();
+  for (int i = 0; i < QUADS; ++i) {
+    const __m256i code = codes.half[2 * (first + i) + half];
+    const __m256i code_low = _mm256_and_si256(code, nibble);
+    const __m256i code_high = _mm256_and_si256(_mm256_srli_epi16(code, 4), nibble);
+    for (int t = 0; t < TOKENS; ++t) {
+      const __m256i four = broadcast_four(q + t * kBlock + 4 * (first + i));
+      low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(code_low, four));
+      high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(code_high, four));
+    }
+  }
+  for (int t = 0; t < TOKENS; ++t) {
+    const __m256i both =
+        _mm256_add_epi32(_mm256_madd_epi16(low[t], ones), _mm256_madd_epi16(high[t], sixteens));
+    sums[t] = _mm256_add_epi32(sums[t], both);
+  }
+}
+
+template <int RUN, int QUADS, int TOKENS>
+inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+  if constexpr (RUN == kNibbles) {
+    __m256i lo[TOKENS], hi[TOKENS];
+    for (int t = 0; t < TOKENS; ++t) lo[t] = sums[t].lo, hi[t] = sums[t].hi;
+    dot_nibbles<QUADS, TOKENS>(codes, first, 0, q, lo);
+    dot_nibbles<QUADS, TOKENS>(codes, first, 1, q, hi);
+    for (int t = 0; t < TOKENS; ++t) sums[t] = {lo[t], hi[t]};
+  } else {
+    constexpr int kLength = RUN < QUADS ? RUN : QUADS;
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (int run = 0; run < QUADS; run += kLength) {
+      __m256i lo[TOKENS], hi[TOKENS];
+      for (int i = 0; i < kLength; ++i) {
+        const int quad = first + run + i;
+        const __m256i code_lo = codes.half[2 * quad], code_hi = codes.half[2 * quad + 1];
+        for (int t = 0; t < TOKENS; ++t) {
+          const __m256i four = broadcast_four(q + t * kBlock + 4 * quad);
+          const __m256i two_lo = _mm256_maddubs_epi16(code_lo, four),
+                        two_hi = _mm256_maddubs_epi16(code_hi, four);
+          lo[t] = i == 0 ? two_lo : _mm256_add_epi16(lo[t], two_lo);
+          hi[t] = i == 0 ? two_hi : _mm256_add_epi16(hi[t], two_hi);
+        }
+      }
+      for (int t = 0; t < TOKENS; ++t) {
+        sums[t].lo = _mm256_add_epi32(sums[t].lo, _mm256_madd_epi16(lo[t], ones));
+        sums[t].hi = _mm256_add_epi32(sums[t].hi, _mm256_madd_epi16(hi[t], ones));
+      }
+    }
+  }
+}
+inline __m256i widen_half(const std::uint8_t* points) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(points)));
+}
+inline Sums widen(const std::uint8_t* points) {
+  return {widen_half(points), widen_half(points + 8)};
+}
+inline Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
+  const __m256i factor = _mm256_set1_epi32(sum);
+  return {_mm256_sub_epi32(sums.lo, _mm256_mullo_epi32(points.lo, factor)),
+          _mm256_sub_epi32(sums.hi, _mm256_mullo_epi32(points.hi, factor))};
+}
+inline Lanes to_float(Sums sums) {
+  return {_mm256_cvtepi32_ps(sums.lo), _mm256_cvtepi32_ps(sums.hi)};
+}
+inline __m256 input_half(__m256i quad, int input) {
+  const __m256i moved = _mm256_srl_epi32(quad, _mm_cvtsi32_si128(input % 4 * 8));
+  return _mm256_cvtepi32_ps(_mm256_and_si256(moved, _mm256_set1_epi32(255)));
+}
+inline Lanes input_codes(const Codes& codes, int input) {
+  const int quad = input / 4;
+  return {input_half(codes.half[2 * quad], input), input_half(codes.half[2 * quad + 1], input)};
+}
+inline void store_i8(std::int8_t* out, Lanes whole) {
+  // The packs work within halves of 128 bits: a permutation puts the four pieces back in order.
+  const __m256i words =
+      _mm256_packs_epi32(_mm256_cvttps_epi32(whole.lo), _mm256_cvttps_epi32(whole.hi));
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+  const __m128i bytes =
+      _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+}
+
+#include "kernels/linear.inc"
 
 }  // namespace
 
 extern const LinearKernels kLinearAvx2;
-const LinearKernels kLinearAvx2 = {Isa::kAvx2, quantize_rows, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearAvx2 = {Isa::kAvx2,  quantize_rows, grouped_int8,
+                                   grouped_f32, dense,         matmul};
 
 }  // namespace thimble::kernels

@@ -1,11 +1,9 @@
-// AVX-512 with VNNI: a quad is one register and vpdpbusd sums four products per lane. A block's eight quads
-// stay in registers while eight rows of activations pass; the broadcast of four activations comes with the
-// instruction.
-
-#include <immintrin.h>
+// AVX-512 with VNNI: a quad is one register and vpdpbusd sums four products per lane; the broadcast
+// of four activations comes with the instruction.
 
 #include <cstdint>
 #include <cstring>
+#include <immintrin.h>
 
 #include "kernels/linear.h"
 
@@ -14,8 +12,9 @@ namespace {
 
 #include "kernels/lanes_avx512.h"
 
-constexpr int kTokens = 8, kDenseTokens = 4, kDenseOutputs = 4;
+constexpr int kTokens = 8, kDenseTokens = 4, kDenseOutputs = 4, kMatmulRows = 8;
 constexpr std::int32_t kCodeBias = 0;
+constexpr int kRun(int) { return 8; }
 
 struct Codes {
   __m512i quad[8];
@@ -33,7 +32,8 @@ inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
   for (int v = 0; v < PLANE; ++v) {
     const __m512i packed = load_vector(plane + v * 64);
     for (int part = 0; part < 8 / PLANE; ++part) {
-      const __m512i bits = _mm512_and_si512(part == 0 ? packed : _mm512_srli_epi16(packed, PLANE * part), mask);
+      const __m512i bits =
+          _mm512_and_si512(part == 0 ? packed : _mm512_srli_epi16(packed, PLANE * part), mask);
       __m512i& quad = codes.quad[part * PLANE + v];
       quad = SHIFT == 0 ? bits : _mm512_or_si512(quad, _mm512_slli_epi16(bits, SHIFT));
     }
@@ -52,23 +52,39 @@ inline Codes unpack(const std::uint8_t* block) {
   return codes;
 }
 inline Sums broadcast(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
-inline Sums dot(Sums sums, const Codes& codes, int quad, const std::int8_t* four) {
-  std::int32_t packed;
-  std::memcpy(&packed, four, sizeof packed);
-  return {_mm512_dpbusd_epi32(sums.v, codes.quad[quad], _mm512_set1_epi32(packed))};
+template <int RUN, int QUADS, int TOKENS>
+inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+  for (int i = 0; i < QUADS; ++i) {
+    const __m512i quad = codes.quad[first + i];
+    for (int t = 0; t < TOKENS; ++t) {
+      std::int32_t four;
+      std::memcpy(&four, q + t * kBlock + 4 * (first + i), sizeof four);
+      sums[t].v = _mm512_dpbusd_epi32(sums[t].v, quad, _mm512_set1_epi32(four));
+    }
+  }
 }
-inline Sums subtract_products(Sums sums, const std::uint8_t* points, std::int32_t sum) {
-  const __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(points)));
-  return {_mm512_sub_epi32(sums.v, _mm512_mullo_epi32(wide, _mm512_set1_epi32(sum)))};
+inline Sums widen(const std::uint8_t* points) {
+  return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(points)))};
+}
+inline Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
+  return {_mm512_sub_epi32(sums.v, _mm512_mullo_epi32(points.v, _mm512_set1_epi32(sum)))};
 }
 inline Lanes to_float(Sums sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
+inline Lanes input_codes(const Codes& codes, int input) {
+  const __m512i moved = _mm512_srl_epi32(codes.quad[input / 4], _mm_cvtsi32_si128(input % 4 * 8));
+  return {_mm512_cvtepi32_ps(_mm512_and_si512(moved, _mm512_set1_epi32(255)))};
+}
+inline void store_i8(std::int8_t* out, Lanes whole) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                   _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(whole.v)));
+}
 
-#include "kernels/linear_grouped.inc"
-#include "kernels/linear_float.inc"
+#include "kernels/linear.inc"
 
 }  // namespace
 
 extern const LinearKernels kLinearAvx512Vnni;
-const LinearKernels kLinearAvx512Vnni = {Isa::kAvx512Vnni, quantize_rows, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearAvx512Vnni = {Isa::kAvx512Vnni, quantize_rows, grouped_int8,
+                                         grouped_f32,      dense,         matmul};
 
 }  // namespace thimble::kernels

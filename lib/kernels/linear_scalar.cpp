@@ -12,8 +12,9 @@ namespace {
 
 #include "kernels/lanes_scalar.h"
 
-constexpr int kTokens = 4, kDenseTokens = 2, kDenseOutputs = 2;
+constexpr int kTokens = 4, kDenseTokens = 2, kDenseOutputs = 2, kMatmulRows = 2;
 constexpr std::int32_t kCodeBias = 0;
+constexpr int kRun(int) { return 8; }
 
 struct Codes {
   std::uint8_t bytes[512];
@@ -22,11 +23,26 @@ struct Sums {
   std::int32_t v[16];
 };
 
-inline void unpack_bytes(const std::uint8_t* block, int bits, std::uint8_t* out);
+// Adds the bits of one plane to the codes, `shift` bits up.
+inline void unpack_plane(const std::uint8_t* from, int plane, int shift, Codes& codes) {
+  for (int quad = 0; quad < 8; ++quad) {
+    for (int i = 0; i < 64; ++i) {
+      const int bits = from[quad % plane * 64 + i] >> (quad / plane * plane) & ((1 << plane) - 1);
+      codes.bytes[quad * 64 + i] =
+          static_cast<std::uint8_t>(codes.bytes[quad * 64 + i] | bits << shift);
+    }
+  }
+}
 template <int BITS>
 inline Codes unpack(const std::uint8_t* block) {
-  Codes codes;
-  unpack_bytes(block, BITS, codes.bytes);
+  Codes codes = {};
+  if constexpr (BITS == 8) {
+    unpack_plane(block, 8, 0, codes);
+  } else {
+    if constexpr ((BITS & 4) != 0) unpack_plane(block, 4, 0, codes);
+    if constexpr ((BITS & 2) != 0) unpack_plane(block + (BITS & 4) * 64, 2, BITS & 4, codes);
+    if constexpr ((BITS & 1) != 0) unpack_plane(block + (BITS & 6) * 64, 1, BITS & 6, codes);
+  }
   return codes;
 }
 inline Sums broadcast(std::int32_t x) {
@@ -34,14 +50,22 @@ inline Sums broadcast(std::int32_t x) {
   for (int r = 0; r < 16; ++r) out.v[r] = x;
   return out;
 }
-inline Sums dot(Sums sums, const Codes& codes, int quad, const std::int8_t* four) {
-  for (int r = 0; r < 16; ++r) {
-    for (int j = 0; j < 4; ++j) sums.v[r] += codes.bytes[quad * 64 + 4 * r + j] * four[j];
+template <int RUN, int QUADS, int TOKENS>
+inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+  for (int t = 0; t < TOKENS; ++t) {
+    for (int i = 4 * first; i < 4 * (first + QUADS); ++i) {
+      for (int r = 0; r < 16; ++r)
+        sums[t].v[r] += codes.bytes[i / 4 * 64 + 4 * r + i % 4] * q[t * kBlock + i];
+    }
   }
-  return sums;
 }
-inline Sums subtract_products(Sums sums, const std::uint8_t* points, std::int32_t sum) {
-  for (int r = 0; r < 16; ++r) sums.v[r] -= points[r] * sum;
+inline Sums widen(const std::uint8_t* points) {
+  Sums out;
+  for (int r = 0; r < 16; ++r) out.v[r] = points[r];
+  return out;
+}
+inline Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
+  for (int r = 0; r < 16; ++r) sums.v[r] -= points.v[r] * sum;
   return sums;
 }
 inline Lanes to_float(Sums sums) {
@@ -50,12 +74,21 @@ inline Lanes to_float(Sums sums) {
   return out;
 }
 
-#include "kernels/linear_grouped.inc"
-#include "kernels/linear_float.inc"
+inline Lanes input_codes(const Codes& codes, int input) {
+  Lanes out;
+  for (int r = 0; r < 16; ++r) out.v[r] = codes.bytes[input / 4 * 64 + 4 * r + input % 4];
+  return out;
+}
+inline void store_i8(std::int8_t* out, Lanes whole) {
+  for (int i = 0; i < 16; ++i) out[i] = static_cast<std::int8_t>(whole.v[i]);
+}
+
+#include "kernels/linear.inc"
 
 }  // namespace
 
 extern const LinearKernels kLinearScalar;
-const LinearKernels kLinearScalar = {Isa::kScalar, quantize_rows, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearScalar = {Isa::kScalar, quantize_rows, grouped_int8,
+                                     grouped_f32,  dense,         matmul};
 
 }  // namespace thimble::kernels
