@@ -111,11 +111,10 @@ Status AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> byt
   return state_->write_all(offset, bytes);
 }
 
-Status AtomicFile::truncate(std::uint64_t size) {
+Status AtomicFile::resize(std::uint64_t size) {
   State& s = *state_;
-  THIMBLE_CHECK(size <= this->size(), "truncate beyond the end");
   THIMBLE_TRY(s.drain());
-  if (::ftruncate(s.fd, static_cast<off_t>(size)) != 0) return s.failure("cannot shorten the file");
+  if (::ftruncate(s.fd, static_cast<off_t>(size)) != 0) return s.failure("cannot change the file's size");
   s.flushed = size;
   return ok();
 }

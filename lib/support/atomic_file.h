@@ -25,7 +25,7 @@ class AtomicFile {
   Status append(std::string_view text);
   Status pad_to(std::uint64_t alignment);                             // zero bytes
   Status write_at(std::uint64_t offset, std::span<const std::byte>);  // inside what was written
-  Status truncate(std::uint64_t size);
+  Status resize(std::uint64_t size);  // cuts, or adds zero bytes
   std::uint64_t size() const;               // bytes appended so far
   const std::string& partial_path() const;  // readable once flush() has returned
   Status flush();

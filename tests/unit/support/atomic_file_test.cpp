@@ -43,7 +43,7 @@ TEST_CASE("a committed file holds what was written") {
   CHECK(out.append("tail"));
   CHECK(out.write_at(2, std::as_bytes(std::span(std::string_view("AD")))));
   CHECK(out.append("cut off"));
-  CHECK(out.truncate(64 + large.size() + 4));
+  CHECK(out.resize(64 + large.size() + 4));
   CHECK(out.append("!"));
   CHECK(out.flush());
   CHECK(contents(out.partial_path()).size() == out.size());

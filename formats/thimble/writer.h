@@ -1,0 +1,48 @@
+#pragma once
+// Writes a .thimble file: segments as they are produced, then the header. The file appears under its name only when
+// it is whole; until then it can be opened under another, to be measured.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lower/lower.h"
+#include "program/header.h"
+#include "support/atomic_file.h"
+#include "support/progress.h"
+#include "support/thread_pool.h"
+
+namespace thimble::formats {
+
+class ThimbleWriter {
+ public:
+  // `about` is what travels beside the program (lower::describe).
+  static Expected<std::unique_ptr<ThimbleWriter>> create(const std::string& path, lower::Lowered lowered, program::Bundle about);
+
+  // Produces every tensor a few pieces at a time in all threads and writes them; memory doesn't grow with the model.
+  // An interrupt ends it with kInterrupted.
+  Status write_payloads(ThreadPool& pool, Progress& progress);
+
+  // Writes a header and opens what is there so far.
+  Expected<program::Bundle> open_partial(const program::Metadata& metadata);
+
+  // Writes the final header and gives the file its name.
+  Status finish(program::Metadata metadata);
+
+  std::uint64_t file_bytes() const { return file_bytes_; }
+
+ private:
+  ThimbleWriter() = default;
+  Status write_tensor(std::size_t tensor, ThreadPool& pool, Progress& progress);
+  Status write_tokenizer();
+  Status write_header(program::Metadata metadata);
+
+  std::unique_ptr<AtomicFile> file_;
+  lower::Lowered lowered_;
+  program::Header header_;
+  std::vector<std::byte> tokenizer_;
+  std::uint64_t segments_end_ = 0;
+  std::uint64_t file_bytes_ = 0;
+};
+
+}  // namespace thimble::formats
