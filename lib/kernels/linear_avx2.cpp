@@ -6,6 +6,7 @@
 #include <cstring>
 #include <immintrin.h>
 
+#include "kernels/force_inline.h"
 #include "kernels/linear.h"
 
 namespace thimble::kernels {
@@ -27,12 +28,12 @@ struct Sums {
   __m256i lo, hi;
 };
 
-inline __m256i load_vector(const std::uint8_t* p) {
+THIMBLE_FORCE_INLINE __m256i load_vector(const std::uint8_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
 
 template <int PLANE, int SHIFT>
-inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
+THIMBLE_FORCE_INLINE void unpack_plane(const std::uint8_t* plane, Codes& codes) {
   const __m256i mask = _mm256_set1_epi8((1 << PLANE) - 1);
   for (int v = 0; v < 2 * PLANE; ++v) {
     const __m256i packed = load_vector(plane + v * 32);
@@ -45,7 +46,7 @@ inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
 }
 
 template <int BITS>
-inline Codes unpack(const std::uint8_t* block) {
+THIMBLE_FORCE_INLINE Codes unpack(const std::uint8_t* block) {
   Codes codes;
   if constexpr (BITS == 8) {
     for (int h = 0; h < 16; ++h) codes.half[h] = load_vector(block + h * 32);
@@ -55,8 +56,10 @@ inline Codes unpack(const std::uint8_t* block) {
   if constexpr ((BITS & 1) != 0) unpack_plane<1, (BITS & 6)>(block + (BITS & 6) * 64, codes);
   return codes;
 }
-inline Sums broadcast(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
-inline __m256i broadcast_four(const std::int8_t* q) {
+THIMBLE_FORCE_INLINE Sums broadcast(std::int32_t x) {
+  return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+THIMBLE_FORCE_INLINE __m256i broadcast_four(const std::int8_t* q) {
   std::int32_t four;
   std::memcpy(&four, q, sizeof four);
   return _mm256_set1_epi32(four);
@@ -64,8 +67,8 @@ inline __m256i broadcast_four(const std::int8_t* q) {
 
 // One half (8 rows) of 8-bit codes: both nibbles are summed in 16 bits over all quads.
 template <int QUADS, int TOKENS>
-inline void dot_nibbles(const Codes& codes, int first, int half, const std::int8_t* q,
-                        __m256i (&sums)[TOKENS]) {
+THIMBLE_FORCE_INLINE void dot_nibbles(const Codes& codes, int first, int half, const std::int8_t* q,
+                                      __m256i (&sums)[TOKENS]) {
   const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1),
                 sixteens = _mm256_set1_epi16(16);
   __m256i low[TOKENS], high[TOKENS];
@@ -88,7 +91,8 @@ inline void dot_nibbles(const Codes& codes, int first, int half, const std::int8
 }
 
 template <int RUN, int QUADS, int TOKENS>
-inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* q,
+                              Sums (&sums)[TOKENS]) {
   if constexpr (RUN == kNibbles) {
     __m256i lo[TOKENS], hi[TOKENS];
     for (int t = 0; t < TOKENS; ++t) lo[t] = sums[t].lo, hi[t] = sums[t].hi;
@@ -118,29 +122,29 @@ inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums
     }
   }
 }
-inline __m256i widen_half(const std::uint8_t* points) {
+THIMBLE_FORCE_INLINE __m256i widen_half(const std::uint8_t* points) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(points)));
 }
-inline Sums widen(const std::uint8_t* points) {
+THIMBLE_FORCE_INLINE Sums widen(const std::uint8_t* points) {
   return {widen_half(points), widen_half(points + 8)};
 }
-inline Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
+THIMBLE_FORCE_INLINE Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
   const __m256i factor = _mm256_set1_epi32(sum);
   return {_mm256_sub_epi32(sums.lo, _mm256_mullo_epi32(points.lo, factor)),
           _mm256_sub_epi32(sums.hi, _mm256_mullo_epi32(points.hi, factor))};
 }
-inline Lanes to_float(Sums sums) {
+THIMBLE_FORCE_INLINE Lanes to_float(Sums sums) {
   return {_mm256_cvtepi32_ps(sums.lo), _mm256_cvtepi32_ps(sums.hi)};
 }
-inline __m256 input_half(__m256i quad, int input) {
+THIMBLE_FORCE_INLINE __m256 input_half(__m256i quad, int input) {
   const __m256i moved = _mm256_srl_epi32(quad, _mm_cvtsi32_si128(input % 4 * 8));
   return _mm256_cvtepi32_ps(_mm256_and_si256(moved, _mm256_set1_epi32(255)));
 }
-inline Lanes input_codes(const Codes& codes, int input) {
+THIMBLE_FORCE_INLINE Lanes input_codes(const Codes& codes, int input) {
   const int quad = input / 4;
   return {input_half(codes.half[2 * quad], input), input_half(codes.half[2 * quad + 1], input)};
 }
-inline void store_i8(std::int8_t* out, Lanes whole) {
+THIMBLE_FORCE_INLINE void store_i8(std::int8_t* out, Lanes whole) {
   // The packs work within halves of 128 bits: a permutation puts the four pieces back in order.
   const __m256i words =
       _mm256_packs_epi32(_mm256_cvttps_epi32(whole.lo), _mm256_cvttps_epi32(whole.hi));

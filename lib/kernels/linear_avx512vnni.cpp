@@ -5,6 +5,7 @@
 #include <cstring>
 #include <immintrin.h>
 
+#include "kernels/force_inline.h"
 #include "kernels/linear.h"
 
 namespace thimble::kernels {
@@ -23,11 +24,11 @@ struct Sums {
   __m512i v;
 };
 
-inline __m512i load_vector(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+THIMBLE_FORCE_INLINE __m512i load_vector(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
 
 // Adds the bits of one plane to the quads, `SHIFT` bits up.
 template <int PLANE, int SHIFT>
-inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
+THIMBLE_FORCE_INLINE void unpack_plane(const std::uint8_t* plane, Codes& codes) {
   const __m512i mask = _mm512_set1_epi8((1 << PLANE) - 1);
   for (int v = 0; v < PLANE; ++v) {
     const __m512i packed = load_vector(plane + v * 64);
@@ -41,7 +42,7 @@ inline void unpack_plane(const std::uint8_t* plane, Codes& codes) {
 }
 
 template <int BITS>
-inline Codes unpack(const std::uint8_t* block) {
+THIMBLE_FORCE_INLINE Codes unpack(const std::uint8_t* block) {
   Codes codes;
   if constexpr (BITS == 8) {
     for (int q = 0; q < 8; ++q) codes.quad[q] = load_vector(block + q * 64);
@@ -51,9 +52,10 @@ inline Codes unpack(const std::uint8_t* block) {
   if constexpr ((BITS & 1) != 0) unpack_plane<1, (BITS & 6)>(block + (BITS & 6) * 64, codes);
   return codes;
 }
-inline Sums broadcast(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+THIMBLE_FORCE_INLINE Sums broadcast(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 template <int RUN, int QUADS, int TOKENS>
-inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* q,
+                              Sums (&sums)[TOKENS]) {
   for (int i = 0; i < QUADS; ++i) {
     const __m512i quad = codes.quad[first + i];
     for (int t = 0; t < TOKENS; ++t) {
@@ -63,18 +65,18 @@ inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums
     }
   }
 }
-inline Sums widen(const std::uint8_t* points) {
+THIMBLE_FORCE_INLINE Sums widen(const std::uint8_t* points) {
   return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(points)))};
 }
-inline Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
+THIMBLE_FORCE_INLINE Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
   return {_mm512_sub_epi32(sums.v, _mm512_mullo_epi32(points.v, _mm512_set1_epi32(sum)))};
 }
-inline Lanes to_float(Sums sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
-inline Lanes input_codes(const Codes& codes, int input) {
+THIMBLE_FORCE_INLINE Lanes to_float(Sums sums) { return {_mm512_cvtepi32_ps(sums.v)}; }
+THIMBLE_FORCE_INLINE Lanes input_codes(const Codes& codes, int input) {
   const __m512i moved = _mm512_srl_epi32(codes.quad[input / 4], _mm_cvtsi32_si128(input % 4 * 8));
   return {_mm512_cvtepi32_ps(_mm512_and_si512(moved, _mm512_set1_epi32(255)))};
 }
-inline void store_i8(std::int8_t* out, Lanes whole) {
+THIMBLE_FORCE_INLINE void store_i8(std::int8_t* out, Lanes whole) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
                    _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(whole.v)));
 }

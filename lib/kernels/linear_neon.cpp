@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/force_inline.h"
 #include "kernels/linear.h"
 
 namespace thimble::kernels {
@@ -18,7 +19,8 @@ constexpr int kTokens = 2;
 constexpr int kRun(int bits) { return bits >= 7 ? 2 : bits == 6 ? 4 : 8; }
 
 template <int RUN, int QUADS, int TOKENS>
-inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* q,
+                              Sums (&sums)[TOKENS]) {
   constexpr int kLength = RUN < QUADS ? RUN : QUADS;
   for (int part = 0; part < 4; ++part) {
     for (int run = 0; run < QUADS; run += kLength) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/force_inline.h"
 #include "kernels/linear.h"
 
 namespace thimble::kernels {
@@ -17,7 +18,8 @@ constexpr int kRun(int) { return 8; }
 
 // The quad whose activations are lane LANE of the four quads' in `q`.
 template <int LANE, int TOKENS>
-inline void dot_quad(const int8x16_t* parts, const int8x16_t (&q)[TOKENS], Sums (&sums)[TOKENS]) {
+THIMBLE_FORCE_INLINE void dot_quad(const int8x16_t* parts, const int8x16_t (&q)[TOKENS],
+                                   Sums (&sums)[TOKENS]) {
   for (int part = 0; part < 4; ++part) {
     for (int t = 0; t < TOKENS; ++t)
       sums[t].v[part] = vdotq_laneq_s32(sums[t].v[part], parts[part], q[t], LANE);
@@ -25,7 +27,8 @@ inline void dot_quad(const int8x16_t* parts, const int8x16_t (&q)[TOKENS], Sums 
 }
 
 template <int RUN, int QUADS, int TOKENS>
-inline void dot(const Codes& codes, int first, const std::int8_t* q, Sums (&sums)[TOKENS]) {
+THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* q,
+                              Sums (&sums)[TOKENS]) {
   for (int quad = first; quad < first + QUADS; quad += 4) {
     int8x16_t four_quads[TOKENS];
     for (int t = 0; t < TOKENS; ++t) four_quads[t] = vld1q_s8(q + t * kBlock + 4 * quad);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/force_inline.h"
 #include "kernels/linear.h"
 #include "support/half.h"
 
@@ -12,7 +13,7 @@ namespace {
 
 #include "kernels/lanes_scalar.h"
 
-constexpr int kTokens = 4, kDenseTokens = 2, kDenseOutputs = 2, kMatmulRows = 2;
+constexpr int kTokens = 1, kDenseTokens = 1, kDenseOutputs = 1, kMatmulRows = 1;
 constexpr std::int32_t kCodeBias = 0;
 constexpr int kRun(int) { return 8; }
 
