@@ -28,6 +28,7 @@ Expected<Encoder> read(const Config& config) {
   THIMBLE_ASSIGN(const double epsilon, config.real_or("layer_norm_eps", 1e-12));
   e.epsilon = static_cast<float>(epsilon);
   THIMBLE_ASSIGN(e.activation, config.text_or("hidden_act", "gelu"));
+  (void)config.has("tie_word_embeddings");  // of the language model head, which an encoder has not
   THIMBLE_ASSIGN(const std::string kind, config.text_or("position_embedding_type", "absolute"));
   if (kind != "absolute") return config.wrong("position_embedding_type", "is '" + kind + "'; only absolute is supported");
   return e;
