@@ -1,5 +1,6 @@
 // thimble compress: model and recipe in, a gated and measured .thimble out.
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -23,6 +24,8 @@ namespace {
 
 struct Choices {
   std::string model, output, text;
+  std::int64_t context = 0;   // 0: the recipe's
+  std::int64_t max_windows = 0;
   RecipeChoices recipe;
   pass::ManagerOptions manager;
   bool force = false;
@@ -32,6 +35,7 @@ struct Choices {
 std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared, const Choices& choices, const std::string& text_digest) {
   Hasher hasher;
   hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text + "\n" + text_digest);
+  hasher.update("\n" + std::to_string(choices.context) + " " + std::to_string(choices.max_windows));
   for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
   return hasher.finish().hex();
@@ -133,6 +137,8 @@ Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe
     EvaluationRequest request;
     request.text = text;
     request.windows = {recipe.evaluation.context, recipe.evaluation.stride, recipe.evaluation.max_windows};
+    if (choices.context > 0) request.windows.context = choices.context;
+    if (choices.max_windows > 0) request.windows.max_windows = choices.max_windows;
     request.weights = true;
     THIMBLE_ASSIGN(outcome.metrics, evaluate(artifact, choices.output, &reference, request, environment));
     outcome.evaluated = true;
@@ -217,6 +223,8 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("-o,--output", choices->output, "The .thimble to write; its report goes beside it")->required()->type_name("FILE");
   add_recipe_options(*command, choices->recipe);
   command->add_option("--text", choices->text, "Text to evaluate on, in place of the recipe's")->type_name("FILE");
+  command->add_option("--context", choices->context, "Tokens of a window of that text, in place of the recipe's")->check(CLI::Range(8, 1 << 20))->type_name("N");
+  command->add_option("--max-windows", choices->max_windows, "Evaluate on this many windows only")->check(CLI::Range(1, 1 << 30))->type_name("N");
   command->add_option("--max-memory", globals.max_memory, "Refuse to start if more would be needed")->type_name("SIZE");
   command->add_option("--disable-pass", choices->manager.disable, "Leave a pass out")->type_name("PASS")->allow_extra_args(false);
   command->add_option("--print-after", choices->manager.print_after, "Print the graph after a pass (*: each)")->type_name("PASS");
