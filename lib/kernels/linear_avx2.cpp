@@ -65,6 +65,10 @@ THIMBLE_FORCE_INLINE __m256i broadcast_four(const std::int8_t* q) {
   return _mm256_set1_epi32(four);
 }
 
+// GCC sums integers in a tree of its own, for which 16 registers are too few: this holds it to
+// ours.
+THIMBLE_FORCE_INLINE void keep_order(__m256i& sum) { asm("" : "+x"(sum)); }
+
 // One half (8 rows) of 8-bit codes: both nibbles are summed in 16 bits over all quads.
 template <int QUADS, int TOKENS>
 THIMBLE_FORCE_INLINE void dot_nibbles(const Codes& codes, int first, int half, const std::int8_t* q,
@@ -81,6 +85,8 @@ THIMBLE_FORCE_INLINE void dot_nibbles(const Codes& codes, int first, int half, c
       const __m256i four = broadcast_four(q + t * kBlock + 4 * (first + i));
       low[t] = _mm256_add_epi16(low[t], _mm256_maddubs_epi16(code_low, four));
       high[t] = _mm256_add_epi16(high[t], _mm256_maddubs_epi16(code_high, four));
+      keep_order(low[t]);
+      keep_order(high[t]);
     }
   }
   for (int t = 0; t < TOKENS; ++t) {
@@ -109,10 +115,12 @@ THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* 
         const __m256i code_lo = codes.half[2 * quad], code_hi = codes.half[2 * quad + 1];
         for (int t = 0; t < TOKENS; ++t) {
           const __m256i four = broadcast_four(q + t * kBlock + 4 * quad);
-          const __m256i two_lo = _mm256_maddubs_epi16(code_lo, four),
-                        two_hi = _mm256_maddubs_epi16(code_hi, four);
+          const __m256i two_lo = _mm256_maddubs_epi16(code_lo, four);
+          const __m256i two_hi = _mm256_maddubs_epi16(code_hi, four);
           lo[t] = i == 0 ? two_lo : _mm256_add_epi16(lo[t], two_lo);
           hi[t] = i == 0 ? two_hi : _mm256_add_epi16(hi[t], two_hi);
+          keep_order(lo[t]);
+          keep_order(hi[t]);
         }
       }
       for (int t = 0; t < TOKENS; ++t) {

@@ -259,7 +259,7 @@ TEST_CASE("matmul accumulates over K in order") {
   std::mt19937 random(17);
   for (const std::int64_t n : {1, 15, 16, 17, 32, 47, 70}) {
     for (const std::int64_t rows : {1, 2, 7, 9, 17}) {
-      const std::int64_t k = 37, stride = n + 5;
+      const std::int64_t k = rows == 9 ? 0 : rows == 7 ? 300 : 37, stride = n + 5;
       const std::vector<float> a = random_floats(static_cast<std::size_t>(rows * k), random);
       const std::vector<float> b = random_floats(static_cast<std::size_t>(k * stride), random);
       std::vector<float> want(static_cast<std::size_t>(rows * stride), kUntouched);
