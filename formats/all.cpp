@@ -24,18 +24,27 @@ Expected<ir::Model> read_file(const std::string& path, const ReadOptions& option
   const std::string extension = fs::path(path).extension().string();
   if (magic.starts_with("GGUF")) return read_gguf(path, options);
   if (magic.starts_with("THIMBLE")) {
-    return invalid_argument("a .thimble is a target and is not read as a source").in(path).fix("use the model that it was made from");
+    return invalid_argument("a .thimble is a target and is not read as a source")
+        .in(path)
+        .fix("use the model that it was made from");
   }
   if (extension == ".safetensors") {
-    const std::string folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".";
+    const std::string folder =
+        fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".";
     if (fs::exists(folder + "/config.json")) return read_huggingface(folder, options);
-    return invalid_argument("a safetensors file alone doesn't say what it computes").in(path).fix("put config.json beside it, and name the folder");
+    return invalid_argument("a safetensors file alone doesn't say what it computes")
+        .in(path)
+        .fix("put config.json beside it, and name the folder");
   }
   if (extension == ".onnx") return unsupported("ONNX models are not read yet").in(path);
   if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt") {
-    return unsupported("pickle checkpoints are not read: they execute code").in(path).fix("convert it to safetensors first");
+    return unsupported("pickle checkpoints are not read: they execute code")
+        .in(path)
+        .fix("convert it to safetensors first");
   }
-  return unsupported("not a format that is known; known are Hugging Face folders, GGUF and .thimble files").in(path);
+  return unsupported(
+             "not a format that is known; known are Hugging Face folders, GGUF and .thimble files")
+      .in(path);
 }
 
 }  // namespace
@@ -44,16 +53,20 @@ Expected<ir::Model> read_model(const std::string& path, const ReadOptions& optio
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(path + "/config.json", error)) return read_huggingface(path, options);
-    return not_found("the folder has no config.json").in(path).fix("name a Hugging Face model folder, or a GGUF file");
+    return not_found("the folder has no config.json")
+        .in(path)
+        .fix("name a Hugging Face model folder, or a GGUF file");
   }
   if (fs::exists(path, error)) return read_file(path, options);
   THIMBLE_ASSIGN(const std::string cached, find_in_cache(path));
   return read_huggingface(cached, options);
 }
 
-Status write_model(const ir::Model& model, const std::string& path, const Target& target, ThreadPool& pool, Progress& progress) {
+Status write_model(const ir::Model& model, const std::string& path, const Target& target,
+                   ThreadPool& pool, Progress& progress) {
   if (target.format == "gguf") return write_gguf(model, path, target.type, pool, progress);
-  return Error(ErrorCode::kUsage, "no writer for '" + target.format + "'; formats are thimble, gguf");
+  return Error(ErrorCode::kUsage,
+               "no writer for '" + target.format + "'; formats are thimble, gguf");
 }
 
 }  // namespace thimble::formats

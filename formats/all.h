@@ -11,18 +11,20 @@
 namespace thimble::formats {
 
 struct ReadOptions {
-  bool strict = false;                       // every fallback is an error
-  std::optional<ir::Pooling> pooling;        // encoders: in place of what the folder says
+  bool strict = false;                 // every fallback is an error
+  std::optional<ir::Pooling> pooling;  // encoders: in place of what the folder says
 };
 
-// `path` is a Hugging Face folder, a GGUF file, or the name of a model in the local Hugging Face cache
+// `path` is a Hugging Face folder, a GGUF file, or the name of a model in the local Hugging Face
+// cache
 // ("org/name"). Errors name the file, the place in it and the remedy.
 Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options);
 
 struct Target {
-  std::string format;   // "gguf", "safetensors"
-  std::string type;     // GGUF: f32, f16, q8_0, q4_0; empty: f32, or what the encodings say
+  std::string format;  // "gguf", "safetensors"
+  std::string type;    // GGUF: f32, f16, q8_0, q4_0; empty: f32, or what the encodings say
 };
-Status write_model(const ir::Model& model, const std::string& path, const Target& target, ThreadPool& pool, Progress& progress);
+Status write_model(const ir::Model& model, const std::string& path, const Target& target,
+                   ThreadPool& pool, Progress& progress);
 
 }  // namespace thimble::formats

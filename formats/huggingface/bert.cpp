@@ -1,5 +1,5 @@
-// BERT and RoBERTa: encoders with learnt positions, norms after each half of a layer, and the pooling that makes a
-// sentence of tokens.
+// BERT and RoBERTa: encoders with learnt positions, norms after each half of a layer, and the
+// pooling that makes a sentence of tokens.
 
 #include <cmath>
 
@@ -30,7 +30,8 @@ Expected<Encoder> read(const Config& config) {
   THIMBLE_ASSIGN(e.activation, config.text_or("hidden_act", "gelu"));
   (void)config.has("tie_word_embeddings");  // of the language model head, which an encoder has not
   THIMBLE_ASSIGN(const std::string kind, config.text_or("position_embedding_type", "absolute"));
-  if (kind != "absolute") return config.wrong("position_embedding_type", "is '" + kind + "'; only absolute is supported");
+  if (kind != "absolute")
+    return config.wrong("position_embedding_type", "is '" + kind + "'; only absolute is supported");
   return e;
 }
 
@@ -44,14 +45,16 @@ class EncoderBuilder {
 
   // BERT counts positions from 0.
   ir::ValueId plain_positions() {
-    const ir::ValueId length = b_.node("Shape", {ids_}, "positions", {{"end", std::int64_t{2}}, {"start", std::int64_t{1}}});
+    const ir::ValueId length = b_.node("Shape", {ids_}, "positions",
+                                       {{"end", std::int64_t{2}}, {"start", std::int64_t{1}}});
     const ir::ValueId scalar = b_.node("Squeeze", {length, b_.integers({0})}, "positions");
     return b_.node("Range", {integer(0), scalar, integer(1)}, "positions");
   }
   // RoBERTa counts tokens that aren't padding, from padding_idx + 1.
   ir::ValueId counted_positions(std::int64_t pad) {
     const ir::ValueId padding = b_.node("Equal", {ids_, integer(pad)}, "positions");
-    const ir::ValueId real = b_.node("Cast", {b_.node("Not", {padding}, "positions")}, "positions", {{"to", std::int64_t{7}}});
+    const ir::ValueId real = b_.node("Cast", {b_.node("Not", {padding}, "positions")}, "positions",
+                                     {{"to", std::int64_t{7}}});
     const ir::ValueId count = b_.node("CumSum", {real, integer(1)}, "positions");
     return b_.node("Add", {b_.node("Mul", {count, real}, "positions"), integer(pad)}, "positions");
   }
@@ -62,7 +65,8 @@ class EncoderBuilder {
 
   Status build(ir::ValueId positions, ir::ValueId types, ir::Pooling pooling) {
     THIMBLE_ASSIGN(ir::ValueId x, embed("word_embeddings", e_.vocabulary, ids_));
-    THIMBLE_ASSIGN(const ir::ValueId kinds, types.valid() ? embed("token_type_embeddings", e_.types, types) : first_type());
+    THIMBLE_ASSIGN(const ir::ValueId kinds,
+                   types.valid() ? embed("token_type_embeddings", e_.types, types) : first_type());
     THIMBLE_ASSIGN(const ir::ValueId places, embed("position_embeddings", e_.positions, positions));
     x = b_.node("Add", {b_.node("Add", {x, kinds}, "embeddings"), places}, "embeddings");
     THIMBLE_ASSIGN(x, b_.layer_norm(x, "embeddings.LayerNorm", e_.hidden, e_.epsilon));
@@ -84,7 +88,8 @@ class EncoderBuilder {
  private:
   ir::ValueId integer(std::int64_t value) {
     const std::int64_t one[] = {value};
-    return b_.model().constant(b_.model().add_weight(ir::make_dense("integer." + std::to_string(integers_++), {}, one)));
+    return b_.model().constant(
+        b_.model().add_weight(ir::make_dense("integer." + std::to_string(integers_++), {}, one)));
   }
 
   Expected<ir::ValueId> embed(const std::string& name, std::int64_t rows, ir::ValueId indices) {
@@ -94,26 +99,39 @@ class EncoderBuilder {
   }
   // RoBERTa has one type of token.
   Expected<ir::ValueId> first_type() {
-    THIMBLE_ASSIGN(const ir::ValueId table, b_.weight("embeddings.token_type_embeddings.weight", {e_.types, e_.hidden}));
-    return b_.node("Gather", {table, integer(0)}, "embeddings.token_type_embeddings", {{"axis", std::int64_t{0}}});
+    THIMBLE_ASSIGN(const ir::ValueId table,
+                   b_.weight("embeddings.token_type_embeddings.weight", {e_.types, e_.hidden}));
+    return b_.node("Gather", {table, integer(0)}, "embeddings.token_type_embeddings",
+                   {{"axis", std::int64_t{0}}});
   }
 
   Expected<ir::ValueId> layer(ir::ValueId x, const std::string& base) {
     const std::string attention = base + ".attention.self";
     std::vector<ir::ValueId> inputs;
     for (const char* part : {".query", ".key", ".value"}) {
-      THIMBLE_ASSIGN(const ir::ValueId y, b_.linear(x, attention + part, e_.hidden, e_.hidden, true));
+      THIMBLE_ASSIGN(const ir::ValueId y,
+                     b_.linear(x, attention + part, e_.hidden, e_.hidden, true));
       inputs.push_back(y);
     }
     inputs.push_back(seen_);
     const float scale = 1.0f / std::sqrt(static_cast<float>(e_.hidden / e_.heads));
-    const ir::ValueId mixed = b_.node("Attention", inputs, attention, {{"is_causal", std::int64_t{0}}, {"kv_num_heads", e_.heads}, {"q_num_heads", e_.heads}, {"scale", scale}});
-    THIMBLE_ASSIGN(const ir::ValueId projected, b_.linear(mixed, base + ".attention.output.dense", e_.hidden, e_.hidden, true));
-    THIMBLE_ASSIGN(x, b_.layer_norm(b_.node("Add", {projected, x}, base), base + ".attention.output.LayerNorm", e_.hidden, e_.epsilon));
-    THIMBLE_ASSIGN(const ir::ValueId wide, b_.linear(x, base + ".intermediate.dense", e_.intermediate, e_.hidden, true));
-    THIMBLE_ASSIGN(const ir::ValueId active, b_.activation(wide, e_.activation, base + ".intermediate"));
-    THIMBLE_ASSIGN(const ir::ValueId narrow, b_.linear(active, base + ".output.dense", e_.hidden, e_.intermediate, true));
-    return b_.layer_norm(b_.node("Add", {narrow, x}, base), base + ".output.LayerNorm", e_.hidden, e_.epsilon);
+    const ir::ValueId mixed = b_.node("Attention", inputs, attention,
+                                      {{"is_causal", std::int64_t{0}},
+                                       {"kv_num_heads", e_.heads},
+                                       {"q_num_heads", e_.heads},
+                                       {"scale", scale}});
+    THIMBLE_ASSIGN(const ir::ValueId projected,
+                   b_.linear(mixed, base + ".attention.output.dense", e_.hidden, e_.hidden, true));
+    THIMBLE_ASSIGN(x, b_.layer_norm(b_.node("Add", {projected, x}, base),
+                                    base + ".attention.output.LayerNorm", e_.hidden, e_.epsilon));
+    THIMBLE_ASSIGN(const ir::ValueId wide,
+                   b_.linear(x, base + ".intermediate.dense", e_.intermediate, e_.hidden, true));
+    THIMBLE_ASSIGN(const ir::ValueId active,
+                   b_.activation(wide, e_.activation, base + ".intermediate"));
+    THIMBLE_ASSIGN(const ir::ValueId narrow,
+                   b_.linear(active, base + ".output.dense", e_.hidden, e_.intermediate, true));
+    return b_.layer_norm(b_.node("Add", {narrow, x}, base), base + ".output.LayerNorm", e_.hidden,
+                         e_.epsilon);
   }
 
   // Mean over the tokens that the mask lets through, or the first token; then to length 1.
@@ -123,13 +141,20 @@ class EncoderBuilder {
     if (pooling == ir::Pooling::kCls) {
       pooled = b_.node("Gather", {x, integer(0)}, name, {{"axis", std::int64_t{1}}});
     } else {
-      const ir::ValueId weights = b_.node("Cast", {b_.node("Unsqueeze", {mask_, b_.integers({-1})}, name)}, name, {{"to", std::int64_t{1}}});
-      const ir::ValueId sum = b_.node("ReduceSum", {b_.node("Mul", {x, weights}, name), b_.integers({1})}, name, {{"keepdims", std::int64_t{0}}});
-      const ir::ValueId count = b_.node("ReduceSum", {weights, b_.integers({1})}, name, {{"keepdims", std::int64_t{0}}});
+      const ir::ValueId weights =
+          b_.node("Cast", {b_.node("Unsqueeze", {mask_, b_.integers({-1})}, name)}, name,
+                  {{"to", std::int64_t{1}}});
+      const ir::ValueId sum =
+          b_.node("ReduceSum", {b_.node("Mul", {x, weights}, name), b_.integers({1})}, name,
+                  {{"keepdims", std::int64_t{0}}});
+      const ir::ValueId count =
+          b_.node("ReduceSum", {weights, b_.integers({1})}, name, {{"keepdims", std::int64_t{0}}});
       pooled = b_.node("Div", {sum, b_.node("Max", {count, b_.scalar(1e-9f)}, name)}, name);
     }
-    const ir::ValueId length = b_.node("ReduceL2", {pooled, b_.integers({-1})}, name, {{"keepdims", std::int64_t{1}}});
-    const ir::ValueId unit = b_.node("Div", {pooled, b_.node("Max", {length, b_.scalar(1e-12f)}, name)}, name);
+    const ir::ValueId length =
+        b_.node("ReduceL2", {pooled, b_.integers({-1})}, name, {{"keepdims", std::int64_t{1}}});
+    const ir::ValueId unit =
+        b_.node("Div", {pooled, b_.node("Max", {length, b_.scalar(1e-12f)}, name)}, name);
     b_.graph().rename(unit, "sentence_embedding");
     return unit;
   }

@@ -1,5 +1,5 @@
-// The local cache of the Hugging Face hub: models--ORG--NAME/snapshots/REVISION holds links into ../../blobs of the
-// same entry. Such links are followed, others refused.
+// The local cache of the Hugging Face hub: models--ORG--NAME/snapshots/REVISION holds links into
+// ../../blobs of the same entry. Such links are followed, others refused.
 
 #include <cstdlib>
 #include <filesystem>
@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 fs::path cache_root() {
   if (const char* hub = std::getenv("HF_HUB_CACHE"); hub != nullptr && *hub != '\0') return hub;
-  if (const char* home = std::getenv("HF_HOME"); home != nullptr && *home != '\0') return fs::path(home) / "hub";
+  if (const char* home = std::getenv("HF_HOME"); home != nullptr && *home != '\0')
+    return fs::path(home) / "hub";
   const char* user = std::getenv("HOME");
   return fs::path(user != nullptr ? user : "/") / ".cache" / "huggingface" / "hub";
 }
@@ -30,7 +31,8 @@ Status check_links(const fs::path& snapshot, const fs::path& entry) {
   for (const auto& file : fs::directory_iterator(snapshot, error)) {
     if (!file.is_symlink(error)) continue;
     const fs::path target = fs::weakly_canonical(file.path(), error);
-    if (!inside(target, blobs)) return invalid_file("a link leaves its cache entry").in(file.path().string());
+    if (!inside(target, blobs))
+      return invalid_file("a link leaves its cache entry").in(file.path().string());
   }
   return ok();
 }
@@ -38,14 +40,20 @@ Status check_links(const fs::path& snapshot, const fs::path& entry) {
 }  // namespace
 
 Expected<std::string> find_in_cache(const std::string& name) {
-  const Error missing = not_found("no file, folder or cached model '" + name + "'").fix("huggingface-cli download " + name);
+  const Error missing = not_found("no file, folder or cached model '" + name + "'")
+                            .fix("huggingface-cli download " + name);
   const auto slash = name.find('/');
-  const bool plain = slash != std::string::npos && slash > 0 && name.find('/', slash + 1) == std::string::npos && name.find("..") == std::string::npos;
+  const bool plain = slash != std::string::npos && slash > 0 &&
+                     name.find('/', slash + 1) == std::string::npos &&
+                     name.find("..") == std::string::npos;
   if (!plain) return not_found("no file or folder of this name").in(name);
-  const fs::path entry = cache_root() / ("models--" + name.substr(0, slash) + "--" + name.substr(slash + 1));
+  const fs::path entry =
+      cache_root() / ("models--" + name.substr(0, slash) + "--" + name.substr(slash + 1));
   std::string revision;
   std::ifstream(entry / "refs" / "main") >> revision;
-  if (revision.empty() || revision.find('/') != std::string::npos || revision.find("..") != std::string::npos) return Error(missing);
+  if (revision.empty() || revision.find('/') != std::string::npos ||
+      revision.find("..") != std::string::npos)
+    return Error(missing);
   const fs::path snapshot = entry / "snapshots" / revision;
   std::error_code error;
   if (!fs::is_directory(snapshot, error)) return Error(missing);

@@ -5,18 +5,85 @@
 namespace thimble::formats {
 namespace {
 
-// Fields that don't change what a finished model computes: names, training, generation defaults, caching.
-const std::set<std::string> kHarmless = {
-    "architectures", "model_type", "torch_dtype", "dtype", "transformers_version", "_name_or_path", "use_cache", "bos_token_id", "eos_token_id",
-    "pad_token_id", "sep_token_id", "unk_token_id", "decoder_start_token_id", "initializer_range", "attention_dropout", "hidden_dropout",
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "resid_pdrop", "embd_pdrop", "attn_pdrop", "embd_pdrop", "summary_type", "summary_use_proj",
-    "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "classifier_dropout", "task_specific_params", "gradient_checkpointing",
-    "is_llama_config", "rope_interleaved", "_attn_implementation", "attn_implementation", "_attn_implementation_autoset", "output_attentions", "output_hidden_states", "return_dict",
-    "use_return_dict", "torchscript", "id2label", "label2id", "problem_type", "finetuning_task", "chunk_size_feed_forward", "auto_map",
-    "tokenizer_class", "prefix", "vocab_size", "max_position_embeddings", "cache_implementation", "max_length", "min_length", "do_sample",
-    "num_beams", "temperature", "top_k", "top_p", "repetition_penalty", "use_bfloat16", "transformers.js_config", "n_ctx", "model_max_length",
-    "add_cross_attention", "cross_attention_hidden_size", "is_encoder_decoder", "is_decoder", "tie_encoder_decoder", "pruned_heads", "reorder_and_upcast_attn",
-    "gradient_checkpointing_kwargs", "quantization_config_", "unsloth_version", "unsloth_fixed", "_sliding_window_pattern", "default_theta", "use_bidirectional_attention"};
+// Fields that don't change what a finished model computes: names, training, generation defaults,
+// caching.
+const std::set<std::string> kHarmless = {"architectures",
+                                         "model_type",
+                                         "torch_dtype",
+                                         "dtype",
+                                         "transformers_version",
+                                         "_name_or_path",
+                                         "use_cache",
+                                         "bos_token_id",
+                                         "eos_token_id",
+                                         "pad_token_id",
+                                         "sep_token_id",
+                                         "unk_token_id",
+                                         "decoder_start_token_id",
+                                         "initializer_range",
+                                         "attention_dropout",
+                                         "hidden_dropout",
+                                         "hidden_dropout_prob",
+                                         "attention_probs_dropout_prob",
+                                         "resid_pdrop",
+                                         "embd_pdrop",
+                                         "attn_pdrop",
+                                         "embd_pdrop",
+                                         "summary_type",
+                                         "summary_use_proj",
+                                         "summary_activation",
+                                         "summary_first_dropout",
+                                         "summary_proj_to_labels",
+                                         "classifier_dropout",
+                                         "task_specific_params",
+                                         "gradient_checkpointing",
+                                         "is_llama_config",
+                                         "rope_interleaved",
+                                         "_attn_implementation",
+                                         "attn_implementation",
+                                         "_attn_implementation_autoset",
+                                         "output_attentions",
+                                         "output_hidden_states",
+                                         "return_dict",
+                                         "use_return_dict",
+                                         "torchscript",
+                                         "id2label",
+                                         "label2id",
+                                         "problem_type",
+                                         "finetuning_task",
+                                         "chunk_size_feed_forward",
+                                         "auto_map",
+                                         "tokenizer_class",
+                                         "prefix",
+                                         "vocab_size",
+                                         "max_position_embeddings",
+                                         "cache_implementation",
+                                         "max_length",
+                                         "min_length",
+                                         "do_sample",
+                                         "num_beams",
+                                         "temperature",
+                                         "top_k",
+                                         "top_p",
+                                         "repetition_penalty",
+                                         "use_bfloat16",
+                                         "transformers.js_config",
+                                         "n_ctx",
+                                         "model_max_length",
+                                         "add_cross_attention",
+                                         "cross_attention_hidden_size",
+                                         "is_encoder_decoder",
+                                         "is_decoder",
+                                         "tie_encoder_decoder",
+                                         "pruned_heads",
+                                         "reorder_and_upcast_attn",
+                                         "gradient_checkpointing_kwargs",
+                                         "quantization_config_",
+                                         "unsloth_version",
+                                         "unsloth_fixed",
+                                         "_sliding_window_pattern",
+                                         "default_theta",
+                                         "use_bidirectional_attention"};
 
 }  // namespace
 
@@ -25,18 +92,26 @@ bool Config::has(const std::string& key) const {
   return json_.contains(key) && !json_[key].is_null();
 }
 
-Error Config::wrong(const std::string& key, const std::string& why) const { return invalid_file("'" + prefix_ + key + "' " + why).in(file_); }
+Error Config::wrong(const std::string& key, const std::string& why) const {
+  return invalid_file("'" + prefix_ + key + "' " + why).in(file_);
+}
 
-Expected<std::int64_t> Config::integer(const std::string& key, std::int64_t least, std::int64_t most) const {
+Expected<std::int64_t> Config::integer(const std::string& key, std::int64_t least,
+                                       std::int64_t most) const {
   if (!has(key)) return wrong(key, "is missing");
   if (!json_[key].is_number_integer()) return wrong(key, "is not a whole number");
-  if (json_[key].is_number_unsigned() && json_[key].get<std::uint64_t>() > static_cast<std::uint64_t>(most)) return wrong(key, "is larger than " + std::to_string(most));
+  if (json_[key].is_number_unsigned() &&
+      json_[key].get<std::uint64_t>() > static_cast<std::uint64_t>(most))
+    return wrong(key, "is larger than " + std::to_string(most));
   const auto value = json_[key].get<std::int64_t>();
-  if (value < least || value > most) return wrong(key, "is " + std::to_string(value) + "; it must lie in " + std::to_string(least) + ".." + std::to_string(most));
+  if (value < least || value > most)
+    return wrong(key, "is " + std::to_string(value) + "; it must lie in " + std::to_string(least) +
+                          ".." + std::to_string(most));
   return value;
 }
 
-Expected<std::int64_t> Config::integer_or(const std::string& key, std::int64_t fallback, std::int64_t least, std::int64_t most) const {
+Expected<std::int64_t> Config::integer_or(const std::string& key, std::int64_t fallback,
+                                          std::int64_t least, std::int64_t most) const {
   return has(key) ? integer(key, least, most) : Expected<std::int64_t>(fallback);
 }
 
@@ -59,7 +134,8 @@ Expected<std::string> Config::text_or(const std::string& key, const std::string&
 }
 
 Expected<std::vector<double>> Config::reals(const std::string& key) const {
-  if (!has(key) || !json_[key].is_array() || json_[key].size() > 65536) return wrong(key, "is not a list of numbers");
+  if (!has(key) || !json_[key].is_array() || json_[key].size() > 65536)
+    return wrong(key, "is not a list of numbers");
   std::vector<double> out;
   for (const auto& item : json_[key]) {
     if (!item.is_number()) return wrong(key, "is not a list of numbers");
@@ -71,7 +147,8 @@ Expected<std::vector<double>> Config::reals(const std::string& key) const {
 Expected<std::vector<std::string>> Config::texts(const std::string& key) const {
   std::vector<std::string> out;
   if (!has(key)) return out;
-  if (!json_[key].is_array() || json_[key].size() > 65536) return wrong(key, "is not a list of words");
+  if (!json_[key].is_array() || json_[key].size() > 65536)
+    return wrong(key, "is not a list of words");
   for (const auto& item : json_[key]) {
     if (!item.is_string()) return wrong(key, "is not a list of words");
     out.push_back(item.get<std::string>());
@@ -91,7 +168,9 @@ Status Config::check_all_used(const std::string& architecture) const {
   if (!json_.is_object()) return ok();
   for (const auto& [key, value] : json_.items()) {
     if (used_.contains(key) || kHarmless.contains(key) || value.is_null()) continue;
-    return unsupported("'" + prefix_ + key + "' is not a field that is understood for " + architecture).in(file_)
+    return unsupported("'" + prefix_ + key + "' is not a field that is understood for " +
+                       architecture)
+        .in(file_)
         .fix("remove it if it doesn't change what the model computes");
   }
   return ok();

@@ -1,6 +1,6 @@
 #pragma once
-// config.json, read with types: every field that an architecture takes is asked for by name, and what nobody asked
-// for is either known not to change results or an error.
+// config.json, read with types: every field that an architecture takes is asked for by name, and
+// what nobody asked for is either known not to change results or an error.
 
 #include <cstdint>
 #include <set>
@@ -17,8 +17,10 @@ class Config {
   Config(text::Json json, std::string file) : json_(std::move(json)), file_(std::move(file)) {}
 
   bool has(const std::string& key) const;  // present and not null; counts as asked for
-  Expected<std::int64_t> integer(const std::string& key, std::int64_t least, std::int64_t most) const;
-  Expected<std::int64_t> integer_or(const std::string& key, std::int64_t fallback, std::int64_t least, std::int64_t most) const;
+  Expected<std::int64_t> integer(const std::string& key, std::int64_t least,
+                                 std::int64_t most) const;
+  Expected<std::int64_t> integer_or(const std::string& key, std::int64_t fallback,
+                                    std::int64_t least, std::int64_t most) const;
   Expected<double> real_or(const std::string& key, double fallback) const;
   Expected<bool> boolean_or(const std::string& key, bool fallback) const;
   Expected<std::string> text_or(const std::string& key, const std::string& fallback) const;
@@ -41,11 +43,11 @@ class Config {
   mutable std::set<std::string> used_;
 };
 
-// Rotary positions as the configuration says: rope_theta and rope_scaling, or rope_parameters. `parameters` is
-// already the map for this kind of layer.
+// Rotary positions as the configuration says: rope_theta and rope_scaling, or rope_parameters.
+// `parameters` is already the map for this kind of layer.
 struct RotaryRequest {
   double theta = 10000;
-  double partial = 1;                 // share of a head that rotates
+  double partial = 1;  // share of a head that rotates
   std::int64_t head_dim = 0;
   std::int64_t max_context = 0;
   std::int64_t original_context = 0;  // of the top level (Phi-3); 0: none

@@ -1,6 +1,6 @@
 #pragma once
-// The decoder that most architectures are variations of: what varies, as data, and the one builder. An architecture's
-// own file fills this in from its configuration.
+// The decoder that most architectures are variations of: what varies, as data, and the one builder.
+// An architecture's own file fills this in from its configuration.
 
 #include <string>
 #include <vector>
@@ -10,8 +10,8 @@
 namespace thimble::formats {
 
 struct DecoderLayer {
-  std::int64_t window = 0;     // 0: sees everything before it
-  bool local_rotary = false;   // uses DecoderSpec::local_rotary
+  std::int64_t window = 0;    // 0: sees everything before it
+  bool local_rotary = false;  // uses DecoderSpec::local_rotary
 };
 
 struct DecoderSpec {
@@ -21,14 +21,14 @@ struct DecoderSpec {
   std::string activation = "silu";
   Rotary rotary, local_rotary;
   std::vector<DecoderLayer> layers;
-  bool tied = false;                 // lm_head is the embedding
+  bool tied = false;  // lm_head is the embedding
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
-  bool fused_projections = false;    // qkv_proj and gate_up_proj (Phi-3)
-  bool query_key_norms = false;      // over each head
-  bool gain_plus_one = false;        // norms multiply by 1 + w (Gemma)
-  bool norms_around = false;         // also after attention and after the MLP (Gemma 2, 3)
+  bool fused_projections = false;  // qkv_proj and gate_up_proj (Phi-3)
+  bool query_key_norms = false;    // over each head
+  bool gain_plus_one = false;      // norms multiply by 1 + w (Gemma)
+  bool norms_around = false;       // also after attention and after the MLP (Gemma 2, 3)
   float embedding_scale = 1;
-  float attention_scale = 0;         // 0: 1 / sqrt(head_dim)
+  float attention_scale = 0;  // 0: 1 / sqrt(head_dim)
   float attention_softcap = 0, final_softcap = 0;
 };
 
@@ -51,7 +51,8 @@ Status build_gpt2(Builder& builder, const Config& config);
 Status build_bert(Builder& builder, const Config& config, ir::Pooling pooling);
 Status build_roberta(Builder& builder, const Config& config, ir::Pooling pooling);
 
-// The inputs and tail that decoders share (see the graph's contract in formats/huggingface/README.md).
+// The inputs and tail that decoders share (see the graph's contract in
+// formats/huggingface/README.md).
 struct DecoderInputs {
   ir::ValueId tokens, positions, logit_positions;
 };
@@ -62,8 +63,8 @@ struct AttentionInputs {
   std::int64_t heads, kv_heads, head_dim, window;
   float scale, softcap;
 };
-ir::ValueId add_attention(Builder& builder, const AttentionInputs& inputs, std::int64_t layer, const std::string& name,
-                          std::vector<ir::ValueId>& presents);
+ir::ValueId add_attention(Builder& builder, const AttentionInputs& inputs, std::int64_t layer,
+                          const std::string& name, std::vector<ir::ValueId>& presents);
 void finish_decoder(Builder& builder, ir::ValueId logits, const std::vector<ir::ValueId>& presents);
 
 }  // namespace thimble::formats

@@ -33,25 +33,32 @@ Expected<Gpt2> read(const Config& config) {
   return g;
 }
 
-Expected<ir::ValueId> conv1d(Builder& b, ir::ValueId x, const std::string& module, std::int64_t inputs, std::int64_t outputs) {
+Expected<ir::ValueId> conv1d(Builder& b, ir::ValueId x, const std::string& module,
+                             std::int64_t inputs, std::int64_t outputs) {
   THIMBLE_ASSIGN(const ir::ValueId w, b.weight(module + ".weight", {inputs, outputs}));
   THIMBLE_ASSIGN(const ir::ValueId bias, b.weight(module + ".bias", {outputs}));
   return b.node("Add", {b.node("MatMul", {x, w}, module), bias}, module);
 }
 
-Expected<ir::ValueId> block(Builder& b, const Gpt2& g, ir::ValueId x, std::int64_t index, std::vector<ir::ValueId>& presents) {
+Expected<ir::ValueId> block(Builder& b, const Gpt2& g, ir::ValueId x, std::int64_t index,
+                            std::vector<ir::ValueId>& presents) {
   const std::string base = "h." + std::to_string(index);
   THIMBLE_ASSIGN(const ir::ValueId before, b.layer_norm(x, base + ".ln_1", g.hidden, g.epsilon));
-  THIMBLE_ASSIGN(const ir::ValueId qkv, conv1d(b, before, base + ".attn.c_attn", g.hidden, 3 * g.hidden));
+  THIMBLE_ASSIGN(const ir::ValueId qkv,
+                 conv1d(b, before, base + ".attn.c_attn", g.hidden, 3 * g.hidden));
   const auto parts = b.split(qkv, {g.hidden, g.hidden, g.hidden}, base + ".attn.c_attn");
   const float scale = g.scale_by_layer ? g.scale / static_cast<float>(index + 1) : g.scale;
-  const ir::ValueId attended = add_attention(b, {parts[0], parts[1], parts[2], g.heads, g.heads, g.hidden / g.heads, 0, scale, 0}, index, base + ".attn", presents);
-  THIMBLE_ASSIGN(const ir::ValueId projected, conv1d(b, attended, base + ".attn.c_proj", g.hidden, g.hidden));
+  const ir::ValueId attended = add_attention(
+      b, {parts[0], parts[1], parts[2], g.heads, g.heads, g.hidden / g.heads, 0, scale, 0}, index,
+      base + ".attn", presents);
+  THIMBLE_ASSIGN(const ir::ValueId projected,
+                 conv1d(b, attended, base + ".attn.c_proj", g.hidden, g.hidden));
   x = b.node("Add", {x, projected}, base);
   THIMBLE_ASSIGN(const ir::ValueId middle, b.layer_norm(x, base + ".ln_2", g.hidden, g.epsilon));
   THIMBLE_ASSIGN(const ir::ValueId wide, conv1d(b, middle, base + ".mlp.c_fc", g.hidden, g.inner));
   THIMBLE_ASSIGN(const ir::ValueId active, b.activation(wide, g.activation, base + ".mlp.act"));
-  THIMBLE_ASSIGN(const ir::ValueId narrow, conv1d(b, active, base + ".mlp.c_proj", g.inner, g.hidden));
+  THIMBLE_ASSIGN(const ir::ValueId narrow,
+                 conv1d(b, active, base + ".mlp.c_proj", g.inner, g.hidden));
   return b.node("Add", {x, narrow}, base);
 }
 
@@ -63,8 +70,10 @@ Status build_gpt2(Builder& b, const Config& config) {
   const DecoderInputs inputs = add_decoder_inputs(b);
   THIMBLE_ASSIGN(const ir::ValueId table, b.weight("wte.weight", {g.vocabulary, g.hidden}));
   THIMBLE_ASSIGN(const ir::ValueId positions, b.weight("wpe.weight", {g.positions, g.hidden}));
-  const ir::ValueId words = b.node("Gather", {table, inputs.tokens}, "wte", {{"axis", std::int64_t{0}}});
-  const ir::ValueId places = b.node("Gather", {positions, inputs.positions}, "wpe", {{"axis", std::int64_t{0}}});
+  const ir::ValueId words =
+      b.node("Gather", {table, inputs.tokens}, "wte", {{"axis", std::int64_t{0}}});
+  const ir::ValueId places =
+      b.node("Gather", {positions, inputs.positions}, "wpe", {{"axis", std::int64_t{0}}});
   ir::ValueId x = b.node("Add", {words, places}, "embeddings");
   std::vector<ir::ValueId> presents;
   for (std::int64_t i = 0; i < g.layers; ++i) {

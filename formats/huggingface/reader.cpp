@@ -14,10 +14,14 @@ namespace fs = std::filesystem;
 class SafetensorsWeights : public WeightProvider {
  public:
   explicit SafetensorsWeights(TensorMap tensors) : tensors_(std::move(tensors)) {}
-  // Checkpoints of a bare encoder and of a model around it name tensors with and without the inner model's prefix.
+  // Checkpoints of a bare encoder and of a model around it name tensors with and without the inner
+  // model's prefix.
   std::optional<ir::Weight> find(const std::string& name) const override {
-    for (const std::string& prefix : {std::string(), std::string("transformer."), std::string("bert."), std::string("roberta."), std::string("model."), std::string("language_model.")}) {
-      if (const auto at = tensors_.find(prefix + name); at != tensors_.end()) return mapped_weight(name, at->second);
+    for (const std::string& prefix :
+         {std::string(), std::string("transformer."), std::string("bert."), std::string("roberta."),
+          std::string("model."), std::string("language_model.")}) {
+      if (const auto at = tensors_.find(prefix + name); at != tensors_.end())
+        return mapped_weight(name, at->second);
     }
     return std::nullopt;
   }
@@ -39,10 +43,13 @@ Expected<std::string> read_all(const std::string& path) {
 
 void read_generation(const text::Json& json, ir::GenerationConfig& out) {
   auto integer = [&](const char* key) -> std::optional<std::int64_t> {
-    return json.contains(key) && json[key].is_number_integer() ? std::optional(json[key].get<std::int64_t>()) : std::nullopt;
+    return json.contains(key) && json[key].is_number_integer()
+               ? std::optional(json[key].get<std::int64_t>())
+               : std::nullopt;
   };
   auto real = [&](const char* key) -> std::optional<float> {
-    return json.contains(key) && json[key].is_number() ? std::optional(json[key].get<float>()) : std::nullopt;
+    return json.contains(key) && json[key].is_number() ? std::optional(json[key].get<float>())
+                                                       : std::nullopt;
   };
   if (const auto id = integer("bos_token_id")) out.bos_token_id = id;
   if (const auto id = integer("pad_token_id")) out.pad_token_id = id;
@@ -63,7 +70,8 @@ void read_generation(const text::Json& json, ir::GenerationConfig& out) {
 
 Status read_tokenizer(const std::string& folder, ir::Model& model) {
   std::optional<tokenizer::Tables> tables;
-  const std::string json = folder + "/tokenizer.json", piece = folder + "/tokenizer.model", words = folder + "/vocab.txt", config = folder + "/tokenizer_config.json";
+  const std::string json = folder + "/tokenizer.json", piece = folder + "/tokenizer.model",
+                    words = folder + "/vocab.txt", config = folder + "/tokenizer_config.json";
   if (fs::exists(json)) {
     THIMBLE_ASSIGN(const std::string content, read_all(json));
     THIMBLE_ASSIGN(tables, text::compile_tokenizer_json(content, json));
@@ -79,15 +87,18 @@ Status read_tokenizer(const std::string& folder, ir::Model& model) {
     THIMBLE_ASSIGN(const std::string content, read_all(config));
     THIMBLE_TRY(text::apply_tokenizer_config(content, config, *tables));
     THIMBLE_ASSIGN(const text::Json parsed, text::parse_json(content, config));
-    if (parsed.contains("chat_template") && parsed["chat_template"].is_string()) model.chat_template = parsed["chat_template"].get<std::string>();
+    if (parsed.contains("chat_template") && parsed["chat_template"].is_string())
+      model.chat_template = parsed["chat_template"].get<std::string>();
   }
   if (const std::string jinja = folder + "/chat_template.jinja"; fs::exists(jinja)) {
     THIMBLE_ASSIGN(model.chat_template, read_all(jinja));
   }
   const auto count = static_cast<std::int64_t>(tables->tokens.size());
   auto known = [&](std::optional<std::int64_t> id) { return id && *id >= 0 && *id < count; };
-  if (tables->bos < 0 && known(model.generation.bos_token_id)) tables->bos = static_cast<std::int32_t>(*model.generation.bos_token_id);
-  if (tables->eos < 0 && !model.generation.eos_token_ids.empty() && known(model.generation.eos_token_ids.front())) {
+  if (tables->bos < 0 && known(model.generation.bos_token_id))
+    tables->bos = static_cast<std::int32_t>(*model.generation.bos_token_id);
+  if (tables->eos < 0 && !model.generation.eos_token_ids.empty() &&
+      known(model.generation.eos_token_ids.front())) {
     tables->eos = static_cast<std::int32_t>(model.generation.eos_token_ids.front());
   }
   model.tokenizer = tokenizer::write_tables(*tables);
@@ -99,26 +110,22 @@ Expected<ir::Pooling> read_pooling(const std::string& folder, const ReadOptions&
   if (options.pooling) return *options.pooling;
   const std::string path = folder + "/1_Pooling/config.json";
   if (!fs::exists(path)) {
-    return fs::exists(folder + "/modules.json") || fs::exists(folder + "/sentence_bert_config.json") ? ir::Pooling::kMean : ir::Pooling::kNone;
+    return fs::exists(folder + "/modules.json") || fs::exists(folder + "/sentence_bert_config.json")
+               ? ir::Pooling::kMean
+               : ir::Pooling::kNone;
   }
   THIMBLE_ASSIGN(const text::Json json, text::read_json(path));
-  auto is_on = [&](const char* key) { return json.contains(key) && json[key].is_boolean() && json[key].get<bool>(); };
+  auto is_on = [&](const char* key) {
+    return json.contains(key) && json[key].is_boolean() && json[key].get<bool>();
+  };
   if (is_on("pooling_mode_cls_token")) return ir::Pooling::kCls;
   if (is_on("pooling_mode_mean_tokens")) return ir::Pooling::kMean;
   return unsupported("only mean and CLS pooling are supported").in(path);
 }
 
-// Parts of config.json that writers of other formats need.
-void keep_metadata(const text::Json& json, ir::Model& model) {
-  for (const auto& [key, value] : json.items()) {
-    if (value.is_number() || value.is_boolean()) model.metadata[key] = value.dump();
-    if (value.is_string() && value.get<std::string>().size() < 256) model.metadata[key] = value.get<std::string>();
-    if (value.is_object() && (key == "rope_scaling" || key == "rope_parameters")) model.metadata[key] = value.dump();
-  }
-}
-
 std::string architecture_of(const text::Json& json) {
-  if (json.contains("architectures") && json["architectures"].is_array() && !json["architectures"].empty() && json["architectures"][0].is_string()) {
+  if (json.contains("architectures") && json["architectures"].is_array() &&
+      !json["architectures"].empty() && json["architectures"][0].is_string()) {
     return json["architectures"][0].get<std::string>();
   }
   return "";
@@ -130,22 +137,38 @@ struct DecoderArchitecture {
   SpecReader read;
 };
 constexpr DecoderArchitecture kDecoders[] = {
-    {"LlamaForCausalLM", "llama", read_llama},       {"MistralForCausalLM", "mistral", read_mistral}, {"Qwen2ForCausalLM", "qwen2", read_qwen2},
-    {"Qwen3ForCausalLM", "qwen3", read_qwen3},       {"Gemma2ForCausalLM", "gemma2", read_gemma2},    {"Gemma3ForCausalLM", "gemma3_text", read_gemma3},
+    {"LlamaForCausalLM", "llama", read_llama},    {"MistralForCausalLM", "mistral", read_mistral},
+    {"Qwen2ForCausalLM", "qwen2", read_qwen2},    {"Qwen3ForCausalLM", "qwen3", read_qwen3},
+    {"Gemma2ForCausalLM", "gemma2", read_gemma2}, {"Gemma3ForCausalLM", "gemma3_text", read_gemma3},
     {"Phi3ForCausalLM", "phi3", read_phi3},
 };
 
 Error unknown_architecture(const std::string& name) {
-  return unsupported("architecture '" + name + "' is not supported; supported are Llama (and SmolLM), Mistral, Qwen2, Qwen3, Gemma 2 and 3 (text), Phi-3, GPT-2, BERT (and MiniLM), RoBERTa");
+  return unsupported("architecture '" + name +
+                     "' is not supported; supported are Llama (and SmolLM), Mistral, Qwen2, Qwen3, "
+                     "Gemma 2 and 3 (text), Phi-3, GPT-2, BERT (and MiniLM), RoBERTa");
 }
 
 }  // namespace
 
-Status build_architecture(const std::string& architecture, const Config& config, const WeightProvider& weights, const ReadOptions& options,
+void keep_metadata(const text::Json& json, ir::Model& model) {
+  for (const auto& [key, value] : json.items()) {
+    if (value.is_number() || value.is_boolean()) model.metadata[key] = value.dump();
+    if (value.is_string() && value.get<std::string>().size() < 256)
+      model.metadata[key] = value.get<std::string>();
+    if (value.is_object() && (key == "rope_scaling" || key == "rope_parameters"))
+      model.metadata[key] = value.dump();
+  }
+}
+
+Status build_architecture(const std::string& architecture, const Config& config,
+                          const WeightProvider& weights, const ReadOptions& options,
                           ir::Pooling pooling, ir::Model& model) {
   THIMBLE_ASSIGN(const std::string type, config.text_or("model_type", ""));
   if (config.has("quantization_config")) {
-    return unsupported("the checkpoint is quantized already").in(config.file()).fix("start from the float checkpoint");
+    return unsupported("the checkpoint is quantized already")
+        .in(config.file())
+        .fix("start from the float checkpoint");
   }
   Builder builder(model, weights);
   bool built = false;
@@ -159,7 +182,8 @@ Status build_architecture(const std::string& architecture, const Config& config,
     THIMBLE_TRY(build_gpt2(builder, config));
   } else if (!built && (architecture.starts_with("Bert") || type == "bert")) {
     THIMBLE_TRY(build_bert(builder, config, pooling));
-  } else if (!built && (architecture.starts_with("Roberta") || architecture.starts_with("XLMRoberta") || type == "roberta")) {
+  } else if (!built && (architecture.starts_with("Roberta") ||
+                        architecture.starts_with("XLMRoberta") || type == "roberta")) {
     THIMBLE_TRY(build_roberta(builder, config, pooling));
   } else if (!built) {
     return unknown_architecture(architecture.empty() ? type : architecture).in(config.file());

@@ -11,13 +11,17 @@ namespace thimble::formats {
 
 Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOptions& options);
 
-// Emits the graph of an architecture from its configuration and weights; `weights` lists what it can find. Shared
-// with GGUF, whose metadata becomes such a configuration.
-Status build_architecture(const std::string& architecture, const Config& config, const WeightProvider& weights,
-                          const ReadOptions& options, ir::Pooling pooling, ir::Model& model);
+// Emits the graph of an architecture from its configuration and weights; `weights` lists what it
+// can find. Shared with GGUF, whose metadata becomes such a configuration.
+Status build_architecture(const std::string& architecture, const Config& config,
+                          const WeightProvider& weights, const ReadOptions& options,
+                          ir::Pooling pooling, ir::Model& model);
 
-// The folder that a name such as "org/model" has in the local Hugging Face cache; an error prints the command that
-// downloads it.
+// Keeps in model.metadata what writers of other formats need of config.json.
+void keep_metadata(const text::Json& json, ir::Model& model);
+
+// The folder that a name such as "org/model" has in the local Hugging Face cache; an error prints
+// the command that downloads it.
 Expected<std::string> find_in_cache(const std::string& name);
 
 }  // namespace thimble::formats

@@ -1,8 +1,10 @@
 // Rotary frequencies and their stretchings, as config.json names them.
 //   linear   positions divided by a factor (Chen et al. 2023, arXiv 2306.15595)
 //   llama3   low frequencies divided, high ones kept, a ramp between (Llama 3.1)
-//   yarn     the ramp by rotations, with an attention factor (Peng et al. 2023, arXiv 2309.00071, eq. 17-23)
-//   longrope a factor per frequency, one set for short and one for long texts (Ding et al. 2024, arXiv 2402.13753)
+//   yarn     the ramp by rotations, with an attention factor (Peng et al. 2023, arXiv 2309.00071,
+//   eq. 17-23) factors  each frequency divided by its own factor (GGUF's rope_freqs) longrope a
+//   factor per frequency, one set for short and one for long texts (Ding et al. 2024, arXiv
+//   2402.13753)
 
 #include <algorithm>
 #include <cmath>
@@ -17,7 +19,9 @@ constexpr double kPi = 3.14159265358979323846;
 
 std::vector<double> plain_frequencies(const RotaryRequest& request, std::int64_t dim) {
   std::vector<double> out;
-  for (std::int64_t i = 0; i < dim / 2; ++i) out.push_back(1.0 / math::pow(request.theta, 2.0 * static_cast<double>(i) / static_cast<double>(dim)));
+  for (std::int64_t i = 0; i < dim / 2; ++i)
+    out.push_back(
+        1.0 / math::pow(request.theta, 2.0 * static_cast<double>(i) / static_cast<double>(dim)));
   return out;
 }
 
@@ -38,21 +42,29 @@ Status scale_llama3(const Config& p, std::vector<double>& frequencies) {
   return ok();
 }
 
-double attention_scale(double factor, double multiplier) { return factor <= 1 ? 1.0 : 0.1 * multiplier * math::log(factor) + 1.0; }
+double attention_scale(double factor, double multiplier) {
+  return factor <= 1 ? 1.0 : 0.1 * multiplier * math::log(factor) + 1.0;
+}
 
-Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t dim, std::vector<double>& frequencies, float& attention_factor) {
-  THIMBLE_ASSIGN(const double original, p.real_or("original_max_position_embeddings", static_cast<double>(request.max_context)));
-  THIMBLE_ASSIGN(const double factor, p.real_or("factor", static_cast<double>(request.max_context) / original));
+Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t dim,
+                  std::vector<double>& frequencies, float& attention_factor) {
+  THIMBLE_ASSIGN(const double original, p.real_or("original_max_position_embeddings",
+                                                  static_cast<double>(request.max_context)));
+  THIMBLE_ASSIGN(const double factor,
+                 p.real_or("factor", static_cast<double>(request.max_context) / original));
   THIMBLE_ASSIGN(const double mscale, p.real_or("mscale", 0));
   THIMBLE_ASSIGN(const double mscale_all, p.real_or("mscale_all_dim", 0));
-  const double computed = mscale != 0 && mscale_all != 0 ? attention_scale(factor, mscale) / attention_scale(factor, mscale_all) : attention_scale(factor, 1);
+  const double computed = mscale != 0 && mscale_all != 0 ? attention_scale(factor, mscale) /
+                                                               attention_scale(factor, mscale_all)
+                                                         : attention_scale(factor, 1);
   THIMBLE_ASSIGN(const double given, p.real_or("attention_factor", computed));
   attention_factor = static_cast<float>(given);
   THIMBLE_ASSIGN(const double fast, p.real_or("beta_fast", 32));
   THIMBLE_ASSIGN(const double slow, p.real_or("beta_slow", 1));
   THIMBLE_ASSIGN(const bool truncate, p.boolean_or("truncate", true));
   auto pair_of = [&](double rotations) {
-    return static_cast<double>(dim) * math::log(original / (rotations * 2 * kPi)) / (2 * math::log(request.theta));
+    return static_cast<double>(dim) * math::log(original / (rotations * 2 * kPi)) /
+           (2 * math::log(request.theta));
   };
   double low = pair_of(fast), high = pair_of(slow);
   if (truncate) low = std::floor(low), high = std::ceil(high);
@@ -66,19 +78,29 @@ Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t di
   return ok();
 }
 
-Expected<std::vector<float>> divided(const Config& p, const std::string& key, const std::vector<double>& frequencies) {
+Expected<std::vector<float>> divided(const Config& p, const std::string& key,
+                                     const std::vector<double>& frequencies) {
   THIMBLE_ASSIGN(const std::vector<double> factors, p.reals(key));
-  if (factors.size() != frequencies.size()) return p.wrong(key, "has " + std::to_string(factors.size()) + " entries, not " + std::to_string(frequencies.size()));
+  if (factors.size() != frequencies.size())
+    return p.wrong(key, "has " + std::to_string(factors.size()) + " entries, not " +
+                            std::to_string(frequencies.size()));
   std::vector<float> out;
-  for (std::size_t i = 0; i < factors.size(); ++i) out.push_back(static_cast<float>(frequencies[i] / factors[i]));
+  for (std::size_t i = 0; i < factors.size(); ++i)
+    out.push_back(static_cast<float>(frequencies[i] / factors[i]));
   return out;
 }
 
-Status scale_longrope(const Config& p, const RotaryRequest& request, const std::vector<double>& frequencies, Rotary& rotary) {
-  THIMBLE_ASSIGN(const std::int64_t original, p.integer_or("original_max_position_embeddings", request.original_context, 0, std::int64_t{1} << 30));
+Status scale_longrope(const Config& p, const RotaryRequest& request,
+                      const std::vector<double>& frequencies, Rotary& rotary) {
+  THIMBLE_ASSIGN(const std::int64_t original,
+                 p.integer_or("original_max_position_embeddings", request.original_context, 0,
+                              std::int64_t{1} << 30));
   if (original == 0) return p.wrong("original_max_position_embeddings", "is missing");
-  THIMBLE_ASSIGN(const double factor, p.real_or("factor", static_cast<double>(request.max_context) / static_cast<double>(original)));
-  const double computed = factor <= 1 ? 1.0 : std::sqrt(1 + math::log(factor) / math::log(static_cast<double>(original)));
+  THIMBLE_ASSIGN(const double factor, p.real_or("factor", static_cast<double>(request.max_context) /
+                                                              static_cast<double>(original)));
+  const double computed =
+      factor <= 1 ? 1.0
+                  : std::sqrt(1 + math::log(factor) / math::log(static_cast<double>(original)));
   THIMBLE_ASSIGN(const double given, p.real_or("attention_factor", computed));
   rotary.attention_factor = static_cast<float>(given);
   rotary.original_context = original;
@@ -92,7 +114,9 @@ Status scale_longrope(const Config& p, const RotaryRequest& request, const std::
 Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
   Rotary rotary;
   rotary.dim = static_cast<std::int64_t>(static_cast<double>(request.head_dim) * request.partial);
-  if (rotary.dim < 2 || rotary.dim % 2 != 0) return unsupported("rotary positions of " + std::to_string(rotary.dim) + " dimensions").in(p.file());
+  if (rotary.dim < 2 || rotary.dim % 2 != 0)
+    return unsupported("rotary positions of " + std::to_string(rotary.dim) + " dimensions")
+        .in(p.file());
   std::vector<double> frequencies = plain_frequencies(request, rotary.dim);
   THIMBLE_ASSIGN(const std::string old_name, p.text_or("type", "default"));
   THIMBLE_ASSIGN(const std::string type, p.text_or("rope_type", old_name));
@@ -105,10 +129,14 @@ Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
     THIMBLE_TRY(scale_llama3(p, frequencies));
   } else if (type == "yarn") {
     THIMBLE_TRY(scale_yarn(p, request, rotary.dim, frequencies, rotary.attention_factor));
+  } else if (type == "factors") {
+    THIMBLE_ASSIGN(rotary.frequencies, divided(p, "factors", frequencies));
   } else if (type == "longrope" || type == "su") {
     THIMBLE_TRY(scale_longrope(p, request, frequencies, rotary));
   } else if (type != "default") {
-    return unsupported("rope type '" + type + "' is not supported; supported are default, linear, llama3, yarn, longrope").in(p.file());
+    return unsupported("rope type '" + type +
+                       "' is not supported; supported are default, linear, llama3, yarn, longrope")
+        .in(p.file());
   }
   if (rotary.frequencies.empty()) rotary.frequencies.assign(frequencies.begin(), frequencies.end());
   THIMBLE_TRY(p.check_all_used("rope type '" + type + "'"));

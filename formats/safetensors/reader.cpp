@@ -22,10 +22,15 @@ struct DTypeName {
   ir::DType type;
 };
 constexpr DTypeName kTypes[] = {
-    {"F64", ir::DType::kF64}, {"F32", ir::DType::kF32}, {"F16", ir::DType::kF16}, {"BF16", ir::DType::kBF16}, {"I64", ir::DType::kI64},
-    {"I32", ir::DType::kI32}, {"I16", ir::DType::kI16}, {"I8", ir::DType::kI8},   {"U8", ir::DType::kU8},     {"U16", ir::DType::kU16},
-    {"U32", ir::DType::kU32}, {"U64", ir::DType::kU64}, {"BOOL", ir::DType::kBool}, {"F8_E4M3", ir::DType::kF8E4M3FN},
-    {"F8_E5M2", ir::DType::kF8E5M2}, {"F8_E8M0", ir::DType::kF8E8M0}, {"F4", ir::DType::kF4E2M1},
+    {"F64", ir::DType::kF64},        {"F32", ir::DType::kF32},
+    {"F16", ir::DType::kF16},        {"BF16", ir::DType::kBF16},
+    {"I64", ir::DType::kI64},        {"I32", ir::DType::kI32},
+    {"I16", ir::DType::kI16},        {"I8", ir::DType::kI8},
+    {"U8", ir::DType::kU8},          {"U16", ir::DType::kU16},
+    {"U32", ir::DType::kU32},        {"U64", ir::DType::kU64},
+    {"BOOL", ir::DType::kBool},      {"F8_E4M3", ir::DType::kF8E4M3FN},
+    {"F8_E5M2", ir::DType::kF8E5M2}, {"F8_E8M0", ir::DType::kF8E8M0},
+    {"F4", ir::DType::kF4E2M1},
 };
 
 Expected<ir::DType> dtype_of(const std::string& name) {
@@ -37,23 +42,28 @@ Expected<ir::DType> dtype_of(const std::string& name) {
   return unsupported("element type " + name + " is not supported; types are " + known);
 }
 
-Expected<std::vector<std::uint64_t>> unsigned_list(const Json& json, const char* key, std::size_t most) {
-  if (!json.contains(key) || !json[key].is_array() || json[key].size() > most) return invalid_file(std::string("'") + key + "' is missing or damaged");
+Expected<std::vector<std::uint64_t>> unsigned_list(const Json& json, const char* key,
+                                                   std::size_t most) {
+  if (!json.contains(key) || !json[key].is_array() || json[key].size() > most)
+    return invalid_file(std::string("'") + key + "' is missing or damaged");
   std::vector<std::uint64_t> out;
   for (const Json& item : json[key]) {
-    if (!item.is_number_unsigned()) return invalid_file(std::string("'") + key + "' holds something that isn't a whole number");
+    if (!item.is_number_unsigned())
+      return invalid_file(std::string("'") + key + "' holds something that isn't a whole number");
     out.push_back(item.get<std::uint64_t>());
   }
   return out;
 }
 
 Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64_t data_size) {
-  if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string()) return invalid_file("has no dtype");
+  if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string())
+    return invalid_file("has no dtype");
   TensorEntry entry;
   THIMBLE_ASSIGN(entry.dtype, dtype_of(json["dtype"].get<std::string>()));
   THIMBLE_ASSIGN(const auto dims, unsigned_list(json, "shape", kMaxRank));
   THIMBLE_ASSIGN(const auto offsets, unsigned_list(json, "data_offsets", 2));
-  if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size) return invalid_file("its bytes lie outside the file");
+  if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size)
+    return invalid_file("its bytes lie outside the file");
   std::optional<std::uint64_t> bits = static_cast<std::uint64_t>(ir::dtype_bits(entry.dtype));
   for (const std::uint64_t dim : dims) {
     const auto narrow = checked_cast<std::int64_t>(dim);
@@ -62,29 +72,40 @@ Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64
   }
   entry.offset = base + offsets[0];
   entry.size = offsets[1] - offsets[0];
-  if (!bits || *bits % 8 != 0 || *bits / 8 != entry.size) return invalid_file("its size isn't what its shape says");
+  if (!bits || *bits % 8 != 0 || *bits / 8 != entry.size)
+    return invalid_file("its size isn't what its shape says");
   return entry;
 }
 
-// Sorted once by offset: each tensor begins where the one before ends, the last at the end of the file.
-Status check_coverage(std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges, std::uint64_t base, std::uint64_t end) {
+// Sorted once by offset: each tensor begins where the one before ends, the last at the end of the
+// file.
+Status check_coverage(std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges,
+                      std::uint64_t base, std::uint64_t end) {
   std::sort(ranges.begin(), ranges.end());
   std::uint64_t at = base;
   for (const auto& [offset, size] : ranges) {
-    if (offset != at) return invalid_file(offset < at ? "two tensors overlap" : "there is a hole between two tensors").at_offset(std::min(at, offset));
+    if (offset != at)
+      return invalid_file(offset < at ? "two tensors overlap"
+                                      : "there is a hole between two tensors")
+          .at_offset(std::min(at, offset));
     at = offset + size;
   }
-  return at == end ? ok() : Status(invalid_file("there are bytes that belong to no tensor").at_offset(at));
+  return at == end ? ok()
+                   : Status(invalid_file("there are bytes that belong to no tensor").at_offset(at));
 }
 
 Status read_mapped(const std::shared_ptr<const MappedFile>& file, TensorMap& tensors) {
   Cursor cursor(file->bytes());
   THIMBLE_ASSIGN(const auto length, cursor.read<std::uint64_t>());
-  if (length > kMaxHeader) return invalid_file("the header claims " + std::to_string(length) + " bytes; 100,000,000 is the limit");
+  if (length > kMaxHeader)
+    return invalid_file("the header claims " + std::to_string(length) +
+                        " bytes; 100,000,000 is the limit");
   THIMBLE_ASSIGN(const auto header, cursor.read_text(length));
-  if (header.empty() || header.front() != '{') return invalid_file("the header does not start with '{'").at_offset(8);
+  if (header.empty() || header.front() != '{')
+    return invalid_file("the header does not start with '{'").at_offset(8);
   THIMBLE_ASSIGN(const Json json, text::parse_json(header, file->path()));
-  if (!json.is_object() || json.size() > kMaxTensors) return invalid_file("the header is not a map of at most a million tensors");
+  if (!json.is_object() || json.size() > kMaxTensors)
+    return invalid_file("the header is not a map of at most a million tensors");
   const std::uint64_t base = 8 + length;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
   for (const auto& [name, value] : json.items()) {
@@ -94,40 +115,55 @@ Status read_mapped(const std::shared_ptr<const MappedFile>& file, TensorMap& ten
     if (!entry) return std::move(entry).error().at_tensor(name);
     entry->file = file;
     ranges.emplace_back(entry->offset, entry->size);
-    if (!tensors.emplace(name, std::move(*entry)).second) return invalid_file("two shards hold the same tensor").at_tensor(name);
+    if (!tensors.emplace(name, std::move(*entry)).second)
+      return invalid_file("two shards hold the same tensor").at_tensor(name);
   }
   return check_coverage(std::move(ranges), base, file->size());
 }
 
 class MappedSource : public ir::WeightSource {
  public:
-  MappedSource(TensorEntry entry, std::int64_t rows) : entry_(std::move(entry)), row_bytes_(rows > 0 ? entry_.size / static_cast<std::uint64_t>(rows) : 0) {}
+  MappedSource(TensorEntry entry, std::int64_t rows)
+      : entry_(std::move(entry)),
+        row_bytes_(rows > 0 ? entry_.size / static_cast<std::uint64_t>(rows) : 0) {}
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     ir::Rows rows;
     rows.count = end - begin;
-    rows.dense = in_place().subspan(static_cast<std::size_t>(begin) * row_bytes_, static_cast<std::size_t>(end - begin) * row_bytes_);
+    rows.dense = in_place().subspan(static_cast<std::size_t>(begin) * row_bytes_,
+                                    static_cast<std::size_t>(end - begin) * row_bytes_);
     rows.owner = entry_.file;
     return rows;
   }
   void release(std::int64_t begin, std::int64_t end) const override {
-    entry_.file->release(entry_.offset + static_cast<std::uint64_t>(begin) * row_bytes_, static_cast<std::uint64_t>(end - begin) * row_bytes_);
+    entry_.file->release(entry_.offset + static_cast<std::uint64_t>(begin) * row_bytes_,
+                         static_cast<std::uint64_t>(end - begin) * row_bytes_);
   }
-  std::span<const std::byte> in_place() const override { return entry_.file->bytes().subspan(entry_.offset, entry_.size); }
-  std::string describe() const override { return entry_.file->path() + " @ " + std::to_string(entry_.offset); }
+  std::span<const std::byte> in_place() const override {
+    return entry_.file->bytes().subspan(entry_.offset, entry_.size);
+  }
+  std::string describe() const override {
+    return entry_.file->path() + " @ " + std::to_string(entry_.offset);
+  }
 
  private:
   TensorEntry entry_;
   std::uint64_t row_bytes_;
 };
 
-bool plain_name(const std::string& name) { return !name.empty() && name.find('/') == std::string::npos && name != "." && name != ".." && name.find('\0') == std::string::npos; }
+bool plain_name(const std::string& name) {
+  return !name.empty() && name.find('/') == std::string::npos && name != "." && name != ".." &&
+         name.find('\0') == std::string::npos;
+}
 
-Status read_shards(const std::string& folder, const std::string& index_path, TensorMap& tensors, std::vector<std::string>& files) {
+Status read_shards(const std::string& folder, const std::string& index_path, TensorMap& tensors,
+                   std::vector<std::string>& files) {
   THIMBLE_ASSIGN(const Json index, text::read_json(index_path));
-  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) return invalid_file("has no weight_map").in(index_path);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object())
+    return invalid_file("has no weight_map").in(index_path);
   std::map<std::string, std::string> where;
   for (const auto& [name, shard] : index["weight_map"].items()) {
-    if (!shard.is_string() || !plain_name(shard.get<std::string>())) return invalid_file("a shard's name leaves the folder").at_tensor(name).in(index_path);
+    if (!shard.is_string() || !plain_name(shard.get<std::string>()))
+      return invalid_file("a shard's name leaves the folder").at_tensor(name).in(index_path);
     where[name] = shard.get<std::string>();
   }
   std::vector<std::string> shards;
@@ -139,7 +175,10 @@ Status read_shards(const std::string& folder, const std::string& index_path, Ten
     THIMBLE_TRY(read_safetensors(files.back(), tensors));
   }
   for (const auto& [name, shard] : where) {
-    if (!tensors.contains(name)) return invalid_file("the index names a tensor that no shard holds").at_tensor(name).in(index_path);
+    if (!tensors.contains(name))
+      return invalid_file("the index names a tensor that no shard holds")
+          .at_tensor(name)
+          .in(index_path);
   }
   return ok();
 }
@@ -148,13 +187,16 @@ Status read_shards(const std::string& folder, const std::string& index_path, Ten
 
 Status read_safetensors(const std::string& path, TensorMap& tensors) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
-  if (Status status = read_mapped(file, tensors); !status) return std::move(status).error().in(path);
+  if (Status status = read_mapped(file, tensors); !status)
+    return std::move(status).error().in(path);
   return ok();
 }
 
-Expected<TensorMap> read_safetensors_folder(const std::string& folder, std::vector<std::string>& files) {
+Expected<TensorMap> read_safetensors_folder(const std::string& folder,
+                                            std::vector<std::string>& files) {
   TensorMap tensors;
-  const std::string single = folder + "/model.safetensors", index = folder + "/model.safetensors.index.json";
+  const std::string single = folder + "/model.safetensors",
+                    index = folder + "/model.safetensors.index.json";
   std::error_code error;
   if (std::filesystem::exists(index, error)) {
     THIMBLE_TRY(read_shards(folder, index, tensors, files));
@@ -162,7 +204,11 @@ Expected<TensorMap> read_safetensors_folder(const std::string& folder, std::vect
     files.push_back(single);
     THIMBLE_TRY(read_safetensors(single, tensors));
   } else {
-    return not_found("the folder has neither model.safetensors nor model.safetensors.index.json").in(folder).fix("pickle checkpoints are not read: they execute code; convert them to safetensors first");
+    return not_found("the folder has neither model.safetensors nor model.safetensors.index.json")
+        .in(folder)
+        .fix(
+            "pickle checkpoints are not read: they execute code; convert them to safetensors "
+            "first");
   }
   return tensors;
 }

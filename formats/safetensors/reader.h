@@ -1,6 +1,7 @@
 #pragma once
-// safetensors: an 8-byte little-endian length, a JSON header of that length, then the tensors' bytes. The header's
-// offsets are relative to the end of the header; they may neither overlap nor leave holes.
+// safetensors: an 8-byte little-endian length, a JSON header of that length, then the tensors'
+// bytes. The header's offsets are relative to the end of the header; they may neither overlap nor
+// leave holes.
 
 #include <map>
 #include <memory>
@@ -15,8 +16,8 @@ namespace thimble::formats {
 struct TensorEntry {
   ir::DType dtype = ir::DType::kUndefined;
   std::vector<std::int64_t> dims;
-  std::uint64_t offset = 0;    // in the file
-  std::uint64_t size = 0;      // bytes
+  std::uint64_t offset = 0;  // in the file
+  std::uint64_t size = 0;    // bytes
   std::shared_ptr<const MappedFile> file;
 };
 using TensorMap = std::map<std::string, TensorEntry>;
@@ -24,8 +25,10 @@ using TensorMap = std::map<std::string, TensorEntry>;
 // Adds the tensors of one file. A name that is there already is an error.
 Status read_safetensors(const std::string& path, TensorMap& tensors);
 
-// A model folder: model.safetensors, or the shards that model.safetensors.index.json names. `files` gets what was read.
-Expected<TensorMap> read_safetensors_folder(const std::string& folder, std::vector<std::string>& files);
+// A model folder: model.safetensors, or the shards that model.safetensors.index.json names. `files`
+// gets what was read.
+Expected<TensorMap> read_safetensors_folder(const std::string& folder,
+                                            std::vector<std::string>& files);
 
 // A dense weight over the mapped bytes.
 ir::Weight mapped_weight(std::string name, const TensorEntry& entry);

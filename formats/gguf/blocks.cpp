@@ -1,0 +1,279 @@
+// Layouts, little-endian; d, m, dmin are f16. "Halves" means that byte i holds weight i in its low
+// four bits and weight i + n/2 in its high four.
+//   Q4_0  32 weights: d, 16 bytes of halves             w = d (q - 8)
+//   Q4_1  32: d, m, 16 bytes of halves                  w = d q + m
+//   Q5_0  32: d, 32 fifth bits, 16 bytes of halves      w = d (q - 16)
+//   Q5_1  32: d, m, 32 fifth bits, 16 bytes of halves   w = d q + m
+//   Q8_0  32: d, 32 signed bytes                        w = d q
+//   Q2_K  256: 16 bytes (scale low, minimum high four bits), 64 bytes of 2 bits, d, dmin; groups of
+//         16                                            w = d s q - dmin m
+//   Q3_K  256: 32 bytes of third bits, 64 bytes of 2 bits, 12 bytes of 6-bit scales, d; groups of
+//         16                                            w = d (s - 32) (q - 4)
+//   Q4_K  256: d, dmin, 12 bytes of 6-bit scales and minima, 128 bytes of halves by 64; groups of
+//         32                                            w = d s q - dmin m
+//   Q5_K  256: as Q4_K, with 32 bytes of fifth bits before the halves
+//   Q6_K  256: 128 bytes of low four bits, 64 of high two, 16 signed scales, d; groups of 16
+//                                                       w = d s (q - 32)
+
+#include "formats/gguf/blocks.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "support/half.h"
+
+namespace thimble::formats::gguf {
+namespace {
+
+using ir::DType;
+using ir::Encoding;
+using ir::EncodingKind;
+using ir::Rows;
+using ir::ZeroKind;
+
+float half_at(const std::uint8_t* at) {
+  std::uint16_t bits;
+  std::memcpy(&bits, at, 2);
+  return half_to_float(bits);
+}
+
+bool push_scale(std::vector<float>& stream, float value) {
+  stream.push_back(value);
+  return std::isfinite(value);
+}
+
+void push_halves(const std::uint8_t* bytes, int count, Rows& out) {
+  for (int i = 0; i < count; ++i) out.codes.push_back(bytes[i] & 15);
+  for (int i = 0; i < count; ++i) out.codes.push_back(bytes[i] >> 4);
+}
+
+// The last 32 codes gain a fifth bit each.
+void add_fifth_bits(const std::uint8_t* bits, Rows& out) {
+  std::uint32_t all;
+  std::memcpy(&all, bits, 4);
+  std::uint8_t* codes = out.codes.data() + out.codes.size() - 32;
+  for (int i = 0; i < 32; ++i)
+    codes[i] = static_cast<std::uint8_t>(codes[i] | ((all >> i) & 1) << 4);
+}
+
+bool unpack_q4_0(const std::uint8_t* b, Rows& out) {
+  push_halves(b + 2, 16, out);
+  return push_scale(out.scales, half_at(b));
+}
+
+bool unpack_q4_1(const std::uint8_t* b, Rows& out) {
+  push_halves(b + 4, 16, out);
+  const bool good = push_scale(out.scales, half_at(b));
+  return push_scale(out.minima, half_at(b + 2)) && good;
+}
+
+bool unpack_q5_0(const std::uint8_t* b, Rows& out) {
+  push_halves(b + 6, 16, out);
+  add_fifth_bits(b + 2, out);
+  return push_scale(out.scales, half_at(b));
+}
+
+bool unpack_q5_1(const std::uint8_t* b, Rows& out) {
+  push_halves(b + 8, 16, out);
+  add_fifth_bits(b + 4, out);
+  const bool good = push_scale(out.scales, half_at(b));
+  return push_scale(out.minima, half_at(b + 2)) && good;
+}
+
+bool unpack_q8_0(const std::uint8_t* b, Rows& out) {
+  for (int i = 0; i < 32; ++i) out.codes.push_back(b[2 + i] ^ 128);
+  return push_scale(out.scales, half_at(b));
+}
+
+// Two bits of each weight: 32 bytes hold 128 weights, four runs of 32.
+void push_pairs(const std::uint8_t* bytes, Rows& out) {
+  for (int part = 0; part < 2; ++part) {
+    for (int shift = 0; shift < 8; shift += 2) {
+      for (int i = 0; i < 32; ++i) out.codes.push_back((bytes[32 * part + i] >> shift) & 3);
+    }
+  }
+}
+
+bool unpack_q2_k(const std::uint8_t* b, Rows& out) {
+  for (int i = 0; i < 16; ++i) {
+    out.sub_scales.push_back(b[i] & 15);
+    out.sub_minima.push_back(b[i] >> 4);
+  }
+  push_pairs(b + 16, out);
+  const bool good = push_scale(out.scales, half_at(b + 80));
+  return push_scale(out.minima, half_at(b + 82)) && good;
+}
+
+bool unpack_q3_k(const std::uint8_t* b, Rows& out) {
+  push_pairs(b + 32, out);
+  std::uint8_t* codes = out.codes.data() + out.codes.size() - 256;
+  for (int i = 0; i < 256; ++i) {
+    codes[i] = static_cast<std::uint8_t>(codes[i] | ((b[i % 32] >> (i / 32)) & 1) << 2);
+  }
+  // Scale j: four low bits in byte j % 8, low half for j < 8; two high bits in byte 8 + j % 4.
+  const std::uint8_t* s = b + 96;
+  for (int j = 0; j < 16; ++j) {
+    const int low = j < 8 ? s[j] & 15 : s[j - 8] >> 4;
+    const int high = (s[8 + j % 4] >> (2 * (j / 4))) & 3;
+    out.sub_scales.push_back(static_cast<std::uint8_t>(low | high << 4));
+  }
+  return push_scale(out.scales, half_at(b + 108));
+}
+
+// Eight scales and eight minima of six bits in twelve bytes.
+void push_six_bits(const std::uint8_t* s, Rows& out) {
+  for (int j = 0; j < 8; ++j) {
+    const bool first = j < 4;
+    const int scale = first ? s[j] & 63 : (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
+    const int minimum = first ? s[j + 4] & 63 : (s[j + 4] >> 4) | (s[j] >> 6) << 4;
+    out.sub_scales.push_back(static_cast<std::uint8_t>(scale));
+    out.sub_minima.push_back(static_cast<std::uint8_t>(minimum));
+  }
+}
+
+bool unpack_q4_k(const std::uint8_t* b, Rows& out) {
+  push_six_bits(b + 4, out);
+  for (int part = 0; part < 4; ++part) push_halves(b + 16 + 32 * part, 32, out);
+  const bool good = push_scale(out.scales, half_at(b));
+  return push_scale(out.minima, half_at(b + 2)) && good;
+}
+
+bool unpack_q5_k(const std::uint8_t* b, Rows& out) {
+  push_six_bits(b + 4, out);
+  for (int part = 0; part < 4; ++part) push_halves(b + 48 + 32 * part, 32, out);
+  std::uint8_t* codes = out.codes.data() + out.codes.size() - 256;
+  for (int i = 0; i < 256; ++i) {
+    codes[i] = static_cast<std::uint8_t>(codes[i] | ((b[16 + i % 32] >> (i / 32)) & 1) << 4);
+  }
+  const bool good = push_scale(out.scales, half_at(b));
+  return push_scale(out.minima, half_at(b + 2)) && good;
+}
+
+bool unpack_q6_k(const std::uint8_t* b, Rows& out) {
+  for (int part = 0; part < 2; ++part) {
+    const std::uint8_t* low = b + 64 * part;
+    const std::uint8_t* high = b + 128 + 32 * part;
+    for (int run = 0; run < 4; ++run) {
+      for (int i = 0; i < 32; ++i) {
+        const int four = run < 2 ? low[32 * run + i] & 15 : low[32 * (run - 2) + i] >> 4;
+        out.codes.push_back(static_cast<std::uint8_t>(four | ((high[i] >> (2 * run)) & 3) << 4));
+      }
+    }
+  }
+  for (int i = 0; i < 16; ++i) out.sub_scales.push_back(b[192 + i] ^ 128);
+  return push_scale(out.scales, half_at(b + 208));
+}
+
+Encoding affine(int bits, bool minima) {
+  Encoding e;
+  e.kind = EncodingKind::kAffine;
+  e.bits = bits;
+  e.group_size = 32;
+  e.zero = minima ? ZeroKind::kMinima : ZeroKind::kConstant;
+  e.constant_zero = minima ? 0 : 1 << (bits - 1);
+  return e;
+}
+
+Encoding super(int bits, int group, int sub_bits, int sub_zero, bool minima) {
+  Encoding e = affine(bits, minima);
+  e.kind = EncodingKind::kSuperBlock;
+  e.group_size = group;
+  e.super_size = 256;
+  e.sub_bits = sub_bits;
+  e.sub_scale_zero = sub_zero;
+  return e;
+}
+
+constexpr DType kNone = DType::kUndefined;
+constexpr BlockType kTypes[] = {
+    {0, "F32", 1, 4, DType::kF32},
+    {1, "F16", 1, 2, DType::kF16},
+    {30, "BF16", 1, 2, DType::kBF16},
+    {28, "F64", 1, 8, DType::kF64},
+    {2, "Q4_0", 32, 18, kNone, unpack_q4_0, [] { return affine(4, false); }},
+    {3, "Q4_1", 32, 20, kNone, unpack_q4_1, [] { return affine(4, true); }},
+    {6, "Q5_0", 32, 22, kNone, unpack_q5_0, [] { return affine(5, false); }},
+    {7, "Q5_1", 32, 24, kNone, unpack_q5_1, [] { return affine(5, true); }},
+    {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8, false); }},
+    {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return super(2, 16, 4, 0, true); }},
+    {11, "Q3_K", 256, 110, kNone, unpack_q3_k, [] { return super(3, 16, 6, 32, false); }},
+    {12, "Q4_K", 256, 144, kNone, unpack_q4_k, [] { return super(4, 32, 6, 0, true); }},
+    {13, "Q5_K", 256, 176, kNone, unpack_q5_k, [] { return super(5, 32, 6, 0, true); }},
+    {14, "Q6_K", 256, 210, kNone, unpack_q6_k, [] { return super(6, 16, 8, 128, false); }},
+};
+
+// Names of numbers that we know of and cannot read, for the error.
+std::string_view foreign_name(std::uint32_t id) {
+  switch (id) {
+    case 9:
+      return "Q8_1";
+    case 15:
+      return "Q8_K";
+    case 16:
+      return "IQ2_XXS";
+    case 17:
+      return "IQ2_XS";
+    case 18:
+      return "IQ3_XXS";
+    case 19:
+      return "IQ1_S";
+    case 20:
+      return "IQ4_NL";
+    case 21:
+      return "IQ3_S";
+    case 22:
+      return "IQ2_S";
+    case 23:
+      return "IQ4_XS";
+    case 24:
+      return "I8";
+    case 25:
+      return "I16";
+    case 26:
+      return "I32";
+    case 27:
+      return "I64";
+    case 29:
+      return "IQ1_M";
+    case 34:
+      return "TQ1_0";
+    case 35:
+      return "TQ2_0";
+    case 39:
+      return "MXFP4";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+std::span<const BlockType> block_types() { return kTypes; }
+
+Expected<const BlockType*> find_block_type(std::uint32_t id) {
+  std::string known;
+  for (const BlockType& type : kTypes) {
+    if (type.id == id) return &type;
+    known += (known.empty() ? "" : ", ") + std::string(type.name);
+  }
+  const std::string name(foreign_name(id));
+  return unsupported("tensor type " + (name.empty() ? std::to_string(id) : name) +
+                     " is not supported; types are " + known);
+}
+
+void pack_q4_0(const std::uint8_t* codes, float scale, std::uint8_t* block) {
+  const std::uint16_t d = float_to_half(scale);
+  std::memcpy(block, &d, 2);
+  for (int i = 0; i < 16; ++i) {
+    block[2 + i] = static_cast<std::uint8_t>(codes[i] | codes[i + 16] << 4);
+  }
+}
+
+void pack_q8_0(const std::uint8_t* codes, float scale, std::uint8_t* block) {
+  const std::uint16_t d = float_to_half(scale);
+  std::memcpy(block, &d, 2);
+  for (int i = 0; i < 32; ++i) block[2 + i] = codes[i] ^ 128;
+}
+
+}  // namespace thimble::formats::gguf

@@ -1,0 +1,36 @@
+#pragma once
+// GGUF's block types, each on its own grid of ours: see blocks.cpp for the layouts. Decoding an
+// encoding's streams gives the numbers that the block type defines, bit for bit, for every product
+// in them is exact in f32.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "ir/encoding.h"
+#include "ir/weight.h"
+
+namespace thimble::formats::gguf {
+
+struct BlockType {
+  std::uint32_t id = 0;  // in the file
+  std::string_view name;
+  int elements = 1;                         // of a block
+  int bytes = 0;                            // of a block
+  ir::DType dense = ir::DType::kUndefined;  // element type; kUndefined: a block type
+  // Appends one block's streams. False: a scale is not a number.
+  bool (*unpack)(const std::uint8_t* block, ir::Rows& out) = nullptr;
+  ir::Encoding (*encoding)() = nullptr;
+};
+
+std::span<const BlockType> block_types();
+// By the number in a file; an error names what is supported.
+Expected<const BlockType*> find_block_type(std::uint32_t id);
+
+// Writing: one block of 32 weights from their streams (codes 0..15 with zero 8 or 0..255 with zero
+// 128, the scale exact in f16).
+void pack_q4_0(const std::uint8_t* codes, float scale, std::uint8_t* block);  // 18 bytes
+void pack_q8_0(const std::uint8_t* codes, float scale, std::uint8_t* block);  // 34 bytes
+
+}  // namespace thimble::formats::gguf

@@ -1,0 +1,329 @@
+// GGUF to a model: the metadata becomes the configuration that Hugging Face would give the same
+// network, the tensors get its names, and the same builders emit the graph.
+
+#include "formats/gguf/reader.h"
+
+#include <algorithm>
+#include <set>
+
+#include "formats/gguf/names.h"
+#include "formats/gguf/source.h"
+#include "formats/huggingface/reader.h"
+#include "text/compile.h"
+
+namespace thimble::formats {
+namespace {
+
+using gguf::Container;
+using gguf::Naming;
+using text::Json;
+
+struct Architecture {
+  std::string_view gguf, huggingface;
+  Naming naming;
+  bool interleaved;        // q and k rows are kept for interleaved rotary positions
+  bool gains_include_one;  // norms hold 1 + w where Hugging Face holds w
+};
+constexpr Architecture kArchitectures[] = {
+    {"llama", "LlamaForCausalLM", Naming::kLlama, true, false},
+    {"qwen2", "Qwen2ForCausalLM", Naming::kLlama, false, false},
+    {"qwen3", "Qwen3ForCausalLM", Naming::kLlama, false, false},
+    {"gemma2", "Gemma2ForCausalLM", Naming::kGemma, false, true},
+    {"gemma3", "Gemma3ForCausalLM", Naming::kGemma, false, true},
+    {"phi3", "Phi3ForCausalLM", Naming::kPhi3, false, false},
+};
+
+Expected<const Architecture*> architecture_of(const Container& file) {
+  THIMBLE_ASSIGN(const auto name, gguf::text(file, "general.architecture"));
+  if (!name) return invalid_file("has no general.architecture").in(file.file->path());
+  std::string known;
+  for (const Architecture& architecture : kArchitectures) {
+    if (architecture.gguf == *name) return &architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture.gguf);
+  }
+  return unsupported("architecture '" + *name + "' is not supported in GGUF files; supported are " +
+                     known)
+      .in(file.file->path());
+}
+
+class GgufWeights : public WeightProvider {
+ public:
+  GgufWeights(const Container& file, const Architecture& architecture, const Json& config)
+      : file_(file), architecture_(architecture) {
+    heads_ = config.value("num_attention_heads", std::int64_t{0});
+    kv_heads_ = config.value("num_key_value_heads", heads_);
+  }
+
+  bool gains_include_one() const override { return architecture_.gains_include_one; }
+
+  std::optional<ir::Weight> find(const std::string& name) const override {
+    const auto at = file_.tensors.find(gguf::to_gguf(name, architecture_.naming));
+    if (at == file_.tensors.end()) return std::nullopt;
+    auto weight = gguf::mapped_tensor(file_, at->second, name, heads_of(name));
+    return weight ? std::optional(std::move(*weight)) : std::nullopt;
+  }
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> out;
+    for (const auto& [name, tensor] : file_.tensors) {
+      std::string known = gguf::to_huggingface(name, architecture_.naming);
+      if (!known.empty()) out.push_back(std::move(known));
+    }
+    return out;
+  }
+
+ private:
+  std::int64_t heads_of(const std::string& name) const {
+    if (!architecture_.interleaved) return 0;
+    if (name.find(".q_proj.") != std::string::npos) return heads_;
+    return name.find(".k_proj.") != std::string::npos ? kv_heads_ : 0;
+  }
+
+  const Container& file_;
+  const Architecture& architecture_;
+  std::int64_t heads_ = 0, kv_heads_ = 0;
+};
+
+// Reads the keys of one architecture into a configuration; what nobody asked for is an error.
+class Metadata {
+ public:
+  Metadata(const Container& file, const Architecture& architecture)
+      : file_(file), architecture_(architecture), prefix_(std::string(architecture.gguf) + ".") {}
+
+  Expected<Json> config() {
+    out_ = Json::object();
+    out_["architectures"] = Json::array({std::string(architecture_.huggingface)});
+    THIMBLE_TRY(sizes());
+    THIMBLE_TRY(rotary());
+    THIMBLE_TRY(attention());
+    out_["tie_word_embeddings"] = !file_.tensors.contains("output.weight");
+    THIMBLE_TRY(refuse_others());
+    return std::move(out_);
+  }
+
+ private:
+  std::string asked(const char* key) {
+    std::string name = prefix_ + key;
+    asked_.insert(name);
+    return name;
+  }
+  Error missing(const char* key) const {
+    return invalid_file("'" + prefix_ + key + "' is missing").in(file_.file->path());
+  }
+
+  // A number, or a list that says the same for every layer.
+  Expected<std::optional<std::int64_t>> count(const char* key) {
+    const std::string name = asked(key);
+    const auto at = file_.values.find(name);
+    if (at == file_.values.end() || !std::holds_alternative<gguf::Array>(at->second)) {
+      return gguf::integer(file_, name);
+    }
+    THIMBLE_ASSIGN(const auto all, gguf::integers(file_, name));
+    for (const std::int64_t one : all) {
+      if (one != all.front()) {
+        return unsupported("'" + name + "' differs between layers").in(file_.file->path());
+      }
+    }
+    return all.empty() ? std::optional<std::int64_t>() : std::optional(all.front());
+  }
+  Status copy_count(const char* key, const char* field, bool needed) {
+    THIMBLE_ASSIGN(const auto value, count(key));
+    if (value) out_[field] = *value;
+    return value || !needed ? ok() : Status(missing(key));
+  }
+  Status copy_real(const char* key, const char* field) {
+    THIMBLE_ASSIGN(const auto value, gguf::real(file_, asked(key)));
+    if (value) out_[field] = *value;
+    return ok();
+  }
+  std::int64_t field(const char* name) const { return out_.value(name, std::int64_t{0}); }
+
+  Status sizes() {
+    THIMBLE_TRY(copy_count("embedding_length", "hidden_size", true));
+    THIMBLE_TRY(copy_count("block_count", "num_hidden_layers", true));
+    THIMBLE_TRY(copy_count("feed_forward_length", "intermediate_size", true));
+    THIMBLE_TRY(copy_count("attention.head_count", "num_attention_heads", true));
+    THIMBLE_TRY(copy_count("attention.head_count_kv", "num_key_value_heads", false));
+    THIMBLE_TRY(copy_count("context_length", "max_position_embeddings", false));
+    THIMBLE_TRY(copy_count("attention.key_length", "head_dim", false));
+    THIMBLE_ASSIGN(const auto value_length, count("attention.value_length"));
+    if (field("num_attention_heads") < 1) return missing("attention.head_count");
+    if (!out_.contains("head_dim")) {
+      out_["head_dim"] = field("hidden_size") / field("num_attention_heads");
+    }
+    if (value_length && *value_length != field("head_dim")) {
+      return unsupported("keys and values of different widths").in(file_.file->path());
+    }
+    asked("vocab_size");
+    const auto embedding = file_.tensors.find("token_embd.weight");
+    if (embedding == file_.tensors.end() || embedding->second.dims.size() != 2) {
+      return invalid_file("has no token_embd.weight").in(file_.file->path());
+    }
+    out_["vocab_size"] = embedding->second.dims[0];
+    return ok();
+  }
+
+  Status rotary() {
+    THIMBLE_TRY(copy_real("rope.freq_base", "rope_theta"));
+    THIMBLE_ASSIGN(const auto dim, count("rope.dimension_count"));
+    if (dim && *dim != field("head_dim")) {
+      if (architecture_.interleaved || field("head_dim") < 1) {
+        return unsupported("rotary positions over a part of each head").in(file_.file->path());
+      }
+      out_["partial_rotary_factor"] =
+          static_cast<double>(*dim) / static_cast<double>(field("head_dim"));
+    }
+    Json scaling = Json::object();
+    THIMBLE_ASSIGN(const auto type, gguf::text(file_, asked("rope.scaling.type")));
+    THIMBLE_ASSIGN(const auto factor, gguf::real(file_, asked("rope.scaling.factor")));
+    THIMBLE_ASSIGN(const auto original, count("rope.scaling.original_context_length"));
+    THIMBLE_ASSIGN(const auto attention, gguf::real(file_, asked("rope.scaling.attn_factor")));
+    asked("rope.scaling.finetuned");
+    if (type && *type != "none") scaling["rope_type"] = *type;
+    if (scaling.contains("rope_type") && factor) scaling["factor"] = *factor;
+    if (original) scaling["original_max_position_embeddings"] = *original;
+    if (attention) scaling["attention_factor"] = *attention;
+    THIMBLE_TRY(factors(scaling));
+    if (scaling.contains("rope_type")) out_["rope_scaling"] = std::move(scaling);
+    return ok();
+  }
+
+  // Factors per frequency: Llama 3.1's come ready made, Phi-3's in two sets.
+  Status factors(Json& scaling) {
+    const auto list = [&](const char* name) -> Expected<Json> {
+      const auto at = file_.tensors.find(name);
+      if (at == file_.tensors.end()) return Json();
+      THIMBLE_ASSIGN(const auto weight, gguf::mapped_tensor(file_, at->second, name, 0));
+      if (weight.element_count() > 65'536) {
+        return invalid_file("is too long").at_tensor(name).in(file_.file->path());
+      }
+      THIMBLE_ASSIGN(const auto values, ir::read_floats(weight));
+      return Json(values);
+    };
+    THIMBLE_ASSIGN(const Json both, list("rope_freqs.weight"));
+    THIMBLE_ASSIGN(const Json near, list("rope_factors_short.weight"));
+    THIMBLE_ASSIGN(const Json far, list("rope_factors_long.weight"));
+    if (!both.is_null()) scaling = {{"rope_type", "factors"}, {"factors", both}};
+    if (!near.is_null() && !far.is_null()) {
+      scaling["rope_type"] = "longrope";
+      scaling["short_factor"] = near;
+      scaling["long_factor"] = far;
+    }
+    return ok();
+  }
+
+  Status attention() {
+    THIMBLE_TRY(copy_real("attention.layer_norm_rms_epsilon", "rms_norm_eps"));
+    THIMBLE_TRY(copy_real("attn_logit_softcapping", "attn_logit_softcapping"));
+    THIMBLE_TRY(copy_real("final_logit_softcapping", "final_logit_softcapping"));
+    if (architecture_.naming == Naming::kLlama) {
+      if (file_.tensors.contains("blk.0.attn_output.bias")) out_["attention_bias"] = true;
+      if (file_.tensors.contains("blk.0.ffn_down.bias")) out_["mlp_bias"] = true;
+    }
+    THIMBLE_ASSIGN(const auto window, count("attention.sliding_window"));
+    const bool gemma = architecture_.naming == Naming::kGemma;
+    if (gemma || architecture_.naming == Naming::kPhi3) {
+      if (window) out_["sliding_window"] = *window;
+    } else if (window && *window > 0) {
+      return unsupported("a sliding window with architecture '" + std::string(architecture_.gguf) +
+                         "'")
+          .in(file_.file->path());
+    }
+    if (!gemma) return ok();
+    // The 27B models divide by the width of a head as if heads made up the whole width.
+    const std::int64_t layers = field("num_hidden_layers");
+    const bool largest = layers == (architecture_.gguf == "gemma2" ? 46 : 62);
+    out_["query_pre_attn_scalar"] =
+        largest ? field("hidden_size") / field("num_attention_heads") : field("head_dim");
+    return ok();
+  }
+
+  // Keys that change results and that nobody here knows.
+  Status refuse_others() const {
+    for (const auto& [key, value] : file_.values) {
+      if (!key.starts_with(prefix_) || asked_.contains(key)) continue;
+      const auto* number = std::get_if<std::uint64_t>(&value);
+      if (number != nullptr && *number == 0) continue;  // experts: none
+      return unsupported("'" + key + "' is not understood").in(file_.file->path());
+    }
+    for (const auto& [name, tensor] : file_.tensors) {
+      const bool factors = name == "rope_freqs.weight" || name.starts_with("rope_factors_");
+      if (!factors && gguf::to_huggingface(name, architecture_.naming).empty()) {
+        return unsupported("a tensor that is not understood")
+            .at_tensor(name)
+            .in(file_.file->path());
+      }
+    }
+    return ok();
+  }
+
+  const Container& file_;
+  const Architecture& architecture_;
+  std::string prefix_;
+  Json out_;
+  std::set<std::string> asked_;
+};
+
+Expected<std::int32_t> token_id(const Container& file, const char* key) {
+  THIMBLE_ASSIGN(const auto id, gguf::integer(file, key));
+  return id && *id >= 0 && *id <= INT32_MAX ? static_cast<std::int32_t>(*id) : -1;
+}
+
+Status read_vocabulary(const Container& file, ir::Model& model) {
+  text::GgufVocabulary v;
+  THIMBLE_ASSIGN(const auto kind, gguf::text(file, "tokenizer.ggml.model"));
+  if (!kind || *kind == "none" || *kind == "no_vocab") return ok();
+  v.model = *kind;
+  THIMBLE_ASSIGN(const auto pre, gguf::text(file, "tokenizer.ggml.pre"));
+  v.pre = pre.value_or("");
+  THIMBLE_ASSIGN(v.tokens, gguf::texts(file, "tokenizer.ggml.tokens"));
+  THIMBLE_ASSIGN(v.scores, gguf::reals(file, "tokenizer.ggml.scores"));
+  THIMBLE_ASSIGN(const auto types, gguf::integers(file, "tokenizer.ggml.token_type"));
+  v.types.assign(types.begin(), types.end());
+  THIMBLE_ASSIGN(v.merges, gguf::texts(file, "tokenizer.ggml.merges"));
+  THIMBLE_ASSIGN(v.bos, token_id(file, "tokenizer.ggml.bos_token_id"));
+  THIMBLE_ASSIGN(v.eos, token_id(file, "tokenizer.ggml.eos_token_id"));
+  THIMBLE_ASSIGN(v.unknown, token_id(file, "tokenizer.ggml.unknown_token_id"));
+  THIMBLE_ASSIGN(v.pad, token_id(file, "tokenizer.ggml.padding_token_id"));
+  const bool pieces = v.model == "llama";  // whose default is a BOS in front
+  THIMBLE_ASSIGN(const auto add_bos, gguf::boolean(file, "tokenizer.ggml.add_bos_token"));
+  THIMBLE_ASSIGN(const auto add_eos, gguf::boolean(file, "tokenizer.ggml.add_eos_token"));
+  THIMBLE_ASSIGN(const auto add_space, gguf::boolean(file, "tokenizer.ggml.add_space_prefix"));
+  v.add_bos = add_bos.value_or(pieces || v.pre == "llama-bpe");
+  v.add_eos = add_eos.value_or(false);
+  v.add_space_prefix = add_space.value_or(pieces);
+  THIMBLE_ASSIGN(const tokenizer::Tables tables, text::compile_gguf(v, file.file->path()));
+  model.tokenizer = tokenizer::write_tables(tables);
+  if (v.bos >= 0) model.generation.bos_token_id = v.bos;
+  if (v.pad >= 0) model.generation.pad_token_id = v.pad;
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"}) {
+    THIMBLE_ASSIGN(const std::int32_t id, token_id(file, key));
+    auto& ids = model.generation.eos_token_ids;
+    if (id >= 0 && std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+  THIMBLE_ASSIGN(const auto chat, gguf::text(file, "tokenizer.chat_template"));
+  model.chat_template = chat.value_or("");
+  return ok();
+}
+
+}  // namespace
+
+Expected<ir::Model> read_gguf(const std::string& path, const ReadOptions& options) {
+  THIMBLE_ASSIGN(const Container file, gguf::read_container(path));
+  THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(file));
+  ir::Model model;
+  model.source_path = path;
+  model.source_format = "gguf";
+  model.source_files.push_back(path);
+  model.architecture = std::string(architecture->huggingface);
+  THIMBLE_ASSIGN(Json json, Metadata(file, *architecture).config());
+  keep_metadata(json, model);
+  const GgufWeights weights(file, *architecture, json);
+  const Config config(std::move(json), path);
+  THIMBLE_TRY(
+      build_architecture(model.architecture, config, weights, options, ir::Pooling::kNone, model));
+  THIMBLE_TRY(read_vocabulary(file, model));
+  return model;
+}
+
+}  // namespace thimble::formats
