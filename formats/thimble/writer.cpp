@@ -1,6 +1,7 @@
 #include "formats/thimble/writer.h"
 
 #include <algorithm>
+#include <future>
 #include <mutex>
 
 #include "support/checked.h"
@@ -9,8 +10,10 @@
 namespace thimble::formats {
 namespace {
 
-// Bytes of streams that are held at once, over all threads: enough to keep threads and disk busy.
-constexpr std::uint64_t kBatchBytes = 16u << 20;
+// Bytes of streams in one batch, over all threads: enough to keep threads and disk busy. Two batches are held at
+// once: while one is hashed and written, the next is produced.
+constexpr std::uint64_t kBatchBytes = 12u << 20;
+
 
 Status produce_batch(const lower::Payload& payload, std::int64_t begin, std::int64_t end, const std::vector<std::span<std::byte>>& streams, ThreadPool& pool) {
   const std::vector<std::uint64_t> bytes = payload.piece_bytes();
@@ -72,27 +75,33 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   }
   THIMBLE_TRY(file_->resize(end));
   std::vector<Hasher> hashers(piece.size());
-  const std::int64_t batch = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(per_piece, 1)));
-  std::vector<std::byte> buffer;
-  for (std::int64_t begin = 0; begin < payload.pieces(); begin += batch) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted").fix("run the same command again");
-    const std::int64_t stop = std::min(begin + batch, payload.pieces());
-    const auto count = static_cast<std::uint64_t>(stop - begin);
-    buffer.resize(count * per_piece);
-    std::vector<std::span<std::byte>> streams;
-    std::size_t at = 0;
-    for (const std::uint64_t bytes : piece) {
-      streams.push_back(std::span(buffer).subspan(at, count * bytes));
-      at += count * bytes;
-    }
-    THIMBLE_TRY(produce_batch(payload, begin, stop, streams, pool));
+  auto write_batch = [&](const Batch& batch, std::int64_t begin) -> Status {
     for (std::size_t s = 0; s < piece.size(); ++s) {
-      hashers[s].update(streams[s]);
+      hashers[s].update(batch.streams[s]);
       const std::uint64_t offset = header_.program.segments[static_cast<std::size_t>(segments[s])].offset;
-      THIMBLE_TRY(file_->write_at(offset + static_cast<std::uint64_t>(begin) * piece[s], streams[s]));
+      THIMBLE_TRY(file_->write_at(offset + static_cast<std::uint64_t>(begin) * piece[s], batch.streams[s]));
     }
-    progress.advance(static_cast<double>(buffer.size()) / 1e6);
+    return ok();
+  };
+  const std::int64_t count = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(per_piece, 1)));
+  std::future<Status> writing;
+  Status failed = ok();
+  for (std::int64_t begin = 0, turn = 0; begin < payload.pieces() && failed; begin += count, ++turn) {
+    Batch& batch = batches_[static_cast<std::size_t>(turn % 2)];
+    const std::int64_t stop = std::min(begin + count, payload.pieces());
+    if (system::interrupted()) failed = Error(ErrorCode::kInterrupted, "interrupted").fix("run the same command again");
+    batch.shape(static_cast<std::uint64_t>(stop - begin), piece);
+    if (failed) failed = produce_batch(payload, begin, stop, batch.streams, pool);
+    if (writing.valid()) {
+      if (Status before = writing.get(); !before) failed = std::move(before);
+    }
+    if (failed) writing = std::async(std::launch::async, write_batch, std::cref(batch), begin);
+    progress.advance(static_cast<double>(batch.bytes.size()) / 1e6);
   }
+  if (writing.valid()) {
+    if (Status last = writing.get(); !last) failed = std::move(last);
+  }
+  THIMBLE_TRY(std::move(failed));
   for (std::size_t s = 0; s < piece.size(); ++s) header_.program.segments[static_cast<std::size_t>(segments[s])].digest = hashers[s].finish();
   return ok();
 }

@@ -3,6 +3,7 @@
 // it is whole; until then it can be opened under another, to be measured.
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,24 @@ class ThimbleWriter {
   std::uint64_t file_bytes() const { return file_bytes_; }
 
  private:
+  // The pieces of one batch, stream after stream.
+  struct Batch {
+    std::vector<std::byte> bytes;
+    std::vector<std::span<std::byte>> streams;
+
+    void shape(std::uint64_t pieces, const std::vector<std::uint64_t>& piece_bytes) {
+      std::uint64_t total = 0;
+      for (const std::uint64_t size : piece_bytes) total += pieces * size;
+      bytes.resize(total);
+      streams.clear();
+      std::size_t at = 0;
+      for (const std::uint64_t size : piece_bytes) {
+        streams.push_back(std::span(bytes).subspan(at, pieces * size));
+        at += pieces * size;
+      }
+    }
+  };
+
   ThimbleWriter() = default;
   Status write_tensor(std::size_t tensor, ThreadPool& pool, Progress& progress);
   Status write_tokenizer();
@@ -41,6 +60,7 @@ class ThimbleWriter {
   lower::Lowered lowered_;
   program::Header header_;
   std::vector<std::byte> tokenizer_;
+  Batch batches_[2];
   std::uint64_t segments_end_ = 0;
   std::uint64_t file_bytes_ = 0;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "formats/all.h"
+#include "support/checked.h"
 #include "support/hash.h"
 #include "support/mapped_file.h"
 #include "support/system.h"
@@ -12,15 +13,21 @@ namespace {
 
 constexpr std::uint64_t kHashChunk = 8u << 20;
 
+// The digest of a file's chunks' digests, so that threads can share the work.
 Status hash_file(const std::string& path, Environment& environment, Hasher& hasher) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
-  for (std::uint64_t at = 0; at < file->size(); at += kHashChunk) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-    const std::uint64_t size = std::min(kHashChunk, file->size() - at);
-    hasher.update(file->bytes().subspan(at, size));
-    file->release(at, size);
-    environment.progress.advance(static_cast<double>(size) / 1e6);
-  }
+  std::vector<Digest> chunks(ceil_div(file->size(), kHashChunk));
+  environment.pool.parallel_for(chunks.size(), 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end && !system::interrupted(); ++i) {
+      const std::uint64_t at = i * kHashChunk, size = std::min(kHashChunk, file->size() - at);
+      chunks[i] = digest_of(file->bytes().subspan(at, size));
+      file->release(at, size);
+    }
+  });
+  if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+  hasher.update(std::to_string(file->size()));
+  for (const Digest& chunk : chunks) hasher.update(chunk.hex());
+  environment.progress.advance(static_cast<double>(file->size()) / 1e6);
   return ok();
 }
 
