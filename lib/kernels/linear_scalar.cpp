@@ -4,9 +4,10 @@
 #include <cmath>
 #include <cstdint>
 
-#include "kernels/force_inline.h"
 #include "kernels/linear.h"
 #include "support/half.h"
+
+#define THIMBLE_FORCE_INLINE inline  // small rather than fast
 
 namespace thimble::kernels {
 namespace {
