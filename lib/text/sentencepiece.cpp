@@ -132,11 +132,12 @@ Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const s
   if (spec.charsmap) return unsupported("SentencePiece models with a normalization table are not supported").in(file).fix("use the model's tokenizer.json");
   tables.algorithm = spec.model_type == 2 ? Algorithm::kMergeScores : Algorithm::kUnigram;
   if (spec.remove_extra) {
-    tables.normalizers.push_back({Normalize::kStrip, "1", "1"});
+    tables.normalizers.push_back({Normalize::kTrimStart, " ", ""});
     tables.normalizers.push_back({Normalize::kCollapseSpaces, "", ""});
   }
   if (spec.dummy_prefix) tables.normalizers.push_back({Normalize::kPrepend, " ", ""});
   if (spec.escape) tables.normalizers.push_back({Normalize::kReplace, " ", std::string(kSpaceMark)});
+  if (spec.remove_extra) tables.normalizers.push_back({Normalize::kTrimEnd, spec.escape ? std::string(kSpaceMark) : " ", ""});
   tables.decoders = {Decode::kByteFallback, Decode::kMetaspace};
   if (spec.dummy_prefix) tables.decoders.push_back(Decode::kStripFirst);
   tables.bos = spec.bos;

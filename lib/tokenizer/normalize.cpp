@@ -58,6 +58,12 @@ std::string apply(std::string text, const NormalizeStep& step) {
     case Normalize::kReplace: return replace_all(std::move(text), step.a, step.b);
     case Normalize::kStrip: return strip(text, step);
     case Normalize::kPrefixSpace: return text.starts_with(' ') ? text : " " + text;
+    case Normalize::kTrimStart:
+      while (text.starts_with(step.a)) text.erase(0, step.a.size());
+      return text;
+    case Normalize::kTrimEnd:
+      while (text.ends_with(step.a)) text.resize(text.size() - step.a.size());
+      return text;
     case Normalize::kCollapseSpaces: {
       while (text.find("  ") != std::string::npos) text = replace_all(std::move(text), "  ", " ");
       return text;

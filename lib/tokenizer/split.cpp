@@ -64,6 +64,7 @@ std::size_t next_llama3(const Codes& c, std::size_t i, std::size_t digits) {
 
 bool is_word(char32_t c) { return is_letter(c) || is_number(c) || is_mark(c) || c == '_' || c == 0x203f || c == 0x2040; }
 bool is_bert_punctuation(char32_t c) {
+  if (c == 0x61d) return false;  // new in Unicode 14: the table that Hugging Face's tokenizers look in is older
   return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126) || is_punctuation(c);
 }
 

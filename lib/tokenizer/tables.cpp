@@ -121,8 +121,9 @@ Status verify(const Tables& t) {
     if (!valid(added.id) || added.text.empty()) return invalid_file("an added token is empty, or isn't in the vocabulary");
   }
   for (const NormalizeStep& step : t.normalizers) {
-    if (step.what > Normalize::kPrefixSpace) return invalid_file("an unknown normalizer");
-    if (step.what == Normalize::kReplace && step.a.empty()) return invalid_file("a replacement of nothing");
+    if (step.what > Normalize::kTrimEnd) return invalid_file("an unknown normalizer");
+    const bool needs_text = step.what == Normalize::kReplace || step.what >= Normalize::kTrimStart;
+    if (needs_text && step.a.empty()) return invalid_file("a replacement of nothing");
   }
   for (const SplitStep& step : t.splits) {
     if (step.what > Split::kDigitGroups) return invalid_file("an unknown pre-tokenizer");

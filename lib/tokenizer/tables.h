@@ -42,7 +42,7 @@ struct AddedToken {
 
 enum class Normalize : std::uint8_t {
   kNfc = 0, kNfd = 1, kNfkc = 2, kNfkd = 3, kLowercase = 4, kStripAccents = 5, kPrepend = 6, kReplace = 7, kStrip = 8,
-  kBertClean = 9, kBertChinese = 10, kCollapseSpaces = 11, kPrefixSpace = 12,  // a space in front unless there is one
+  kBertClean = 9, kBertChinese = 10, kCollapseSpaces = 11, kPrefixSpace = 12 /* a space in front unless there is one */, kTrimStart = 13, kTrimEnd = 14,
 };
 enum class Split : std::uint8_t {
   kGpt2 = 0,        // 's|'t|... ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+

@@ -20,7 +20,19 @@ bool is_word_character(std::string_view text, std::size_t at, bool before) {
   return !c.empty() && (unicode::is_letter(c[0]) || unicode::is_number(c[0]) || c[0] == '_');
 }
 
-bool white_at(std::string_view text, std::size_t at) { return text[at] == ' ' || text[at] == '\t' || text[at] == '\n' || text[at] == '\r'; }
+// Bytes of the white-space character that starts at `at`, or ends there; 0 when it is none.
+std::size_t white_after(std::string_view text, std::size_t at) {
+  if (at >= text.size()) return 0;
+  const auto size = static_cast<std::size_t>(unicode::sequence_length(static_cast<unsigned char>(text[at])));
+  const std::u32string c = unicode::decode_utf8(text.substr(at, size));
+  return c.size() == 1 && unicode::is_white(c[0]) ? size : 0;
+}
+std::size_t white_before(std::string_view text, std::size_t from, std::size_t at) {
+  for (std::size_t size = 1; size <= 3 && at >= from + size; ++size) {
+    if (white_after(text, at - size) == size) return size;
+  }
+  return 0;
+}
 
 // What stays broken at the end of a text that may go on: the start of an unfinished sequence.
 std::size_t unfinished(std::string_view text) {
@@ -79,8 +91,8 @@ struct Tokenizer::State {
         continue;
       }
       std::size_t begin = at, end = at + added->text.size();
-      while (added->left_strip && begin > from && white_at(text, begin - 1)) --begin;
-      while (added->right_strip && end < text.size() && white_at(text, end)) ++end;
+      while (const std::size_t size = added->left_strip ? white_before(text, from, begin) : 0) begin -= size;
+      while (const std::size_t size = added->right_strip ? white_after(text, end) : 0) end += size;
       if (begin > from) parts.push_back({std::string(text.substr(from, begin - from))});
       parts.push_back({"", added->id});
       from = at = end;
