@@ -153,8 +153,64 @@ Status verify_state(const Program& program, const State& state) {
     return invalid_file("a state names a slot that isn't there");
   }
   constexpr std::int64_t kMost = 1 << 20;
+  const auto slot = [&](std::int32_t i) -> const Slot& { return program.slots[static_cast<std::size_t>(i)]; };
+  if (slot(state.input).kind != Slot::Kind::kState) return broken("a state's input is of another kind", slot(state.input).name);
+  if (state.kind == State::Kind::kCopy && slot(state.output).kind != Slot::Kind::kActivation) return broken("a state's output isn't computed", slot(state.output).name);
   if (state.kind == State::Kind::kCache && (state.heads < 1 || state.heads > kMost || state.head_dim < 1 || state.head_dim > kMost || state.window < 0)) {
     return invalid_file("a cache has an impossible shape");
+  }
+  return ok();
+}
+
+// Whatever the entry reads without computing it has a value: inputs come with the call, states from the one before.
+Status verify_bound(const Program& program) {
+  std::vector<int> given(program.slots.size(), 0);
+  for (const std::int32_t slot : program.regions[0].inputs) {
+    const Slot::Kind kind = program.slots[static_cast<std::size_t>(slot)].kind;
+    if (kind == Slot::Kind::kInput) ++given[static_cast<std::size_t>(slot)];
+    else if (kind != Slot::Kind::kState) return broken("an input is of another kind", program.slots[static_cast<std::size_t>(slot)].name);
+  }
+  for (const State& state : program.states) ++given[static_cast<std::size_t>(state.input)];
+  for (std::size_t i = 0; i < program.slots.size(); ++i) {
+    const Slot& slot = program.slots[i];
+    const bool needed = slot.kind == Slot::Kind::kInput || slot.kind == Slot::Kind::kState;
+    if (needed && given[i] != 1) return broken("an input is given never or twice", slot.name);
+  }
+  for (const std::int32_t index : program.regions[0].outputs) {
+    const Slot& slot = program.slots[static_cast<std::size_t>(index)];
+    if (slot.kind == Slot::Kind::kConstant && program.tensors[static_cast<std::size_t>(slot.tensor)].layout != Layout::kRowMajor) {
+      return broken("a tensor in tiles can't be an output", slot.name);
+    }
+  }
+  return ok();
+}
+
+// Caches have no plain data: attention alone reads and grows them.
+Status verify_caches(const Program& program) {
+  std::vector<bool> cached(program.slots.size(), false);
+  for (const State& state : program.states) {
+    if (state.kind != State::Kind::kCache) continue;
+    for (const std::int32_t slot : {state.input, state.output}) {
+      if (cached[static_cast<std::size_t>(slot)]) return broken("a cache is named twice", program.slots[static_cast<std::size_t>(slot)].name);
+      if (program.slots[static_cast<std::size_t>(slot)].dims.size() != 4) return broken("a cache has four dimensions", program.slots[static_cast<std::size_t>(slot)].name);
+      cached[static_cast<std::size_t>(slot)] = true;
+    }
+  }
+  for (const Region& region : program.regions) {
+    for (const Instruction& i : region.instructions) {
+      const bool attends = i.op == Op::kAttention;
+      const bool grows = attends && i.inputs.size() == 6 && i.inputs[4] >= 0 && i.inputs[5] >= 0;
+      for (std::size_t n = 0; n < i.inputs.size(); ++n) {
+        if (i.inputs[n] < 0) continue;
+        const bool wanted = attends && n >= 4;
+        if (cached[static_cast<std::size_t>(i.inputs[n])] != wanted || (wanted && !grows)) return broken("an instruction can't read a cache here", i.name);
+      }
+      for (std::size_t n = 0; n < i.outputs.size(); ++n) {
+        const bool is_cache = i.outputs[n] >= 0 && cached[static_cast<std::size_t>(i.outputs[n])];
+        if (is_cache && !(grows && n >= 1)) return broken("an instruction can't write a cache here", i.name);
+        if (attends && n >= 1 && i.outputs[n] >= 0 && !is_cache) return broken("attention's keys and values must go to a cache", i.name);
+      }
+    }
   }
   return ok();
 }
@@ -239,17 +295,18 @@ Status verify(const Program& program, std::uint64_t file_bytes) {
   for (const Slot& slot : program.slots) THIMBLE_TRY(verify_slot(program, slot));
   for (const Region& region : program.regions) THIMBLE_TRY(verify_region(program, region));
   for (const State& state : program.states) THIMBLE_TRY(verify_state(program, state));
-  return ok();
+  THIMBLE_TRY(verify_bound(program));
+  return verify_caches(program);
 }
 
 Expected<std::int64_t> evaluate(const Size& size, const std::vector<std::int64_t>& symbols) {
   constexpr std::size_t kMaxDepth = 64;
   std::array<std::int64_t, kMaxDepth> stack;
   std::size_t depth = 0;
-  const Error bad = invalid_argument("a size overflows or is negative");
+  const auto bad = [] { return invalid_argument("a size overflows or is negative"); };
   for (const SizeStep& step : size) {
     if (step.op == SizeStep::Op::kConstant || step.op == SizeStep::Op::kSymbol) {
-      if (depth == kMaxDepth) return Error(bad);
+      if (depth == kMaxDepth) return bad();
       stack[depth++] = step.op == SizeStep::Op::kConstant ? step.value : symbols[static_cast<std::size_t>(step.value)];
       continue;
     }
@@ -262,10 +319,10 @@ Expected<std::int64_t> evaluate(const Size& size, const std::vector<std::int64_t
       case SizeStep::Op::kFloorDivide: result = b > 0 && a >= 0 ? std::optional(a / b) : std::nullopt; break;
       default: result = std::max(a, b); break;
     }
-    if (!result) return Error(bad);
+    if (!result) return bad();
     stack[depth - 1] = *result;
   }
-  if (stack[0] < 0) return Error(bad);
+  if (stack[0] < 0) return bad();
   return stack[0];
 }
 

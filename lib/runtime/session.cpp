@@ -5,8 +5,8 @@
 #include <cstring>
 #include <map>
 
+#include "runtime/ops/ops.h"
 #include "runtime/plan.h"
-#include "runtime/values.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -24,9 +24,8 @@ std::string dims_text(const Dims& dims) {
   return out + "]";
 }
 
-}  // namespace
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
 
-namespace {
 kernels::FloatType float_type(program::Type type) {
   return type == program::Type::kF16    ? kernels::FloatType::kF16
          : type == program::Type::kBF16 ? kernels::FloatType::kBF16
@@ -72,9 +71,11 @@ struct Session::State {
   std::vector<Cache> caches;
   std::vector<std::vector<std::byte>> copies;    // by State of kind kCopy: what the input holds
   std::vector<std::int64_t> symbols;
-  std::vector<std::byte> arena;
+  Memory arena;
+  bool planned = false;                          // do the plan and the checks fit the dims of the call before?
   std::int64_t past = 0;
   std::int64_t capacity = 0;
+  std::vector<std::pair<std::int32_t, std::int32_t>> aliases;  // (reshaped slot, whose memory it is)
   std::vector<TensorView> outputs;
   MemoryPlan memory;
   Observer observer;
@@ -93,7 +94,10 @@ struct Session::State {
   Status bind(std::span<const TensorView> inputs);
   Status bind_input(std::int32_t index, const TensorView& view);
   Status bind_dims(std::int32_t index, const Dims& dims);
+  Status check_inputs();
+  Expected<bool> size_activations();
   Status plan();
+  Status check_copies();
   Status execute();
   void finish();
 };
@@ -102,6 +106,9 @@ Status Session::State::prepare() {
   values.resize(program().slots.size());
   symbols.assign(program().symbols.size(), -1);
   for (std::size_t i = 0; i < values.size(); ++i) values[i].type = program().slots[i].type;
+  for (const Slot& described : program().slots) {
+    if (described.dynamic) return unsupported("sizes that are known only when they are computed").at_tensor(described.name);
+  }
   prepare_constants();
   THIMBLE_TRY(prepare_caches());
   return prepare_calls();
@@ -139,12 +146,13 @@ Status Session::State::prepare_caches() {
     // A window needs its own positions and those of a whole chunk that is stored before it is read.
     const std::int64_t needed = state.window > 0 ? std::min(capacity, state.window + kMostTokens) : capacity;
     const auto kind = static_cast<kernels::CacheType>(type);
+    // Heads and dims are at most 2^20 each (program::verify).
+    if (needed > (std::int64_t{1} << 46) / (state.heads * (state.head_dim + 16) * 4)) return Error(ErrorCode::kResource, "the cache would be too large").fix("use a shorter context");
     const std::size_t bytes = kernels::cache_bytes(kind, state.heads, needed, state.head_dim);
-    cache.memory.resize(bytes + 64);
+    THIMBLE_TRY(cache.memory.allocate(bytes));
     memory.caches += bytes;
-    void* base = cache.memory.data();
-    std::size_t space = cache.memory.size();
-    cache.view = kernels::cache_over(std::align(64, bytes, base, space), kind, state.heads, needed, state.head_dim);
+    cache.view = kernels::cache_over(cache.memory.data(), kind, state.heads, needed, state.head_dim);
+    value(cache.input)->cached = value(cache.output)->cached = true;
     caches.push_back(std::move(cache));
   }
   return ok();
@@ -248,52 +256,88 @@ Status Session::State::bind(std::span<const TensorView> inputs) {
   return ok();
 }
 
-Status Session::State::plan() {
-  const program::Region& region = program().regions[0];
+// A dim of an input that is more than one symbol was not bound by it, so it may be anything until now.
+Status Session::State::check_inputs() {
+  for (const std::int32_t index : program().regions[0].inputs) {
+    const Slot& described = slot(index);
+    if (described.kind != Slot::Kind::kInput) continue;
+    const Dims& given = values[static_cast<std::size_t>(index)].dims;
+    for (std::size_t d = 0; d < given.size(); ++d) {
+      const auto expected = program::evaluate(described.dims[d], symbols);
+      if (!expected) return bad_input(described.name, expected.error().message);
+      if (*expected != given[d]) return bad_input(described.name, "is " + dims_text(given) + ", but its size " + std::to_string(d) + " must be " + std::to_string(*expected));
+    }
+  }
+  return ok();
+}
+
+// True when some dims differ from those of the call before. Caches lie outside the arena: theirs may grow.
+Expected<bool> Session::State::size_activations() {
+  bool changed = false;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Slot& described = program().slots[i];
     if (described.kind != Slot::Kind::kActivation) continue;
-    values[i].dims.clear();
-    for (const program::Size& size : described.dims) {
-      THIMBLE_ASSIGN(const std::int64_t dim, program::evaluate(size, symbols));
-      values[i].dims.push_back(dim);
+    Value& value = values[i];
+    changed |= value.dims.size() != described.dims.size();
+    value.dims.resize(described.dims.size());
+    for (std::size_t d = 0; d < value.dims.size(); ++d) {
+      THIMBLE_ASSIGN(const std::int64_t dim, program::evaluate(described.dims[d], symbols));
+      changed |= dim != value.dims[d] && !value.cached;
+      value.dims[d] = dim;
     }
   }
-  Planner planner(program(), region);
+  return changed;
+}
+
+Status Session::State::plan() {
+  THIMBLE_ASSIGN(const bool changed, size_activations());
+  for (Call& call : calls) {
+    call.past = past;
+    if (!planned || changed || call.keys != nullptr) {
+      if (Status status = check_call(call); !status) return std::move(status).error().at_tensor(call.instruction.name);
+    }
+  }
+  if (planned && !changed) return ok();
+  planned = false;
+  Planner planner(program(), program().regions[0]);
   for (std::size_t i = 0; i < values.size(); ++i) {
     std::optional<std::uint64_t> bytes = static_cast<std::uint64_t>(program::type_bytes(values[i].type));
     for (const std::int64_t dim : values[i].dims) bytes = bytes ? checked_mul(*bytes, static_cast<std::uint64_t>(dim)) : bytes;
-    if (!bytes || *bytes > (std::uint64_t{1} << 46)) return Error(ErrorCode::kResource, "a value would be too large").at_tensor(program().slots[i].name);
+    if (!bytes || *bytes > kMostBytes) return Error(ErrorCode::kResource, "a value would be too large").at_tensor(program().slots[i].name);
     planner.set_bytes(static_cast<std::int32_t>(i), *bytes);
-  }
-  for (const Cache& cache : caches) {
-    planner.keep_out(cache.input);
-    planner.keep_out(cache.output);
+    if (values[i].cached) planner.keep_out(static_cast<std::int32_t>(i));
   }
   const Plan plan = planner.make();
   std::size_t scratch = 0;
   for (Call& call : calls) {
     const Operator* op = find_operator(call.instruction.op);
-    if (op->scratch != nullptr) scratch = std::max(scratch, round_up<std::size_t>(op->scratch(call), 64));
+    if (op->scratch != nullptr) scratch = std::max(scratch, round_up<std::size_t>(op->scratch(call), Memory::kAlignment));
   }
-  const std::size_t total = plan.bytes + scratch + 64;
-  if (total > arena.size()) arena.resize(total);
+  const std::size_t total = plan.bytes + scratch;
+  if (total > arena.size() || arena.size() == 0) THIMBLE_TRY(arena.allocate(total));
   memory.activations = std::max<std::uint64_t>(memory.activations, total);
-  void* base = arena.data();
-  std::size_t space = arena.size();
-  auto* aligned = static_cast<std::byte*>(std::align(64, plan.bytes + scratch, base, space));
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (plan.offset[i] != Plan::kNone) values[i].data = aligned + plan.offset[i];
+    if (plan.offset[i] != Plan::kNone) values[i].data = arena.data() + plan.offset[i];
   }
-  for (const auto& [to, from] : plan.aliases) values[static_cast<std::size_t>(to)].data = values[static_cast<std::size_t>(from)].data;
-  for (Call& call : calls) {
-    call.scratch = {aligned + plan.bytes, scratch};
-    call.past = past;
+  aliases = plan.aliases;
+  for (Call& call : calls) call.scratch = {arena.data() + plan.bytes, scratch};
+  planned = true;
+  return ok();
+}
+
+// What a state keeps is what it gives back.
+Status Session::State::check_copies() {
+  for (const program::State& state : program().states) {
+    if (state.kind != program::State::Kind::kCopy) continue;
+    const Value &from = *value(state.output), &to = *value(state.input);
+    if (from.type != to.type || from.dims != to.dims) return invalid_file("a state changes its shape").at_tensor(slot(state.input).name);
   }
   return ok();
 }
 
 Status Session::State::execute() {
+  // Inputs may lie elsewhere than in the call before.
+  for (const auto& [to, from] : aliases) values[static_cast<std::size_t>(to)].data = values[static_cast<std::size_t>(from)].data;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     Call& call = calls[i];
     const auto start = profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
@@ -324,7 +368,7 @@ void Session::State::finish() {
   for (const program::State& state : program().states) {
     if (state.kind != program::State::Kind::kCopy) continue;
     const Value& from = *value(state.output);
-    std::memcpy(copies[copy++].data(), from.data, static_cast<std::size_t>(from.count() * program::type_bytes(from.type)));
+    std::memmove(copies[copy++].data(), from.data, static_cast<std::size_t>(from.count() * program::type_bytes(from.type)));
   }
 }
 
@@ -340,7 +384,9 @@ Session::~Session() = default;
 
 Status Session::run(std::span<const TensorView> inputs) {
   THIMBLE_TRY(state_->bind(inputs));
+  THIMBLE_TRY(state_->check_inputs());
   THIMBLE_TRY(state_->plan());
+  THIMBLE_TRY(state_->check_copies());
   if (!state_->caches.empty()) {
     const std::int64_t after = state_->value(state_->caches.front().output)->dims[2];
     if (after > state_->capacity) {

@@ -10,6 +10,7 @@
 #include "kernels/linear.h"
 #include "kernels/rows.h"
 #include "program/bundle.h"
+#include "runtime/memory.h"
 #include "support/thread_pool.h"
 
 namespace thimble::runtime {
@@ -30,6 +31,7 @@ struct Value {
   Dims dims;
   void* data = nullptr;
   const program::Tensor* tensor = nullptr;
+  bool cached = false;              // lies in a cache, or will: no data here
   kernels::GroupedWeight grouped;
 
   std::int64_t count() const { return count_of(dims); }
@@ -40,7 +42,7 @@ struct Value {
 // A KV cache and where it stands.
 struct Cache {
   kernels::CacheView view;
-  std::vector<std::byte> memory;
+  Memory memory;
   std::int32_t input = -1, output = -1;   // slots
 };
 

@@ -12,14 +12,6 @@ const float* floats_or_null(const Call& call, std::size_t input) {
   return call.inputs.size() > input && call.inputs[input] != nullptr ? call.inputs[input]->floats() : nullptr;
 }
 
-Status check_width(const Call& call, std::int64_t width) {
-  for (std::size_t i = 1; i < call.inputs.size(); ++i) {
-    if (call.inputs[i] != nullptr && call.inputs[i]->count() != width) return invalid_file("a norm's weight doesn't fit its rows");
-  }
-  if (width < 1 || call.inputs[0]->count() % width != 0) return invalid_file("a norm's width doesn't divide its input");
-  return ok();
-}
-
 struct Attention {
   std::int64_t batch, tokens, keys, q_heads, kv_heads, dim, value_dim;
 };
@@ -35,28 +27,6 @@ Attention shape_of(const Call& call) {
   a.dim = call.inputs[0]->dims[2] / std::max<std::int64_t>(a.q_heads, 1);
   a.value_dim = call.inputs[2]->dims[2] / std::max<std::int64_t>(a.kv_heads, 1);
   return a;
-}
-
-Status check_attention(const Call& call) {
-  for (int i = 0; i < 3; ++i) {
-    if (call.inputs[static_cast<std::size_t>(i)]->dims.size() != 3 || call.inputs[static_cast<std::size_t>(i)]->type != program::Type::kF32) {
-      return invalid_file("attention takes f32 [batch, seq, heads * dim]");
-    }
-  }
-  const Attention a = shape_of(call);
-  const bool right = a.q_heads > 0 && a.kv_heads > 0 && a.q_heads % a.kv_heads == 0 && a.dim > 0 && a.value_dim > 0 &&
-                     call.inputs[0]->dims[2] == a.dim * a.q_heads && call.inputs[1]->dims[2] == a.dim * a.kv_heads &&
-                     call.inputs[2]->dims[2] == a.value_dim * a.kv_heads && call.inputs[2]->dims[1] == a.keys &&
-                     call.inputs[1]->dims[0] == a.batch && call.inputs[2]->dims[0] == a.batch &&
-                     call.outputs[0]->count() == a.batch * a.tokens * a.q_heads * a.value_dim;
-  if (!right) return invalid_file("attention's shapes don't fit");
-  if (call.keys == nullptr) return ok();
-  const auto& k = call.keys->view;
-  const auto& v = call.values->view;
-  if (k.heads != a.kv_heads || k.dim != a.dim || v.heads != a.kv_heads || v.dim != a.value_dim) return invalid_file("a cache doesn't fit its attention");
-  if (a.batch != 1) return unsupported("a cache holds one sequence");
-  if (a.tokens > kMostTokens) return invalid_argument("at most 512 tokens go into the caches at once");
-  return ok();
 }
 
 kernels::AttentionCall attention_call(const Call& call, const Attention& a) {
@@ -133,9 +103,35 @@ Status attend_plain(Call& call, const Attention& a) {
 
 }  // namespace
 
+Status check_attention(const Call& call) {
+  for (int i = 0; i < 3; ++i) {
+    if (call.inputs[static_cast<std::size_t>(i)]->dims.size() != 3 || call.inputs[static_cast<std::size_t>(i)]->type != program::Type::kF32) {
+      return invalid_file("attention takes f32 [batch, seq, heads * dim]");
+    }
+  }
+  if (call.instruction.integer("q_heads", 1) < 1 || call.instruction.integer("kv_heads", 1) < 1) return invalid_file("attention has no heads");
+  const Attention a = shape_of(call);
+  const bool right = a.q_heads > 0 && a.kv_heads > 0 && a.q_heads % a.kv_heads == 0 && a.dim > 0 && a.value_dim > 0 &&
+                     call.inputs[0]->dims[2] == a.dim * a.q_heads && call.inputs[1]->dims[2] == a.dim * a.kv_heads &&
+                     call.inputs[2]->dims[2] == a.value_dim * a.kv_heads && call.inputs[2]->dims[1] == a.keys &&
+                     call.inputs[1]->dims[0] == a.batch && call.inputs[2]->dims[0] == a.batch &&
+                     call.outputs[0]->type == program::Type::kF32 && call.outputs[0]->count() == a.batch * a.tokens * a.q_heads * a.value_dim;
+  if (!right) return invalid_file("attention's shapes don't fit");
+  if (call.instruction.integer("window", 0) < 0) return invalid_file("a window has no negative size");
+  if (call.keys == nullptr) return ok();
+  const auto& k = call.keys->view;
+  const auto& v = call.values->view;
+  if (k.heads != a.kv_heads || k.dim != a.dim || v.heads != a.kv_heads || v.dim != a.value_dim) return invalid_file("a cache doesn't fit its attention");
+  if (a.batch != 1) return unsupported("a cache holds one sequence");
+  const bool grows = call.outputs.size() > 2 && call.outputs[1] != nullptr && call.outputs[2] != nullptr && call.outputs[1]->dims.size() == 4 &&
+                     call.outputs[1]->dims[2] == call.past + a.tokens && call.outputs[2]->dims == call.outputs[1]->dims;
+  if (!grows) return invalid_file("a cache doesn't grow by its tokens");
+  if (a.tokens > kMostTokens) return invalid_argument("at most 512 tokens go into the caches at once");
+  return ok();
+}
+
 Status run_rms_norm(Call& call) {
   const std::int64_t width = call.instruction.integer("width", 0);
-  THIMBLE_TRY(check_width(call, width));
   const float* x = call.inputs[0]->floats();
   float* y = call.outputs[0]->floats();
   over_rows(call.machine, call.inputs[0]->count() / width, width, [&](std::size_t begin, std::size_t end) {
@@ -147,7 +143,6 @@ Status run_rms_norm(Call& call) {
 
 Status run_layer_norm(Call& call) {
   const std::int64_t width = call.instruction.integer("width", 0);
-  THIMBLE_TRY(check_width(call, width));
   const float* x = call.inputs[0]->floats();
   float* y = call.outputs[0]->floats();
   over_rows(call.machine, call.inputs[0]->count() / width, width, [&](std::size_t begin, std::size_t end) {
@@ -173,14 +168,10 @@ Status run_softmax(Call& call) {
 Status run_rotary(Call& call) {
   const Value& x = *call.inputs[0];
   const std::int64_t heads = call.instruction.integer("heads", 0);
-  if (x.dims.size() != 3 || heads < 1 || x.dims[2] % heads != 0) return unsupported("rotary positions take [batch, seq, heads * dim]");
   const std::int64_t dim = x.dims[2] / heads;
   const std::int64_t given = call.instruction.integer("rotary", 0);
   const std::int64_t rotary = given > 0 ? given : dim;
   const std::int64_t tokens = x.dims[0] * x.dims[1];
-  if (rotary > dim || rotary % 2 != 0 || call.inputs[1]->count() != tokens * rotary / 2 || call.inputs[2]->count() != tokens * rotary / 2) {
-    return invalid_file("rotary positions' shapes don't fit");
-  }
   const bool interleaved = call.instruction.integer("interleaved", 0) != 0;
   over_rows(call.machine, tokens, heads * dim * 2, [&](std::size_t begin, std::size_t end) {
     for (auto token = static_cast<std::int64_t>(begin); token < static_cast<std::int64_t>(end); ++token) {
@@ -198,14 +189,12 @@ Status run_rotary(Call& call) {
 }
 
 std::size_t attention_scratch(const Call& call) {
-  if (call.inputs[0]->dims.size() != 3 || call.inputs[1]->dims.size() != 3 || call.inputs[2]->dims.size() != 3) return 0;
   const Attention a = shape_of(call);
   const std::size_t threads = static_cast<std::size_t>(call.machine.pool.threads()) * per_thread_bytes(a);
   return threads + (call.keys == nullptr ? plain_cache_bytes(a) : 0);
 }
 
 Status run_attention(Call& call) {
-  THIMBLE_TRY(check_attention(call));
   const Attention a = shape_of(call);
   if (a.tokens == 0) return ok();
   return call.keys != nullptr ? attend_cached(call, a) : attend_plain(call, a);
