@@ -262,18 +262,29 @@ Expected<const BlockType*> find_block_type(std::uint32_t id) {
                      " is not supported; types are " + known);
 }
 
-void pack_q4_0(const std::uint8_t* codes, float scale, std::uint8_t* block) {
-  const std::uint16_t d = float_to_half(scale);
+void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
+          std::uint8_t* block) {
+  const Encoding encoding = type.encoding();
+  const std::uint16_t d = float_to_half(scale), m = float_to_half(minimum);
   std::memcpy(block, &d, 2);
-  for (int i = 0; i < 16; ++i) {
-    block[2 + i] = static_cast<std::uint8_t>(codes[i] | codes[i + 16] << 4);
+  block += 2;
+  if (encoding.zero == ZeroKind::kMinima) {
+    std::memcpy(block, &m, 2);
+    block += 2;
   }
-}
-
-void pack_q8_0(const std::uint8_t* codes, float scale, std::uint8_t* block) {
-  const std::uint16_t d = float_to_half(scale);
-  std::memcpy(block, &d, 2);
-  for (int i = 0; i < 32; ++i) block[2 + i] = codes[i] ^ 128;
+  if (encoding.bits == 8) {
+    for (int i = 0; i < 32; ++i) block[i] = codes[i] ^ 128;
+    return;
+  }
+  if (encoding.bits == 5) {
+    std::uint32_t fifth = 0;
+    for (int i = 0; i < 32; ++i) fifth |= static_cast<std::uint32_t>(codes[i] >> 4) << i;
+    std::memcpy(block, &fifth, 4);
+    block += 4;
+  }
+  for (int i = 0; i < 16; ++i) {
+    block[i] = static_cast<std::uint8_t>((codes[i] & 15) | (codes[i + 16] & 15) << 4);
+  }
 }
 
 }  // namespace thimble::formats::gguf

@@ -28,9 +28,9 @@ std::span<const BlockType> block_types();
 // By the number in a file; an error names what is supported.
 Expected<const BlockType*> find_block_type(std::uint32_t id);
 
-// Writing: one block of 32 weights from their streams (codes 0..15 with zero 8 or 0..255 with zero
-// 128, the scale exact in f16).
-void pack_q4_0(const std::uint8_t* codes, float scale, std::uint8_t* block);  // 18 bytes
-void pack_q8_0(const std::uint8_t* codes, float scale, std::uint8_t* block);  // 34 bytes
+// Writing: one block of 32 weights of Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0, from codes that are unsigned
+// with the type's constant zero, and scale and minimum that are exact in f16.
+void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
+          std::uint8_t* block);
 
 }  // namespace thimble::formats::gguf

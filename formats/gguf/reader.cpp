@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-#include "formats/gguf/names.h"
+#include "formats/gguf/architectures.h"
 #include "formats/gguf/source.h"
 #include "formats/huggingface/reader.h"
 #include "text/compile.h"
@@ -18,27 +18,15 @@ using gguf::Container;
 using gguf::Naming;
 using text::Json;
 
-struct Architecture {
-  std::string_view gguf, huggingface;
-  Naming naming;
-  bool interleaved;        // q and k rows are kept for interleaved rotary positions
-  bool gains_include_one;  // norms hold 1 + w where Hugging Face holds w
-};
-constexpr Architecture kArchitectures[] = {
-    {"llama", "LlamaForCausalLM", Naming::kLlama, true, false},
-    {"qwen2", "Qwen2ForCausalLM", Naming::kLlama, false, false},
-    {"qwen3", "Qwen3ForCausalLM", Naming::kLlama, false, false},
-    {"gemma2", "Gemma2ForCausalLM", Naming::kGemma, false, true},
-    {"gemma3", "Gemma3ForCausalLM", Naming::kGemma, false, true},
-    {"phi3", "Phi3ForCausalLM", Naming::kPhi3, false, false},
-};
+using gguf::Architecture;
 
 Expected<const Architecture*> architecture_of(const Container& file) {
   THIMBLE_ASSIGN(const auto name, gguf::text(file, "general.architecture"));
   if (!name) return invalid_file("has no general.architecture").in(file.file->path());
   std::string known;
-  for (const Architecture& architecture : kArchitectures) {
+  for (const Architecture& architecture : gguf::kArchitectures) {
     if (architecture.gguf == *name) return &architecture;
+    if (known.ends_with(architecture.gguf)) continue;
     known += (known.empty() ? "" : ", ") + std::string(architecture.gguf);
   }
   return unsupported("architecture '" + *name + "' is not supported in GGUF files; supported are " +
@@ -58,8 +46,10 @@ class GgufWeights : public WeightProvider {
 
   std::optional<ir::Weight> find(const std::string& name) const override {
     const auto at = file_.tensors.find(gguf::to_gguf(name, architecture_.naming));
-    if (at == file_.tensors.end()) return std::nullopt;
-    auto weight = gguf::mapped_tensor(file_, at->second, name, heads_of(name));
+    if (at == file_.tensors.end() || at->second.dims.empty()) return std::nullopt;
+    const std::int64_t heads = heads_of(name), rows = at->second.dims.front();
+    const bool divides = heads > 0 && rows % (2 * heads) == 0;  // or the builder refuses its dims
+    auto weight = gguf::mapped_tensor(file_, at->second, name, divides ? heads : 0);
     return weight ? std::optional(std::move(*weight)) : std::nullopt;
   }
 

@@ -1,10 +1,236 @@
 #include "formats/gguf/writer.h"
 
-namespace thimble::formats {
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
 
-Status write_gguf(const ir::Model&, const std::string& path, const std::string&, ThreadPool&,
-                  Progress&) {
-  return Status(unsupported("GGUF files are not written yet").in(path));
+#include "formats/gguf/keys.h"
+#include "formats/gguf/pack.h"
+#include "support/atomic_file.h"
+#include "support/checked.h"
+#include "support/system.h"
+
+namespace thimble::formats {
+namespace {
+
+using gguf::Architecture;
+using gguf::BlockType;
+
+constexpr std::uint64_t kAlignment = 32;
+constexpr std::size_t kChunkBytes = 8u << 20;
+
+struct Output {
+  std::string name;
+  const ir::Weight* weight = nullptr;
+  const BlockType* type = nullptr;
+  std::int64_t head_rows = 0;
+  std::uint64_t size = 0;
+};
+
+Expected<const Architecture*> architecture_of(const ir::Model& model) {
+  std::string known;
+  for (const Architecture& architecture : gguf::kArchitectures) {
+    if (!architecture.writable) continue;
+    if (architecture.huggingface == model.architecture) return &architecture;
+    known += (known.empty() ? "" : ", ") + std::string(architecture.huggingface);
+  }
+  return unsupported("GGUF files are not written for '" + model.architecture + "'; supported are " +
+                     known);
+}
+
+Status check_type(const std::string& type) {
+  for (const char* known : {"", "f32", "f16", "q8_0", "q4_0"}) {
+    if (type == known) return ok();
+  }
+  return Error(ErrorCode::kUsage, "no GGUF type '" + type + "'; types are f32, f16, q8_0, q4_0");
+}
+
+// The weights that the graph uses, in the order of its nodes.
+std::vector<ir::WeightId> used_weights(const ir::Model& model) {
+  std::vector<ir::WeightId> out;
+  std::set<ir::WeightId> seen;
+  for (const ir::NodeId id : model.graph.order()) {
+    for (const ir::ValueId input : model.graph.node(id).inputs) {
+      if (!input.valid()) continue;
+      const ir::WeightId weight = model.graph.value(input).weight;
+      if (weight.valid() && seen.insert(weight).second) out.push_back(weight);
+    }
+  }
+  return out;
+}
+
+// Constants that builders make: shapes, scalars, frequencies. GGUF's readers make their own.
+bool made_up(const ir::Weight& weight) {
+  return weight.source_parameters == 0 &&
+         (weight.name.starts_with("constant.") || weight.name.starts_with("model.rotary."));
+}
+
+Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architecture& architecture,
+                                         const gguf::Network& network, const std::string& type) {
+  std::vector<Output> out;
+  for (const ir::WeightId id : used_weights(model)) {
+    const ir::Weight& weight = model.weight(id);
+    if (made_up(weight)) continue;
+    Output output{gguf::to_gguf(weight.name, architecture.naming), &weight};
+    if (output.name.empty()) {
+      return unsupported("GGUF has no place for this tensor")
+          .at_tensor(weight.name)
+          .fix("leave out the pass that added it, or write a .thimble file");
+    }
+    THIMBLE_ASSIGN(output.type, gguf::choose_type(weight, type));
+    const bool q = weight.name.find(".q_proj.") != std::string::npos;
+    const bool k = weight.name.find(".k_proj.") != std::string::npos;
+    if (architecture.interleaved && (q || k)) {
+      const std::int64_t heads = q ? network.heads : network.kv_heads;
+      if (weight.dims.front() % (2 * heads) != 0) {
+        return unsupported("GGUF cannot hold layers of different sizes").at_tensor(weight.name);
+      }
+      output.head_rows = weight.dims.front() / heads;
+    }
+    output.size = weight.dims.size() < 2 ? static_cast<std::uint64_t>(weight.element_count()) * 4
+                                         : gguf::row_bytes(*output.type, weight) *
+                                               static_cast<std::uint64_t>(weight.rows());
+    out.push_back(std::move(output));
+  }
+  return out;
+}
+
+// 0: all f32, 1: f16, 2: Q4_0, 3: Q4_1, 7: Q8_0, 8: Q5_0, 9: Q5_1: of the type that most bytes
+// have.
+std::uint32_t file_type(const std::vector<Output>& outputs) {
+  std::map<std::uint32_t, std::uint64_t> bytes;
+  for (const Output& output : outputs) bytes[output.type->id] += output.size;
+  std::uint32_t most = 0;
+  for (const auto& [type, size] : bytes) {
+    if (size > bytes[most]) most = type;
+  }
+  switch (most) {
+    case 1:
+      return 1;
+    case 2:
+      return 2;
+    case 3:
+      return 3;
+    case 6:
+      return 8;
+    case 7:
+      return 9;
+    case 8:
+      return 7;
+    case 30:
+      return 32;
+    default:
+      return 0;
+  }
+}
+
+std::string header(const gguf::Keys& keys, const std::vector<Output>& outputs,
+                   const ir::Weight& factors) {
+  std::string out = "GGUF";
+  const bool has_factors = factors.source != nullptr;
+  gguf::append_number(out, std::uint32_t{3});
+  gguf::append_number(out, static_cast<std::uint64_t>(outputs.size() + (has_factors ? 1 : 0)));
+  gguf::append_number(out, keys.count());
+  out += keys.bytes();
+  std::uint64_t offset = 0;
+  const auto entry = [&](const std::string& name, const std::vector<std::int64_t>& dims,
+                         std::uint32_t type, std::uint64_t size) {
+    gguf::append_text(out, name);
+    gguf::append_number(out, static_cast<std::uint32_t>(dims.size()));
+    for (auto dim = dims.rbegin(); dim != dims.rend(); ++dim) {
+      gguf::append_number(out, static_cast<std::uint64_t>(*dim));
+    }
+    gguf::append_number(out, type);
+    gguf::append_number(out, offset);
+    offset += round_up(size, kAlignment);
+  };
+  for (const Output& output : outputs) {
+    entry(output.name, output.weight->dims, output.type->id, output.size);
+  }
+  if (has_factors) entry("rope_freqs.weight", factors.dims, 0, factors.byte_size());
+  return out;
+}
+
+Status write_vector(const Output& output, AtomicFile& file) {
+  THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(*output.weight));
+  std::vector<float> out = values;
+  const auto head = static_cast<std::size_t>(output.head_rows);
+  for (std::size_t row = 0; head > 0 && row < out.size(); ++row) {
+    const std::size_t within = row % head;
+    out[row] = values[row - within + (within % 2) * (head / 2) + within / 2];
+  }
+  return file.append(std::as_bytes(std::span(out)));
+}
+
+Status write_matrix(const Output& output, ThreadPool& pool, Progress& progress, AtomicFile& file) {
+  const ir::Weight& weight = *output.weight;
+  const std::uint64_t bytes = std::max<std::uint64_t>(1, gguf::row_bytes(*output.type, weight));
+  std::int64_t step = std::max<std::int64_t>(1, static_cast<std::int64_t>(kChunkBytes / bytes));
+  if (output.head_rows > 0) step = round_up(step, output.head_rows);
+  const std::int64_t rows = weight.rows();
+  const auto threads = static_cast<std::size_t>(pool.threads());
+  for (std::int64_t first = 0; first < rows; first += step * pool.threads()) {
+    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    std::vector<std::vector<std::byte>> parts(threads);
+    std::vector<Status> results(threads);
+    pool.parallel_for(threads, 1, [&](std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) {
+        const std::int64_t begin = first + static_cast<std::int64_t>(i) * step;
+        const std::int64_t end = std::min(rows, begin + step);
+        if (begin >= end) continue;
+        results[i] =
+            gguf::append_rows(weight, *output.type, begin, end, output.head_rows, parts[i]);
+      }
+    });
+    for (std::size_t i = 0; i < threads; ++i) {
+      if (!results[i]) return std::move(results[i]);
+      THIMBLE_TRY(file.append(parts[i]));
+      progress.advance(static_cast<double>(parts[i].size()) / 1e6);
+    }
+  }
+  return ok();
+}
+
+}  // namespace
+
+Status write_gguf(const ir::Model& model, const std::string& path, const std::string& type,
+                  ThreadPool& pool, Progress& progress) {
+  THIMBLE_TRY(check_type(type));
+  THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(model));
+  gguf::Keys keys;
+  keys.text("general.architecture", architecture->gguf);
+  keys.text("general.name", std::filesystem::path(model.source_path).stem().string());
+  keys.integer("general.alignment", kAlignment);
+  THIMBLE_ASSIGN(gguf::Network network, gguf::add_network(model, *architecture, keys));
+  THIMBLE_ASSIGN(const std::vector<Output> outputs,
+                 outputs_of(model, *architecture, network, type));
+  keys.integer("general.file_type", file_type(outputs));
+  keys.integer("general.quantization_version", 2);
+  THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
+  ir::Weight factors;
+  if (!network.rotary_factors.empty()) {
+    factors = ir::make_dense("rope_freqs.weight",
+                             {static_cast<std::int64_t>(network.rotary_factors.size())},
+                             network.rotary_factors);
+  }
+  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
+  THIMBLE_TRY(file->append(header(keys, outputs, factors)));
+  THIMBLE_TRY(file->pad_to(kAlignment));
+  double total = 0;
+  for (const Output& output : outputs) total += static_cast<double>(output.size);
+  progress.begin("writing", total / 1e6, "MB");
+  for (const Output& output : outputs) {
+    THIMBLE_TRY(output.weight->dims.size() < 2 ? write_vector(output, *file)
+                                               : write_matrix(output, pool, progress, *file));
+    THIMBLE_TRY(file->pad_to(kAlignment));
+  }
+  progress.end();
+  if (factors.source != nullptr) {
+    THIMBLE_TRY(file->append(std::as_bytes(std::span(network.rotary_factors))));
+    THIMBLE_TRY(file->pad_to(kAlignment));
+  }
+  return file->commit();
 }
 
 }  // namespace thimble::formats

@@ -1,4 +1,6 @@
 #pragma once
+// Writes Llama, Mistral, Qwen2 and Qwen3 models for llama.cpp.
+
 #include <string>
 
 #include "ir/model.h"
@@ -7,9 +9,10 @@
 
 namespace thimble::formats {
 
-// Writes a Llama-family model for llama.cpp. `type` is f32, f16, q8_0 or q4_0 for products and the
-// embedding; empty keeps what the encodings say and writes the rest as f32. What GGUF cannot
-// express is an error naming the tensor.
+// Weights whose encoding a block type expresses exactly are written in it; the other products and
+// the embedding in `type`: f32, f16, q8_0 or q4_0 (absmax per block). An empty `type` keeps dense
+// weights as they are. Norms and biases are f32. What GGUF cannot express is an error naming the
+// tensor; nothing falls back silently.
 Status write_gguf(const ir::Model& model, const std::string& path, const std::string& type,
                   ThreadPool& pool, Progress& progress);
 

@@ -1,0 +1,151 @@
+#include "formats/gguf/pack.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "ir/decode.h"
+#include "support/half.h"
+
+namespace thimble::formats::gguf {
+namespace {
+
+const BlockType* type_named(std::string_view name) {
+  for (const BlockType& type : block_types()) {
+    std::string lower(type.name);
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    });
+    if (lower == name) return &type;
+  }
+  return nullptr;
+}
+
+// A block type on whose grid the encoding lies: groups that are whole blocks share their scale.
+const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
+  const bool blocks = encoding.group_size % 32 == 0 && inputs % 32 == 0 && !encoding.per_tensor;
+  const bool last = encoding.axis == -1 && encoding.scale_type == ir::DType::kF16;
+  if (encoding.kind != ir::EncodingKind::kAffine || !blocks || !last) return nullptr;
+  for (const BlockType& type : block_types()) {
+    if (type.encoding == nullptr) continue;
+    ir::Encoding grid = type.encoding();
+    grid.group_size = encoding.group_size;
+    if (grid == encoding) return &type;
+  }
+  return nullptr;
+}
+
+void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& rows,
+               std::byte* out) {
+  const auto inputs = static_cast<std::size_t>(weight.inputs());
+  const auto groups = static_cast<std::size_t>(weight.encoding.groups(weight.inputs()));
+  const std::size_t group =
+      groups == 1 ? inputs : static_cast<std::size_t>(weight.encoding.group_size);
+  auto* block = reinterpret_cast<std::uint8_t*>(out);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows.count); ++row) {
+    for (std::size_t at = 0; at < inputs; at += 32) {
+      const std::size_t g = row * groups + at / group;
+      pack(type, rows.codes.data() + row * inputs + at, rows.scales[g],
+           rows.minima.empty() ? 0.0f : rows.minima[g], block);
+      block += type.bytes;
+    }
+  }
+}
+
+Status pack_floats(const BlockType& type, std::span<const float> values, std::byte* out) {
+  for (const float value : values) {
+    if (!std::isfinite(value)) return invalid_file("holds a value that is not finite");
+  }
+  if (type.dense == ir::DType::kF32) {
+    std::memcpy(out, values.data(), values.size_bytes());
+  } else if (type.dense == ir::DType::kF16) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::uint16_t half = float_to_half(values[i]);
+      if ((half & 0x7c00u) == 0x7c00u) return unsupported("holds a value that f16 cannot");
+      std::memcpy(out + 2 * i, &half, 2);
+    }
+  } else {
+    auto* block = reinterpret_cast<std::uint8_t*>(out);
+    for (std::size_t at = 0; at < values.size(); at += 32, block += type.bytes) {
+      quantize_block(type, values.data() + at, block);
+    }
+  }
+  return ok();
+}
+
+bool same_dense(const ir::Weight& weight, const BlockType& type) {
+  return weight.encoding.is_dense() && weight.dtype == type.dense;
+}
+
+Status append_in_order(const ir::Weight& weight, const BlockType& type, std::int64_t begin,
+                       std::int64_t end, std::vector<std::byte>& out) {
+  THIMBLE_ASSIGN(const ir::Rows rows, weight.source->read(begin, end));
+  const std::size_t start = out.size();
+  if (same_dense(weight, type)) {
+    out.insert(out.end(), rows.dense.begin(), rows.dense.end());
+    return ok();
+  }
+  const auto count = static_cast<std::size_t>(end - begin);
+  out.resize(start + count * row_bytes(type, weight));
+  if (exact_type(weight.encoding, weight.inputs()) == &type) {
+    pack_rows(weight, type, rows, out.data() + start);
+    return ok();
+  }
+  std::vector<float> values(count * static_cast<std::size_t>(weight.inputs()));
+  THIMBLE_TRY(ir::decode_rows(weight.encoding, weight.dtype, rows, weight.inputs(), values));
+  return pack_floats(type, values, out.data() + start);
+}
+
+}  // namespace
+
+Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted) {
+  if (weight.dims.size() < 2) return type_named("f32");
+  if (const BlockType* exact = exact_type(weight.encoding, weight.inputs())) return exact;
+  const auto refuse = [&](const std::string& why) {
+    return unsupported("GGUF cannot hold " + why).at_tensor(weight.name);
+  };
+  const BlockType* type = type_named(wanted.empty() ? "f32" : wanted);
+  if (!weight.encoding.is_dense()) {
+    const bool dense = type->dense != ir::DType::kUndefined && !wanted.empty();
+    if (!dense) {
+      return refuse("the encoding " + weight.encoding.to_string())
+          .fix("quantize to symmetric 4 or 8 bits with groups of 32, or write type f16");
+    }
+    return type;
+  }
+  if (wanted.empty() && (weight.dtype == ir::DType::kF16 || weight.dtype == ir::DType::kBF16)) {
+    return type_named(weight.dtype == ir::DType::kF16 ? "f16" : "bf16");
+  }
+  if (weight.inputs() % type->elements != 0) {
+    return refuse("rows of " + std::to_string(weight.inputs()) + " in blocks of 32")
+        .fix("write type f16 or f32");
+  }
+  return type;
+}
+
+std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight) {
+  return static_cast<std::uint64_t>(weight.inputs() / type.elements) *
+         static_cast<std::uint64_t>(type.bytes);
+}
+
+Status append_rows(const ir::Weight& weight, const BlockType& type, std::int64_t begin,
+                   std::int64_t end, std::int64_t head_rows, std::vector<std::byte>& out) {
+  const std::size_t start = out.size();
+  if (Status status = append_in_order(weight, type, begin, end, out); !status) {
+    return std::move(status).error().at_tensor(weight.name);
+  }
+  weight.source->release(begin, end);
+  if (head_rows == 0) return ok();
+  const auto bytes = static_cast<std::size_t>(row_bytes(type, weight));
+  const std::vector<std::byte> straight(out.begin() + static_cast<std::ptrdiff_t>(start),
+                                        out.end());
+  const auto head = static_cast<std::size_t>(head_rows);
+  for (std::size_t row = 0; row * bytes < straight.size(); ++row) {
+    const std::size_t within = row % head;
+    const std::size_t from = row - within + (within % 2) * (head / 2) + within / 2;
+    std::memcpy(out.data() + start + row * bytes, straight.data() + from * bytes, bytes);
+  }
+  return ok();
+}
+
+}  // namespace thimble::formats::gguf

@@ -1,0 +1,21 @@
+#pragma once
+// Rows of a weight as GGUF keeps them.
+
+#include <string>
+#include <vector>
+
+#include "formats/gguf/blocks.h"
+
+namespace thimble::formats::gguf {
+
+// The type that a weight is written in; `wanted` is the user's choice, empty: none.
+Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted);
+
+std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight);
+
+// Appends rows [begin, end). `head_rows` > 0: rows of each head are interleaved, its first half and
+// its second by turns; then whole heads must be asked for.
+Status append_rows(const ir::Weight& weight, const BlockType& type, std::int64_t begin,
+                   std::int64_t end, std::int64_t head_rows, std::vector<std::byte>& out);
+
+}  // namespace thimble::formats::gguf
