@@ -94,6 +94,7 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   if (choices.update) {
     if (choices.baseline.empty()) return Error(ErrorCode::kUsage, "--update-baseline needs --baseline FILE");
     THIMBLE_TRY(eval::write_baseline(choices.baseline, metrics));
+    if (gates.empty() && !environment.globals.json) std::printf("%s: written\n", choices.baseline.c_str());
   } else if (!choices.baseline.empty()) {
     THIMBLE_ASSIGN(const std::vector<eval::Gate> kept, eval::read_baseline(choices.baseline));
     gates.insert(gates.end(), kept.begin(), kept.end());
@@ -108,7 +109,7 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     report::add_metrics(out, metrics);
     out["gates"] = report::gates(results);
     std::printf("%s\n", out.dump(2).c_str());
-  } else {
+  } else if (!results.empty()) {
     std::printf("%s", report::gate_table(results).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
   }
   return eval::acceptable(results, strict) ? 0 : exit_status(ErrorCode::kGateFailed);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <optional>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
@@ -56,6 +57,18 @@ bool wants_json(int argc, char** argv) {
   return false;
 }
 
+// A mistyped command, before the parser takes it for something else.
+std::optional<Error> unknown_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == argv[1]) return std::nullopt;
+    names.push_back(command->get_name());
+  }
+  const std::string near = nearest(argv[1], names);
+  return Error(ErrorCode::kUsage, "unknown command '" + std::string(argv[1]) + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)")).fix("thimble --help");
+}
+
 int main_checked(int argc, char** argv) {
   Globals globals;
   Selected selected;
@@ -66,6 +79,7 @@ int main_checked(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("thimble COMMAND --help tells more of each.");
   add_commands(app, globals, selected);
+  if (const auto error = unknown_command(app, argc, argv)) return report_error(*error, wants_json(argc, argv));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help and --version

@@ -1,0 +1,17 @@
+status $thimble compress $fable -q -o out.thimble --text $fable/score.txt --context 256 --max-windows 20 >first
+sed -n '1p' first
+grep -c passed first
+status $thimble compress $fable -q -o out.thimble --text $fable/score.txt --context 256 --max-windows 20
+status $thimble run out.thimble -q -p "By the mill there lived" -n 8 --temperature 0
+status $thimble compress out.thimble -q -o again.thimble
+status $thimble check out.thimble --gate 'kl_mean <= 0.05' --gate 'size <= 2MB'
+status $thimble check out.thimble --gate 'kl_mean <= 0.00001'
+status $thimble check out.thimble --baseline base.json --update-baseline
+status $thimble check out.thimble --baseline base.json --junit gates.xml | tail -n 1
+grep -c testcase gates.xml
+status $thimble inspect out.thimble --verify | grep -v fingerprint
+ls
+head -c 100000 out.thimble >short.thimble
+status $thimble run short.thimble -p x
+printf 'X' | dd of=out.thimble bs=1 seek=70000 conv=notrunc 2>/dev/null
+status $thimble inspect out.thimble --verify 2>&1 | tail -n 3

@@ -1,0 +1,59 @@
+# Every mistake is an error at its place, with a suggestion, and exit status 1.
+check() { cat >recipe.yaml; status $thimble recipe validate recipe.yaml; }
+check <<'Y'
+version: 1
+passes:
+  - quantize-weights: {bitz: 4}
+Y
+check <<'Y'
+version: 1
+passes:
+  - quantise-weights
+Y
+check <<'Y'
+version: 1
+passes:
+  - quantize-weights: {bits: 9}
+Y
+check <<'Y'
+version: 1
+passes:
+  - quantize-weights: {group_size: 24}
+Y
+check <<'Y'
+version: 1
+passes:
+  - quantize-weights: {rules: [{role: embeding, bits: 8}]}
+Y
+check <<'Y'
+version: 1
+gates: [kl_men <= 0.05]
+Y
+check <<'Y'
+version: 1
+gates: [kl_mean about 0.05]
+Y
+check <<'Y'
+version: 2
+Y
+check <<'Y'
+version: 1
+seed: 010
+Y
+check <<'Y'
+version: 1
+version: 1
+Y
+check <<'Y'
+version: 1
+evaluate: {text: "${TEXT}"}
+Y
+check <<'Y'
+version: 1
+passes: [
+Y
+check <<'Y'
+version: 1
+sede: 7
+Y
+status $thimble recipe validate nothing

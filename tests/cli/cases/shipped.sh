@@ -1,0 +1,8 @@
+# Every shipped recipe runs on the model of the repository, and its size gates hold.
+for recipe in $recipes/*.yaml; do
+  name=$(basename $recipe .yaml)
+  echo "== $name"
+  status $thimble compress $fable -q -r $name -o $name.thimble --text $fable/tune.txt --context 256 --max-windows 12 >log
+  tail -n 1 log
+  grep -E "bits per weight|bits_per_weight <=|kl_mean <=" log | sed -E 's/ +[0-9.e-]+ +[-+][0-9.]+ %.*//'
+done

@@ -1,0 +1,16 @@
+status $thimble
+status $thimble compres
+status $thimble compress
+status $thimble compress $fable
+status $thimble compress nowhere -o out.thimble
+status $thimble compress nobody/nothing -o out.thimble
+status $thimble compress $fable -o no/such/folder/out.thimble
+status $thimble run $fable --temperature -1 -p x
+status $thimble eval $fable
+status $thimble check $fable
+echo "not a model" >model.bin
+status $thimble inspect model.bin
+touch model.onnx
+status $thimble inspect model.onnx
+mkdir empty
+status $thimble inspect empty
