@@ -7,7 +7,9 @@
 #include "kernels/linear.h"
 #include "support/half.h"
 
+#ifndef THIMBLE_FORCE_INLINE
 #define THIMBLE_FORCE_INLINE inline  // small rather than fast
+#endif
 
 namespace thimble::kernels {
 namespace {
