@@ -35,6 +35,25 @@ const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
   return nullptr;
 }
 
+// Absmax: Q4_0's grid reaches one step further down, so the largest weight takes code 0.
+void quantize_block(const BlockType& type, const float* weights, std::uint8_t* block) {
+  float largest = 0;
+  for (int i = 0; i < 32; ++i) {
+    if (std::fabs(weights[i]) > std::fabs(largest)) largest = weights[i];
+  }
+  const bool bytes = type.name == "Q8_0";
+  const float scale = bytes ? std::fabs(largest) / 127.0f : largest / -8.0f;
+  const float inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+  const float least = bytes ? 1.0f : 0.0f, most = bytes ? 255.0f : 15.0f;
+  std::uint8_t codes[32];
+  for (int i = 0; i < 32; ++i) {
+    const float x = weights[i] * inverse;
+    const float code = bytes ? std::round(x) + 128.0f : std::floor(x + 8.5f);
+    codes[i] = static_cast<std::uint8_t>(std::clamp(code, least, most));
+  }
+  pack(type, codes, scale, 0.0f, block);
+}
+
 void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& rows,
                std::byte* out) {
   const auto inputs = static_cast<std::size_t>(weight.inputs());
