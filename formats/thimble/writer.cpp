@@ -10,30 +10,35 @@
 namespace thimble::formats {
 namespace {
 
-// Bytes of streams in one batch, over all threads: enough to keep threads and disk busy. Two batches are held at
-// once: while one is hashed and written, the next is produced.
+// Bytes of streams in one batch, over all threads: enough to keep threads and disk busy. Two
+// batches are held at once: while one is hashed and written, the next is produced.
 constexpr std::uint64_t kBatchBytes = 12u << 20;
 
-
-Status produce_batch(const lower::Payload& payload, std::int64_t begin, std::int64_t end, const std::vector<std::span<std::byte>>& streams, ThreadPool& pool) {
+Status produce_batch(const lower::Payload& payload, std::int64_t begin, std::int64_t end,
+                     const std::vector<std::span<std::byte>>& streams, ThreadPool& pool) {
   const std::vector<std::uint64_t> bytes = payload.piece_bytes();
   std::mutex mutex;
   Status first = ok();
-  pool.parallel_for(static_cast<std::size_t>(end - begin), 1, [&](std::size_t from, std::size_t to) {
-    std::vector<std::span<std::byte>> part;
-    for (std::size_t s = 0; s < streams.size(); ++s) part.push_back(streams[s].subspan(from * bytes[s], (to - from) * bytes[s]));
-    Status status = payload.produce(begin + static_cast<std::int64_t>(from), begin + static_cast<std::int64_t>(to), part);
-    if (status) return;
-    const std::lock_guard lock(mutex);
-    if (first) first = std::move(status);
-  });
+  pool.parallel_for(static_cast<std::size_t>(end - begin), 1,
+                    [&](std::size_t from, std::size_t to) {
+                      std::vector<std::span<std::byte>> part;
+                      for (std::size_t s = 0; s < streams.size(); ++s)
+                        part.push_back(streams[s].subspan(from * bytes[s], (to - from) * bytes[s]));
+                      Status status = payload.produce(begin + static_cast<std::int64_t>(from),
+                                                      begin + static_cast<std::int64_t>(to), part);
+                      if (status) return;
+                      const std::lock_guard lock(mutex);
+                      if (first) first = std::move(status);
+                    });
   payload.release(begin, end);
   return first;
 }
 
 }  // namespace
 
-Expected<std::unique_ptr<ThimbleWriter>> ThimbleWriter::create(const std::string& path, lower::Lowered lowered, program::Bundle about) {
+Expected<std::unique_ptr<ThimbleWriter>> ThimbleWriter::create(const std::string& path,
+                                                               lower::Lowered lowered,
+                                                               program::Bundle about) {
   std::unique_ptr<ThimbleWriter> writer(new ThimbleWriter);
   THIMBLE_ASSIGN(writer->file_, AtomicFile::create(path));
   writer->header_.program = std::move(lowered.program);
@@ -49,10 +54,12 @@ Expected<std::unique_ptr<ThimbleWriter>> ThimbleWriter::create(const std::string
 
 Status ThimbleWriter::write_payloads(ThreadPool& pool, Progress& progress) {
   double total = 0;
-  for (const program::Segment& segment : header_.program.segments) total += static_cast<double>(segment.size) / 1e6;
+  for (const program::Segment& segment : header_.program.segments)
+    total += static_cast<double>(segment.size) / 1e6;
   progress.begin("writing", total, "MB");
   for (std::size_t t = 0; t < lowered_.payloads.size(); ++t) {
-    if (Status status = write_tensor(t, pool, progress); !status) return std::move(status).error().at_tensor(lowered_.weight_names[t]);
+    if (Status status = write_tensor(t, pool, progress); !status)
+      return std::move(status).error().at_tensor(lowered_.weight_names[t]);
   }
   progress.end();
   THIMBLE_TRY(write_tokenizer());
@@ -66,7 +73,8 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   const std::vector<std::uint64_t> piece = payload.piece_bytes();
   const auto& segments = header_.program.tensors[index].segments;
   std::uint64_t per_piece = 0;
-  std::uint64_t end = file_->size();
+  const std::uint64_t start = file_->size();
+  std::uint64_t end = start;
   for (std::size_t s = 0; s < piece.size(); ++s) {
     program::Segment& segment = header_.program.segments[static_cast<std::size_t>(segments[s])];
     segment.offset = round_up(end, program::kSegmentAlignment);
@@ -78,18 +86,23 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   auto write_batch = [&](const Batch& batch, std::int64_t begin) -> Status {
     for (std::size_t s = 0; s < piece.size(); ++s) {
       hashers[s].update(batch.streams[s]);
-      const std::uint64_t offset = header_.program.segments[static_cast<std::size_t>(segments[s])].offset;
-      THIMBLE_TRY(file_->write_at(offset + static_cast<std::uint64_t>(begin) * piece[s], batch.streams[s]));
+      const std::uint64_t offset =
+          header_.program.segments[static_cast<std::size_t>(segments[s])].offset;
+      THIMBLE_TRY(
+          file_->write_at(offset + static_cast<std::uint64_t>(begin) * piece[s], batch.streams[s]));
     }
     return ok();
   };
-  const std::int64_t count = std::max<std::int64_t>(1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(per_piece, 1)));
+  const std::int64_t count = std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(per_piece, 1)));
   std::future<Status> writing;
   Status failed = ok();
-  for (std::int64_t begin = 0, turn = 0; begin < payload.pieces() && failed; begin += count, ++turn) {
+  for (std::int64_t begin = 0, turn = 0; begin < payload.pieces() && failed;
+       begin += count, ++turn) {
     Batch& batch = batches_[static_cast<std::size_t>(turn % 2)];
     const std::int64_t stop = std::min(begin + count, payload.pieces());
-    if (system::interrupted()) failed = Error(ErrorCode::kInterrupted, "interrupted").fix("run the same command again");
+    if (system::interrupted())
+      failed = Error(ErrorCode::kInterrupted, "interrupted").fix("run the same command again");
     batch.shape(static_cast<std::uint64_t>(stop - begin), piece);
     if (failed) failed = produce_batch(payload, begin, stop, batch.streams, pool);
     if (writing.valid()) {
@@ -102,8 +115,31 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
     if (Status last = writing.get(); !last) failed = std::move(last);
   }
   THIMBLE_TRY(std::move(failed));
-  for (std::size_t s = 0; s < piece.size(); ++s) header_.program.segments[static_cast<std::size_t>(segments[s])].digest = hashers[s].finish();
-  return ok();
+  for (std::size_t s = 0; s < piece.size(); ++s)
+    header_.program.segments[static_cast<std::size_t>(segments[s])].digest = hashers[s].finish();
+  return share_streams(index, start);
+}
+
+// A tensor whose streams were all written before is dropped again, and its segments name the
+// earlier ones.
+Status ThimbleWriter::share_streams(std::size_t index, std::uint64_t start) {
+  std::vector<const program::Segment*> earlier;
+  const auto& segments = header_.program.tensors[index].segments;
+  for (const std::int32_t segment : segments) {
+    const program::Segment& own = header_.program.segments[static_cast<std::size_t>(segment)];
+    const auto found = by_digest_.find({own.digest.bytes, own.size});
+    if (found != by_digest_.end())
+      earlier.push_back(&header_.program.segments[static_cast<std::size_t>(found->second)]);
+  }
+  const bool twin = earlier.size() == segments.size();
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    program::Segment& own = header_.program.segments[static_cast<std::size_t>(segments[s])];
+    if (twin)
+      own.offset = earlier[s]->offset;
+    else
+      by_digest_.try_emplace({own.digest.bytes, own.size}, segments[s]);
+  }
+  return twin ? file_->resize(start) : ok();
 }
 
 Status ThimbleWriter::write_tokenizer() {

@@ -1,6 +1,6 @@
 #pragma once
-// Writes a .thimble file: segments as they are produced, then the header. The file appears under its name only when
-// it is whole; until then it can be opened under another, to be measured.
+// Writes a .thimble file: segments as they are produced, then the header. The file appears under
+// its name only when it is whole; until then it can be opened under another, to be measured.
 
 #include <memory>
 #include <span>
@@ -18,10 +18,12 @@ namespace thimble::formats {
 class ThimbleWriter {
  public:
   // `about` is what travels beside the program (lower::describe).
-  static Expected<std::unique_ptr<ThimbleWriter>> create(const std::string& path, lower::Lowered lowered, program::Bundle about);
+  static Expected<std::unique_ptr<ThimbleWriter>> create(const std::string& path,
+                                                         lower::Lowered lowered,
+                                                         program::Bundle about);
 
-  // Produces every tensor a few pieces at a time in all threads and writes them; memory doesn't grow with the model.
-  // An interrupt ends it with kInterrupted.
+  // Produces every tensor a few pieces at a time in all threads and writes them; memory doesn't
+  // grow with the model. An interrupt ends it with kInterrupted.
   Status write_payloads(ThreadPool& pool, Progress& progress);
 
   // Writes a header and opens what is there so far.
@@ -53,12 +55,15 @@ class ThimbleWriter {
 
   ThimbleWriter() = default;
   Status write_tensor(std::size_t tensor, ThreadPool& pool, Progress& progress);
+  Status share_streams(std::size_t tensor, std::uint64_t start);
   Status write_tokenizer();
   Status write_header(program::Metadata metadata);
 
   std::unique_ptr<AtomicFile> file_;
   lower::Lowered lowered_;
   program::Header header_;
+  std::map<std::pair<std::array<std::uint8_t, 16>, std::uint64_t>, std::int32_t>
+      by_digest_;  // (digest, size): segment
   std::vector<std::byte> tokenizer_;
   Batch batches_[2];
   std::uint64_t segments_end_ = 0;

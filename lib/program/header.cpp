@@ -11,7 +11,8 @@ namespace {
 using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
-// --- writing ---------------------------------------------------------------------------------------------------
+// --- writing
+// ---------------------------------------------------------------------------------------------------
 
 std::vector<std::int64_t> flat_steps(const Size& size) {
   std::vector<std::int64_t> out;
@@ -23,43 +24,55 @@ std::vector<std::int64_t> flat_steps(const Size& size) {
 }
 
 template <class Table, class Items, class Make>
-Offset<flatbuffers::Vector<Offset<Table>>> list_of(FlatBufferBuilder& b, const Items& items, Make make) {
+Offset<flatbuffers::Vector<Offset<Table>>> list_of(FlatBufferBuilder& b, const Items& items,
+                                                   Make make) {
   std::vector<Offset<Table>> out;
   for (const auto& item : items) out.push_back(make(item));
   return b.CreateVector(out);
 }
 
 Offset<fb::Slot> pack(FlatBufferBuilder& b, const Slot& slot) {
-  const auto dims = list_of<fb::Size>(b, slot.dims, [&](const Size& size) { return fb::CreateSize(b, b.CreateVector(flat_steps(size))); });
-  return fb::CreateSlot(b, b.CreateString(slot.name), static_cast<std::uint8_t>(slot.kind), static_cast<std::uint8_t>(slot.type), dims, slot.dynamic, slot.tensor);
+  const auto dims = list_of<fb::Size>(b, slot.dims, [&](const Size& size) {
+    return fb::CreateSize(b, b.CreateVector(flat_steps(size)));
+  });
+  return fb::CreateSlot(b, b.CreateString(slot.name), static_cast<std::uint8_t>(slot.kind),
+                        static_cast<std::uint8_t>(slot.type), dims, slot.dynamic, slot.tensor);
 }
 
 Offset<fb::Tensor> pack(FlatBufferBuilder& b, const Tensor& t) {
-  return fb::CreateTensor(b, b.CreateString(t.name), static_cast<std::uint8_t>(t.layout), static_cast<std::uint8_t>(t.type), b.CreateVector(t.dims), t.rows,
-                          t.inputs, t.axis, t.bits, t.group_size, static_cast<std::uint8_t>(t.zero), t.constant_zero, b.CreateVector(t.segments));
+  return fb::CreateTensor(b, b.CreateString(t.name), static_cast<std::uint8_t>(t.layout),
+                          static_cast<std::uint8_t>(t.type), b.CreateVector(t.dims), t.rows,
+                          t.inputs, t.axis, t.bits, t.group_size, static_cast<std::uint8_t>(t.zero),
+                          t.constant_zero, b.CreateVector(t.segments));
 }
 
 Offset<fb::Segment> pack(FlatBufferBuilder& b, const Segment& s) {
-  return fb::CreateSegment(b, s.offset, s.size, b.CreateVector(s.digest.bytes.data(), s.digest.bytes.size()));
+  return fb::CreateSegment(b, s.offset, s.size,
+                           b.CreateVector(s.digest.bytes.data(), s.digest.bytes.size()));
 }
 
 Offset<fb::Instruction> pack(FlatBufferBuilder& b, const Instruction& i) {
   const auto attributes = list_of<fb::Attribute>(b, i.attributes, [&](const Attribute& a) {
-    return fb::CreateAttribute(b, b.CreateString(a.name), b.CreateVector(a.ints), b.CreateVector(a.floats));
+    return fb::CreateAttribute(b, b.CreateString(a.name), b.CreateVector(a.ints),
+                               b.CreateVector(a.floats));
   });
-  return fb::CreateInstruction(b, static_cast<std::uint16_t>(i.op), b.CreateString(i.name), b.CreateVector(i.inputs), b.CreateVector(i.outputs), attributes,
+  return fb::CreateInstruction(b, static_cast<std::uint16_t>(i.op), b.CreateString(i.name),
+                               b.CreateVector(i.inputs), b.CreateVector(i.outputs), attributes,
                                b.CreateVector(i.regions));
 }
 
 Offset<fb::Region> pack(FlatBufferBuilder& b, const Region& region) {
-  const auto instructions = list_of<fb::Instruction>(b, region.instructions, [&](const Instruction& i) { return pack(b, i); });
-  return fb::CreateRegion(b, b.CreateVector(region.inputs), b.CreateVector(region.outputs), instructions);
+  const auto instructions = list_of<fb::Instruction>(
+      b, region.instructions, [&](const Instruction& i) { return pack(b, i); });
+  return fb::CreateRegion(b, b.CreateVector(region.inputs), b.CreateVector(region.outputs),
+                          instructions);
 }
 
-// --- reading ---------------------------------------------------------------------------------------------------
+// --- reading
+// ---------------------------------------------------------------------------------------------------
 
-// FlatBuffers' verifier checks neither that fields are present nor what enumerations hold: absent vectors and
-// strings read as empty here, and `verify` checks the numbers.
+// FlatBuffers' verifier checks neither that fields are present nor what enumerations hold: absent
+// vectors and strings read as empty here, and `verify` checks the numbers.
 std::string text(const flatbuffers::String* s) { return s == nullptr ? std::string() : s->str(); }
 
 template <class T, class Vector>
@@ -84,17 +97,23 @@ Status read_list(const Vector* vector, std::vector<T>& out, Read read) {
 Expected<Size> unpack(const fb::Size& size) {
   Size out;
   const auto flat = values<std::int64_t>(size.steps());
-  if (flat.size() % 2 != 0 || flat.size() > 4096) return invalid_file("a size in the header is damaged");
+  if (flat.size() % 2 != 0 || flat.size() > 4096)
+    return invalid_file("a size in the header is damaged");
   for (std::size_t i = 0; i < flat.size(); i += 2) {
-    if (flat[i] < 0 || flat[i] > static_cast<std::int64_t>(SizeStep::Op::kMax)) return invalid_file("a size in the header is damaged");
+    if (flat[i] < 0 || flat[i] > static_cast<std::int64_t>(SizeStep::Op::kMax))
+      return invalid_file("a size in the header is damaged");
     out.push_back({static_cast<SizeStep::Op>(flat[i]), flat[i + 1]});
   }
   return out;
 }
 
 Expected<Slot> unpack(const fb::Slot& slot) {
-  Slot out{.name = text(slot.name()), .kind = static_cast<Slot::Kind>(slot.kind()), .type = static_cast<Type>(slot.type()), .dims = {},
-           .dynamic = slot.dynamic(), .tensor = slot.tensor()};
+  Slot out{.name = text(slot.name()),
+           .kind = static_cast<Slot::Kind>(slot.kind()),
+           .type = static_cast<Type>(slot.type()),
+           .dims = {},
+           .dynamic = slot.dynamic(),
+           .tensor = slot.tensor()};
   THIMBLE_TRY(read_list(slot.dims(), out.dims, [](const fb::Size& size) { return unpack(size); }));
   return out;
 }
@@ -118,32 +137,50 @@ Expected<Tensor> unpack(const fb::Tensor& t) {
 
 Expected<Segment> unpack(const fb::Segment& s) {
   Segment out{.offset = s.offset(), .size = s.size(), .digest = {}};
-  if (s.digest() == nullptr || s.digest()->size() != out.digest.bytes.size()) return invalid_file("a segment has no digest");
+  if (s.digest() == nullptr || s.digest()->size() != out.digest.bytes.size())
+    return invalid_file("a segment has no digest");
   std::memcpy(out.digest.bytes.data(), s.digest()->data(), out.digest.bytes.size());
   return out;
 }
 
-Expected<Attribute> unpack(const fb::Attribute& a) { return Attribute{text(a.name()), values<std::int64_t>(a.ints()), values<float>(a.floats())}; }
+Expected<Attribute> unpack(const fb::Attribute& a) {
+  return Attribute{text(a.name()), values<std::int64_t>(a.ints()), values<float>(a.floats())};
+}
 
 Expected<Instruction> unpack(const fb::Instruction& i) {
-  Instruction out{.op = static_cast<Op>(i.op()), .name = text(i.name()), .inputs = values<std::int32_t>(i.inputs()), .outputs = values<std::int32_t>(i.outputs()),
-                  .attributes = {}, .regions = values<std::int32_t>(i.regions())};
-  THIMBLE_TRY(read_list(i.attributes(), out.attributes, [](const fb::Attribute& a) { return unpack(a); }));
+  Instruction out{.op = static_cast<Op>(i.op()),
+                  .name = text(i.name()),
+                  .inputs = values<std::int32_t>(i.inputs()),
+                  .outputs = values<std::int32_t>(i.outputs()),
+                  .attributes = {},
+                  .regions = values<std::int32_t>(i.regions())};
+  THIMBLE_TRY(
+      read_list(i.attributes(), out.attributes, [](const fb::Attribute& a) { return unpack(a); }));
   return out;
 }
 
 Expected<Region> unpack(const fb::Region& r) {
-  Region out{.inputs = values<std::int32_t>(r.inputs()), .outputs = values<std::int32_t>(r.outputs()), .instructions = {}};
-  THIMBLE_TRY(read_list(r.instructions(), out.instructions, [](const fb::Instruction& i) { return unpack(i); }));
+  Region out{.inputs = values<std::int32_t>(r.inputs()),
+             .outputs = values<std::int32_t>(r.outputs()),
+             .instructions = {}};
+  THIMBLE_TRY(read_list(r.instructions(), out.instructions,
+                        [](const fb::Instruction& i) { return unpack(i); }));
   return out;
 }
 
 Expected<State> unpack(const fb::State& s) {
-  return State{static_cast<State::Kind>(s.kind()), s.input(), s.output(), s.axis(), s.heads(), s.head_dim(), s.window()};
+  return State{static_cast<State::Kind>(s.kind()),
+               s.input(),
+               s.output(),
+               s.axis(),
+               s.heads(),
+               s.head_dim(),
+               s.window()};
 }
 
 Generation unpack(const fb::Generation& g) {
-  return {values<std::int64_t>(g.eos()), g.bos(), g.temperature(), g.top_k(), g.top_p(), g.repetition_penalty()};
+  return {values<std::int64_t>(g.eos()), g.bos(), g.temperature(), g.top_k(), g.top_p(),
+          g.repetition_penalty()};
 }
 
 }  // namespace
@@ -169,10 +206,13 @@ std::array<std::byte, Preamble::kBytes> Preamble::to_bytes() const {
 Expected<Preamble> Preamble::parse(std::span<const std::byte> file) {
   Cursor cursor(file);
   THIMBLE_ASSIGN(const auto magic, cursor.read_text(kMagic.size()));
-  if (magic != std::string_view(kMagic.data(), kMagic.size())) return invalid_file("not a .thimble file: it starts otherwise").at_offset(0);
+  if (magic != std::string_view(kMagic.data(), kMagic.size()))
+    return invalid_file("not a .thimble file: it starts otherwise").at_offset(0);
   THIMBLE_ASSIGN(const auto version, cursor.read<std::uint32_t>());
   if (version != kVersion) {
-    return unsupported("format version " + std::to_string(version) + " is not known; this program reads version " + std::to_string(kVersion)).at_offset(8)
+    return unsupported("format version " + std::to_string(version) +
+                       " is not known; this program reads version " + std::to_string(kVersion))
+        .at_offset(8)
         .fix("use a newer version of thimble, or make the file again");
   }
   THIMBLE_TRY(cursor.skip(4));
@@ -183,11 +223,13 @@ Expected<Preamble> Preamble::parse(std::span<const std::byte> file) {
   THIMBLE_ASSIGN(const auto digest, cursor.read_bytes(out.header_digest.bytes.size()));
   std::memcpy(out.header_digest.bytes.data(), digest.data(), digest.size());
   if (out.file_size != file.size()) {
-    return invalid_file("the file has " + std::to_string(file.size()) + " bytes, not the " + std::to_string(out.file_size) + " that it was written with")
+    return invalid_file("the file has " + std::to_string(file.size()) + " bytes, not the " +
+                        std::to_string(out.file_size) + " that it was written with")
         .fix("copy it again: it was cut short or changed");
   }
-  if (out.header_size > kMaxHeaderBytes || out.header_offset % 8 != 0 || out.header_offset < kBytes ||
-      out.header_offset > out.file_size || out.header_size > out.file_size - out.header_offset) {
+  if (out.header_size > kMaxHeaderBytes || out.header_offset % 8 != 0 ||
+      out.header_offset < kBytes || out.header_offset > out.file_size ||
+      out.header_size > out.file_size - out.header_offset) {
     return invalid_file("the header lies outside the file").at_offset(16);
   }
   return out;
@@ -198,18 +240,28 @@ std::vector<std::byte> write_header(const Header& header) {
   const Program& p = header.program;
   const auto symbols = b.CreateVectorOfStrings(p.symbols);
   const auto slots = list_of<fb::Slot>(b, p.slots, [&](const Slot& s) { return pack(b, s); });
-  const auto tensors = list_of<fb::Tensor>(b, p.tensors, [&](const Tensor& t) { return pack(b, t); });
-  const auto segments = list_of<fb::Segment>(b, p.segments, [&](const Segment& s) { return pack(b, s); });
-  const auto regions = list_of<fb::Region>(b, p.regions, [&](const Region& r) { return pack(b, r); });
+  const auto tensors =
+      list_of<fb::Tensor>(b, p.tensors, [&](const Tensor& t) { return pack(b, t); });
+  const auto segments =
+      list_of<fb::Segment>(b, p.segments, [&](const Segment& s) { return pack(b, s); });
+  const auto regions =
+      list_of<fb::Region>(b, p.regions, [&](const Region& r) { return pack(b, r); });
   const auto states = list_of<fb::State>(b, p.states, [&](const State& s) {
-    return fb::CreateState(b, static_cast<std::uint8_t>(s.kind), s.input, s.output, s.axis, s.heads, s.head_dim, s.window);
+    return fb::CreateState(b, static_cast<std::uint8_t>(s.kind), s.input, s.output, s.axis, s.heads,
+                           s.head_dim, s.window);
   });
   const Generation& g = header.generation;
-  const auto generation = fb::CreateGeneration(b, b.CreateVector(g.eos_token_ids), g.bos_token_id, g.temperature, g.top_k, g.top_p, g.repetition_penalty);
-  const auto metadata = list_of<fb::Pair>(b, header.metadata, [&](const auto& pair) { return fb::CreatePair(b, b.CreateString(pair.first), b.CreateString(pair.second)); });
+  const auto generation =
+      fb::CreateGeneration(b, b.CreateVector(g.eos_token_ids), g.bos_token_id, g.temperature,
+                           g.top_k, g.top_p, g.repetition_penalty);
+  const auto metadata = list_of<fb::Pair>(b, header.metadata, [&](const auto& pair) {
+    return fb::CreatePair(b, b.CreateString(pair.first), b.CreateString(pair.second));
+  });
   const auto chat_template = b.CreateString(header.chat_template);
-  const auto root = fb::CreateHeader(b, symbols, slots, tensors, segments, regions, states, static_cast<std::uint8_t>(p.task), static_cast<std::uint8_t>(p.cache),
-                                     p.max_context, header.tokenizer_segment, chat_template, generation, metadata, header.parameters);
+  const auto root = fb::CreateHeader(
+      b, symbols, slots, tensors, segments, regions, states, static_cast<std::uint8_t>(p.task),
+      static_cast<std::uint8_t>(p.cache), p.max_context, header.tokenizer_segment, chat_template,
+      generation, metadata, header.parameters);
   b.Finish(root, "THBL");
   const auto* bytes = reinterpret_cast<const std::byte*>(b.GetBufferPointer());
   return {bytes, bytes + b.GetSize()};
@@ -218,18 +270,27 @@ std::vector<std::byte> write_header(const Header& header) {
 Expected<Header> read_header(std::span<const std::byte> bytes, std::uint64_t file_size) {
   const auto* raw = reinterpret_cast<const std::uint8_t*>(bytes.data());
   flatbuffers::Verifier verifier(raw, bytes.size(), 64, 10'000'000);
-  if (bytes.size() < 16 || !fb::VerifyHeaderBuffer(verifier)) return invalid_file("the header is damaged");
+  if (bytes.size() < 16 || !fb::VerifyHeaderBuffer(verifier))
+    return invalid_file("the header is damaged");
   const fb::Header& root = *fb::GetHeader(raw);
   Header out;
   if (root.symbols() != nullptr) {
     for (const auto* symbol : *root.symbols()) out.program.symbols.push_back(text(symbol));
   }
-  THIMBLE_TRY(read_list(root.slots(), out.program.slots, [](const fb::Slot& s) { return unpack(s); }));
-  THIMBLE_TRY(read_list(root.tensors(), out.program.tensors, [](const fb::Tensor& t) { return unpack(t); }));
-  THIMBLE_TRY(read_list(root.segments(), out.program.segments, [](const fb::Segment& s) { return unpack(s); }));
-  THIMBLE_TRY(read_list(root.regions(), out.program.regions, [](const fb::Region& r) { return unpack(r); }));
-  THIMBLE_TRY(read_list(root.states(), out.program.states, [](const fb::State& s) { return unpack(s); }));
-  THIMBLE_TRY(read_list(root.metadata(), out.metadata, [](const fb::Pair& p) -> Expected<std::pair<std::string, std::string>> { return std::pair(text(p.key()), text(p.value())); }));
+  THIMBLE_TRY(
+      read_list(root.slots(), out.program.slots, [](const fb::Slot& s) { return unpack(s); }));
+  THIMBLE_TRY(read_list(root.tensors(), out.program.tensors,
+                        [](const fb::Tensor& t) { return unpack(t); }));
+  THIMBLE_TRY(read_list(root.segments(), out.program.segments,
+                        [](const fb::Segment& s) { return unpack(s); }));
+  THIMBLE_TRY(read_list(root.regions(), out.program.regions,
+                        [](const fb::Region& r) { return unpack(r); }));
+  THIMBLE_TRY(
+      read_list(root.states(), out.program.states, [](const fb::State& s) { return unpack(s); }));
+  THIMBLE_TRY(read_list(root.metadata(), out.metadata,
+                        [](const fb::Pair& p) -> Expected<std::pair<std::string, std::string>> {
+                          return std::pair(text(p.key()), text(p.value()));
+                        }));
   out.program.task = static_cast<Task>(root.task());
   out.program.cache = static_cast<CacheType>(root.cache());
   out.program.max_context = root.max_context();
@@ -237,7 +298,8 @@ Expected<Header> read_header(std::span<const std::byte> bytes, std::uint64_t fil
   out.chat_template = text(root.chat_template());
   if (root.generation() != nullptr) out.generation = unpack(*root.generation());
   out.parameters = root.parameters();
-  if (out.tokenizer_segment < -1 || out.tokenizer_segment >= static_cast<std::int32_t>(out.program.segments.size())) {
+  if (out.tokenizer_segment < -1 ||
+      out.tokenizer_segment >= static_cast<std::int32_t>(out.program.segments.size())) {
     return invalid_file("the tokenizer's segment isn't there");
   }
   THIMBLE_TRY(verify(out.program, file_size));

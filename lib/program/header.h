@@ -11,8 +11,8 @@
 
 namespace thimble::program {
 
-// The file begins with this; everything little-endian. The header lies at the end, so that segments are written as
-// they come and the header again once the file was measured.
+// The file begins with this; everything little-endian. The header lies at the end, so that segments
+// are written as they come and the header again once the file was measured.
 struct Preamble {
   static constexpr std::size_t kBytes = 64;
   static constexpr std::array<char, 8> kMagic = {'T', 'H', 'I', 'M', 'B', 'L', 'E', '\0'};

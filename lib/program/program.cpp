@@ -11,7 +11,9 @@ constexpr std::size_t kMaxRank = 8;
 constexpr std::int64_t kTileRows = 16;
 constexpr std::int64_t kBlock = 32;
 
-Error broken(std::string message, const std::string& name) { return invalid_file(std::move(message)).at_tensor(name); }
+Error broken(std::string message, const std::string& name) {
+  return invalid_file(std::move(message)).at_tensor(name);
+}
 
 bool known_type(Type type) { return type_bytes(type) != 0; }
 
@@ -21,16 +23,19 @@ struct Arity {
 };
 constexpr std::size_t kMany = 1 << 16;
 constexpr Arity kArities[] = {
-    {Op::kLinear, 3, kMany, 1, kMany},  {Op::kGather, 2, 2, 1, 1},     {Op::kRmsNorm, 1, 2, 1, 1}, {Op::kLayerNorm, 1, 3, 1, 1},
-    {Op::kRotary, 3, 3, 1, 1},          {Op::kAttention, 3, 6, 1, 3},  {Op::kUnary, 1, 1, 1, 1},   {Op::kBinary, 2, 2, 1, 1},
-    {Op::kGatedUnary, 2, 2, 1, 1},      {Op::kSoftmax, 1, 1, 1, 1},    {Op::kReshape, 1, 1, 1, 1}, {Op::kTranspose, 1, 1, 1, 1},
-    {Op::kConcat, 1, kMany, 1, 1},      {Op::kSlice, 1, 1, 1, 1},      {Op::kReduce, 1, 1, 1, 1},  {Op::kCast, 1, 1, 1, 1},
-    {Op::kWhere, 3, 3, 1, 1},           {Op::kMatMul, 2, 2, 1, 1},     {Op::kExpand, 1, 1, 1, 1},  {Op::kScale, 1, 1, 1, 1},
-    {Op::kRange, 0, 0, 1, 1},           {Op::kCumSum, 1, 1, 1, 1},
+    {Op::kLinear, 3, kMany, 1, kMany}, {Op::kGather, 2, 2, 1, 1},  {Op::kRmsNorm, 1, 2, 1, 1},
+    {Op::kLayerNorm, 1, 3, 1, 1},      {Op::kRotary, 3, 3, 1, 1},  {Op::kAttention, 3, 6, 1, 3},
+    {Op::kUnary, 1, 1, 1, 1},          {Op::kBinary, 2, 2, 1, 1},  {Op::kGatedUnary, 2, 2, 1, 1},
+    {Op::kSoftmax, 1, 1, 1, 1},        {Op::kReshape, 1, 1, 1, 1}, {Op::kTranspose, 1, 1, 1, 1},
+    {Op::kConcat, 1, kMany, 1, 1},     {Op::kSlice, 1, 1, 1, 1},   {Op::kReduce, 1, 1, 1, 1},
+    {Op::kCast, 1, 1, 1, 1},           {Op::kWhere, 3, 3, 1, 1},   {Op::kMatMul, 2, 2, 1, 1},
+    {Op::kExpand, 1, 1, 1, 1},         {Op::kScale, 1, 1, 1, 1},   {Op::kRange, 0, 0, 1, 1},
+    {Op::kCumSum, 1, 1, 1, 1},
 };
 
 const Arity* arity_of(Op op) {
-  const auto* at = std::find_if(std::begin(kArities), std::end(kArities), [&](const Arity& a) { return a.op == op; });
+  const auto* at = std::find_if(std::begin(kArities), std::end(kArities),
+                                [&](const Arity& a) { return a.op == op; });
   return at == std::end(kArities) ? nullptr : at;
 }
 
@@ -38,7 +43,8 @@ Status verify_size(const Program& program, const Size& size, const std::string& 
   int depth = 0;
   for (const SizeStep& step : size) {
     if (step.op > SizeStep::Op::kMax) return broken("a size has an unknown step", name);
-    if (step.op == SizeStep::Op::kSymbol && (step.value < 0 || step.value >= static_cast<std::int64_t>(program.symbols.size()))) {
+    if (step.op == SizeStep::Op::kSymbol &&
+        (step.value < 0 || step.value >= static_cast<std::int64_t>(program.symbols.size()))) {
       return broken("a size names a symbol that isn't there", name);
     }
     const bool pushes = step.op == SizeStep::Op::kConstant || step.op == SizeStep::Op::kSymbol;
@@ -49,20 +55,24 @@ Status verify_size(const Program& program, const Size& size, const std::string& 
 }
 
 Status verify_slot(const Program& program, const Slot& slot) {
-  if (slot.kind > Slot::Kind::kState || !known_type(slot.type)) return broken("a slot has an unknown kind or type", slot.name);
+  if (slot.kind > Slot::Kind::kState || !known_type(slot.type))
+    return broken("a slot has an unknown kind or type", slot.name);
   if (slot.dims.size() > kMaxRank) return broken("a slot has more than 8 dimensions", slot.name);
   for (const Size& size : slot.dims) THIMBLE_TRY(verify_size(program, size, slot.name));
   const bool constant = slot.kind == Slot::Kind::kConstant;
-  if (constant != (slot.tensor >= 0) || slot.tensor >= static_cast<std::int32_t>(program.tensors.size())) {
+  if (constant != (slot.tensor >= 0) ||
+      slot.tensor >= static_cast<std::int32_t>(program.tensors.size())) {
     return broken("a slot names a tensor that isn't there", slot.name);
   }
   return ok();
 }
 
 Status verify_tensor(const Program& program, const Tensor& tensor) {
-  if (tensor.layout > Layout::kTiles || tensor.zero > ZeroKind::kMinima) return broken("a tensor has an unknown layout", tensor.name);
+  if (tensor.layout > Layout::kTiles || tensor.zero > ZeroKind::kMinima)
+    return broken("a tensor has an unknown layout", tensor.name);
   THIMBLE_ASSIGN(const std::vector<std::uint64_t> streams, stream_bytes(tensor));
-  if (streams.size() != tensor.segments.size()) return broken("a tensor has the wrong number of streams", tensor.name);
+  if (streams.size() != tensor.segments.size())
+    return broken("a tensor has the wrong number of streams", tensor.name);
   for (std::size_t s = 0; s < streams.size(); ++s) {
     const std::int32_t index = tensor.segments[s];
     if (index < 0 || index >= static_cast<std::int32_t>(program.segments.size())) {
@@ -78,26 +88,35 @@ Status verify_tensor(const Program& program, const Tensor& tensor) {
 Status verify_instruction(const Program& program, const Instruction& instruction) {
   const Arity* arity = arity_of(instruction.op);
   if (arity == nullptr) {
-    return unsupported("instruction " + std::to_string(static_cast<int>(instruction.op)) + " is not known")
-        .at_tensor(instruction.name).fix("the file may come from a newer version");
+    return unsupported("instruction " + std::to_string(static_cast<int>(instruction.op)) +
+                       " is not known")
+        .at_tensor(instruction.name)
+        .fix("the file may come from a newer version");
   }
   const std::size_t inputs = instruction.inputs.size(), outputs = instruction.outputs.size();
-  if (inputs < arity->min_inputs || inputs > arity->max_inputs || outputs < arity->min_outputs || outputs > arity->max_outputs) {
+  if (inputs < arity->min_inputs || inputs > arity->max_inputs || outputs < arity->min_outputs ||
+      outputs > arity->max_outputs) {
     return broken("an instruction has the wrong number of inputs or outputs", instruction.name);
   }
-  if (instruction.op == Op::kLinear && inputs != 1 + 2 * outputs) return broken("a product's weights and results don't pair", instruction.name);
+  if (instruction.op == Op::kLinear && inputs != 1 + 2 * outputs)
+    return broken("a product's weights and results don't pair", instruction.name);
   const auto slots = static_cast<std::int32_t>(program.slots.size());
   for (std::size_t i = 0; i < inputs; ++i) {
     const std::int32_t slot = instruction.inputs[i];
-    const bool optional = (instruction.op == Op::kLinear && i > 0 && i % 2 == 0) || (instruction.op == Op::kAttention && i > 2) ||
-                          ((instruction.op == Op::kRmsNorm || instruction.op == Op::kLayerNorm) && i > 0);
-    if (slot >= slots || slot < (optional ? -1 : 0)) return broken("an instruction reads a slot that isn't there", instruction.name);
+    const bool optional =
+        (instruction.op == Op::kLinear && i > 0 && i % 2 == 0) ||
+        (instruction.op == Op::kAttention && i > 2) ||
+        ((instruction.op == Op::kRmsNorm || instruction.op == Op::kLayerNorm) && i > 0);
+    if (slot >= slots || slot < (optional ? -1 : 0))
+      return broken("an instruction reads a slot that isn't there", instruction.name);
   }
   for (std::size_t i = 0; i < outputs; ++i) {
     const std::int32_t slot = instruction.outputs[i];
     const bool optional = i > 0 && instruction.op == Op::kAttention;
-    if (slot >= slots || slot < (optional ? -1 : 0)) return broken("an instruction writes a slot that isn't there", instruction.name);
-    if (slot >= 0 && program.slots[static_cast<std::size_t>(slot)].kind != Slot::Kind::kActivation) {
+    if (slot >= slots || slot < (optional ? -1 : 0))
+      return broken("an instruction writes a slot that isn't there", instruction.name);
+    if (slot >= 0 &&
+        program.slots[static_cast<std::size_t>(slot)].kind != Slot::Kind::kActivation) {
       return broken("an instruction writes an input or a constant", instruction.name);
     }
   }
@@ -113,15 +132,18 @@ Status verify_region(const Program& program, const Region& region) {
   }
   // Everything is written once, before it is read.
   std::vector<bool> ready(program.slots.size(), false);
-  for (std::size_t i = 0; i < program.slots.size(); ++i) ready[i] = program.slots[i].kind != Slot::Kind::kActivation;
+  for (std::size_t i = 0; i < program.slots.size(); ++i)
+    ready[i] = program.slots[i].kind != Slot::Kind::kActivation;
   for (const Instruction& instruction : region.instructions) {
     THIMBLE_TRY(verify_instruction(program, instruction));
     for (const std::int32_t slot : instruction.inputs) {
-      if (slot >= 0 && !ready[static_cast<std::size_t>(slot)]) return broken("an instruction reads what isn't computed yet", instruction.name);
+      if (slot >= 0 && !ready[static_cast<std::size_t>(slot)])
+        return broken("an instruction reads what isn't computed yet", instruction.name);
     }
     for (const std::int32_t slot : instruction.outputs) {
       if (slot < 0) continue;
-      if (ready[static_cast<std::size_t>(slot)]) return broken("a slot is written twice", instruction.name);
+      if (ready[static_cast<std::size_t>(slot)])
+        return broken("a slot is written twice", instruction.name);
       ready[static_cast<std::size_t>(slot)] = true;
     }
   }
@@ -134,41 +156,57 @@ Status verify_region(const Program& program, const Region& region) {
 Status verify_segments(const Program& program, std::uint64_t file_bytes) {
   std::vector<const Segment*> sorted;
   for (const Segment& segment : program.segments) {
-    if (segment.offset % 64 != 0) return invalid_file("a segment is not aligned").at_offset(segment.offset);
-    if (!range_inside(segment.offset, segment.size, file_bytes)) return invalid_file("a segment lies outside the file").at_offset(segment.offset);
+    if (segment.offset % 64 != 0)
+      return invalid_file("a segment is not aligned").at_offset(segment.offset);
+    if (!range_inside(segment.offset, segment.size, file_bytes))
+      return invalid_file("a segment lies outside the file").at_offset(segment.offset);
     sorted.push_back(&segment);
   }
-  std::sort(sorted.begin(), sorted.end(), [](const Segment* a, const Segment* b) { return a->offset < b->offset; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Segment* a, const Segment* b) { return a->offset < b->offset; });
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     const Segment& before = *sorted[i - 1];
-    const bool same = before.offset == sorted[i]->offset && before.size == sorted[i]->size;  // equal tensors are stored once
-    if (!same && before.offset + before.size > sorted[i]->offset) return invalid_file("two segments overlap").at_offset(sorted[i]->offset);
+    const bool same = before.offset == sorted[i]->offset &&
+                      before.size == sorted[i]->size;  // equal tensors are stored once
+    if (!same && before.offset + before.size > sorted[i]->offset)
+      return invalid_file("two segments overlap").at_offset(sorted[i]->offset);
   }
   return ok();
 }
 
 Status verify_state(const Program& program, const State& state) {
   const auto slots = static_cast<std::int32_t>(program.slots.size());
-  if (state.kind > State::Kind::kCache || state.input < 0 || state.input >= slots || state.output < 0 || state.output >= slots) {
+  if (state.kind > State::Kind::kCache || state.input < 0 || state.input >= slots ||
+      state.output < 0 || state.output >= slots) {
     return invalid_file("a state names a slot that isn't there");
   }
   constexpr std::int64_t kMost = 1 << 20;
-  const auto slot = [&](std::int32_t i) -> const Slot& { return program.slots[static_cast<std::size_t>(i)]; };
-  if (slot(state.input).kind != Slot::Kind::kState) return broken("a state's input is of another kind", slot(state.input).name);
-  if (state.kind == State::Kind::kCopy && slot(state.output).kind != Slot::Kind::kActivation) return broken("a state's output isn't computed", slot(state.output).name);
-  if (state.kind == State::Kind::kCache && (state.heads < 1 || state.heads > kMost || state.head_dim < 1 || state.head_dim > kMost || state.window < 0)) {
+  const auto slot = [&](std::int32_t i) -> const Slot& {
+    return program.slots[static_cast<std::size_t>(i)];
+  };
+  if (slot(state.input).kind != Slot::Kind::kState)
+    return broken("a state's input is of another kind", slot(state.input).name);
+  if (state.kind == State::Kind::kCopy && slot(state.output).kind != Slot::Kind::kActivation)
+    return broken("a state's output isn't computed", slot(state.output).name);
+  if (state.kind == State::Kind::kCache &&
+      (state.heads < 1 || state.heads > kMost || state.head_dim < 1 || state.head_dim > kMost ||
+       state.window < 0)) {
     return invalid_file("a cache has an impossible shape");
   }
   return ok();
 }
 
-// Whatever the entry reads without computing it has a value: inputs come with the call, states from the one before.
+// Whatever the entry reads without computing it has a value: inputs come with the call, states from
+// the one before.
 Status verify_bound(const Program& program) {
   std::vector<int> given(program.slots.size(), 0);
   for (const std::int32_t slot : program.regions[0].inputs) {
     const Slot::Kind kind = program.slots[static_cast<std::size_t>(slot)].kind;
-    if (kind == Slot::Kind::kInput) ++given[static_cast<std::size_t>(slot)];
-    else if (kind != Slot::Kind::kState) return broken("an input is of another kind", program.slots[static_cast<std::size_t>(slot)].name);
+    if (kind == Slot::Kind::kInput)
+      ++given[static_cast<std::size_t>(slot)];
+    else if (kind != Slot::Kind::kState)
+      return broken("an input is of another kind",
+                    program.slots[static_cast<std::size_t>(slot)].name);
   }
   for (const State& state : program.states) ++given[static_cast<std::size_t>(state.input)];
   for (std::size_t i = 0; i < program.slots.size(); ++i) {
@@ -178,7 +216,8 @@ Status verify_bound(const Program& program) {
   }
   for (const std::int32_t index : program.regions[0].outputs) {
     const Slot& slot = program.slots[static_cast<std::size_t>(index)];
-    if (slot.kind == Slot::Kind::kConstant && program.tensors[static_cast<std::size_t>(slot.tensor)].layout != Layout::kRowMajor) {
+    if (slot.kind == Slot::Kind::kConstant &&
+        program.tensors[static_cast<std::size_t>(slot.tensor)].layout != Layout::kRowMajor) {
       return broken("a tensor in tiles can't be an output", slot.name);
     }
   }
@@ -191,8 +230,11 @@ Status verify_caches(const Program& program) {
   for (const State& state : program.states) {
     if (state.kind != State::Kind::kCache) continue;
     for (const std::int32_t slot : {state.input, state.output}) {
-      if (cached[static_cast<std::size_t>(slot)]) return broken("a cache is named twice", program.slots[static_cast<std::size_t>(slot)].name);
-      if (program.slots[static_cast<std::size_t>(slot)].dims.size() != 4) return broken("a cache has four dimensions", program.slots[static_cast<std::size_t>(slot)].name);
+      if (cached[static_cast<std::size_t>(slot)])
+        return broken("a cache is named twice", program.slots[static_cast<std::size_t>(slot)].name);
+      if (program.slots[static_cast<std::size_t>(slot)].dims.size() != 4)
+        return broken("a cache has four dimensions",
+                      program.slots[static_cast<std::size_t>(slot)].name);
       cached[static_cast<std::size_t>(slot)] = true;
     }
   }
@@ -203,12 +245,15 @@ Status verify_caches(const Program& program) {
       for (std::size_t n = 0; n < i.inputs.size(); ++n) {
         if (i.inputs[n] < 0) continue;
         const bool wanted = attends && n >= 4;
-        if (cached[static_cast<std::size_t>(i.inputs[n])] != wanted || (wanted && !grows)) return broken("an instruction can't read a cache here", i.name);
+        if (cached[static_cast<std::size_t>(i.inputs[n])] != wanted || (wanted && !grows))
+          return broken("an instruction can't read a cache here", i.name);
       }
       for (std::size_t n = 0; n < i.outputs.size(); ++n) {
         const bool is_cache = i.outputs[n] >= 0 && cached[static_cast<std::size_t>(i.outputs[n])];
-        if (is_cache && !(grows && n >= 1)) return broken("an instruction can't write a cache here", i.name);
-        if (attends && n >= 1 && i.outputs[n] >= 0 && !is_cache) return broken("attention's keys and values must go to a cache", i.name);
+        if (is_cache && !(grows && n >= 1))
+          return broken("an instruction can't write a cache here", i.name);
+        if (attends && n >= 1 && i.outputs[n] >= 0 && !is_cache)
+          return broken("attention's keys and values must go to a cache", i.name);
       }
     }
   }
@@ -219,31 +264,50 @@ Status verify_caches(const Program& program) {
 
 int type_bytes(Type type) {
   switch (type) {
-    case Type::kF32: case Type::kI32: return 4;
-    case Type::kF64: case Type::kI64: return 8;
-    case Type::kF16: case Type::kBF16: return 2;
-    case Type::kU8: case Type::kI8: case Type::kBool: return 1;
+    case Type::kF32:
+    case Type::kI32:
+      return 4;
+    case Type::kF64:
+    case Type::kI64:
+      return 8;
+    case Type::kF16:
+    case Type::kBF16:
+      return 2;
+    case Type::kU8:
+    case Type::kI8:
+    case Type::kBool:
+      return 1;
   }
   return 0;
 }
 
 std::string_view type_name(Type type) {
   switch (type) {
-    case Type::kF32: return "f32";
-    case Type::kI32: return "i32";
-    case Type::kF64: return "f64";
-    case Type::kI64: return "i64";
-    case Type::kF16: return "f16";
-    case Type::kBF16: return "bf16";
-    case Type::kU8: return "u8";
-    case Type::kI8: return "i8";
-    case Type::kBool: return "bool";
+    case Type::kF32:
+      return "f32";
+    case Type::kI32:
+      return "i32";
+    case Type::kF64:
+      return "f64";
+    case Type::kI64:
+      return "i64";
+    case Type::kF16:
+      return "f16";
+    case Type::kBF16:
+      return "bf16";
+    case Type::kU8:
+      return "u8";
+    case Type::kI8:
+      return "i8";
+    case Type::kBool:
+      return "bool";
   }
   return "?";
 }
 
 Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
-  if (!known_type(tensor.type) || tensor.dims.size() > kMaxRank) return broken("a tensor has an unknown type or too many dimensions", tensor.name);
+  if (!known_type(tensor.type) || tensor.dims.size() > kMaxRank)
+    return broken("a tensor has an unknown type or too many dimensions", tensor.name);
   std::optional<std::uint64_t> elements = 1;
   for (const std::int64_t dim : tensor.dims) {
     if (dim < 0) return broken("a tensor has a negative dimension", tensor.name);
@@ -251,22 +315,32 @@ Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
   }
   const Error too_large = broken("a tensor is too large", tensor.name);
   if (tensor.layout == Layout::kRowMajor) {
-    const auto bytes = elements ? checked_mul(*elements, static_cast<std::uint64_t>(type_bytes(tensor.type))) : elements;
+    const auto bytes =
+        elements ? checked_mul(*elements, static_cast<std::uint64_t>(type_bytes(tensor.type)))
+                 : elements;
     if (!bytes) return Error(too_large);
     return std::vector<std::uint64_t>{*bytes};
   }
   constexpr std::int64_t kMost = std::int64_t{1} << 40;
-  const bool right = tensor.rows > 0 && tensor.inputs > 0 && tensor.rows < kMost && tensor.inputs < kMost && tensor.bits >= 2 && tensor.bits <= 8 &&
-                     (tensor.group_size == 16 || (tensor.group_size > 0 && tensor.group_size % kBlock == 0)) &&
-                     (tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16);
+  const bool right =
+      tensor.rows > 0 && tensor.inputs > 0 && tensor.rows < kMost && tensor.inputs < kMost &&
+      tensor.bits >= 2 && tensor.bits <= 8 &&
+      (tensor.group_size == 16 || (tensor.group_size > 0 && tensor.group_size % kBlock == 0)) &&
+      (tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16);
   const auto cells = checked_mul(tensor.rows, tensor.inputs);
-  if (!right || !cells || !elements || static_cast<std::uint64_t>(*cells) != *elements) return broken("a tensor's tiles break their rules", tensor.name);
+  if (!right || !cells || !elements || static_cast<std::uint64_t>(*cells) != *elements)
+    return broken("a tensor's tiles break their rules", tensor.name);
   const auto tiles = static_cast<std::uint64_t>(ceil_div(tensor.rows, kTileRows));
   const auto blocks = static_cast<std::uint64_t>(ceil_div(tensor.inputs, kBlock));
-  const auto groups = static_cast<std::uint64_t>(tensor.group_size >= tensor.inputs ? 1 : ceil_div(tensor.inputs, tensor.group_size));
-  const auto codes = checked_mul<std::uint64_t>(tiles * blocks, 64 * static_cast<std::uint64_t>(tensor.bits));
-  const auto entries = checked_mul<std::uint64_t>(tiles * groups, static_cast<std::uint64_t>(kTileRows));
-  const auto scales = entries ? checked_mul<std::uint64_t>(*entries, static_cast<std::uint64_t>(type_bytes(tensor.type))) : entries;
+  const auto groups = static_cast<std::uint64_t>(
+      tensor.group_size >= tensor.inputs ? 1 : ceil_div(tensor.inputs, tensor.group_size));
+  const auto codes =
+      checked_mul<std::uint64_t>(tiles * blocks, 64 * static_cast<std::uint64_t>(tensor.bits));
+  const auto entries =
+      checked_mul<std::uint64_t>(tiles * groups, static_cast<std::uint64_t>(kTileRows));
+  const auto scales = entries ? checked_mul<std::uint64_t>(
+                                    *entries, static_cast<std::uint64_t>(type_bytes(tensor.type)))
+                              : entries;
   if (!codes || !scales) return Error(too_large);
   std::vector<std::uint64_t> bytes = {*codes, *scales};
   if (tensor.zero == ZeroKind::kPoints) bytes.push_back(*entries);
@@ -275,7 +349,8 @@ Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
 }
 
 const Attribute* Instruction::find(std::string_view attribute) const {
-  const auto at = std::find_if(attributes.begin(), attributes.end(), [&](const Attribute& a) { return a.name == attribute; });
+  const auto at = std::find_if(attributes.begin(), attributes.end(),
+                               [&](const Attribute& a) { return a.name == attribute; });
   return at == attributes.end() ? nullptr : &*at;
 }
 std::int64_t Instruction::integer(std::string_view attribute, std::int64_t fallback) const {
@@ -288,7 +363,8 @@ float Instruction::real(std::string_view attribute, float fallback) const {
 }
 
 Status verify(const Program& program, std::uint64_t file_bytes) {
-  if (program.task > Task::kEmbed || program.cache > CacheType::kInt8 || program.max_context < 0) return invalid_file("the program's settings are damaged");
+  if (program.task > Task::kEmbed || program.cache > CacheType::kInt8 || program.max_context < 0)
+    return invalid_file("the program's settings are damaged");
   if (program.regions.empty()) return invalid_file("the program has no region");
   THIMBLE_TRY(verify_segments(program, file_bytes));
   for (const Tensor& tensor : program.tensors) THIMBLE_TRY(verify_tensor(program, tensor));
@@ -307,17 +383,27 @@ Expected<std::int64_t> evaluate(const Size& size, const std::vector<std::int64_t
   for (const SizeStep& step : size) {
     if (step.op == SizeStep::Op::kConstant || step.op == SizeStep::Op::kSymbol) {
       if (depth == kMaxDepth) return bad();
-      stack[depth++] = step.op == SizeStep::Op::kConstant ? step.value : symbols[static_cast<std::size_t>(step.value)];
+      stack[depth++] = step.op == SizeStep::Op::kConstant
+                           ? step.value
+                           : symbols[static_cast<std::size_t>(step.value)];
       continue;
     }
     const std::int64_t b = stack[depth - 1], a = stack[depth - 2];
     --depth;
     std::optional<std::int64_t> result;
     switch (step.op) {
-      case SizeStep::Op::kAdd: result = checked_add(a, b); break;
-      case SizeStep::Op::kMultiply: result = checked_mul(a, b); break;
-      case SizeStep::Op::kFloorDivide: result = b > 0 && a >= 0 ? std::optional(a / b) : std::nullopt; break;
-      default: result = std::max(a, b); break;
+      case SizeStep::Op::kAdd:
+        result = checked_add(a, b);
+        break;
+      case SizeStep::Op::kMultiply:
+        result = checked_mul(a, b);
+        break;
+      case SizeStep::Op::kFloorDivide:
+        result = b > 0 && a >= 0 ? std::optional(a / b) : std::nullopt;
+        break;
+      default:
+        result = std::max(a, b);
+        break;
     }
     if (!result) return bad();
     stack[depth - 1] = *result;

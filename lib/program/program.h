@@ -1,10 +1,10 @@
 #pragma once
 // What the runtime executes and a .thimble file holds.
 //
-// A Program is a list of regions over value slots. Control flow names regions; constants are tensors whose
-// streams lie in segments outside the header; sizes of slots are expressions over symbols (`seq`, `past`)
-// that a call binds, so memory is planned before anything runs. Everything here is plain data: the reader
-// verifies it once, and the runtime trusts what was verified.
+// A Program is a list of regions over value slots. Control flow names regions; constants are
+// tensors whose streams lie in segments outside the header; sizes of slots are expressions over
+// symbols (`seq`, `past`) that a call binds, so memory is planned before anything runs. Everything
+// here is plain data: the reader verifies it once, and the runtime trusts what was verified.
 //
 // Numbers of enumerators are the file's: they are never reused (docs/FORMAT.md).
 
@@ -20,14 +20,29 @@
 namespace thimble::program {
 
 enum class Type : std::uint8_t {  // ONNX's numbers
-  kF32 = 1, kU8 = 2, kI8 = 3, kI32 = 6, kI64 = 7, kBool = 9, kF16 = 10, kF64 = 11, kBF16 = 16,
+  kF32 = 1,
+  kU8 = 2,
+  kI8 = 3,
+  kI32 = 6,
+  kI64 = 7,
+  kBool = 9,
+  kF16 = 10,
+  kF64 = 11,
+  kBF16 = 16,
 };
 int type_bytes(Type type);
 std::string_view type_name(Type type);
 
 // A size as postfix steps over a stack: push a constant, push a symbol, or combine the two topmost.
 struct SizeStep {
-  enum class Op : std::uint8_t { kConstant = 0, kSymbol = 1, kAdd = 2, kMultiply = 3, kFloorDivide = 4, kMax = 5 };
+  enum class Op : std::uint8_t {
+    kConstant = 0,
+    kSymbol = 1,
+    kAdd = 2,
+    kMultiply = 3,
+    kFloorDivide = 4,
+    kMax = 5
+  };
   Op op = Op::kConstant;
   std::int64_t value = 0;  // the constant, or the symbol's index
   bool operator==(const SizeStep&) const = default;
@@ -40,8 +55,9 @@ struct Slot {
   Kind kind = Kind::kActivation;
   Type type = Type::kF32;
   std::vector<Size> dims;
-  bool dynamic = false;         // dims are known only when the producer ran (NonZero); `dims` is then empty
-  std::int32_t tensor = -1;     // kConstant: index into Program::tensors
+  bool dynamic =
+      false;  // dims are known only when the producer ran (NonZero); `dims` is then empty
+  std::int32_t tensor = -1;  // kConstant: index into Program::tensors
 };
 
 // One contiguous, 64-byte-aligned range of the file.
@@ -60,59 +76,100 @@ enum class ZeroKind : std::uint8_t { kConstant = 0, kPoints = 1, kMinima = 2 };
 struct Tensor {
   std::string name;
   Layout layout = Layout::kRowMajor;
-  Type type = Type::kF32;                // kRowMajor: of the elements; kTiles: of the scales
-  std::vector<std::int64_t> dims;        // as the graph sees the constant
+  Type type = Type::kF32;          // kRowMajor: of the elements; kTiles: of the scales
+  std::vector<std::int64_t> dims;  // as the graph sees the constant
   // kTiles: W [rows, inputs]; `axis` says which of dims the inputs are.
   std::int64_t rows = 0;
   std::int64_t inputs = 0;
   std::int32_t axis = -1;
   std::int32_t bits = 0;
-  std::int64_t group_size = 0;           // 16, or a multiple of 32; >= inputs: one group a row
+  std::int64_t group_size = 0;  // 16, or a multiple of 32; >= inputs: one group a row
   ZeroKind zero = ZeroKind::kConstant;
   std::int32_t constant_zero = 0;
-  std::vector<std::int32_t> segments;    // in the order of the layout's streams
+  std::vector<std::int32_t> segments;  // in the order of the layout's streams
 };
 
 // Bytes of each stream of a tensor, in order; an error when the shape overflows or breaks a rule.
 Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor);
 
 enum class Op : std::uint16_t {
-  kLinear = 1,          // (x, w1, [b1], w2, [b2], ...) -> (y1, y2, ...); ints `activation`: 0 f32, 1 int8, 2 int16
-  kGather = 2,          // (table, indices); ints `axis`
-  kRmsNorm = 3,         // (x, [scale]); floats `epsilon`; ints `width`: of the normalised row
-  kLayerNorm = 4,       // (x, [scale], [bias]); floats `epsilon`; ints `width`
-  kRotary = 5,          // (x [batch, seq, heads * dim] or [batch, heads, seq, dim], cos, sin [batch, seq, rot/2]);
-                        // ints `interleaved`, `heads` (0 for the 4-D form), `rotary`
-  kAttention = 6,       // (q, k, v, [mask], [past_key], [past_value]) -> (y, [present_key], [present_value]);
-                        // q [batch, seq, q_heads * dim]; see attention attributes
-  kUnary = 7,           // (x); ints `function`: UnaryFunction
-  kBinary = 8,          // (a, b) with ONNX broadcasting; ints `function`: BinaryFunction
-  kGatedUnary = 9,      // (gate, up): function(gate) * up; ints `function`
-  kSoftmax = 10,        // (x); ints `axis`
-  kReshape = 11,        // (x): same elements, the output slot's dims
-  kTranspose = 12,      // (x); ints `perm`
-  kConcat = 13,         // (...); ints `axis`
-  kSlice = 14,          // (x); ints `starts`, `ends`, `axes`, `steps` (constants)
-  kReduce = 15,         // (x); ints `axes`, `function`: ReduceFunction
-  kCast = 16,           // (x): to the output slot's type
-  kWhere = 17,          // (condition, a, b) with broadcasting
-  kMatMul = 18,         // (a, b): both computed, batched with broadcasting
-  kExpand = 19,         // (x): to the output slot's dims
-  kScale = 20,          // (x): x * floats `factor`
-  kRange = 21,          // () -> [0, 1, ...] along the output slot's only dim
-  kCumSum = 22,         // (x); ints `axis`: inclusive, forwards
+  kLinear = 1,   // (x, w1, [b1], w2, [b2], ...) -> (y1, y2, ...); ints `activation`: 0 f32, 1 int8,
+                 // 2 int16
+  kGather = 2,   // (table, indices); ints `axis`
+  kRmsNorm = 3,  // (x, [scale]); floats `epsilon`; ints `width`: of the normalised row
+  kLayerNorm = 4,  // (x, [scale], [bias]); floats `epsilon`; ints `width`
+  kRotary = 5,  // (x [batch, seq, heads * dim] or [batch, heads, seq, dim], cos, sin [batch, seq,
+                // rot/2]); ints `interleaved`, `heads` (0 for the 4-D form), `rotary`
+  kAttention = 6,  // (q, k, v, [mask], [past_key], [past_value]) -> (y, [present_key],
+                   // [present_value]); q [batch, seq, q_heads * dim]; see attention attributes
+  kUnary = 7,       // (x); ints `function`: UnaryFunction
+  kBinary = 8,      // (a, b) with ONNX broadcasting; ints `function`: BinaryFunction
+  kGatedUnary = 9,  // (gate, up): function(gate) * up; ints `function`
+  kSoftmax = 10,    // (x); ints `axis`
+  kReshape = 11,    // (x): same elements, the output slot's dims
+  kTranspose = 12,  // (x); ints `perm`
+  kConcat = 13,     // (...); ints `axis`
+  kSlice = 14,      // (x); ints `starts`, `ends`, `axes`, `steps` (constants)
+  kReduce = 15,     // (x); ints `axes`, `function`: ReduceFunction
+  kCast = 16,       // (x): to the output slot's type
+  kWhere = 17,      // (condition, a, b) with broadcasting
+  kMatMul = 18,     // (a, b): both computed, batched with broadcasting
+  kExpand = 19,     // (x): to the output slot's dims
+  kScale = 20,      // (x): x * floats `factor`
+  kRange = 21,      // () -> [0, 1, ...] along the output slot's only dim
+  kCumSum = 22,     // (x); ints `axis`: inclusive, forwards
 };
 
 enum class UnaryFunction : std::uint8_t {
-  kIdentity = 0, kSilu = 1, kGeluErf = 2, kGeluTanh = 3, kGeluQuick = 4, kTanh = 5, kSigmoid = 6, kRelu = 7, kExp = 8,
-  kErf = 9, kSqrt = 10, kReciprocal = 11, kNeg = 12, kAbs = 13, kLog = 14, kSin = 15, kCos = 16, kFloor = 17,
-  kCeil = 18, kRound = 19, kSoftplus = 20, kHardSwish = 21, kNot = 22,
+  kIdentity = 0,
+  kSilu = 1,
+  kGeluErf = 2,
+  kGeluTanh = 3,
+  kGeluQuick = 4,
+  kTanh = 5,
+  kSigmoid = 6,
+  kRelu = 7,
+  kExp = 8,
+  kErf = 9,
+  kSqrt = 10,
+  kReciprocal = 11,
+  kNeg = 12,
+  kAbs = 13,
+  kLog = 14,
+  kSin = 15,
+  kCos = 16,
+  kFloor = 17,
+  kCeil = 18,
+  kRound = 19,
+  kSoftplus = 20,
+  kHardSwish = 21,
+  kNot = 22,
 };
 enum class BinaryFunction : std::uint8_t {
-  kAdd = 0, kSub = 1, kMul = 2, kDiv = 3, kMin = 4, kMax = 5, kPow = 6,
-  kEqual = 7, kLess = 8, kLessOrEqual = 9, kGreater = 10, kGreaterOrEqual = 11, kAnd = 12, kOr = 13, kMod = 14,
+  kAdd = 0,
+  kSub = 1,
+  kMul = 2,
+  kDiv = 3,
+  kMin = 4,
+  kMax = 5,
+  kPow = 6,
+  kEqual = 7,
+  kLess = 8,
+  kLessOrEqual = 9,
+  kGreater = 10,
+  kGreaterOrEqual = 11,
+  kAnd = 12,
+  kOr = 13,
+  kMod = 14,
 };
-enum class ReduceFunction : std::uint8_t { kSum = 0, kMean = 1, kMax = 2, kMin = 3, kL2 = 4, kProd = 5 };
+enum class ReduceFunction : std::uint8_t {
+  kSum = 0,
+  kMean = 1,
+  kMax = 2,
+  kMin = 3,
+  kL2 = 4,
+  kProd = 5
+};
 
 // Attention: ints `q_heads`, `kv_heads`, `causal`, `window` (0: none; a key is seen when
 // key_position > query_position - window); floats `scale`, `softcap` (0: none).
@@ -124,11 +181,11 @@ struct Attribute {
 
 struct Instruction {
   Op op = Op::kReshape;
-  std::string name;                    // of the source node, for blame and profiles
-  std::vector<std::int32_t> inputs;    // slots; -1: absent
+  std::string name;                  // of the source node, for blame and profiles
+  std::vector<std::int32_t> inputs;  // slots; -1: absent
   std::vector<std::int32_t> outputs;
   std::vector<Attribute> attributes;
-  std::vector<std::int32_t> regions;   // bodies, for control flow
+  std::vector<std::int32_t> regions;  // bodies, for control flow
 
   const Attribute* find(std::string_view attribute) const;
   std::int64_t integer(std::string_view attribute, std::int64_t fallback) const;
@@ -136,13 +193,13 @@ struct Instruction {
 };
 
 struct Region {
-  std::vector<std::int32_t> inputs;   // slots
+  std::vector<std::int32_t> inputs;  // slots
   std::vector<std::int32_t> outputs;
   std::vector<Instruction> instructions;
 };
 
-// An input that takes what an output gave in the call before. A cache grows along its `axis`: the runtime
-// keeps it in place and attention appends to it. Slots of kind kState.
+// An input that takes what an output gave in the call before. A cache grows along its `axis`: the
+// runtime keeps it in place and attention appends to it. Slots of kind kState.
 struct State {
   enum class Kind : std::uint8_t { kCopy = 0, kCache = 1 };
   Kind kind = Kind::kCopy;
@@ -163,15 +220,15 @@ struct Program {
   std::vector<Slot> slots;
   std::vector<Tensor> tensors;
   std::vector<Segment> segments;
-  std::vector<Region> regions;       // region 0 is the entry
+  std::vector<Region> regions;  // region 0 is the entry
   std::vector<State> states;
   Task task = Task::kTensors;
-  CacheType cache = CacheType::kF32; // what a session uses unless told otherwise
+  CacheType cache = CacheType::kF32;  // what a session uses unless told otherwise
   std::int64_t max_context = 0;
 };
 
-// Checks every index, arity, attribute and size rule, so that the runtime can trust the program. `file_bytes`
-// bounds the segments. An error names the slot, tensor or instruction.
+// Checks every index, arity, attribute and size rule, so that the runtime can trust the program.
+// `file_bytes` bounds the segments. An error names the slot, tensor or instruction.
 Status verify(const Program& program, std::uint64_t file_bytes);
 
 // A size under values of the symbols; an error on overflow or a negative result.

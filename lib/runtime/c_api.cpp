@@ -26,14 +26,14 @@ struct thimble_model {
   explicit thimble_model(int threads) : pool(threads) {}
   thimble::program::Bundle bundle;
   thimble::ThreadPool pool;
-  std::unique_ptr<rt::Decoder> decoder;    // of a model that generates text
-  std::unique_ptr<rt::Session> session;    // of any other
+  std::unique_ptr<rt::Decoder> decoder;  // of a model that generates text
+  std::unique_ptr<rt::Session> session;  // of any other
   std::optional<thimble::tokenizer::Tokenizer> tokenizer;
   std::optional<rt::Sampler> sampler;
-  thimble_sampling sampling{};             // what the sampler was made for
+  thimble_sampling sampling{};  // what the sampler was made for
   std::span<const float> logits;
   std::vector<std::string> input_names, output_names;
-  std::vector<std::size_t> output_index;   // into the session's outputs
+  std::vector<std::size_t> output_index;  // into the session's outputs
   std::vector<rt::TensorView> inputs;
   std::string text;
 
@@ -46,12 +46,19 @@ thread_local std::string last_error;
 
 thimble_code code_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidFile: return THIMBLE_INVALID_FILE;
-    case ErrorCode::kUnsupported: return THIMBLE_UNSUPPORTED;
-    case ErrorCode::kNotFound: return THIMBLE_NOT_FOUND;
-    case ErrorCode::kIo: case ErrorCode::kInterrupted: return THIMBLE_IO;
-    case ErrorCode::kResource: return THIMBLE_RESOURCE;
-    default: return THIMBLE_INVALID_ARGUMENT;
+    case ErrorCode::kInvalidFile:
+      return THIMBLE_INVALID_FILE;
+    case ErrorCode::kUnsupported:
+      return THIMBLE_UNSUPPORTED;
+    case ErrorCode::kNotFound:
+      return THIMBLE_NOT_FOUND;
+    case ErrorCode::kIo:
+    case ErrorCode::kInterrupted:
+      return THIMBLE_IO;
+    case ErrorCode::kResource:
+      return THIMBLE_RESOURCE;
+    default:
+      return THIMBLE_INVALID_ARGUMENT;
   }
 }
 
@@ -75,10 +82,12 @@ rt::SessionOptions session_options(const thimble_options& options) {
 void list_names(thimble_model& model) {
   const thimble::program::Program& program = model.bundle.program;
   const auto is_state = [&](std::int32_t slot) {
-    return std::any_of(program.states.begin(), program.states.end(), [&](const auto& s) { return s.input == slot || s.output == slot; });
+    return std::any_of(program.states.begin(), program.states.end(),
+                       [&](const auto& s) { return s.input == slot || s.output == slot; });
   };
   for (const std::int32_t slot : program.regions[0].inputs) {
-    if (!is_state(slot)) model.input_names.push_back(program.slots[static_cast<std::size_t>(slot)].name);
+    if (!is_state(slot))
+      model.input_names.push_back(program.slots[static_cast<std::size_t>(slot)].name);
   }
   for (std::size_t i = 0; i < program.regions[0].outputs.size(); ++i) {
     const std::int32_t slot = program.regions[0].outputs[i];
@@ -90,7 +99,8 @@ void list_names(thimble_model& model) {
 }
 
 Expected<std::unique_ptr<thimble_model>> load(const char* path, const thimble_options& options) {
-  auto model = std::make_unique<thimble_model>(options.threads > 0 ? options.threads : thimble::ThreadPool::default_threads());
+  auto model = std::make_unique<thimble_model>(
+      options.threads > 0 ? options.threads : thimble::ThreadPool::default_threads());
   THIMBLE_ASSIGN(model->bundle, thimble::program::open_thimble(path));
   const rt::SessionOptions session = session_options(options);
   if (model->bundle.program.task == thimble::program::Task::kGenerate) {
@@ -106,17 +116,22 @@ Expected<std::unique_ptr<thimble_model>> load(const char* path, const thimble_op
   return model;
 }
 
-const char* name_at(const std::vector<std::string>& names, std::size_t index) { return index < names.size() ? names[index].c_str() : nullptr; }
+const char* name_at(const std::vector<std::string>& names, std::size_t index) {
+  return index < names.size() ? names[index].c_str() : nullptr;
+}
 
-Expected<std::size_t> find_name(const std::vector<std::string>& names, const char* name, const char* what) {
-  const auto at = std::find(names.begin(), names.end(), name == nullptr ? std::string() : std::string(name));
+Expected<std::size_t> find_name(const std::vector<std::string>& names, const char* name,
+                                const char* what) {
+  const auto at =
+      std::find(names.begin(), names.end(), name == nullptr ? std::string() : std::string(name));
   if (at != names.end()) return static_cast<std::size_t>(at - names.begin());
-  return thimble::not_found(std::string("the model has no ") + what + " '" + (name == nullptr ? "" : name) + "'");
+  return thimble::not_found(std::string("the model has no ") + what + " '" +
+                            (name == nullptr ? "" : name) + "'");
 }
 
 bool same_sampling(const thimble_sampling& a, const thimble_sampling& b) {
-  return a.temperature == b.temperature && a.top_k == b.top_k && a.top_p == b.top_p && a.min_p == b.min_p &&
-         a.repetition_penalty == b.repetition_penalty && a.seed == b.seed;
+  return a.temperature == b.temperature && a.top_k == b.top_k && a.top_p == b.top_p &&
+         a.min_p == b.min_p && a.repetition_penalty == b.repetition_penalty && a.seed == b.seed;
 }
 
 const Error& no_tokenizer() {
@@ -138,7 +153,8 @@ thimble_options thimble_default_options(void) { return {0, 0, THIMBLE_CACHE_FROM
 thimble_sampling thimble_default_sampling(void) { return {0.0f, 0, 1.0f, 0.0f, 1.0f, 0}; }
 
 thimble_code thimble_load(const char* path, const thimble_options* options, thimble_model** model) {
-  if (path == nullptr || model == nullptr) return fail(thimble::invalid_argument("thimble_load needs a path and a place for the model"));
+  if (path == nullptr || model == nullptr)
+    return fail(thimble::invalid_argument("thimble_load needs a path and a place for the model"));
   *model = nullptr;
   auto loaded = load(path, options != nullptr ? *options : thimble_default_options());
   if (!loaded) return fail(std::move(loaded).error().in(path));
@@ -155,7 +171,8 @@ const char* thimble_metadata(const thimble_model* model, const char* key) {
   return nullptr;
 }
 
-thimble_code thimble_tokenize(thimble_model* model, const char* text, int add_special, int32_t* ids, size_t capacity, size_t* count) {
+thimble_code thimble_tokenize(thimble_model* model, const char* text, int add_special, int32_t* ids,
+                              size_t capacity, size_t* count) {
   if (!model->tokenizer) return fail(no_tokenizer());
   const std::vector<std::int32_t> all = model->tokenizer->encode(text, {add_special != 0, true});
   *count = all.size();
@@ -163,14 +180,16 @@ thimble_code thimble_tokenize(thimble_model* model, const char* text, int add_sp
   return THIMBLE_OK;
 }
 
-thimble_code thimble_detokenize(thimble_model* model, const int32_t* ids, size_t count, const char** text) {
+thimble_code thimble_detokenize(thimble_model* model, const int32_t* ids, size_t count,
+                                const char** text) {
   if (!model->tokenizer) return fail(no_tokenizer());
   model->text = model->tokenizer->decode({ids, count});
   *text = model->text.c_str();
   return THIMBLE_OK;
 }
 
-thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count, const float** logits, size_t* vocabulary) {
+thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count,
+                          const float** logits, size_t* vocabulary) {
   if (!model->decoder) return fail(no_decoder());
   model->logits = {};
   auto fed = model->decoder->feed({ids, count});
@@ -182,10 +201,13 @@ thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count
 }
 
 thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampling, int32_t* id) {
-  if (model->logits.empty()) return fail(thimble::invalid_argument("there are no logits to sample from: feed tokens first"));
+  if (model->logits.empty())
+    return fail(thimble::invalid_argument("there are no logits to sample from: feed tokens first"));
   const thimble_sampling wanted = sampling != nullptr ? *sampling : thimble_default_sampling();
   if (!model->sampler || !same_sampling(wanted, model->sampling)) {
-    model->sampler.emplace(rt::SamplingOptions{wanted.temperature, wanted.top_k, wanted.top_p, wanted.min_p, wanted.repetition_penalty, wanted.seed});
+    model->sampler.emplace(rt::SamplingOptions{wanted.temperature, wanted.top_k, wanted.top_p,
+                                               wanted.min_p, wanted.repetition_penalty,
+                                               wanted.seed});
     model->sampling = wanted;
   }
   *id = model->sampler->sample(model->logits);
@@ -199,7 +221,9 @@ int thimble_is_end(const thimble_model* model, int32_t id) {
   return model->tokenizer && model->tokenizer->eos() == id;
 }
 
-int64_t thimble_position(const thimble_model* model) { return model->decoder ? model->decoder->cached() : 0; }
+int64_t thimble_position(const thimble_model* model) {
+  return model->decoder ? model->decoder->cached() : 0;
+}
 
 thimble_code thimble_rewind(thimble_model* model, int64_t position) {
   model->logits = {};
@@ -214,22 +238,31 @@ void thimble_reset(thimble_model* model) {
 
 size_t thimble_input_count(const thimble_model* model) { return model->input_names.size(); }
 size_t thimble_output_count(const thimble_model* model) { return model->output_names.size(); }
-const char* thimble_input_name(const thimble_model* model, size_t index) { return name_at(model->input_names, index); }
-const char* thimble_output_name(const thimble_model* model, size_t index) { return name_at(model->output_names, index); }
+const char* thimble_input_name(const thimble_model* model, size_t index) {
+  return name_at(model->input_names, index);
+}
+const char* thimble_output_name(const thimble_model* model, size_t index) {
+  return name_at(model->output_names, index);
+}
 
-thimble_code thimble_set_input(thimble_model* model, const char* name, const thimble_tensor* tensor) {
+thimble_code thimble_set_input(thimble_model* model, const char* name,
+                               const thimble_tensor* tensor) {
   const auto index = find_name(model->input_names, name, "input");
   if (!index) return fail(index.error());
-  if (tensor->rank < 0 || tensor->rank > THIMBLE_MAX_RANK || std::any_of(tensor->dims, tensor->dims + tensor->rank, [](int64_t dim) { return dim < 0; })) {
+  if (tensor->rank < 0 || tensor->rank > THIMBLE_MAX_RANK ||
+      std::any_of(tensor->dims, tensor->dims + tensor->rank, [](int64_t dim) { return dim < 0; })) {
     return fail(thimble::invalid_argument(std::string("input '") + name + "': its dims can't be"));
   }
-  model->inputs[*index] = {static_cast<thimble::program::Type>(tensor->type), {tensor->dims, tensor->dims + tensor->rank}, tensor->data};
+  model->inputs[*index] = {static_cast<thimble::program::Type>(tensor->type),
+                           {tensor->dims, tensor->dims + tensor->rank},
+                           tensor->data};
   return THIMBLE_OK;
 }
 
 thimble_code thimble_run(thimble_model* model) {
   for (std::size_t i = 0; i < model->inputs.size(); ++i) {
-    if (model->inputs[i].data == nullptr) return fail(thimble::invalid_argument("input '" + model->input_names[i] + "' was not set"));
+    if (model->inputs[i].data == nullptr)
+      return fail(thimble::invalid_argument("input '" + model->input_names[i] + "' was not set"));
   }
   model->logits = {};
   return done(model->runner().run(model->inputs));
@@ -239,7 +272,8 @@ thimble_code thimble_get_output(thimble_model* model, const char* name, thimble_
   const auto index = find_name(model->output_names, name, "output");
   if (!index) return fail(index.error());
   const auto& outputs = model->runner().outputs();
-  if (outputs.size() <= model->output_index[*index]) return fail(thimble::invalid_argument("there are no outputs: run the model first"));
+  if (outputs.size() <= model->output_index[*index])
+    return fail(thimble::invalid_argument("there are no outputs: run the model first"));
   const rt::TensorView& view = outputs[model->output_index[*index]];
   *tensor = {static_cast<int>(view.type), static_cast<int>(view.dims.size()), {}, view.data};
   std::copy(view.dims.begin(), view.dims.end(), tensor->dims);

@@ -11,8 +11,11 @@ std::int64_t tensor_rows(const program::Tensor& tensor) {
   return tensor.dims.size() < 2 ? 1 : tensor.dims.front();
 }
 
-Expected<std::vector<float>> decode_row(const program::Bundle& bundle, const program::Tensor& tensor, std::int64_t row) {
-  auto stream = [&](std::size_t i) { return bundle.segments[static_cast<std::size_t>(tensor.segments[i])].data(); };
+Expected<std::vector<float>> decode_row(const program::Bundle& bundle,
+                                        const program::Tensor& tensor, std::int64_t row) {
+  auto stream = [&](std::size_t i) {
+    return bundle.segments[static_cast<std::size_t>(tensor.segments[i])].data();
+  };
   if (tensor.layout == program::Layout::kTiles) {
     std::vector<float> out(static_cast<std::size_t>(tensor.inputs));
     kernels::decode_grouped_row(grouped_view(tensor, bundle), row, out.data());
@@ -25,10 +28,19 @@ Expected<std::vector<float>> decode_row(const program::Bundle& bundle, const pro
   const auto* narrow = reinterpret_cast<const std::uint16_t*>(stream(0)) + row * width;
   for (std::size_t i = 0; i < out.size(); ++i) {
     switch (tensor.type) {
-      case program::Type::kF32: out[i] = wide[i]; break;
-      case program::Type::kF16: out[i] = half_to_float(narrow[i]); break;
-      case program::Type::kBF16: out[i] = bfloat_to_float(narrow[i]); break;
-      default: return unsupported("tensors of type " + std::string(program::type_name(tensor.type)) + " are not decoded").at_tensor(tensor.name);
+      case program::Type::kF32:
+        out[i] = wide[i];
+        break;
+      case program::Type::kF16:
+        out[i] = half_to_float(narrow[i]);
+        break;
+      case program::Type::kBF16:
+        out[i] = bfloat_to_float(narrow[i]);
+        break;
+      default:
+        return unsupported("tensors of type " + std::string(program::type_name(tensor.type)) +
+                           " are not decoded")
+            .at_tensor(tensor.name);
     }
   }
   return out;

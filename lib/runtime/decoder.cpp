@@ -13,7 +13,9 @@ struct Decoder::State {
 
   // Feeds one chunk; the logits of its rows from `first` on are the session's output afterwards.
   Status feed_chunk(std::span<const std::int32_t> tokens, std::int64_t first);
-  const float* logits() const { return static_cast<const float*>(session->outputs()[logits_output].data); }
+  const float* logits() const {
+    return static_cast<const float*>(session->outputs()[logits_output].data);
+  }
 };
 
 Status Decoder::State::feed_chunk(std::span<const std::int32_t> tokens, std::int64_t first) {
@@ -29,8 +31,10 @@ Status Decoder::State::feed_chunk(std::span<const std::int32_t> tokens, std::int
     const program::Slot& slot = program.slots[static_cast<std::size_t>(index)];
     if (slot.kind == program::Slot::Kind::kState) continue;
     if (slot.name == "input_ids") inputs.push_back({program::Type::kI64, {1, count}, ids.data()});
-    if (slot.name == "position_ids") inputs.push_back({program::Type::kI64, {1, count}, positions.data()});
-    if (slot.name == "logit_positions") inputs.push_back({program::Type::kI64, {count - first}, wanted.data()});
+    if (slot.name == "position_ids")
+      inputs.push_back({program::Type::kI64, {1, count}, positions.data()});
+    if (slot.name == "logit_positions")
+      inputs.push_back({program::Type::kI64, {count - first}, wanted.data()});
   }
   return session->run(inputs);
 }
@@ -38,7 +42,8 @@ Status Decoder::State::feed_chunk(std::span<const std::int32_t> tokens, std::int
 Decoder::Decoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Decoder::~Decoder() = default;
 
-Expected<std::unique_ptr<Decoder>> Decoder::create(const program::Bundle& bundle, ThreadPool& pool, const SessionOptions& options) {
+Expected<std::unique_ptr<Decoder>> Decoder::create(const program::Bundle& bundle, ThreadPool& pool,
+                                                   const SessionOptions& options) {
   const program::Program& program = bundle.program;
   auto state = std::make_unique<State>();
   THIMBLE_ASSIGN(state->session, Session::create(bundle, pool, options));
@@ -46,18 +51,23 @@ Expected<std::unique_ptr<Decoder>> Decoder::create(const program::Bundle& bundle
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const program::Slot& slot = program.slots[static_cast<std::size_t>(outputs[i])];
     if (slot.name != "logits" || slot.dims.empty()) continue;
-    THIMBLE_ASSIGN(state->vocabulary, program::evaluate(slot.dims.back(), std::vector<std::int64_t>(program.symbols.size(), 1)));
+    THIMBLE_ASSIGN(
+        state->vocabulary,
+        program::evaluate(slot.dims.back(), std::vector<std::int64_t>(program.symbols.size(), 1)));
     state->logits_output = i;
   }
-  if (state->vocabulary == 0) return unsupported("the model generates no text: it has no output 'logits'");
+  if (state->vocabulary == 0)
+    return unsupported("the model generates no text: it has no output 'logits'");
   return std::unique_ptr<Decoder>(new Decoder(std::move(state)));
 }
 
-Expected<std::span<const float>> Decoder::feed(std::span<const std::int32_t> tokens, const std::function<void(std::int64_t)>& on_chunk) {
+Expected<std::span<const float>> Decoder::feed(std::span<const std::int32_t> tokens,
+                                               const std::function<void(std::int64_t)>& on_chunk) {
   if (tokens.empty()) return invalid_argument("there are no tokens to feed");
   for (std::size_t at = 0; at < tokens.size(); at += kChunk) {
     const std::size_t count = std::min<std::size_t>(kChunk, tokens.size() - at);
-    THIMBLE_TRY(state_->feed_chunk(tokens.subspan(at, count), static_cast<std::int64_t>(count) - 1));
+    THIMBLE_TRY(
+        state_->feed_chunk(tokens.subspan(at, count), static_cast<std::int64_t>(count) - 1));
     if (on_chunk) on_chunk(static_cast<std::int64_t>(count));
   }
   return std::span<const float>(state_->logits(), static_cast<std::size_t>(state_->vocabulary));
@@ -69,9 +79,11 @@ Status Decoder::feed_all(std::span<const std::int32_t> tokens, std::int64_t firs
   for (std::int64_t at = 0; at < total; at += kChunk) {
     const std::int64_t count = std::min(kChunk, total - at);
     const std::int64_t from = std::clamp<std::int64_t>(first - at, 0, count);
-    THIMBLE_TRY(state_->feed_chunk(tokens.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(count)), from));
+    THIMBLE_TRY(state_->feed_chunk(
+        tokens.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(count)), from));
     for (std::int64_t i = from; i < count; ++i) {
-      visit(at + i, std::span(state_->logits() + (i - from) * state_->vocabulary, static_cast<std::size_t>(state_->vocabulary)));
+      visit(at + i, std::span(state_->logits() + (i - from) * state_->vocabulary,
+                              static_cast<std::size_t>(state_->vocabulary)));
     }
   }
   return ok();

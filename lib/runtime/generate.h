@@ -13,8 +13,8 @@
 namespace thimble::runtime {
 
 struct SamplingOptions {
-  float temperature = 0;         // 0: greedy
-  std::int64_t top_k = 0;        // 0: all
+  float temperature = 0;   // 0: greedy
+  std::int64_t top_k = 0;  // 0: all
   float top_p = 1;
   float min_p = 0;
   float repetition_penalty = 1;  // over the tokens so far (CTRL, arXiv 1909.05858, section 4.1)
@@ -38,15 +38,17 @@ class Sampler {
 // [1, n, vocabulary].
 class Decoder {
  public:
-  static constexpr std::int64_t kChunk = 512;  // tokens per prefill call; bounds the activation memory
+  static constexpr std::int64_t kChunk =
+      512;  // tokens per prefill call; bounds the activation memory
 
   static Expected<std::unique_ptr<Decoder>> create(const program::Bundle& bundle, ThreadPool& pool,
                                                    const SessionOptions& options = {});
-  // Feeds tokens after those already cached and returns the logits of the last one, [vocabulary]. The view
-  // is valid until the next call. `on_chunk` hears how many tokens are done.
+  // Feeds tokens after those already cached and returns the logits of the last one, [vocabulary].
+  // The view is valid until the next call. `on_chunk` hears how many tokens are done.
   Expected<std::span<const float>> feed(std::span<const std::int32_t> tokens,
                                         const std::function<void(std::int64_t)>& on_chunk = {});
-  // Feeds tokens and hands the logits of every position from `first` on to `visit(position, logits)`.
+  // Feeds tokens and hands the logits of every position from `first` on to `visit(position,
+  // logits)`.
   Status feed_all(std::span<const std::int32_t> tokens, std::int64_t first,
                   const std::function<void(std::int64_t, std::span<const float>)>& visit);
   std::int64_t cached() const;

@@ -1,6 +1,6 @@
 #pragma once
-// Zeroed memory on a 64-byte boundary. Large pieces come from the system untouched, so what is never written never
-// becomes resident: caches may be made for a whole context.
+// Zeroed memory on a 64-byte boundary. Large pieces come from the system untouched, so what is
+// never written never becomes resident: caches may be made for a whole context.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,8 @@ class Memory {
     held_.reset(std::calloc(bytes + kAlignment, 1));
     size_ = held_ == nullptr ? 0 : bytes;
     if (held_ != nullptr) return ok();
-    return Error(ErrorCode::kResource, "no memory for " + std::to_string(bytes >> 20) + " MiB").fix("use a shorter context or a smaller batch");
+    return Error(ErrorCode::kResource, "no memory for " + std::to_string(bytes >> 20) + " MiB")
+        .fix("use a shorter context or a smaller batch");
   }
   std::byte* data() const {
     const auto address = reinterpret_cast<std::uintptr_t>(held_.get());

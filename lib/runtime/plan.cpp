@@ -28,7 +28,11 @@ std::uint64_t first_fit(const std::vector<Block>& live, std::uint64_t size) {
 }  // namespace
 
 Planner::Planner(const program::Program& program, const program::Region& region)
-    : program_(program), region_(region), bytes_(program.slots.size(), 0), out_(program.slots.size(), false), alias_(program.slots.size()) {
+    : program_(program),
+      region_(region),
+      bytes_(program.slots.size(), 0),
+      out_(program.slots.size(), false),
+      alias_(program.slots.size()) {
   std::iota(alias_.begin(), alias_.end(), 0);
   for (const program::Instruction& instruction : region.instructions) {
     if (instruction.op != program::Op::kReshape) continue;
@@ -37,7 +41,8 @@ Planner::Planner(const program::Program& program, const program::Region& region)
 }
 
 std::int32_t Planner::root(std::int32_t slot) const {
-  while (alias_[static_cast<std::size_t>(slot)] != slot) slot = alias_[static_cast<std::size_t>(slot)];
+  while (alias_[static_cast<std::size_t>(slot)] != slot)
+    slot = alias_[static_cast<std::size_t>(slot)];
   return slot;
 }
 
@@ -53,7 +58,8 @@ Plan Planner::make() const {
     }
   }
   for (const std::int32_t slot : region_.outputs) last[static_cast<std::size_t>(root(slot))] = end;
-  for (const program::State& state : program_.states) last[static_cast<std::size_t>(root(state.output))] = end;
+  for (const program::State& state : program_.states)
+    last[static_cast<std::size_t>(root(state.output))] = end;
 
   Plan plan;
   plan.offset.assign(count, Plan::kNone);
@@ -69,7 +75,10 @@ Plan Planner::make() const {
       const std::uint64_t size = round_up(bytes_[static_cast<std::size_t>(slot)], kAlignment);
       const std::uint64_t offset = first_fit(live, size);
       const Block block{offset, size, last[static_cast<std::size_t>(slot)]};
-      live.insert(std::upper_bound(live.begin(), live.end(), block, [](const Block& a, const Block& b) { return a.offset < b.offset; }), block);
+      live.insert(
+          std::upper_bound(live.begin(), live.end(), block,
+                           [](const Block& a, const Block& b) { return a.offset < b.offset; }),
+          block);
       plan.offset[static_cast<std::size_t>(slot)] = offset;
       plan.bytes = std::max(plan.bytes, offset + size);
     }

@@ -13,17 +13,22 @@ namespace thimble::runtime {
 struct Plan {
   static constexpr std::uint64_t kNone = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t bytes = 0;
-  std::vector<std::uint64_t> offset;                              // by slot; kNone: not in the arena
-  std::vector<std::pair<std::int32_t, std::int32_t>> aliases;     // (slot, whose memory it is), in order
+  std::vector<std::uint64_t> offset;  // by slot; kNone: not in the arena
+  std::vector<std::pair<std::int32_t, std::int32_t>>
+      aliases;  // (slot, whose memory it is), in order
 };
 
-// First fit by order of the first write, over lifetimes from the first write to the last read. A reshape's result is
-// its input under other dims.
+// First fit by order of the first write, over lifetimes from the first write to the last read. A
+// reshape's result is its input under other dims.
 class Planner {
  public:
   Planner(const program::Program& program, const program::Region& region);
-  void set_bytes(std::int32_t slot, std::uint64_t bytes) { bytes_[static_cast<std::size_t>(slot)] = bytes; }
-  void keep_out(std::int32_t slot) { out_[static_cast<std::size_t>(slot)] = true; }  // lives elsewhere
+  void set_bytes(std::int32_t slot, std::uint64_t bytes) {
+    bytes_[static_cast<std::size_t>(slot)] = bytes;
+  }
+  void keep_out(std::int32_t slot) {
+    out_[static_cast<std::size_t>(slot)] = true;
+  }  // lives elsewhere
   Plan make() const;
 
  private:
@@ -33,7 +38,7 @@ class Planner {
   const program::Region& region_;
   std::vector<std::uint64_t> bytes_;
   std::vector<bool> out_;
-  std::vector<std::int32_t> alias_;     // of a reshape's result: its input; else itself
+  std::vector<std::int32_t> alias_;  // of a reshape's result: its input; else itself
 };
 
 }  // namespace thimble::runtime

@@ -43,7 +43,9 @@ kernels::GroupedWeight grouped_view(const program::Tensor& tensor, const program
   w.scale_type = float_type(tensor.type);
   w.zero = static_cast<kernels::ZeroKind>(tensor.zero);
   w.constant_zero = tensor.constant_zero;
-  auto stream = [&](std::size_t i) { return bundle.segments[static_cast<std::size_t>(tensor.segments[i])].data(); };
+  auto stream = [&](std::size_t i) {
+    return bundle.segments[static_cast<std::size_t>(tensor.segments[i])].data();
+  };
   w.codes = reinterpret_cast<const std::uint8_t*>(stream(0));
   w.scales = stream(1);
   if (tensor.segments.size() > 2) w.zeros = stream(2);
@@ -60,22 +62,25 @@ std::int64_t TensorView::count() const { return count_of(dims); }
 
 struct Session::State {
   State(const program::Bundle& b, ThreadPool& pool, const SessionOptions& o, kernels::Isa isa)
-      : bundle(b), options(o),
-        machine{pool, kernels::linear_kernels(isa), kernels::row_kernels(isa), kernels::attention_kernels(isa), o.float_activations} {}
+      : bundle(b),
+        options(o),
+        machine{pool, kernels::linear_kernels(isa), kernels::row_kernels(isa),
+                kernels::attention_kernels(isa), o.float_activations} {}
 
   const program::Bundle& bundle;
   SessionOptions options;
   Machine machine;
-  std::vector<Value> values;                     // by slot
+  std::vector<Value> values;  // by slot
   std::vector<Call> calls;
   std::vector<Cache> caches;
-  std::vector<std::vector<std::byte>> copies;    // by State of kind kCopy: what the input holds
+  std::vector<std::vector<std::byte>> copies;  // by State of kind kCopy: what the input holds
   std::vector<std::int64_t> symbols;
   Memory arena;
-  bool planned = false;                          // do the plan and the checks fit the dims of the call before?
+  bool planned = false;  // do the plan and the checks fit the dims of the call before?
   std::int64_t past = 0;
   std::int64_t capacity = 0;
-  std::vector<std::pair<std::int32_t, std::int32_t>> aliases;  // (reshaped slot, whose memory it is)
+  std::vector<std::pair<std::int32_t, std::int32_t>>
+      aliases;  // (reshaped slot, whose memory it is)
   std::vector<TensorView> outputs;
   MemoryPlan memory;
   Observer observer;
@@ -83,8 +88,12 @@ struct Session::State {
   std::vector<Profile> profiles;
 
   const program::Program& program() const { return bundle.program; }
-  Value* value(std::int32_t slot) { return slot < 0 ? nullptr : &values[static_cast<std::size_t>(slot)]; }
-  const Slot& slot(std::int32_t index) const { return program().slots[static_cast<std::size_t>(index)]; }
+  Value* value(std::int32_t slot) {
+    return slot < 0 ? nullptr : &values[static_cast<std::size_t>(slot)];
+  }
+  const Slot& slot(std::int32_t index) const {
+    return program().slots[static_cast<std::size_t>(index)];
+  }
 
   Status prepare();
   void prepare_constants();
@@ -107,7 +116,9 @@ Status Session::State::prepare() {
   symbols.assign(program().symbols.size(), -1);
   for (std::size_t i = 0; i < values.size(); ++i) values[i].type = program().slots[i].type;
   for (const Slot& described : program().slots) {
-    if (described.dynamic) return unsupported("sizes that are known only when they are computed").at_tensor(described.name);
+    if (described.dynamic)
+      return unsupported("sizes that are known only when they are computed")
+          .at_tensor(described.name);
   }
   prepare_constants();
   THIMBLE_TRY(prepare_caches());
@@ -126,7 +137,8 @@ void Session::State::prepare_constants() {
       value.grouped = grouped_view(tensor, bundle);
     } else {
       value.type = tensor.type;
-      value.data = const_cast<std::byte*>(bundle.segments[static_cast<std::size_t>(tensor.segments[0])].data());
+      value.data = const_cast<std::byte*>(
+          bundle.segments[static_cast<std::size_t>(tensor.segments[0])].data());
     }
   }
   for (const auto& segment : bundle.segments) memory.weights += segment.size();
@@ -134,7 +146,9 @@ void Session::State::prepare_constants() {
 
 Status Session::State::prepare_caches() {
   const program::CacheType type = options.cache_from_program ? program().cache : options.cache;
-  capacity = options.max_context > 0 ? options.max_context : program().max_context > 0 ? program().max_context : 4096;
+  capacity = options.max_context > 0     ? options.max_context
+             : program().max_context > 0 ? program().max_context
+                                         : 4096;
   for (const program::State& state : program().states) {
     if (state.kind != program::State::Kind::kCache) {
       copies.emplace_back();
@@ -144,14 +158,18 @@ Status Session::State::prepare_caches() {
     cache.input = state.input;
     cache.output = state.output;
     // A window needs its own positions and those of a whole chunk that is stored before it is read.
-    const std::int64_t needed = state.window > 0 ? std::min(capacity, state.window + kMostTokens) : capacity;
+    const std::int64_t needed =
+        state.window > 0 ? std::min(capacity, state.window + kMostTokens) : capacity;
     const auto kind = static_cast<kernels::CacheType>(type);
     // Heads and dims are at most 2^20 each (program::verify).
-    if (needed > (std::int64_t{1} << 46) / (state.heads * (state.head_dim + 16) * 4)) return Error(ErrorCode::kResource, "the cache would be too large").fix("use a shorter context");
+    if (needed > (std::int64_t{1} << 46) / (state.heads * (state.head_dim + 16) * 4))
+      return Error(ErrorCode::kResource, "the cache would be too large")
+          .fix("use a shorter context");
     const std::size_t bytes = kernels::cache_bytes(kind, state.heads, needed, state.head_dim);
     THIMBLE_TRY(cache.memory.allocate(bytes));
     memory.caches += bytes;
-    cache.view = kernels::cache_over(cache.memory.data(), kind, state.heads, needed, state.head_dim);
+    cache.view =
+        kernels::cache_over(cache.memory.data(), kind, state.heads, needed, state.head_dim);
     value(cache.input)->cached = value(cache.output)->cached = true;
     caches.push_back(std::move(cache));
   }
@@ -167,14 +185,17 @@ Cache* Session::State::cache_of(std::int32_t input_slot) {
 
 Status Session::State::prepare_calls() {
   for (const program::Instruction& instruction : program().regions[0].instructions) {
-    if (find_operator(instruction.op) == nullptr) return unsupported("this build lacks an instruction").at_tensor(instruction.name);
+    if (find_operator(instruction.op) == nullptr)
+      return unsupported("this build lacks an instruction").at_tensor(instruction.name);
     Call call{instruction, machine, {}, {}, {}};
     for (const std::int32_t index : instruction.inputs) call.inputs.push_back(value(index));
     for (const std::int32_t index : instruction.outputs) call.outputs.push_back(value(index));
-    if (instruction.op == program::Op::kAttention && instruction.inputs.size() > 5 && instruction.inputs[4] >= 0) {
+    if (instruction.op == program::Op::kAttention && instruction.inputs.size() > 5 &&
+        instruction.inputs[4] >= 0) {
       call.keys = cache_of(instruction.inputs[4]);
       call.values = cache_of(instruction.inputs[5]);
-      if (call.keys == nullptr || call.values == nullptr) return invalid_file("attention reads a cache that isn't there").at_tensor(instruction.name);
+      if (call.keys == nullptr || call.values == nullptr)
+        return invalid_file("attention reads a cache that isn't there").at_tensor(instruction.name);
     }
     calls.push_back(std::move(call));
   }
@@ -185,19 +206,24 @@ Status Session::State::prepare_calls() {
 Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
   const Slot& described = slot(index);
   if (dims.size() != described.dims.size()) {
-    return bad_input(described.name, "has " + std::to_string(dims.size()) + " dimensions, not " + std::to_string(described.dims.size()));
+    return bad_input(described.name, "has " + std::to_string(dims.size()) + " dimensions, not " +
+                                         std::to_string(described.dims.size()));
   }
   for (std::size_t d = 0; d < dims.size(); ++d) {
     const program::Size& size = described.dims[d];
     // Lowered as 1 * symbol; a lone symbol is as good.
     const program::SizeStep* symbol = nullptr;
     if (size.size() == 1 && size[0].op == program::SizeStep::Op::kSymbol) symbol = &size[0];
-    if (size.size() == 3 && size[0].op == program::SizeStep::Op::kConstant && size[0].value == 1 && size[1].op == program::SizeStep::Op::kSymbol) symbol = &size[1];
+    if (size.size() == 3 && size[0].op == program::SizeStep::Op::kConstant && size[0].value == 1 &&
+        size[1].op == program::SizeStep::Op::kSymbol)
+      symbol = &size[1];
     if (symbol == nullptr) continue;
     std::int64_t& bound = symbols[static_cast<std::size_t>(symbol->value)];
     if (bound >= 0 && bound != dims[d]) {
-      return bad_input(described.name, "is " + dims_text(dims) + ", but '" + program().symbols[static_cast<std::size_t>(symbol->value)] + "' is " +
-                                           std::to_string(bound) + " elsewhere");
+      return bad_input(described.name,
+                       "is " + dims_text(dims) + ", but '" +
+                           program().symbols[static_cast<std::size_t>(symbol->value)] + "' is " +
+                           std::to_string(bound) + " elsewhere");
     }
     bound = dims[d];
   }
@@ -207,7 +233,8 @@ Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
 Status Session::State::bind_input(std::int32_t index, const TensorView& view) {
   const Slot& described = slot(index);
   if (view.type != described.type) {
-    return bad_input(described.name, "is " + std::string(program::type_name(view.type)) + ", not " + std::string(program::type_name(described.type)));
+    return bad_input(described.name, "is " + std::string(program::type_name(view.type)) + ", not " +
+                                         std::string(program::type_name(described.type)));
   }
   THIMBLE_TRY(bind_dims(index, view.dims));
   Value& into = values[static_cast<std::size_t>(index)];
@@ -221,16 +248,22 @@ Status Session::State::bind(std::span<const TensorView> inputs) {
   std::size_t next = 0;
   for (const std::int32_t index : program().regions[0].inputs) {
     if (slot(index).kind == Slot::Kind::kState) continue;
-    if (next == inputs.size()) return invalid_argument("the model takes more inputs than were given");
+    if (next == inputs.size())
+      return invalid_argument("the model takes more inputs than were given");
     THIMBLE_TRY(bind_input(index, inputs[next++]));
   }
-  if (next != inputs.size()) return invalid_argument("the model takes fewer inputs than were given");
+  if (next != inputs.size())
+    return invalid_argument("the model takes fewer inputs than were given");
   for (const Cache& cache : caches) {
     const Slot& described = slot(cache.input);
-    if (described.dims.size() != 4) return invalid_file("a cache has four dimensions").at_tensor(described.name);
+    if (described.dims.size() != 4)
+      return invalid_file("a cache has four dimensions").at_tensor(described.name);
     Dims dims(4);
     for (std::size_t d = 0; d < 4; ++d) {
-      if (d == 2) { dims[d] = past; continue; }
+      if (d == 2) {
+        dims[d] = past;
+        continue;
+      }
       const auto known = program::evaluate(described.dims[d], symbols);
       dims[d] = known ? *known : 1;
     }
@@ -251,12 +284,14 @@ Status Session::State::bind(std::span<const TensorView> inputs) {
     into.data = held.data();
   }
   for (std::size_t s = 0; s < symbols.size(); ++s) {
-    if (symbols[s] < 0) return invalid_file("size '" + program().symbols[s] + "' is set by no input");
+    if (symbols[s] < 0)
+      return invalid_file("size '" + program().symbols[s] + "' is set by no input");
   }
   return ok();
 }
 
-// A dim of an input that is more than one symbol was not bound by it, so it may be anything until now.
+// A dim of an input that is more than one symbol was not bound by it, so it may be anything until
+// now.
 Status Session::State::check_inputs() {
   for (const std::int32_t index : program().regions[0].inputs) {
     const Slot& described = slot(index);
@@ -265,13 +300,17 @@ Status Session::State::check_inputs() {
     for (std::size_t d = 0; d < given.size(); ++d) {
       const auto expected = program::evaluate(described.dims[d], symbols);
       if (!expected) return bad_input(described.name, expected.error().message);
-      if (*expected != given[d]) return bad_input(described.name, "is " + dims_text(given) + ", but its size " + std::to_string(d) + " must be " + std::to_string(*expected));
+      if (*expected != given[d])
+        return bad_input(described.name, "is " + dims_text(given) + ", but its size " +
+                                             std::to_string(d) + " must be " +
+                                             std::to_string(*expected));
     }
   }
   return ok();
 }
 
-// True when some dims differ from those of the call before. Caches lie outside the arena: theirs may grow.
+// True when some dims differ from those of the call before. Caches lie outside the arena: theirs
+// may grow.
 Expected<bool> Session::State::size_activations() {
   bool changed = false;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -294,16 +333,21 @@ Status Session::State::plan() {
   for (Call& call : calls) {
     call.past = past;
     if (!planned || changed || call.keys != nullptr) {
-      if (Status status = check_call(call); !status) return std::move(status).error().at_tensor(call.instruction.name);
+      if (Status status = check_call(call); !status)
+        return std::move(status).error().at_tensor(call.instruction.name);
     }
   }
   if (planned && !changed) return ok();
   planned = false;
   Planner planner(program(), program().regions[0]);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    std::optional<std::uint64_t> bytes = static_cast<std::uint64_t>(program::type_bytes(values[i].type));
-    for (const std::int64_t dim : values[i].dims) bytes = bytes ? checked_mul(*bytes, static_cast<std::uint64_t>(dim)) : bytes;
-    if (!bytes || *bytes > kMostBytes) return Error(ErrorCode::kResource, "a value would be too large").at_tensor(program().slots[i].name);
+    std::optional<std::uint64_t> bytes =
+        static_cast<std::uint64_t>(program::type_bytes(values[i].type));
+    for (const std::int64_t dim : values[i].dims)
+      bytes = bytes ? checked_mul(*bytes, static_cast<std::uint64_t>(dim)) : bytes;
+    if (!bytes || *bytes > kMostBytes)
+      return Error(ErrorCode::kResource, "a value would be too large")
+          .at_tensor(program().slots[i].name);
     planner.set_bytes(static_cast<std::int32_t>(i), *bytes);
     if (values[i].cached) planner.keep_out(static_cast<std::int32_t>(i));
   }
@@ -311,7 +355,8 @@ Status Session::State::plan() {
   std::size_t scratch = 0;
   for (Call& call : calls) {
     const Operator* op = find_operator(call.instruction.op);
-    if (op->scratch != nullptr) scratch = std::max(scratch, round_up<std::size_t>(op->scratch(call), Memory::kAlignment));
+    if (op->scratch != nullptr)
+      scratch = std::max(scratch, round_up<std::size_t>(op->scratch(call), Memory::kAlignment));
   }
   const std::size_t total = plan.bytes + scratch;
   if (total > arena.size() || arena.size() == 0) THIMBLE_TRY(arena.allocate(total));
@@ -330,23 +375,27 @@ Status Session::State::check_copies() {
   for (const program::State& state : program().states) {
     if (state.kind != program::State::Kind::kCopy) continue;
     const Value &from = *value(state.output), &to = *value(state.input);
-    if (from.type != to.type || from.dims != to.dims) return invalid_file("a state changes its shape").at_tensor(slot(state.input).name);
+    if (from.type != to.type || from.dims != to.dims)
+      return invalid_file("a state changes its shape").at_tensor(slot(state.input).name);
   }
   return ok();
 }
 
 Status Session::State::execute() {
   // Inputs may lie elsewhere than in the call before.
-  for (const auto& [to, from] : aliases) values[static_cast<std::size_t>(to)].data = values[static_cast<std::size_t>(from)].data;
+  for (const auto& [to, from] : aliases)
+    values[static_cast<std::size_t>(to)].data = values[static_cast<std::size_t>(from)].data;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     Call& call = calls[i];
-    const auto start = profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+    const auto start =
+        profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     if (Status status = find_operator(call.instruction.op)->run(call); !status) {
       return std::move(status).error().note("in '" + call.instruction.name + "'");
     }
     if (profiling) {
       profiles[i].calls += 1;
-      profiles[i].seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      profiles[i].seconds +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     }
     if (!observer) continue;
     for (const std::int32_t index : call.instruction.outputs) {
@@ -368,11 +417,13 @@ void Session::State::finish() {
   for (const program::State& state : program().states) {
     if (state.kind != program::State::Kind::kCopy) continue;
     const Value& from = *value(state.output);
-    std::memmove(copies[copy++].data(), from.data, static_cast<std::size_t>(from.count() * program::type_bytes(from.type)));
+    std::memmove(copies[copy++].data(), from.data,
+                 static_cast<std::size_t>(from.count() * program::type_bytes(from.type)));
   }
 }
 
-Expected<std::unique_ptr<Session>> Session::create(const program::Bundle& bundle, ThreadPool& pool, const SessionOptions& options) {
+Expected<std::unique_ptr<Session>> Session::create(const program::Bundle& bundle, ThreadPool& pool,
+                                                   const SessionOptions& options) {
   THIMBLE_ASSIGN(const kernels::Isa isa, kernels::active_isa());
   auto state = std::make_unique<State>(bundle, pool, options, isa);
   THIMBLE_TRY(state->prepare());
@@ -390,7 +441,9 @@ Status Session::run(std::span<const TensorView> inputs) {
   if (!state_->caches.empty()) {
     const std::int64_t after = state_->value(state_->caches.front().output)->dims[2];
     if (after > state_->capacity) {
-      return invalid_argument("the context is full: " + std::to_string(state_->capacity) + " positions").fix("allow more with --context");
+      return invalid_argument("the context is full: " + std::to_string(state_->capacity) +
+                              " positions")
+          .fix("allow more with --context");
     }
   }
   THIMBLE_TRY(state_->execute());
@@ -402,10 +455,12 @@ const std::vector<TensorView>& Session::outputs() const { return state_->outputs
 std::int64_t Session::cached() const { return state_->past; }
 
 Status Session::truncate(std::int64_t positions) {
-  if (positions > state_->past || positions < 0) return invalid_argument("there are only " + std::to_string(state_->past) + " positions");
+  if (positions > state_->past || positions < 0)
+    return invalid_argument("there are only " + std::to_string(state_->past) + " positions");
   for (const Cache& cache : state_->caches) {
     // A ring has overwritten what lies further back than its capacity.
-    if (cache.view.capacity < state_->past && positions != state_->past) return unsupported("a sliding window can't be wound back").fix("reset it");
+    if (cache.view.capacity < state_->past && positions != state_->past)
+      return unsupported("a sliding window can't be wound back").fix("reset it");
   }
   state_->past = positions;
   return ok();
@@ -424,7 +479,8 @@ void Session::enable_profile() {
   state_->profiling = true;
   state_->profiles.clear();
   for (const Call& call : state_->calls) {
-    state_->profiles.push_back({find_operator(call.instruction.op)->name, call.instruction.name, 0, 0});
+    state_->profiles.push_back(
+        {find_operator(call.instruction.op)->name, call.instruction.name, 0, 0});
   }
 }
 std::vector<Session::Profile> Session::profile() const { return state_->profiles; }

@@ -1,8 +1,8 @@
 #pragma once
 // Executes a Bundle: plans memory for a binding of its symbols, runs its region, keeps its states.
 //
-// Rules of this folder: std, support, kernels and program only; no exceptions; no allocation while a
-// program runs except where a slot is dynamic; a row's result doesn't depend on how many rows are
+// Rules of this folder: std, support, kernels and program only; no exceptions; no allocation while
+// a program runs except where a slot is dynamic; a row's result doesn't depend on how many rows are
 // computed with it, nor on threads or ISA.
 
 #include <cstddef>
@@ -28,16 +28,16 @@ struct TensorView {
 };
 
 struct SessionOptions {
-  std::int64_t max_context = 0;             // positions that the caches are made for; 0: the program's
+  std::int64_t max_context = 0;  // positions that the caches are made for; 0: the program's
   program::CacheType cache = program::CacheType::kF32;
-  bool cache_from_program = true;           // take the program's cache type instead
-  bool float_activations = false;           // every product in f32 on decoded weights (kl_weights)
+  bool cache_from_program = true;  // take the program's cache type instead
+  bool float_activations = false;  // every product in f32 on decoded weights (kl_weights)
 };
 
-struct MemoryPlan {                         // bytes
-  std::uint64_t weights = 0;                // mapped or held
+struct MemoryPlan {           // bytes
+  std::uint64_t weights = 0;  // mapped or held
   std::uint64_t caches = 0;
-  std::uint64_t activations = 0;            // the largest arena planned so far
+  std::uint64_t activations = 0;  // the largest arena planned so far
   std::uint64_t total() const { return weights + caches + activations; }
 };
 
@@ -46,27 +46,33 @@ using Observer = std::function<void(std::int32_t, const TensorView&)>;
 
 class Session {
  public:
-  // The bundle and the pool must outlive the session. Errors: an operator that this build lacks, sizes that
-  // can't be.
+  // The bundle and the pool must outlive the session. Errors: an operator that this build lacks,
+  // sizes that can't be.
   static Expected<std::unique_ptr<Session>> create(const program::Bundle& bundle, ThreadPool& pool,
                                                    const SessionOptions& options = {});
   ~Session();
 
-  // Runs the entry region. `inputs` are by position of the entry region's inputs that are not states; symbols
-  // are bound from their dims (`past` from the caches' length). Views in `outputs()` stay valid until the next
-  // run. A wrong type, rank or size is an error that names the input.
+  // Runs the entry region. `inputs` are by position of the entry region's inputs that are not
+  // states; symbols are bound from their dims (`past` from the caches' length). Views in
+  // `outputs()` stay valid until the next run. A wrong type, rank or size is an error that names
+  // the input.
   Status run(std::span<const TensorView> inputs);
   const std::vector<TensorView>& outputs() const;
 
-  std::int64_t cached() const;                // positions in the caches
-  Status truncate(std::int64_t positions);    // forget the positions from here on
-  void reset();                               // forget all states
+  std::int64_t cached() const;              // positions in the caches
+  Status truncate(std::int64_t positions);  // forget the positions from here on
+  void reset();                             // forget all states
 
   void set_observer(Observer observer);
   const MemoryPlan& memory() const;
   const program::Bundle& bundle() const;
 
-  struct Profile { std::string_view op; std::string_view name; std::uint64_t calls; double seconds; };
+  struct Profile {
+    std::string_view op;
+    std::string_view name;
+    std::uint64_t calls;
+    double seconds;
+  };
   void enable_profile();
   std::vector<Profile> profile() const;
 

@@ -1,5 +1,6 @@
 #pragma once
-// What operators see while a program runs: views of slots with concrete dims, their attributes, the pool.
+// What operators see while a program runs: views of slots with concrete dims, their attributes, the
+// pool.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +18,8 @@ namespace thimble::runtime {
 
 using Dims = std::vector<std::int64_t>;
 
-// Tokens that one run feeds to caches at most: a window's ring holds that many beside the window itself.
+// Tokens that one run feeds to caches at most: a window's ring holds that many beside the window
+// itself.
 inline constexpr std::int64_t kMostTokens = 512;
 
 std::int64_t count_of(const Dims& dims);
@@ -31,7 +33,7 @@ struct Value {
   Dims dims;
   void* data = nullptr;
   const program::Tensor* tensor = nullptr;
-  bool cached = false;              // lies in a cache, or will: no data here
+  bool cached = false;  // lies in a cache, or will: no data here
   kernels::GroupedWeight grouped;
 
   std::int64_t count() const { return count_of(dims); }
@@ -43,7 +45,7 @@ struct Value {
 struct Cache {
   kernels::CacheView view;
   Memory memory;
-  std::int32_t input = -1, output = -1;   // slots
+  std::int32_t input = -1, output = -1;  // slots
 };
 
 struct Machine {
@@ -60,10 +62,10 @@ struct Call {
   Machine& machine;
   std::vector<Value*> inputs;
   std::vector<Value*> outputs;
-  std::span<std::byte> scratch;         // scratch_bytes() of it, 64-byte aligned
-  Cache* keys = nullptr;                // attention with a cache
+  std::span<std::byte> scratch;  // scratch_bytes() of it, 64-byte aligned
+  Cache* keys = nullptr;         // attention with a cache
   Cache* values = nullptr;
-  std::int64_t past = 0;                // positions in the caches
+  std::int64_t past = 0;  // positions in the caches
 };
 
 // One operator of the runtime.
@@ -71,7 +73,7 @@ struct Operator {
   program::Op op;
   const char* name;
   Status (*run)(Call& call);
-  std::size_t (*scratch)(const Call& call);   // null: none
+  std::size_t (*scratch)(const Call& call);  // null: none
 };
 
 const Operator* find_operator(program::Op op);

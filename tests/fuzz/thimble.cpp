@@ -1,6 +1,6 @@
 // DEPENDS: thimble_runtime thimble_program thimble_support
-// The input is a .thimble file's header without the file: digests would stop every change at the door. What passes
-// the reader's checks is run on zeros, for the runtime trusts those checks.
+// The input is a .thimble file's header without the file: digests would stop every change at the
+// door. What passes the reader's checks is run on zeros, for the runtime trusts those checks.
 
 #include <cstdint>
 #include <cstring>
@@ -18,7 +18,8 @@ constexpr std::uint64_t kFileBytes = 1 << 16;
 constexpr std::int64_t kMostElements = 1 << 14;
 
 // The elements of a slot when every symbol is `size`; -1 for too many.
-std::int64_t elements(const program::Program& program, const program::Slot& slot, std::int64_t size, std::vector<std::int64_t>* dims) {
+std::int64_t elements(const program::Program& program, const program::Slot& slot, std::int64_t size,
+                      std::vector<std::int64_t>* dims) {
   const std::vector<std::int64_t> symbols(program.symbols.size(), size);
   std::int64_t count = 1;
   for (const program::Size& expression : slot.dims) {

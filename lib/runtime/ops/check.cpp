@@ -1,5 +1,5 @@
-// What an instruction demands of its values' types and dims. A file's numbers and a call's sizes come together here,
-// before anything runs: the operators trust what passed.
+// What an instruction demands of its values' types and dims. A file's numbers and a call's sizes
+// come together here, before anything runs: the operators trust what passed.
 
 #include <algorithm>
 
@@ -13,14 +13,17 @@ using program::BinaryFunction;
 using program::Op;
 using program::Type;
 
-Status fits(bool right, const char* message) { return right ? ok() : Status(invalid_file(message)); }
+Status fits(bool right, const char* message) {
+  return right ? ok() : Status(invalid_file(message));
+}
 
 bool same(const Value& a, const Value& b) { return a.type == b.type && a.dims == b.dims; }
 bool same_count(const Value& a, const Value& b) { return a.count() == b.count(); }
 bool is_float(const Value& v) { return v.type == Type::kF32; }
 std::size_t axis_of(const Call& call, std::size_t rank) {
   const std::int64_t axis = call.instruction.integer("axis", 0);
-  return axis < 0 || axis >= static_cast<std::int64_t>(rank) ? rank : static_cast<std::size_t>(axis);
+  return axis < 0 || axis >= static_cast<std::int64_t>(rank) ? rank
+                                                             : static_cast<std::size_t>(axis);
 }
 
 // Does `dims` broadcast to `out`?
@@ -34,13 +37,15 @@ bool spreads(const Dims& dims, const Dims& out) {
 }
 
 bool is_weight(const Call& call, std::size_t input) {
-  return (call.instruction.op == Op::kLinear && input % 2 == 1) || (call.instruction.op == Op::kGather && input == 0);
+  return (call.instruction.op == Op::kLinear && input % 2 == 1) ||
+         (call.instruction.op == Op::kGather && input == 0);
 }
 
 // Tiles have no plain elements: only products and lookups read them.
 Status check_operands(const Call& call) {
   for (std::size_t i = 0; i < call.inputs.size(); ++i) {
-    if (call.inputs[i] != nullptr && call.inputs[i]->tensor != nullptr && !is_weight(call, i)) return invalid_file("an instruction can't read a tensor in tiles");
+    if (call.inputs[i] != nullptr && call.inputs[i]->tensor != nullptr && !is_weight(call, i))
+      return invalid_file("an instruction can't read a tensor in tiles");
   }
   return ok();
 }
@@ -48,7 +53,8 @@ Status check_operands(const Call& call) {
 Status check_linear(const Call& call) {
   const Value& x = *call.inputs[0];
   const std::int64_t scheme = call.instruction.integer("activation", 0);
-  if (!is_float(x) || x.dims.empty() || scheme < 0 || scheme > 2) return invalid_file("a product takes f32 rows");
+  if (!is_float(x) || x.dims.empty() || scheme < 0 || scheme > 2)
+    return invalid_file("a product takes f32 rows");
   const std::int64_t inputs = x.dims.back();
   const std::int64_t rows = inputs > 0 ? x.count() / inputs : 0;
   for (std::size_t i = 0; i < call.outputs.size(); ++i) {
@@ -56,11 +62,14 @@ Status check_linear(const Call& call) {
     const Value* bias = call.inputs[2 + 2 * i];
     const Value& y = *call.outputs[i];
     const bool tiled = w.tensor != nullptr;
-    const bool dense = w.dims.size() == 2 && (w.type == Type::kF32 || w.type == Type::kF16 || w.type == Type::kBF16);
+    const bool dense = w.dims.size() == 2 &&
+                       (w.type == Type::kF32 || w.type == Type::kF16 || w.type == Type::kBF16);
     if (!tiled && !dense) return invalid_file("a product's weight has the wrong type or shape");
     const std::int64_t outputs = tiled ? w.grouped.rows : w.dims[0];
-    const bool right = (tiled ? w.grouped.inputs : w.dims[1]) == inputs && inputs > 0 && is_float(y) && !y.dims.empty() && y.dims.back() == outputs &&
-                       y.count() == rows * outputs && (bias == nullptr || (is_float(*bias) && bias->count() == outputs));
+    const bool right = (tiled ? w.grouped.inputs : w.dims[1]) == inputs && inputs > 0 &&
+                       is_float(y) && !y.dims.empty() && y.dims.back() == outputs &&
+                       y.count() == rows * outputs &&
+                       (bias == nullptr || (is_float(*bias) && bias->count() == outputs));
     if (!right) return invalid_file("a product's shapes don't fit");
   }
   return ok();
@@ -69,29 +78,35 @@ Status check_linear(const Call& call) {
 Status check_gather(const Call& call) {
   const Value &table = *call.inputs[0], &indices = *call.inputs[1], &y = *call.outputs[0];
   const std::size_t axis = axis_of(call, table.dims.size());
-  if (indices.type != Type::kI64 && indices.type != Type::kI32) return invalid_file("Gather takes i64 or i32 indices");
+  if (indices.type != Type::kI64 && indices.type != Type::kI32)
+    return invalid_file("Gather takes i64 or i32 indices");
   if (axis == table.dims.size()) return invalid_file("Gather's axis isn't there");
   Dims dims(table.dims.begin(), table.dims.begin() + static_cast<std::ptrdiff_t>(axis));
   dims.insert(dims.end(), indices.dims.begin(), indices.dims.end());
-  dims.insert(dims.end(), table.dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1, table.dims.end());
+  dims.insert(dims.end(), table.dims.begin() + static_cast<std::ptrdiff_t>(axis) + 1,
+              table.dims.end());
   if (dims != y.dims) return invalid_file("Gather's shapes don't fit");
   if (table.tensor != nullptr) {
-    const bool rows = axis == 0 && table.dims.size() == 2 && table.grouped.rows == table.dims[0] && table.grouped.inputs == table.dims[1];
+    const bool rows = axis == 0 && table.dims.size() == 2 && table.grouped.rows == table.dims[0] &&
+                      table.grouped.inputs == table.dims[1];
     return fits(rows && is_float(y), "a table in tiles is gathered by rows, to f32");
   }
   if (table.type == y.type) return ok();
   const bool narrow = table.type == Type::kF16 || table.type == Type::kBF16;
-  return fits(narrow && is_float(y) && axis == 0 && table.dims.size() == 2, "Gather's types don't fit");
+  return fits(narrow && is_float(y) && axis == 0 && table.dims.size() == 2,
+              "Gather's types don't fit");
 }
 
 Status check_norm(const Call& call) {
   const Value &x = *call.inputs[0], &y = *call.outputs[0];
   const std::int64_t width = call.instruction.integer("width", 0);
   if (!is_float(x) || !same(x, y)) return invalid_file("a norm takes and gives f32");
-  if (width < 1 || x.count() % width != 0) return invalid_file("a norm's width doesn't divide its input");
+  if (width < 1 || x.count() % width != 0)
+    return invalid_file("a norm's width doesn't divide its input");
   for (std::size_t i = 1; i < call.inputs.size(); ++i) {
     const Value* weight = call.inputs[i];
-    if (weight != nullptr && (!is_float(*weight) || weight->count() != width)) return invalid_file("a norm's weight doesn't fit its rows");
+    if (weight != nullptr && (!is_float(*weight) || weight->count() != width))
+      return invalid_file("a norm's weight doesn't fit its rows");
   }
   return ok();
 }
@@ -99,20 +114,24 @@ Status check_norm(const Call& call) {
 Status check_rotary(const Call& call) {
   const Value &x = *call.inputs[0], &cosine = *call.inputs[1], &sine = *call.inputs[2];
   const std::int64_t heads = call.instruction.integer("heads", 0);
-  if (x.dims.size() != 3 || heads < 1 || x.dims[2] % heads != 0) return unsupported("rotary positions take [batch, seq, heads * dim]");
+  if (x.dims.size() != 3 || heads < 1 || x.dims[2] % heads != 0)
+    return unsupported("rotary positions take [batch, seq, heads * dim]");
   const std::int64_t dim = x.dims[2] / heads;
   const std::int64_t given = call.instruction.integer("rotary", 0);
   const std::int64_t rotary = given > 0 ? given : dim;
   const std::int64_t angles = x.dims[0] * x.dims[1] * (rotary / 2);
-  const bool right = rotary <= dim && rotary % 2 == 0 && is_float(x) && same(x, *call.outputs[0]) && is_float(cosine) && is_float(sine) &&
-                     cosine.count() == angles && sine.count() == angles;
+  const bool right = rotary <= dim && rotary % 2 == 0 && is_float(x) && same(x, *call.outputs[0]) &&
+                     is_float(cosine) && is_float(sine) && cosine.count() == angles &&
+                     sine.count() == angles;
   return fits(right, "rotary positions' shapes don't fit");
 }
 
 Status check_unary(const Call& call) {
   const Value& x = *call.inputs[0];
   const std::int64_t function = call.instruction.integer("function", 0);
-  if (function < 0 || function > static_cast<std::int64_t>(program::UnaryFunction::kNot) || !same(x, *call.outputs[0])) return invalid_file("a function's shapes don't fit");
+  if (function < 0 || function > static_cast<std::int64_t>(program::UnaryFunction::kNot) ||
+      !same(x, *call.outputs[0]))
+    return invalid_file("a function's shapes don't fit");
   const bool inverts = function == static_cast<std::int64_t>(program::UnaryFunction::kNot);
   return fits(!inverts || x.type == Type::kBool, "Not takes bool");
 }
@@ -120,39 +139,48 @@ Status check_unary(const Call& call) {
 Status check_binary(const Call& call) {
   const Value &a = *call.inputs[0], &b = *call.inputs[1], &y = *call.outputs[0];
   const std::int64_t number = call.instruction.integer("function", 0);
-  if (number < 0 || number > static_cast<std::int64_t>(BinaryFunction::kMod) || a.type != b.type) return invalid_file("a function of two values takes two of one type");
+  if (number < 0 || number > static_cast<std::int64_t>(BinaryFunction::kMod) || a.type != b.type)
+    return invalid_file("a function of two values takes two of one type");
   const auto function = static_cast<BinaryFunction>(number);
   const bool compares = function >= BinaryFunction::kEqual && function <= BinaryFunction::kOr;
-  const bool right = y.type == (compares ? Type::kBool : a.type) && spreads(a.dims, y.dims) && spreads(b.dims, y.dims);
+  const bool right = y.type == (compares ? Type::kBool : a.type) && spreads(a.dims, y.dims) &&
+                     spreads(b.dims, y.dims);
   return fits(right, "a function's shapes don't fit");
 }
 
 Status check_rows(const Call& call) {
   const Value& x = *call.inputs[0];
-  return fits(is_float(x) && !x.dims.empty() && same(x, *call.outputs[0]), "an instruction takes and gives f32 of one shape");
+  return fits(is_float(x) && !x.dims.empty() && same(x, *call.outputs[0]),
+              "an instruction takes and gives f32 of one shape");
 }
 
 Status check_gated(const Call& call) {
   const Value& gate = *call.inputs[0];
   const std::int64_t function = call.instruction.integer("function", 0);
-  const bool right = function >= 0 && function <= static_cast<std::int64_t>(program::UnaryFunction::kHardSwish) && is_float(gate) &&
-                     same(gate, *call.inputs[1]) && same(gate, *call.outputs[0]);
+  const bool right = function >= 0 &&
+                     function <= static_cast<std::int64_t>(program::UnaryFunction::kHardSwish) &&
+                     is_float(gate) && same(gate, *call.inputs[1]) && same(gate, *call.outputs[0]);
   return fits(right, "a gated function's shapes don't fit");
 }
 
 Status check_reshape(const Call& call) {
-  return fits(call.inputs[0]->type == call.outputs[0]->type && same_count(*call.inputs[0], *call.outputs[0]), "a reshape changes the number of elements");
+  return fits(call.inputs[0]->type == call.outputs[0]->type &&
+                  same_count(*call.inputs[0], *call.outputs[0]),
+              "a reshape changes the number of elements");
 }
 
 Status check_transpose(const Call& call) {
   const Value &x = *call.inputs[0], &y = *call.outputs[0];
   const program::Attribute* perm = call.instruction.find("perm");
   const std::size_t rank = x.dims.size();
-  if (perm == nullptr || perm->ints.size() != rank || y.dims.size() != rank || x.type != y.type) return invalid_file("Transpose's perm doesn't fit");
+  if (perm == nullptr || perm->ints.size() != rank || y.dims.size() != rank || x.type != y.type)
+    return invalid_file("Transpose's perm doesn't fit");
   std::vector<bool> seen(rank, false);
   for (std::size_t d = 0; d < rank; ++d) {
     const std::int64_t axis = perm->ints[d];
-    if (axis < 0 || axis >= static_cast<std::int64_t>(rank) || seen[static_cast<std::size_t>(axis)] || y.dims[d] != x.dims[static_cast<std::size_t>(axis)]) {
+    if (axis < 0 || axis >= static_cast<std::int64_t>(rank) ||
+        seen[static_cast<std::size_t>(axis)] ||
+        y.dims[d] != x.dims[static_cast<std::size_t>(axis)]) {
       return invalid_file("Transpose's perm doesn't fit");
     }
     seen[static_cast<std::size_t>(axis)] = true;
@@ -166,7 +194,8 @@ Status check_concat(const Call& call) {
   if (axis == y.dims.size()) return invalid_file("Concat's axis isn't there");
   std::int64_t length = 0;
   for (const Value* x : call.inputs) {
-    if (x->type != y.type || x->dims.size() != y.dims.size()) return invalid_file("Concat's inputs don't fit");
+    if (x->type != y.type || x->dims.size() != y.dims.size())
+      return invalid_file("Concat's inputs don't fit");
     for (std::size_t d = 0; d < y.dims.size(); ++d) {
       if (d != axis && x->dims[d] != y.dims[d]) return invalid_file("Concat's inputs don't fit");
     }
@@ -177,14 +206,18 @@ Status check_concat(const Call& call) {
 
 Status check_slice(const Call& call) {
   const Value &x = *call.inputs[0], &y = *call.outputs[0];
-  const auto &starts = call.instruction.find("starts"), &axes = call.instruction.find("axes"), &steps = call.instruction.find("steps");
-  if (starts == nullptr || axes == nullptr || steps == nullptr || axes->ints.size() != starts->ints.size() || steps->ints.size() != starts->ints.size()) {
+  const auto &starts = call.instruction.find("starts"), &axes = call.instruction.find("axes"),
+             &steps = call.instruction.find("steps");
+  if (starts == nullptr || axes == nullptr || steps == nullptr ||
+      axes->ints.size() != starts->ints.size() || steps->ints.size() != starts->ints.size()) {
     return invalid_file("Slice's axes don't fit");
   }
-  if (x.type != y.type || x.dims.size() != y.dims.size()) return invalid_file("Slice's shapes don't fit");
+  if (x.type != y.type || x.dims.size() != y.dims.size())
+    return invalid_file("Slice's shapes don't fit");
   std::vector<bool> sliced(x.dims.size(), false);
   for (std::size_t n = 0; n < starts->ints.size(); ++n) {
-    if (axes->ints[n] < 0 || axes->ints[n] >= static_cast<std::int64_t>(x.dims.size())) return invalid_file("Slice's axes don't fit");
+    if (axes->ints[n] < 0 || axes->ints[n] >= static_cast<std::int64_t>(x.dims.size()))
+      return invalid_file("Slice's axes don't fit");
     const auto axis = static_cast<std::size_t>(axes->ints[n]);
     const std::int64_t step = steps->ints[n], count = y.dims[axis];
     if (sliced[axis] || step == 0) return invalid_file("Slice's axes don't fit");
@@ -193,7 +226,8 @@ Status check_slice(const Call& call) {
     const std::int64_t from = slice_start(starts->ints[n], step, x.dims[axis]);
     const auto reach = checked_mul(count - 1, step);
     const auto last = reach ? checked_add(from, *reach) : reach;
-    if (from < 0 || from >= x.dims[axis] || !last || *last < 0 || *last >= x.dims[axis]) return invalid_argument("a slice reaches past its input");
+    if (from < 0 || from >= x.dims[axis] || !last || *last < 0 || *last >= x.dims[axis])
+      return invalid_argument("a slice reaches past its input");
   }
   for (std::size_t d = 0; d < x.dims.size(); ++d) {
     if (!sliced[d] && x.dims[d] != y.dims[d]) return invalid_file("Slice's shapes don't fit");
@@ -205,10 +239,13 @@ Status check_reduce(const Call& call) {
   const Value &x = *call.inputs[0], &y = *call.outputs[0];
   const program::Attribute* axes = call.instruction.find("axes");
   const std::int64_t function = call.instruction.integer("function", 0);
-  if (function < 0 || function > static_cast<std::int64_t>(program::ReduceFunction::kProd)) return invalid_file("an unknown reduction");
+  if (function < 0 || function > static_cast<std::int64_t>(program::ReduceFunction::kProd))
+    return invalid_file("an unknown reduction");
   std::int64_t kept = 1;
   for (std::size_t d = 0; d < x.dims.size(); ++d) {
-    const bool gone = axes != nullptr && std::find(axes->ints.begin(), axes->ints.end(), static_cast<std::int64_t>(d)) != axes->ints.end();
+    const bool gone =
+        axes != nullptr && std::find(axes->ints.begin(), axes->ints.end(),
+                                     static_cast<std::int64_t>(d)) != axes->ints.end();
     if (!gone) kept *= x.dims[d];
   }
   return fits(kept == y.count() && x.type == y.type, "a reduction's shapes don't fit");
@@ -216,25 +253,30 @@ Status check_reduce(const Call& call) {
 
 Status check_where(const Call& call) {
   const Value &a = *call.inputs[1], &b = *call.inputs[2], &y = *call.outputs[0];
-  const bool right = call.inputs[0]->type == Type::kBool && a.type == y.type && b.type == y.type && spreads(call.inputs[0]->dims, y.dims) &&
-                     spreads(a.dims, y.dims) && spreads(b.dims, y.dims);
+  const bool right = call.inputs[0]->type == Type::kBool && a.type == y.type && b.type == y.type &&
+                     spreads(call.inputs[0]->dims, y.dims) && spreads(a.dims, y.dims) &&
+                     spreads(b.dims, y.dims);
   return fits(right, "Where's shapes don't fit");
 }
 
 Status check_matmul(const Call& call) {
   const Value &a = *call.inputs[0], &b = *call.inputs[1], &y = *call.outputs[0];
-  if (!is_float(a) || !is_float(b) || !is_float(y) || a.dims.size() < 2 || b.dims.size() < 2 || y.dims.size() < 2) {
+  if (!is_float(a) || !is_float(b) || !is_float(y) || a.dims.size() < 2 || b.dims.size() < 2 ||
+      y.dims.size() < 2) {
     return unsupported("products are of f32 values with two dimensions or more");
   }
   auto batch = [](const Value& v) { return Dims(v.dims.begin(), v.dims.end() - 2); };
-  const bool right = a.dims.back() == b.dims[b.dims.size() - 2] && y.dims[y.dims.size() - 2] == a.dims[a.dims.size() - 2] &&
-                     y.dims.back() == b.dims.back() && spreads(batch(a), batch(y)) && spreads(batch(b), batch(y));
+  const bool right = a.dims.back() == b.dims[b.dims.size() - 2] &&
+                     y.dims[y.dims.size() - 2] == a.dims[a.dims.size() - 2] &&
+                     y.dims.back() == b.dims.back() && spreads(batch(a), batch(y)) &&
+                     spreads(batch(b), batch(y));
   return fits(right, "a product's shapes don't fit");
 }
 
 Status check_cumsum(const Call& call) {
   const Value& x = *call.inputs[0];
-  return fits(same(x, *call.outputs[0]) && axis_of(call, x.dims.size()) < x.dims.size(), "CumSum's shapes don't fit");
+  return fits(same(x, *call.outputs[0]) && axis_of(call, x.dims.size()) < x.dims.size(),
+              "CumSum's shapes don't fit");
 }
 
 }  // namespace
@@ -242,26 +284,50 @@ Status check_cumsum(const Call& call) {
 Status check_call(const Call& call) {
   THIMBLE_TRY(check_operands(call));
   switch (call.instruction.op) {
-    case Op::kLinear: return check_linear(call);
-    case Op::kGather: return check_gather(call);
-    case Op::kRmsNorm: case Op::kLayerNorm: return check_norm(call);
-    case Op::kRotary: return check_rotary(call);
-    case Op::kAttention: return check_attention(call);
-    case Op::kUnary: return check_unary(call);
-    case Op::kBinary: return check_binary(call);
-    case Op::kGatedUnary: return check_gated(call);
-    case Op::kSoftmax: case Op::kScale: return check_rows(call);
-    case Op::kReshape: return check_reshape(call);
-    case Op::kTranspose: return check_transpose(call);
-    case Op::kConcat: return check_concat(call);
-    case Op::kSlice: return check_slice(call);
-    case Op::kReduce: return check_reduce(call);
-    case Op::kCast: return fits(same_count(*call.inputs[0], *call.outputs[0]), "Cast's shapes don't fit");
-    case Op::kWhere: return check_where(call);
-    case Op::kMatMul: return check_matmul(call);
-    case Op::kExpand: return fits(call.inputs[0]->type == call.outputs[0]->type && spreads(call.inputs[0]->dims, call.outputs[0]->dims), "Expand's shapes don't fit");
-    case Op::kRange: return fits(call.outputs[0]->dims.size() == 1, "a range has one dimension");
-    case Op::kCumSum: return check_cumsum(call);
+    case Op::kLinear:
+      return check_linear(call);
+    case Op::kGather:
+      return check_gather(call);
+    case Op::kRmsNorm:
+    case Op::kLayerNorm:
+      return check_norm(call);
+    case Op::kRotary:
+      return check_rotary(call);
+    case Op::kAttention:
+      return check_attention(call);
+    case Op::kUnary:
+      return check_unary(call);
+    case Op::kBinary:
+      return check_binary(call);
+    case Op::kGatedUnary:
+      return check_gated(call);
+    case Op::kSoftmax:
+    case Op::kScale:
+      return check_rows(call);
+    case Op::kReshape:
+      return check_reshape(call);
+    case Op::kTranspose:
+      return check_transpose(call);
+    case Op::kConcat:
+      return check_concat(call);
+    case Op::kSlice:
+      return check_slice(call);
+    case Op::kReduce:
+      return check_reduce(call);
+    case Op::kCast:
+      return fits(same_count(*call.inputs[0], *call.outputs[0]), "Cast's shapes don't fit");
+    case Op::kWhere:
+      return check_where(call);
+    case Op::kMatMul:
+      return check_matmul(call);
+    case Op::kExpand:
+      return fits(call.inputs[0]->type == call.outputs[0]->type &&
+                      spreads(call.inputs[0]->dims, call.outputs[0]->dims),
+                  "Expand's shapes don't fit");
+    case Op::kRange:
+      return fits(call.outputs[0]->dims.size() == 1, "a range has one dimension");
+    case Op::kCumSum:
+      return check_cumsum(call);
   }
   return invalid_file("an unknown instruction");
 }

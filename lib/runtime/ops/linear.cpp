@@ -1,5 +1,5 @@
-// Products. All weights that read one input are one piece of work: its rows are quantized once, and the threads
-// share the tiles of all weights.
+// Products. All weights that read one input are one piece of work: its rows are quantized once, and
+// the threads share the tiles of all weights.
 
 #include "runtime/ops/ops.h"
 #include "support/checked.h"
@@ -13,8 +13,8 @@ struct Part {
   const Value* weight = nullptr;
   const Value* bias = nullptr;
   Value* output = nullptr;
-  std::int64_t outputs = 0;      // N
-  std::int64_t first_tile = 0;   // in the numbering over all weights
+  std::int64_t outputs = 0;     // N
+  std::int64_t first_tile = 0;  // in the numbering over all weights
   std::int64_t tiles = 0;
 };
 
@@ -33,7 +33,9 @@ Shape shape_of(const Call& call) {
   return shape;
 }
 
-std::size_t thread_bytes(const Shape& shape) { return round_up(kernels::linear_scratch_bytes(shape.rows, shape.inputs), kAlignment); }
+std::size_t thread_bytes(const Shape& shape) {
+  return round_up(kernels::linear_scratch_bytes(shape.rows, shape.inputs), kAlignment);
+}
 
 std::vector<Part> parts_of(const Call& call) {
   std::vector<Part> parts;
@@ -76,14 +78,16 @@ void add_bias(const Part& part, std::int64_t rows, std::int64_t begin, std::int6
 class Product {
  public:
   Product(Call& call, const Shape& shape) : call_(call), shape_(shape) {
-    if (shape.planes > 0) rows_ = kernels::int8_rows_over(call.scratch.data(), shape.rows, shape.inputs, shape.planes);
+    if (shape.planes > 0)
+      rows_ = kernels::int8_rows_over(call.scratch.data(), shape.rows, shape.inputs, shape.planes);
   }
 
   void quantize() {
     if (shape_.planes == 0) return;
     const float* x = call_.inputs[0]->floats();
     over_rows(call_.machine, shape_.rows, shape_.inputs, [&](std::size_t begin, std::size_t end) {
-      call_.machine.linear.quantize_rows(x, shape_.inputs, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), rows_);
+      call_.machine.linear.quantize_rows(x, shape_.inputs, static_cast<std::int64_t>(begin),
+                                         static_cast<std::int64_t>(end), rows_);
     });
   }
 
@@ -95,11 +99,13 @@ class Product {
     const std::int64_t first = begin * kernels::kTileRows;
     const std::int64_t last = std::min(end * kernels::kTileRows, part.outputs);
     if (part.weight->tensor == nullptr) {
-      kernels.dense(dense_view(*part.weight), x, shape_.rows, shape_.inputs, first, last, y, part.outputs);
+      kernels.dense(dense_view(*part.weight), x, shape_.rows, shape_.inputs, first, last, y,
+                    part.outputs);
     } else if (shape_.planes > 0) {
       kernels.grouped_int8(part.weight->grouped, rows_, begin, end, y, part.outputs, scratch);
     } else {
-      kernels.grouped_f32(part.weight->grouped, x, shape_.rows, shape_.inputs, begin, end, y, part.outputs, scratch);
+      kernels.grouped_f32(part.weight->grouped, x, shape_.rows, shape_.inputs, begin, end, y,
+                          part.outputs, scratch);
     }
     add_bias(part, shape_.rows, first, last);
   }
@@ -114,8 +120,10 @@ class Product {
 
 std::size_t linear_scratch(const Call& call) {
   const Shape shape = shape_of(call);
-  const std::size_t rows = shape.planes > 0 ? kernels::int8_rows_bytes(shape.rows, shape.inputs, shape.planes) : 0;
-  return round_up(rows, kAlignment) + static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
+  const std::size_t rows =
+      shape.planes > 0 ? kernels::int8_rows_bytes(shape.rows, shape.inputs, shape.planes) : 0;
+  return round_up(rows, kAlignment) +
+         static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
 }
 
 Status run_linear(Call& call) {
@@ -124,18 +132,23 @@ Status run_linear(Call& call) {
   const std::vector<Part> parts = parts_of(call);
   Product product(call, shape);
   product.quantize();
-  const std::size_t own = static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
-  ScratchParts scratch(call.scratch.subspan(linear_scratch(call) - own), call.machine.pool.threads(), thread_bytes(shape));
+  const std::size_t own =
+      static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
+  ScratchParts scratch(call.scratch.subspan(linear_scratch(call) - own),
+                       call.machine.pool.threads(), thread_bytes(shape));
   const std::int64_t tiles = parts.back().first_tile + parts.back().tiles;
-  over_rows(call.machine, tiles, kernels::kTileRows * shape.inputs * shape.rows, [&](std::size_t begin, std::size_t end) {
-    std::byte* memory = scratch.take();
-    for (const Part& part : parts) {
-      const std::int64_t from = std::max<std::int64_t>(static_cast<std::int64_t>(begin) - part.first_tile, 0);
-      const std::int64_t to = std::min<std::int64_t>(static_cast<std::int64_t>(end) - part.first_tile, part.tiles);
-      if (from < to) product.run(part, from, to, memory);
-    }
-    scratch.give_back(memory);
-  });
+  over_rows(call.machine, tiles, kernels::kTileRows * shape.inputs * shape.rows,
+            [&](std::size_t begin, std::size_t end) {
+              std::byte* memory = scratch.take();
+              for (const Part& part : parts) {
+                const std::int64_t from =
+                    std::max<std::int64_t>(static_cast<std::int64_t>(begin) - part.first_tile, 0);
+                const std::int64_t to = std::min<std::int64_t>(
+                    static_cast<std::int64_t>(end) - part.first_tile, part.tiles);
+                if (from < to) product.run(part, from, to, memory);
+              }
+              scratch.give_back(memory);
+            });
   return ok();
 }
 
@@ -149,12 +162,14 @@ Status run_matmul(Call& call) {
   Dims b_strides = broadcast_strides(Dims(b.dims.begin(), b.dims.end() - 2), batch);
   for (std::int64_t& s : a_strides) s *= m * k;
   for (std::int64_t& s : b_strides) s *= k * n;
-  each_element<2>(batch, {a_strides, b_strides}, [&](std::int64_t flat, const std::array<std::int64_t, 2>& at) {
-    over_rows(call.machine, m, k * n, [&](std::size_t begin, std::size_t end) {
-      call.machine.linear.matmul(a.floats() + at[0], k, b.floats() + at[1], n, y.floats() + flat * m * n, n,
-                                 static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), n, k);
-    });
-  });
+  each_element<2>(
+      batch, {a_strides, b_strides}, [&](std::int64_t flat, const std::array<std::int64_t, 2>& at) {
+        over_rows(call.machine, m, k * n, [&](std::size_t begin, std::size_t end) {
+          call.machine.linear.matmul(a.floats() + at[0], k, b.floats() + at[1], n,
+                                     y.floats() + flat * m * n, n, static_cast<std::int64_t>(begin),
+                                     static_cast<std::int64_t>(end), n, k);
+        });
+      });
   return ok();
 }
 

@@ -12,7 +12,9 @@ namespace {
 
 using program::Type;
 
-std::size_t element_bytes(const Value& value) { return static_cast<std::size_t>(program::type_bytes(value.type)); }
+std::size_t element_bytes(const Value& value) {
+  return static_cast<std::size_t>(program::type_bytes(value.type));
+}
 std::byte* bytes_of(const Value& value) { return static_cast<std::byte*>(value.data); }
 
 std::int64_t product(const Dims& dims, std::size_t from, std::size_t to) {
@@ -25,22 +27,27 @@ std::int64_t product(const Dims& dims, std::size_t from, std::size_t to) {
 void copy_strided(const Value& x, const Dims& strides, std::int64_t start, Value& y) {
   const std::size_t size = element_bytes(y);
   each_element<1>(y.dims, {strides}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& at) {
-    std::memcpy(bytes_of(y) + static_cast<std::size_t>(flat) * size, bytes_of(x) + static_cast<std::size_t>(start + at[0]) * size, size);
+    std::memcpy(bytes_of(y) + static_cast<std::size_t>(flat) * size,
+                bytes_of(x) + static_cast<std::size_t>(start + at[0]) * size, size);
   });
 }
 
 Expected<std::int64_t> index_at(const Value& indices, std::int64_t i, std::int64_t limit) {
-  std::int64_t index = indices.type == Type::kI64 ? static_cast<const std::int64_t*>(indices.data)[i] : static_cast<const std::int32_t*>(indices.data)[i];
+  std::int64_t index = indices.type == Type::kI64
+                           ? static_cast<const std::int64_t*>(indices.data)[i]
+                           : static_cast<const std::int32_t*>(indices.data)[i];
   if (index < 0) index += limit;
   if (index < 0 || index >= limit) {
-    return invalid_argument("index " + std::to_string(index) + " is out of range: there are " + std::to_string(limit) + " rows");
+    return invalid_argument("index " + std::to_string(index) + " is out of range: there are " +
+                            std::to_string(limit) + " rows");
   }
   return index;
 }
 
 void widen_row(const Value& table, std::int64_t row, std::int64_t width, float* out) {
   const auto* from = static_cast<const std::uint16_t*>(table.data) + row * width;
-  for (std::int64_t i = 0; i < width; ++i) out[i] = table.type == Type::kF16 ? half_to_float(from[i]) : bfloat_to_float(from[i]);
+  for (std::int64_t i = 0; i < width; ++i)
+    out[i] = table.type == Type::kF16 ? half_to_float(from[i]) : bfloat_to_float(from[i]);
 }
 
 // Rows of a table of weights, decoded to f32.
@@ -62,37 +69,51 @@ struct Fold {
   program::ReduceFunction function;
   double start() const {
     switch (function) {
-      case program::ReduceFunction::kMax: return -std::numeric_limits<double>::infinity();
-      case program::ReduceFunction::kMin: return std::numeric_limits<double>::infinity();
-      case program::ReduceFunction::kProd: return 1;
-      default: return 0;
+      case program::ReduceFunction::kMax:
+        return -std::numeric_limits<double>::infinity();
+      case program::ReduceFunction::kMin:
+        return std::numeric_limits<double>::infinity();
+      case program::ReduceFunction::kProd:
+        return 1;
+      default:
+        return 0;
     }
   }
   double add(double sum, double x) const {
     switch (function) {
-      case program::ReduceFunction::kMax: return std::max(sum, x);
-      case program::ReduceFunction::kMin: return std::min(sum, x);
-      case program::ReduceFunction::kProd: return sum * x;
-      case program::ReduceFunction::kL2: return sum + x * x;
-      default: return sum + x;
+      case program::ReduceFunction::kMax:
+        return std::max(sum, x);
+      case program::ReduceFunction::kMin:
+        return std::min(sum, x);
+      case program::ReduceFunction::kProd:
+        return sum * x;
+      case program::ReduceFunction::kL2:
+        return sum + x * x;
+      default:
+        return sum + x;
     }
   }
   double finish(double sum, std::int64_t count) const {
-    if (function == program::ReduceFunction::kMean) return count > 0 ? sum / static_cast<double>(count) : 0;
+    if (function == program::ReduceFunction::kMean)
+      return count > 0 ? sum / static_cast<double>(count) : 0;
     return function == program::ReduceFunction::kL2 ? std::sqrt(sum) : sum;
   }
 };
 
 template <class T>
-void reduce_typed(const Value& x, const Dims& kept_dims, const Dims& kept, const Dims& reduced_dims, const Dims& reduced, Fold fold, Value& y) {
+void reduce_typed(const Value& x, const Dims& kept_dims, const Dims& kept, const Dims& reduced_dims,
+                  const Dims& reduced, Fold fold, Value& y) {
   const std::int64_t count = count_of(reduced_dims);
-  each_element<1>(kept_dims, {kept}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& base) {
-    double sum = fold.start();
-    each_element<1>(reduced_dims, {reduced}, [&](std::int64_t, const std::array<std::int64_t, 1>& at) {
-      sum = fold.add(sum, static_cast<double>(static_cast<const T*>(x.data)[base[0] + at[0]]));
-    });
-    static_cast<T*>(y.data)[flat] = narrowed<T>(fold.finish(sum, count));
-  });
+  each_element<1>(
+      kept_dims, {kept}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& base) {
+        double sum = fold.start();
+        each_element<1>(
+            reduced_dims, {reduced}, [&](std::int64_t, const std::array<std::int64_t, 1>& at) {
+              sum = fold.add(sum,
+                             static_cast<double>(static_cast<const T*>(x.data)[base[0] + at[0]]));
+            });
+        static_cast<T*>(y.data)[flat] = narrowed<T>(fold.finish(sum, count));
+      });
 }
 
 template <class T>
@@ -113,15 +134,18 @@ Status run_gather(Call& call) {
   const Value& indices = *call.inputs[1];
   Value& y = *call.outputs[0];
   const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
-  const bool coded = table.tensor != nullptr || table.type == Type::kF16 || table.type == Type::kBF16;
+  const bool coded =
+      table.tensor != nullptr || table.type == Type::kF16 || table.type == Type::kBF16;
   if (coded && y.type == Type::kF32) return gather_rows(table, indices, y);
-  const std::int64_t outer = product(table.dims, 0, axis), inner = product(table.dims, axis + 1, table.dims.size());
+  const std::int64_t outer = product(table.dims, 0, axis),
+                     inner = product(table.dims, axis + 1, table.dims.size());
   const auto size = static_cast<std::size_t>(inner) * element_bytes(table);
   for (std::int64_t o = 0; o < outer; ++o) {
     for (std::int64_t i = 0; i < indices.count(); ++i) {
       THIMBLE_ASSIGN(const std::int64_t row, index_at(indices, i, table.dims[axis]));
       std::memcpy(bytes_of(y) + static_cast<std::size_t>(o * indices.count() + i) * size,
-                  bytes_of(table) + static_cast<std::size_t>(o * table.dims[axis] + row) * size, size);
+                  bytes_of(table) + static_cast<std::size_t>(o * table.dims[axis] + row) * size,
+                  size);
     }
   }
   return ok();
@@ -143,12 +167,15 @@ Status run_transpose(Call& call) {
 Status run_concat(Call& call) {
   Value& y = *call.outputs[0];
   const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
-  const std::int64_t outer = product(y.dims, 0, axis), inner = product(y.dims, axis + 1, y.dims.size());
+  const std::int64_t outer = product(y.dims, 0, axis),
+                     inner = product(y.dims, axis + 1, y.dims.size());
   std::int64_t at = 0;
   for (const Value* x : call.inputs) {
     const auto size = static_cast<std::size_t>(x->dims[axis] * inner) * element_bytes(y);
     for (std::int64_t o = 0; o < outer; ++o) {
-      std::memcpy(bytes_of(y) + static_cast<std::size_t>((o * y.dims[axis] + at) * inner) * element_bytes(y), bytes_of(*x) + static_cast<std::size_t>(o) * size, size);
+      std::memcpy(bytes_of(y) +
+                      static_cast<std::size_t>((o * y.dims[axis] + at) * inner) * element_bytes(y),
+                  bytes_of(*x) + static_cast<std::size_t>(o) * size, size);
     }
     at += x->dims[axis];
   }
@@ -164,7 +191,8 @@ std::int64_t slice_start(std::int64_t start, std::int64_t step, std::int64_t dim
 Status run_slice(Call& call) {
   const Value& x = *call.inputs[0];
   const auto& i = call.instruction;
-  const program::Attribute *starts = i.find("starts"), *axes = i.find("axes"), *steps = i.find("steps");
+  const program::Attribute *starts = i.find("starts"), *axes = i.find("axes"),
+                           *steps = i.find("steps");
   Dims strides = strides_of(x.dims);
   std::int64_t start = 0;
   for (std::size_t n = 0; n < starts->ints.size(); ++n) {
@@ -178,7 +206,8 @@ Status run_slice(Call& call) {
 }
 
 Status run_expand(Call& call) {
-  copy_strided(*call.inputs[0], broadcast_strides(call.inputs[0]->dims, call.outputs[0]->dims), 0, *call.outputs[0]);
+  copy_strided(*call.inputs[0], broadcast_strides(call.inputs[0]->dims, call.outputs[0]->dims), 0,
+               *call.outputs[0]);
   return ok();
 }
 
@@ -186,10 +215,17 @@ Status run_range(Call& call) {
   Value& y = *call.outputs[0];
   for (std::int64_t i = 0; i < y.count(); ++i) {
     switch (y.type) {
-      case Type::kI64: static_cast<std::int64_t*>(y.data)[i] = i; break;
-      case Type::kI32: static_cast<std::int32_t*>(y.data)[i] = static_cast<std::int32_t>(i); break;
-      case Type::kF32: y.floats()[i] = static_cast<float>(i); break;
-      default: return unsupported("ranges are of i64, i32 or f32");
+      case Type::kI64:
+        static_cast<std::int64_t*>(y.data)[i] = i;
+        break;
+      case Type::kI32:
+        static_cast<std::int32_t*>(y.data)[i] = static_cast<std::int32_t>(i);
+        break;
+      case Type::kF32:
+        y.floats()[i] = static_cast<float>(i);
+        break;
+      default:
+        return unsupported("ranges are of i64, i32 or f32");
     }
   }
   return ok();
@@ -202,16 +238,25 @@ Status run_reduce(Call& call) {
   const Dims own = strides_of(x.dims);
   Dims kept_dims, kept, reduced_dims, reduced;
   for (std::size_t d = 0; d < x.dims.size(); ++d) {
-    const bool gone = axes != nullptr && std::find(axes->ints.begin(), axes->ints.end(), static_cast<std::int64_t>(d)) != axes->ints.end();
+    const bool gone =
+        axes != nullptr && std::find(axes->ints.begin(), axes->ints.end(),
+                                     static_cast<std::int64_t>(d)) != axes->ints.end();
     (gone ? reduced_dims : kept_dims).push_back(x.dims[d]);
     (gone ? reduced : kept).push_back(own[d]);
   }
   const Fold fold{static_cast<program::ReduceFunction>(call.instruction.integer("function", 0))};
   switch (x.type) {
-    case Type::kF32: reduce_typed<float>(x, kept_dims, kept, reduced_dims, reduced, fold, y); return ok();
-    case Type::kI64: reduce_typed<std::int64_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y); return ok();
-    case Type::kI32: reduce_typed<std::int32_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y); return ok();
-    default: return unsupported("reductions are of f32, i64 or i32 values");
+    case Type::kF32:
+      reduce_typed<float>(x, kept_dims, kept, reduced_dims, reduced, fold, y);
+      return ok();
+    case Type::kI64:
+      reduce_typed<std::int64_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y);
+      return ok();
+    case Type::kI32:
+      reduce_typed<std::int32_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y);
+      return ok();
+    default:
+      return unsupported("reductions are of f32, i64 or i32 values");
   }
 }
 
@@ -221,10 +266,17 @@ Status run_cumsum(Call& call) {
   const std::int64_t inner = product(x.dims, axis + 1, x.dims.size());
   if (x.count() == 0) return ok();
   switch (x.type) {
-    case Type::kF32: cumsum_typed<float>(x, x.dims[axis], inner, *call.outputs[0]); return ok();
-    case Type::kI64: cumsum_typed<std::int64_t>(x, x.dims[axis], inner, *call.outputs[0]); return ok();
-    case Type::kI32: cumsum_typed<std::int32_t>(x, x.dims[axis], inner, *call.outputs[0]); return ok();
-    default: return unsupported("CumSum is of f32, i64 or i32 values");
+    case Type::kF32:
+      cumsum_typed<float>(x, x.dims[axis], inner, *call.outputs[0]);
+      return ok();
+    case Type::kI64:
+      cumsum_typed<std::int64_t>(x, x.dims[axis], inner, *call.outputs[0]);
+      return ok();
+    case Type::kI32:
+      cumsum_typed<std::int32_t>(x, x.dims[axis], inner, *call.outputs[0]);
+      return ok();
+    default:
+      return unsupported("CumSum is of f32, i64 or i32 values");
   }
 }
 

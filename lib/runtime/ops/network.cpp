@@ -9,7 +9,8 @@ namespace thimble::runtime {
 namespace {
 
 const float* floats_or_null(const Call& call, std::size_t input) {
-  return call.inputs.size() > input && call.inputs[input] != nullptr ? call.inputs[input]->floats() : nullptr;
+  return call.inputs.size() > input && call.inputs[input] != nullptr ? call.inputs[input]->floats()
+                                                                     : nullptr;
 }
 
 struct Attention {
@@ -54,13 +55,16 @@ std::size_t per_thread_bytes(const Attention& a) {
   return kernels::attention_scratch_bytes(call);
 }
 
-void attend(Call& call, const kernels::AttentionCall& attention, std::size_t scratch_offset, const Attention& a) {
-  ScratchParts scratch(call.scratch.subspan(scratch_offset), call.machine.pool.threads(), per_thread_bytes(a));
+void attend(Call& call, const kernels::AttentionCall& attention, std::size_t scratch_offset,
+            const Attention& a) {
+  ScratchParts scratch(call.scratch.subspan(scratch_offset), call.machine.pool.threads(),
+                       per_thread_bytes(a));
   const std::int64_t items = kernels::attention_items(attention);
   const std::int64_t cost = kernels::kQueryTile * attention.key_count * (a.dim + a.value_dim);
   over_rows(call.machine, items, cost, [&](std::size_t begin, std::size_t end) {
     std::byte* memory = scratch.take();
-    call.machine.attention.attend(attention, static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), memory);
+    call.machine.attention.attend(attention, static_cast<std::int64_t>(begin),
+                                  static_cast<std::int64_t>(end), memory);
     scratch.give_back(memory);
   });
 }
@@ -81,21 +85,28 @@ Status attend_cached(Call& call, const Attention& a) {
 
 Status attend_plain(Call& call, const Attention& a) {
   const Value* mask = call.inputs.size() > 3 ? call.inputs[3] : nullptr;
-  if (mask != nullptr && (mask->type != program::Type::kBool || mask->count() != a.batch * a.keys)) {
+  if (mask != nullptr &&
+      (mask->type != program::Type::kBool || mask->count() != a.batch * a.keys)) {
     return unsupported("attention masks are of bool, one per key");
   }
   for (std::int64_t b = 0; b < a.batch; ++b) {
     kernels::AttentionCall attention = attention_call(call, a);
     auto* memory = call.scratch.data();
-    attention.keys = kernels::cache_over(memory, kernels::CacheType::kF32, a.kv_heads, a.keys, a.dim);
+    attention.keys =
+        kernels::cache_over(memory, kernels::CacheType::kF32, a.kv_heads, a.keys, a.dim);
     memory += kernels::cache_bytes(kernels::CacheType::kF32, a.kv_heads, a.keys, a.dim);
-    attention.values = kernels::cache_over(memory, kernels::CacheType::kF32, a.kv_heads, a.keys, a.value_dim);
-    kernels::cache_store(attention.keys, call.inputs[1]->floats() + b * a.keys * a.kv_heads * a.dim, a.keys, 0);
-    kernels::cache_store(attention.values, call.inputs[2]->floats() + b * a.keys * a.kv_heads * a.value_dim, a.keys, 0);
+    attention.values =
+        kernels::cache_over(memory, kernels::CacheType::kF32, a.kv_heads, a.keys, a.value_dim);
+    kernels::cache_store(attention.keys, call.inputs[1]->floats() + b * a.keys * a.kv_heads * a.dim,
+                         a.keys, 0);
+    kernels::cache_store(attention.values,
+                         call.inputs[2]->floats() + b * a.keys * a.kv_heads * a.value_dim, a.keys,
+                         0);
     attention.q = call.inputs[0]->floats() + b * a.tokens * a.q_heads * a.dim;
     attention.y = call.outputs[0]->floats() + b * a.tokens * a.q_heads * a.value_dim;
     attention.key_count = a.keys;
-    if (mask != nullptr) attention.key_mask = static_cast<const std::uint8_t*>(mask->data) + b * a.keys;
+    if (mask != nullptr)
+      attention.key_mask = static_cast<const std::uint8_t*>(mask->data) + b * a.keys;
     attend(call, attention, plain_cache_bytes(a), a);
   }
   return ok();
@@ -105,28 +116,38 @@ Status attend_plain(Call& call, const Attention& a) {
 
 Status check_attention(const Call& call) {
   for (int i = 0; i < 3; ++i) {
-    if (call.inputs[static_cast<std::size_t>(i)]->dims.size() != 3 || call.inputs[static_cast<std::size_t>(i)]->type != program::Type::kF32) {
+    if (call.inputs[static_cast<std::size_t>(i)]->dims.size() != 3 ||
+        call.inputs[static_cast<std::size_t>(i)]->type != program::Type::kF32) {
       return invalid_file("attention takes f32 [batch, seq, heads * dim]");
     }
   }
-  if (call.instruction.integer("q_heads", 1) < 1 || call.instruction.integer("kv_heads", 1) < 1) return invalid_file("attention has no heads");
+  if (call.instruction.integer("q_heads", 1) < 1 || call.instruction.integer("kv_heads", 1) < 1)
+    return invalid_file("attention has no heads");
   const Attention a = shape_of(call);
-  const bool right = a.q_heads > 0 && a.kv_heads > 0 && a.q_heads % a.kv_heads == 0 && a.dim > 0 && a.value_dim > 0 &&
-                     call.inputs[0]->dims[2] == a.dim * a.q_heads && call.inputs[1]->dims[2] == a.dim * a.kv_heads &&
-                     call.inputs[2]->dims[2] == a.value_dim * a.kv_heads && call.inputs[2]->dims[1] == a.keys &&
-                     call.inputs[1]->dims[0] == a.batch && call.inputs[2]->dims[0] == a.batch &&
-                     call.outputs[0]->type == program::Type::kF32 && call.outputs[0]->count() == a.batch * a.tokens * a.q_heads * a.value_dim;
+  const bool right = a.q_heads > 0 && a.kv_heads > 0 && a.q_heads % a.kv_heads == 0 && a.dim > 0 &&
+                     a.value_dim > 0 && call.inputs[0]->dims[2] == a.dim * a.q_heads &&
+                     call.inputs[1]->dims[2] == a.dim * a.kv_heads &&
+                     call.inputs[2]->dims[2] == a.value_dim * a.kv_heads &&
+                     call.inputs[2]->dims[1] == a.keys && call.inputs[1]->dims[0] == a.batch &&
+                     call.inputs[2]->dims[0] == a.batch &&
+                     call.outputs[0]->type == program::Type::kF32 &&
+                     call.outputs[0]->count() == a.batch * a.tokens * a.q_heads * a.value_dim;
   if (!right) return invalid_file("attention's shapes don't fit");
-  if (call.instruction.integer("window", 0) < 0) return invalid_file("a window has no negative size");
+  if (call.instruction.integer("window", 0) < 0)
+    return invalid_file("a window has no negative size");
   if (call.keys == nullptr) return ok();
   const auto& k = call.keys->view;
   const auto& v = call.values->view;
-  if (k.heads != a.kv_heads || k.dim != a.dim || v.heads != a.kv_heads || v.dim != a.value_dim) return invalid_file("a cache doesn't fit its attention");
+  if (k.heads != a.kv_heads || k.dim != a.dim || v.heads != a.kv_heads || v.dim != a.value_dim)
+    return invalid_file("a cache doesn't fit its attention");
   if (a.batch != 1) return unsupported("a cache holds one sequence");
-  const bool grows = call.outputs.size() > 2 && call.outputs[1] != nullptr && call.outputs[2] != nullptr && call.outputs[1]->dims.size() == 4 &&
-                     call.outputs[1]->dims[2] == call.past + a.tokens && call.outputs[2]->dims == call.outputs[1]->dims;
+  const bool grows = call.outputs.size() > 2 && call.outputs[1] != nullptr &&
+                     call.outputs[2] != nullptr && call.outputs[1]->dims.size() == 4 &&
+                     call.outputs[1]->dims[2] == call.past + a.tokens &&
+                     call.outputs[2]->dims == call.outputs[1]->dims;
   if (!grows) return invalid_file("a cache doesn't grow by its tokens");
-  if (a.tokens > kMostTokens) return invalid_argument("at most 512 tokens go into the caches at once");
+  if (a.tokens > kMostTokens)
+    return invalid_argument("at most 512 tokens go into the caches at once");
   return ok();
 }
 
@@ -134,10 +155,13 @@ Status run_rms_norm(Call& call) {
   const std::int64_t width = call.instruction.integer("width", 0);
   const float* x = call.inputs[0]->floats();
   float* y = call.outputs[0]->floats();
-  over_rows(call.machine, call.inputs[0]->count() / width, width, [&](std::size_t begin, std::size_t end) {
-    const auto at = static_cast<std::int64_t>(begin) * width;
-    call.machine.rows.rms_norm(x + at, floats_or_null(call, 1), call.instruction.real("epsilon", 1e-5f), static_cast<std::int64_t>(end - begin), width, y + at);
-  });
+  over_rows(call.machine, call.inputs[0]->count() / width, width,
+            [&](std::size_t begin, std::size_t end) {
+              const auto at = static_cast<std::int64_t>(begin) * width;
+              call.machine.rows.rms_norm(x + at, floats_or_null(call, 1),
+                                         call.instruction.real("epsilon", 1e-5f),
+                                         static_cast<std::int64_t>(end - begin), width, y + at);
+            });
   return ok();
 }
 
@@ -145,22 +169,26 @@ Status run_layer_norm(Call& call) {
   const std::int64_t width = call.instruction.integer("width", 0);
   const float* x = call.inputs[0]->floats();
   float* y = call.outputs[0]->floats();
-  over_rows(call.machine, call.inputs[0]->count() / width, width, [&](std::size_t begin, std::size_t end) {
-    const auto at = static_cast<std::int64_t>(begin) * width;
-    call.machine.rows.layer_norm(x + at, floats_or_null(call, 1), floats_or_null(call, 2), call.instruction.real("epsilon", 1e-5f),
-                                 static_cast<std::int64_t>(end - begin), width, y + at);
-  });
+  over_rows(call.machine, call.inputs[0]->count() / width, width,
+            [&](std::size_t begin, std::size_t end) {
+              const auto at = static_cast<std::int64_t>(begin) * width;
+              call.machine.rows.layer_norm(x + at, floats_or_null(call, 1), floats_or_null(call, 2),
+                                           call.instruction.real("epsilon", 1e-5f),
+                                           static_cast<std::int64_t>(end - begin), width, y + at);
+            });
   return ok();
 }
 
 Status run_softmax(Call& call) {
   const Value& x = *call.inputs[0];
-  if (call.instruction.integer("axis", -1) != static_cast<std::int64_t>(x.dims.size()) - 1) return unsupported("softmax runs over the last axis");
+  if (call.instruction.integer("axis", -1) != static_cast<std::int64_t>(x.dims.size()) - 1)
+    return unsupported("softmax runs over the last axis");
   const std::int64_t width = x.dims.back();
   if (x.count() == 0) return ok();
   over_rows(call.machine, x.count() / width, width * 4, [&](std::size_t begin, std::size_t end) {
     const auto at = static_cast<std::int64_t>(begin) * width;
-    call.machine.rows.softmax(x.floats() + at, static_cast<std::int64_t>(end - begin), width, call.outputs[0]->floats() + at);
+    call.machine.rows.softmax(x.floats() + at, static_cast<std::int64_t>(end - begin), width,
+                              call.outputs[0]->floats() + at);
   });
   return ok();
 }
@@ -174,7 +202,8 @@ Status run_rotary(Call& call) {
   const std::int64_t tokens = x.dims[0] * x.dims[1];
   const bool interleaved = call.instruction.integer("interleaved", 0) != 0;
   over_rows(call.machine, tokens, heads * dim * 2, [&](std::size_t begin, std::size_t end) {
-    for (auto token = static_cast<std::int64_t>(begin); token < static_cast<std::int64_t>(end); ++token) {
+    for (auto token = static_cast<std::int64_t>(begin); token < static_cast<std::int64_t>(end);
+         ++token) {
       const float* cosine = call.inputs[1]->floats() + token * rotary / 2;
       const float* sine = call.inputs[2]->floats() + token * rotary / 2;
       for (std::int64_t head = 0; head < heads; ++head) {
@@ -190,7 +219,8 @@ Status run_rotary(Call& call) {
 
 std::size_t attention_scratch(const Call& call) {
   const Attention a = shape_of(call);
-  const std::size_t threads = static_cast<std::size_t>(call.machine.pool.threads()) * per_thread_bytes(a);
+  const std::size_t threads =
+      static_cast<std::size_t>(call.machine.pool.threads()) * per_thread_bytes(a);
   return threads + (call.keys == nullptr ? plain_cache_bytes(a) : 0);
 }
 

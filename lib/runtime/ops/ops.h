@@ -8,7 +8,8 @@
 
 namespace thimble::runtime {
 
-// Do types and dims fit? Called for every instruction once its values' dims are known, before scratch is asked for.
+// Do types and dims fit? Called for every instruction once its values' dims are known, before
+// scratch is asked for.
 Status check_call(const Call& call);
 Status check_attention(const Call& call);
 
@@ -56,21 +57,24 @@ class ScratchParts {
 };
 
 // Out of range and NaN give 0 rather than undefined behaviour.
-inline std::int64_t whole(double x) { return x > -9.2e18 && x < 9.2e18 ? static_cast<std::int64_t>(x) : 0; }
+inline std::int64_t whole(double x) {
+  return x > -9.2e18 && x < 9.2e18 ? static_cast<std::int64_t>(x) : 0;
+}
 template <class T>
 T narrowed(double x) {
   return std::is_integral_v<T> ? static_cast<T>(whole(x)) : static_cast<T>(x);
 }
 
-// Where a slice begins on an axis of `dim`, as ONNX clamps it; `dim` itself or -1 when it takes nothing.
+// Where a slice begins on an axis of `dim`, as ONNX clamps it; `dim` itself or -1 when it takes
+// nothing.
 std::int64_t slice_start(std::int64_t start, std::int64_t step, std::int64_t dim);
 
 // Element strides of `dims` seen as `out` dims, 0 along axes that are broadcast.
 Dims broadcast_strides(const Dims& dims, const Dims& out);
 Dims strides_of(const Dims& dims);
 
-// Calls f(flat index in `dims`, offsets...) for every element in row-major order, where each offset follows its
-// own strides.
+// Calls f(flat index in `dims`, offsets...) for every element in row-major order, where each offset
+// follows its own strides.
 template <std::size_t N, class F>
 void each_element(const Dims& dims, const std::array<Dims, N>& strides, F f) {
   const std::int64_t count = count_of(dims);

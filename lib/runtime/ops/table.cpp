@@ -46,12 +46,14 @@ ScratchParts::ScratchParts(std::span<std::byte> memory, int parts, std::size_t p
 
 std::byte* ScratchParts::take() {
   for (int i = 0;; i = (i + 1) % parts_) {
-    if (!taken_[i].exchange(true, std::memory_order_acquire)) return base_ + static_cast<std::size_t>(i) * part_bytes_;
+    if (!taken_[i].exchange(true, std::memory_order_acquire))
+      return base_ + static_cast<std::size_t>(i) * part_bytes_;
   }
 }
 
 void ScratchParts::give_back(std::byte* part) {
-  taken_[static_cast<std::size_t>(part - base_) / part_bytes_].store(false, std::memory_order_release);
+  taken_[static_cast<std::size_t>(part - base_) / part_bytes_].store(false,
+                                                                     std::memory_order_release);
 }
 
 Dims strides_of(const Dims& dims) {

@@ -16,7 +16,8 @@ struct Model {
   explicit Model(const std::string& name) {
     thimble_options options = thimble_default_options();
     options.threads = 1;
-    if (thimble_load((kFolder + name).c_str(), &options, &handle) != THIMBLE_OK) FAIL(thimble_last_error());
+    if (thimble_load((kFolder + name).c_str(), &options, &handle) != THIMBLE_OK)
+      FAIL(thimble_last_error());
   }
   ~Model() { thimble_free(handle); }
   thimble_model* handle = nullptr;
@@ -29,7 +30,8 @@ TEST_CASE("the C interface runs tensors by name") {
   REQUIRE(thimble_format_version() == 1);
   // The file's tokenizer is not one, and that is said.
   thimble_model* model = nullptr;
-  REQUIRE(thimble_load((kFolder + "linear-v1.thimble").c_str(), nullptr, &model) == THIMBLE_INVALID_FILE);
+  REQUIRE(thimble_load((kFolder + "linear-v1.thimble").c_str(), nullptr, &model) ==
+          THIMBLE_INVALID_FILE);
   REQUIRE(model == nullptr);
   REQUIRE(std::strstr(thimble_last_error(), "linear-v1.thimble") != nullptr);
   REQUIRE(thimble_load((kFolder + "absent.thimble").c_str(), nullptr, &model) == THIMBLE_NOT_FOUND);
@@ -46,15 +48,18 @@ TEST_CASE("the C interface runs tensors by name") {
   REQUIRE(thimble_set_input(decoder.handle, "nothing", &row) == THIMBLE_NOT_FOUND);
   REQUIRE(thimble_set_input(decoder.handle, "input_ids", &row) == THIMBLE_OK);
   REQUIRE(thimble_run(decoder.handle) == THIMBLE_INVALID_ARGUMENT);
-  REQUIRE(std::string(thimble_last_error()).find("'position_ids' was not set") != std::string::npos);
-  const thimble_tensor place{THIMBLE_I64, 2, {1, 3}, positions.data()}, last{THIMBLE_I64, 1, {1}, wanted.data()};
+  REQUIRE(std::string(thimble_last_error()).find("'position_ids' was not set") !=
+          std::string::npos);
+  const thimble_tensor place{THIMBLE_I64, 2, {1, 3}, positions.data()},
+      last{THIMBLE_I64, 1, {1}, wanted.data()};
   REQUIRE(thimble_set_input(decoder.handle, "position_ids", &place) == THIMBLE_OK);
   REQUIRE(thimble_set_input(decoder.handle, "logit_positions", &last) == THIMBLE_OK);
   REQUIRE(thimble_run(decoder.handle) == THIMBLE_OK);
   REQUIRE(thimble_get_output(decoder.handle, "logits", &out) == THIMBLE_OK);
   REQUIRE(out.rank == 3);
   REQUIRE(out.dims[2] == 24);
-  const std::vector<float> by_tensors(static_cast<const float*>(out.data), static_cast<const float*>(out.data) + 24);
+  const std::vector<float> by_tensors(static_cast<const float*>(out.data),
+                                      static_cast<const float*>(out.data) + 24);
 
   thimble_reset(decoder.handle);
   const std::vector<std::int32_t> tokens = {3, 9, 17};
@@ -67,7 +72,8 @@ TEST_CASE("the C interface runs tensors by name") {
   REQUIRE(thimble_position(decoder.handle) == 3);
   std::int32_t id = -1;
   REQUIRE(thimble_sample(decoder.handle, nullptr, &id) == THIMBLE_OK);
-  REQUIRE(by_tensors[static_cast<std::size_t>(id)] == *std::max_element(by_tensors.begin(), by_tensors.end()));
+  REQUIRE(by_tensors[static_cast<std::size_t>(id)] ==
+          *std::max_element(by_tensors.begin(), by_tensors.end()));
   REQUIRE(thimble_rewind(decoder.handle, 1) == THIMBLE_OK);
   REQUIRE(thimble_sample(decoder.handle, nullptr, &id) == THIMBLE_INVALID_ARGUMENT);
   const char* text = nullptr;

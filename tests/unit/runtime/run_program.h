@@ -12,7 +12,8 @@
 namespace thimble::test {
 
 template <class T>
-runtime::TensorView view(p::Type type, std::vector<std::int64_t> dims, const std::vector<T>& values) {
+runtime::TensorView view(p::Type type, std::vector<std::int64_t> dims,
+                         const std::vector<T>& values) {
   return {type, std::move(dims), values.data()};
 }
 
@@ -23,7 +24,8 @@ std::vector<T> copy_of(const runtime::TensorView& v) {
 }
 
 template <class T>
-std::vector<T> run_once(const ProgramBuilder& b, const std::vector<runtime::TensorView>& inputs, int threads = 1, runtime::SessionOptions options = {}) {
+std::vector<T> run_once(const ProgramBuilder& b, const std::vector<runtime::TensorView>& inputs,
+                        int threads = 1, runtime::SessionOptions options = {}) {
   ThreadPool pool(threads);
   auto session = runtime::Session::create(b.bundle, pool, options);
   if (!session) FAIL(session.error().to_string());
@@ -46,11 +48,13 @@ struct OneOp {
     return *this;
   }
   template <class T>
-  std::vector<T> run(p::Op op, p::Type type, std::vector<std::int64_t> dims, std::vector<p::Attribute> attributes = {}) {
+  std::vector<T> run(p::Op op, p::Type type, std::vector<std::int64_t> dims,
+                     std::vector<p::Attribute> attributes = {}) {
     finish(op, type, std::move(dims), std::move(attributes));
     return run_once<T>(b, views);
   }
-  Status try_run(p::Op op, p::Type type, std::vector<std::int64_t> dims, std::vector<p::Attribute> attributes = {}) {
+  Status try_run(p::Op op, p::Type type, std::vector<std::int64_t> dims,
+                 std::vector<p::Attribute> attributes = {}) {
     finish(op, type, std::move(dims), std::move(attributes));
     ThreadPool pool(1);
     auto session = runtime::Session::create(b.bundle, pool);
@@ -58,7 +62,8 @@ struct OneOp {
   }
 
  private:
-  void finish(p::Op op, p::Type type, std::vector<std::int64_t> dims, std::vector<p::Attribute> attributes) {
+  void finish(p::Op op, p::Type type, std::vector<std::int64_t> dims,
+              std::vector<p::Attribute> attributes) {
     std::vector<p::Size> sizes;
     for (const std::int64_t dim : dims) sizes.push_back(number(dim));
     const std::int32_t y = b.activation("y", type, sizes);

@@ -35,19 +35,24 @@ test::ProgramBuilder chain(int length) {
 
 std::vector<std::int32_t> tokens(std::size_t count) {
   std::vector<std::int32_t> out(count);
-  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<std::int32_t>((i * i + 5 * i + 3) % 24);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::int32_t>((i * i + 5 * i + 3) % 24);
   return out;
 }
 
-Floats all_logits(bool cached, std::span<const std::int32_t> ids, int threads, std::size_t chunk, runtime::SessionOptions options = {}) {
+Floats all_logits(bool cached, std::span<const std::int32_t> ids, int threads, std::size_t chunk,
+                  runtime::SessionOptions options = {}) {
   const test::ProgramBuilder b = test::tiny_decoder(cached);
   ThreadPool pool(threads);
   auto decoder = Decoder::create(b.bundle, pool, options);
   if (!decoder) FAIL(decoder.error().to_string());
   Floats out;
   for (std::size_t at = 0; at < ids.size(); at += chunk) {
-    const Status status = (*decoder)->feed_all(ids.subspan(at, std::min(chunk, ids.size() - at)), 0,
-                                               [&](std::int64_t, std::span<const float> logits) { out.insert(out.end(), logits.begin(), logits.end()); });
+    const Status status =
+        (*decoder)->feed_all(ids.subspan(at, std::min(chunk, ids.size() - at)), 0,
+                             [&](std::int64_t, std::span<const float> logits) {
+                               out.insert(out.end(), logits.begin(), logits.end());
+                             });
     if (!status) FAIL(status.error().to_string());
   }
   return out;
@@ -58,11 +63,13 @@ Floats all_logits(bool cached, std::span<const std::int32_t> ids, int threads, s
 TEST_CASE("values whose lives don't overlap share memory") {
   const test::ProgramBuilder b = chain(9);
   runtime::Planner planner(b.bundle.program, b.bundle.program.regions[0]);
-  for (std::size_t i = 1; i < b.bundle.program.slots.size(); ++i) planner.set_bytes(static_cast<std::int32_t>(i), 4000);
+  for (std::size_t i = 1; i < b.bundle.program.slots.size(); ++i)
+    planner.set_bytes(static_cast<std::int32_t>(i), 4000);
   REQUIRE(planner.make().bytes == 2 * 4032);
   for (const std::int64_t count : {3, 100, 5}) {
     const Floats x(static_cast<std::size_t>(count), 2.0f);
-    REQUIRE(test::run_once<float>(b, {test::view(Type::kF32, {count}, x)}) == Floats(x.size(), -2.0f));
+    REQUIRE(test::run_once<float>(b, {test::view(Type::kF32, {count}, x)}) ==
+            Floats(x.size(), -2.0f));
   }
 }
 
@@ -74,11 +81,14 @@ TEST_CASE("a session follows its inputs from call to call") {
   for (const std::size_t count : {4, 4, 900, 1}) {
     Floats x(count);
     std::iota(x.begin(), x.end(), static_cast<float>(count));
-    REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {static_cast<std::int64_t>(count)}, x)}));
+    REQUIRE((*session)->run(
+        std::vector{test::view(Type::kF32, {static_cast<std::int64_t>(count)}, x)}));
     REQUIRE(test::copy_of<float>((*session)->outputs()[0]) == x);
   }
   int seen = 0;
-  (*session)->set_observer([&](std::int32_t, const runtime::TensorView& value) { seen += static_cast<int>(value.count()); });
+  (*session)->set_observer([&](std::int32_t, const runtime::TensorView& value) {
+    seen += static_cast<int>(value.count());
+  });
   (*session)->enable_profile();
   const Floats x(5, 1.0f);
   REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {5}, x)}));
@@ -95,9 +105,12 @@ TEST_CASE("wrong inputs are named") {
   const Floats x(80, 1.0f);
   const std::vector<std::int64_t> longs(40, 1);
   REQUIRE_FALSE((*session)->run({}));
-  REQUIRE((*session)->run(std::vector{test::view(Type::kI64, {1, 40}, longs)}).error().message == "input 'x': is i64, not f32");
-  REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {40}, x)}).error().message == "input 'x': has 1 dimensions, not 2");
-  REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {2, 39}, x)}).error().message == "input 'x': is [2, 39], but its size 1 must be 40");
+  REQUIRE((*session)->run(std::vector{test::view(Type::kI64, {1, 40}, longs)}).error().message ==
+          "input 'x': is i64, not f32");
+  REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {40}, x)}).error().message ==
+          "input 'x': has 1 dimensions, not 2");
+  REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {2, 39}, x)}).error().message ==
+          "input 'x': is [2, 39], but its size 1 must be 40");
   REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {2, 40}, x)}));
   REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {0, 40}, x)}));
   REQUIRE((*session)->outputs()[0].count() == 0);
@@ -117,7 +130,8 @@ TEST_CASE("a copied state is what the call before gave") {
   const Floats one = {1, 2};
   for (int call = 1; call <= 3; ++call) {
     REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {2}, one)}));
-    REQUIRE(test::copy_of<float>((*session)->outputs()[0]) == Floats{static_cast<float>(call), 2 * static_cast<float>(call)});
+    REQUIRE(test::copy_of<float>((*session)->outputs()[0]) ==
+            Floats{static_cast<float>(call), 2 * static_cast<float>(call)});
   }
   (*session)->reset();
   REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {2}, one)}));
@@ -195,7 +209,9 @@ TEST_CASE("samplers pick by their options") {
   REQUIRE(all != draw({.temperature = 1, .seed = 4}));
   double total = 0;
   for (const float logit : logits) total += std::exp(static_cast<double>(logit));
-  for (std::size_t i = 0; i < 5; ++i) REQUIRE(all[i] / 4000.0 == Approx(std::exp(static_cast<double>(logits[i])) / total).margin(0.03));
+  for (std::size_t i = 0; i < 5; ++i)
+    REQUIRE(all[i] / 4000.0 ==
+            Approx(std::exp(static_cast<double>(logits[i])) / total).margin(0.03));
   const auto two = draw({.temperature = 1, .min_p = 0.5f});
   REQUIRE(two[1] + two[3] == 4000);
   REQUIRE(two[3] > 1000);
