@@ -121,7 +121,7 @@ void add_check(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
   CLI::App* command = add_command(app, globals, selected, "check", "Check gates and baselines on a file (exit status 3 when one is not met)",
                                   "  thimble check out.thimble -r int4\n"
-                                  "  thimble check out.thimble --gate 'kl_mean <= 0.05' --text score.txt --reference MODEL\n"
+                                  "  thimble check out.thimble --gate 'size <= 90MB' --text t.txt --reference MODEL\n"
                                   "  thimble check out.thimble --baseline baseline.json --junit gates.xml",
                                   [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();

@@ -64,8 +64,9 @@ std::string option_text(const CLI::Option& option) {
   std::string names;
   for (const std::string& name : option.get_snames()) names += (names.empty() ? "-" : ", -") + name;
   for (const std::string& name : option.get_lnames()) names += (names.empty() ? "--" : ", --") + name;
-  if (option.get_type_size() != 0) {
-    const std::string type = option.get_type_name();
+  if (option.get_expected_min() > 0) {  // not a flag
+    std::string type = option.get_type_name();
+    type = type.substr(0, type.find(':'));  // the rest tells of validators
     names += " " + (type.empty() || type == "TEXT" ? std::string("VALUE") : type);
   }
   return names;
