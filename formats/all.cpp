@@ -7,6 +7,7 @@
 #include "formats/gguf/reader.h"
 #include "formats/gguf/writer.h"
 #include "formats/huggingface/reader.h"
+#include "formats/huggingface/writer.h"
 
 namespace thimble::formats {
 namespace {
@@ -65,8 +66,11 @@ Expected<ir::Model> read_model(const std::string& path, const ReadOptions& optio
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,
                    ThreadPool& pool, Progress& progress) {
   if (target.format == "gguf") return write_gguf(model, path, target.type, pool, progress);
+  if (target.format == "safetensors") {
+    return write_huggingface(model, path, target.type, progress);
+  }
   return Error(ErrorCode::kUsage,
-               "no writer for '" + target.format + "'; formats are thimble, gguf");
+               "no writer for '" + target.format + "'; formats are thimble, gguf, safetensors");
 }
 
 }  // namespace thimble::formats

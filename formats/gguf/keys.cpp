@@ -1,22 +1,10 @@
 #include "formats/gguf/keys.h"
 
-#include "formats/huggingface/config.h"
+#include "formats/huggingface/reader.h"
 #include "text/compile.h"
 
 namespace thimble::formats::gguf {
 namespace {
-
-using text::Json;
-
-// The configuration that keep_metadata took apart.
-Json config_of(const ir::Model& model) {
-  Json config = Json::object();
-  for (const auto& [key, value] : model.metadata) {
-    Json parsed = Json::parse(value, nullptr, false);
-    config[key] = parsed.is_discarded() ? Json(value) : std::move(parsed);
-  }
-  return config;
-}
 
 Error cannot_say(const std::string& what) {
   return unsupported("GGUF cannot say " + what).fix("write a .thimble file, or safetensors");
@@ -113,7 +101,7 @@ void Keys::reals(std::string_view key, std::span<const float> values) {
 
 Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
                               Keys& keys) {
-  const Config config(config_of(model), model.source_path);
+  const Config config(metadata_config(model), model.source_path);
   constexpr std::int64_t kMost = INT32_MAX;
   Network network;
   THIMBLE_ASSIGN(const std::int64_t hidden, config.integer("hidden_size", 1, kMost));

@@ -161,6 +161,22 @@ void keep_metadata(const text::Json& json, ir::Model& model) {
   }
 }
 
+text::Json metadata_config(const ir::Model& model) {
+  text::Json config = text::Json::object();
+  for (const auto& [key, value] : model.metadata) {
+    text::Json parsed = text::Json::parse(value, nullptr, false);
+    config[key] = parsed.is_discarded() ? text::Json(value) : std::move(parsed);
+  }
+  return config;
+}
+
+std::string model_type_of(const std::string& architecture) {
+  for (const DecoderArchitecture& known : kDecoders) {
+    if (known.name == architecture) return std::string(known.model_type);
+  }
+  return "";
+}
+
 Status build_architecture(const std::string& architecture, const Config& config,
                           const WeightProvider& weights, const ReadOptions& options,
                           ir::Pooling pooling, ir::Model& model) {

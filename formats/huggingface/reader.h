@@ -19,6 +19,10 @@ Status build_architecture(const std::string& architecture, const Config& config,
 
 // Keeps in model.metadata what writers of other formats need of config.json.
 void keep_metadata(const text::Json& json, ir::Model& model);
+// The configuration that keep_metadata took apart.
+text::Json metadata_config(const ir::Model& model);
+// "llama" for "LlamaForCausalLM"; empty: not known.
+std::string model_type_of(const std::string& architecture);
 
 // The folder that a name such as "org/model" has in the local Hugging Face cache; an error prints
 // the command that downloads it.

@@ -1,0 +1,85 @@
+#include "formats/huggingface/writer.h"
+
+#include <filesystem>
+#include <set>
+
+#include "formats/huggingface/reader.h"
+#include "formats/safetensors/writer.h"
+#include "support/atomic_file.h"
+
+namespace thimble::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kCopied[] = {"config.json",
+                                   "generation_config.json",
+                                   "tokenizer.json",
+                                   "tokenizer.model",
+                                   "vocab.txt",
+                                   "vocab.json",
+                                   "merges.txt",
+                                   "tokenizer_config.json",
+                                   "added_tokens.json",
+                                   "special_tokens_map.json",
+                                   "chat_template.jinja",
+                                   "modules.json",
+                                   "sentence_bert_config.json",
+                                   "1_Pooling/config.json"};
+
+Status write_text(const std::string& path, std::string_view text) {
+  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
+  THIMBLE_TRY(file->append(text));
+  return file->commit();
+}
+
+Status copy_files(const std::string& from, const std::string& to) {
+  for (const char* name : kCopied) {
+    const fs::path source = fs::path(from) / name, target = fs::path(to) / name;
+    std::error_code error;
+    if (!fs::exists(source, error)) continue;
+    fs::create_directories(target.parent_path(), error);
+    fs::copy_file(source, target, fs::copy_options::overwrite_existing, error);
+    if (error) return io_error("cannot write", error.value()).in(target.string());
+  }
+  return ok();
+}
+
+Status write_config(const ir::Model& model, const std::string& folder) {
+  text::Json config = metadata_config(model);
+  if (config.contains("rope_scaling") &&
+      config["rope_scaling"].value("rope_type", "") == "factors") {
+    return unsupported("config.json cannot say this GGUF file's rotary factors")
+        .in(model.source_path);
+  }
+  config["architectures"] = {model.architecture};
+  config["model_type"] = model_type_of(model.architecture);
+  return write_text(folder + "/config.json", config.dump(2) + "\n");
+}
+
+}  // namespace
+
+Status write_huggingface(const ir::Model& model, const std::string& folder, const std::string& type,
+                         Progress& progress) {
+  std::error_code error;
+  if (fs::equivalent(folder, model.source_path, error)) {
+    return Error(ErrorCode::kUsage, "the output is the source").in(folder);
+  }
+  fs::create_directories(folder, error);
+  if (error) return io_error("cannot make the folder", error.value()).in(folder);
+  std::vector<TensorToWrite> tensors;
+  std::set<std::string> names;
+  const bool gains_plus_one = model.architecture.starts_with("Gemma");
+  for (const ir::ValueId constant : model.graph.constants()) {
+    const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
+    if (weight.source_parameters == 0 || !names.insert(weight.name).second) continue;
+    const bool gain = gains_plus_one && weight.name.ends_with("norm.weight");
+    tensors.push_back({&weight, gain ? 1.0f : 0.0f});
+  }
+  THIMBLE_TRY(write_safetensors(folder + "/model.safetensors", std::move(tensors), type, progress));
+  if (model.source_format == "huggingface") return copy_files(model.source_path, folder);
+  if (!model.tokenizer.empty()) progress.message("note: the tokenizer is not written");
+  return write_config(model, folder);
+}
+
+}  // namespace thimble::formats
