@@ -75,11 +75,16 @@ Offset<fb::Region> pack(FlatBufferBuilder& b, const Region& region) {
 // vectors and strings read as empty here, and `verify` checks the numbers.
 std::string text(const flatbuffers::String* s) { return s == nullptr ? std::string() : s->str(); }
 
-template <class T, class Vector>
-std::vector<T> values(const Vector* vector) {
+// Elements may lie on any address: the verifier doesn't check those of vectors.
+template <class T, class E>
+std::vector<T> values(const flatbuffers::Vector<E>* vector) {
   std::vector<T> out;
   if (vector == nullptr) return out;
-  for (const auto v : *vector) out.push_back(static_cast<T>(v));
+  for (std::size_t i = 0; i < vector->size(); ++i) {
+    E element;
+    std::memcpy(&element, vector->Data() + i * sizeof(E), sizeof(E));
+    out.push_back(static_cast<T>(flatbuffers::EndianScalar(element)));
+  }
   return out;
 }
 
