@@ -23,7 +23,7 @@ std::string magic_of(const std::string& path) {
 Expected<ir::Model> read_file(const std::string& path, const ReadOptions& options) {
   const std::string magic = magic_of(path);
   const std::string extension = fs::path(path).extension().string();
-  if (magic.starts_with("GGUF")) return read_gguf(path, options);
+  if (magic.starts_with("GGUF")) return read_gguf(path);
   if (magic.starts_with("THIMBLE")) {
     return invalid_argument("a .thimble is a target and is not read as a source")
         .in(path)

@@ -298,7 +298,7 @@ Status read_vocabulary(const Container& file, ir::Model& model) {
 
 }  // namespace
 
-Expected<ir::Model> read_gguf(const std::string& path, const ReadOptions& options) {
+Expected<ir::Model> read_gguf(const std::string& path) {
   THIMBLE_ASSIGN(const Container file, gguf::read_container(path));
   THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(file));
   ir::Model model;
@@ -310,8 +310,7 @@ Expected<ir::Model> read_gguf(const std::string& path, const ReadOptions& option
   keep_metadata(json, model);
   const GgufWeights weights(file, *architecture, json);
   const Config config(std::move(json), path);
-  THIMBLE_TRY(
-      build_architecture(model.architecture, config, weights, options, ir::Pooling::kNone, model));
+  THIMBLE_TRY(build_architecture(model.architecture, config, weights, ir::Pooling::kNone, model));
   THIMBLE_TRY(read_vocabulary(file, model));
   return model;
 }

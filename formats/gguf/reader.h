@@ -7,6 +7,6 @@
 
 namespace thimble::formats {
 
-Expected<ir::Model> read_gguf(const std::string& path, const ReadOptions& options);
+Expected<ir::Model> read_gguf(const std::string& path);
 
 }  // namespace thimble::formats

@@ -20,6 +20,9 @@ Expected<Encoder> read(const Config& config) {
   Encoder e;
   THIMBLE_ASSIGN(e.hidden, config.integer("hidden_size", 1, kMostWidth));
   THIMBLE_ASSIGN(e.heads, config.integer("num_attention_heads", 1, 65536));
+  if (e.hidden % e.heads != 0) {
+    return config.wrong("num_attention_heads", "does not divide hidden_size");
+  }
   THIMBLE_ASSIGN(e.layers, config.integer("num_hidden_layers", 1, 4096));
   THIMBLE_ASSIGN(e.intermediate, config.integer("intermediate_size", 1, kMostWidth));
   THIMBLE_ASSIGN(e.positions, config.integer("max_position_embeddings", 1, kMostWidth));

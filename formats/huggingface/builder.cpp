@@ -178,7 +178,14 @@ Expected<ir::ValueId> Builder::activation(ir::ValueId x, const std::string& func
 std::vector<std::string> Builder::unused() const {
   std::vector<std::string> out;
   for (const std::string& name : weights_.names()) {
-    if (!used_.contains(name)) out.push_back(name);
+    // A checkpoint may put an inner model's prefix before the names that builders ask for.
+    std::string_view rest = name;
+    bool used = used_.contains(name);
+    for (auto dot = rest.find('.'); !used && dot != std::string_view::npos; dot = rest.find('.')) {
+      rest.remove_prefix(dot + 1);
+      used = used_.contains(std::string(rest));
+    }
+    if (!used) out.push_back(name);
   }
   return out;
 }

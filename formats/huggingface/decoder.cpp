@@ -214,6 +214,7 @@ Expected<DecoderSpec> read_decoder(const Config& config, double default_epsilon,
   THIMBLE_ASSIGN(spec.tied, config.boolean_or("tie_word_embeddings", default_tied));
   spec.epsilon = static_cast<float>(epsilon);
   spec.layers.resize(static_cast<std::size_t>(layers));
+  if (spec.head_dim < 1) return config.wrong("num_attention_heads", "is larger than hidden_size");
   if (spec.heads % spec.kv_heads != 0)
     return config.wrong("num_key_value_heads", "does not divide num_attention_heads");
   THIMBLE_ASSIGN(const Config scaling, config.map("rope_scaling"));

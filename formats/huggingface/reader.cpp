@@ -143,6 +143,21 @@ constexpr DecoderArchitecture kDecoders[] = {
     {"Phi3ForCausalLM", "phi3", read_phi3},
 };
 
+// Tensors that builders don't ask for: what they recompute, heads of other tasks, and the copy of a
+// tied embedding. Anything else would change results.
+Status check_unused(const Builder& builder, bool encoder) {
+  for (const std::string& name : builder.unused()) {
+    const bool recomputed = name.ends_with("rotary_emb.inv_freq") || name.ends_with(".attn.bias") ||
+                            name.ends_with(".attn.masked_bias") ||
+                            name.ends_with("embeddings.position_ids");
+    const bool head = encoder && name.find("encoder.layer.") == std::string::npos;
+    if (recomputed || head || name == "lm_head.weight") continue;
+    return unsupported("the network that config.json describes has no place for this tensor")
+        .at_tensor(name);
+  }
+  return ok();
+}
+
 Error unknown_architecture(const std::string& name) {
   return unsupported("architecture '" + name +
                      "' is not supported; supported are Llama (and SmolLM), Mistral, Qwen2, Qwen3, "
@@ -178,8 +193,7 @@ std::string model_type_of(const std::string& architecture) {
 }
 
 Status build_architecture(const std::string& architecture, const Config& config,
-                          const WeightProvider& weights, const ReadOptions& options,
-                          ir::Pooling pooling, ir::Model& model) {
+                          const WeightProvider& weights, ir::Pooling pooling, ir::Model& model) {
   THIMBLE_ASSIGN(const std::string type, config.text_or("model_type", ""));
   if (config.has("quantization_config")) {
     return unsupported("the checkpoint is quantized already")
@@ -205,7 +219,9 @@ Status build_architecture(const std::string& architecture, const Config& config,
     return unknown_architecture(architecture.empty() ? type : architecture).in(config.file());
   }
   THIMBLE_TRY(config.check_all_used(architecture.empty() ? type : architecture));
-  (void)options;
+  if (Status status = check_unused(builder, model.task == ir::Task::kEmbed); !status) {
+    return std::move(status).error().in(config.file());
+  }
   THIMBLE_TRY(ir::infer_shapes(model));
   return ir::verify(model);
 }
@@ -232,7 +248,7 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
   const SafetensorsWeights weights(std::move(tensors));
   THIMBLE_ASSIGN(const ir::Pooling pooling, read_pooling(folder, options));
   const Config config(std::move(json), config_path);
-  THIMBLE_TRY(build_architecture(model.architecture, config, weights, options, pooling, model));
+  THIMBLE_TRY(build_architecture(model.architecture, config, weights, pooling, model));
   THIMBLE_TRY(read_tokenizer(folder, model));
   return model;
 }

@@ -14,8 +14,7 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
 // Emits the graph of an architecture from its configuration and weights; `weights` lists what it
 // can find. Shared with GGUF, whose metadata becomes such a configuration.
 Status build_architecture(const std::string& architecture, const Config& config,
-                          const WeightProvider& weights, const ReadOptions& options,
-                          ir::Pooling pooling, ir::Model& model);
+                          const WeightProvider& weights, ir::Pooling pooling, ir::Model& model);
 
 // Keeps in model.metadata what writers of other formats need of config.json.
 void keep_metadata(const text::Json& json, ir::Model& model);

@@ -1,0 +1,187 @@
+// Files that lie: each is refused with a message, and nothing is read outside them.
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+
+#include "formats/all.h"
+#include "formats/gguf/container.h"
+#include "formats/safetensors/reader.h"
+#include "unit/catch.h"
+
+namespace thimble::formats {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Scratch {
+ public:
+  Scratch() : path_(fs::temp_directory_path() / ("thimble-formats-" + std::to_string(::getpid()))) {
+    fs::create_directories(path_);
+  }
+  ~Scratch() { fs::remove_all(path_); }
+  std::string write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+    return (path_ / name).string();
+  }
+  std::string folder() const { return path_.string(); }
+
+ private:
+  fs::path path_;
+};
+
+template <class T>
+std::string raw(T value) {
+  return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+std::string text(const std::string& s) { return raw<std::uint64_t>(s.size()) + s; }
+
+std::string safetensors(const std::string& header, std::size_t data) {
+  return raw<std::uint64_t>(header.size()) + header + std::string(data, '\0');
+}
+
+std::string refusal_of_safetensors(const std::string& bytes) {
+  const Scratch scratch;
+  TensorMap tensors;
+  const Status status = read_safetensors(scratch.write("a.safetensors", bytes), tensors);
+  return status ? "" : status.error().message;
+}
+
+TEST_CASE("a good safetensors file is read") {
+  const Scratch scratch;
+  TensorMap tensors;
+  const std::string header =
+      R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},)"
+      R"("b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}})";
+  REQUIRE(read_safetensors(scratch.write("a.safetensors", safetensors(header, 10)), tensors));
+  CHECK(tensors.at("a").dims == std::vector<std::int64_t>{2, 1});
+  CHECK(tensors.at("b").offset == 8 + header.size() + 8);
+}
+
+TEST_CASE("safetensors files that lie are refused") {
+  const auto entry = [](const std::string& name, const std::string& type, const std::string& shape,
+                        int begin, int end) {
+    return "\"" + name + "\":{\"dtype\":\"" + type + "\",\"shape\":" + shape +
+           ",\"data_offsets\":[" + std::to_string(begin) + "," + std::to_string(end) + "]}";
+  };
+  const std::string good = entry("a", "F32", "[2]", 0, 8);
+  using Catch::Matchers::Contains;
+  CHECK_THAT(refusal_of_safetensors(""), Contains("truncated"));
+  CHECK_THAT(refusal_of_safetensors(raw<std::uint64_t>(1ull << 60) + "{}"), Contains("claims"));
+  CHECK_THAT(refusal_of_safetensors(raw<std::uint64_t>(50) + "{}"), Contains("truncated"));
+  CHECK_THAT(refusal_of_safetensors(safetensors(" {}", 0)), Contains("start with"));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + good + "}", 4)), Contains("outside"));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + good + "}", 12)), Contains("belong to no"));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + entry("a", "F32", "[2]", 8, 0) + "}", 8)),
+             Contains("outside"));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + entry("a", "F32", "[3]", 0, 8) + "}", 8)),
+             Contains("shape"));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + good + "," + good + "}", 8)),
+             !Catch::Matchers::Equals(""));
+  CHECK_THAT(refusal_of_safetensors(
+                 safetensors("{" + good + "," + entry("b", "F32", "[1]", 4, 8) + "}", 8)),
+             Contains("overlap"));
+  CHECK_THAT(refusal_of_safetensors(
+                 safetensors("{" + good + "," + entry("b", "F32", "[1]", 12, 16) + "}", 16)),
+             Contains("hole"));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + entry("a", "F6_X", "[2]", 0, 8) + "}", 8)),
+             Contains("BF16"));
+  const std::string huge = "[4611686018427387904,4611686018427387904,16]";
+  CHECK_THAT(refusal_of_safetensors(safetensors("{" + entry("a", "F32", huge, 0, 8) + "}", 8)),
+             Contains("shape"));
+  CHECK_THAT(refusal_of_safetensors(safetensors(std::string(1'000'000, '['), 0)),
+             !Catch::Matchers::Equals(""));
+  CHECK_THAT(refusal_of_safetensors(safetensors("{\"a\":" + std::string(100'000, '['), 0)),
+             !Catch::Matchers::Equals(""));
+}
+
+TEST_CASE("an index cannot lead out of its folder") {
+  const Scratch scratch;
+  std::vector<std::string> files;
+  for (const char* shard : {"../x.safetensors", "/etc/passwd", "..", "a/b"}) {
+    scratch.write("model.safetensors.index.json",
+                  std::string(R"({"weight_map":{"w":")") + shard + "\"}}");
+    const auto read = read_safetensors_folder(scratch.folder(), files);
+    REQUIRE_FALSE(read.has_value());
+    CHECK(read.error().message.find("leaves the folder") != std::string::npos);
+  }
+}
+
+TEST_CASE("an index that names tensors which no shard holds is refused") {
+  const Scratch scratch;
+  std::vector<std::string> files;
+  scratch.write("model.safetensors.index.json", R"({"weight_map":{"w":"m.safetensors"}})");
+  scratch.write("m.safetensors", safetensors("{}", 0));
+  const auto read = read_safetensors_folder(scratch.folder(), files);
+  REQUIRE_FALSE(read.has_value());
+  CHECK(read.error().place.tensor == "w");
+}
+
+// A GGUF file of one key and one tensor, with any part replaced.
+struct Gguf {
+  std::uint32_t version = 3, rank = 1, type = 0;
+  std::uint64_t tensors = 1, keys = 1, dim = 8, offset = 0, name = 1;
+  std::uint32_t alignment = 32;
+  std::size_t data = 32;
+  std::string bytes() const {
+    std::string out = "GGUF" + raw(version) + raw(tensors) + raw(keys);
+    out += text("general.alignment") + raw<std::uint32_t>(4) + raw(alignment);
+    out += raw(name) + "t" + raw(rank);
+    for (std::uint32_t i = 0; i < std::min<std::uint32_t>(rank, 16); ++i) out += raw(dim);
+    out += raw(type) + raw(offset);
+    const std::size_t base = alignment > 0 && alignment < 65'536 ? alignment : 32;
+    out.resize((out.size() + base - 1) / base * base);
+    return out + std::string(data, '\0');
+  }
+};
+
+std::string refusal_of_gguf(const std::string& bytes) {
+  const Scratch scratch;
+  const auto read = gguf::read_container(scratch.write("a.gguf", bytes));
+  return read ? "" : read.error().message;
+}
+
+TEST_CASE("GGUF containers that lie are refused") {
+  using Catch::Matchers::Contains;
+  REQUIRE(refusal_of_gguf(Gguf{}.bytes()) == "");
+  CHECK_THAT(refusal_of_gguf(Gguf{.version = 1}.bytes()), Contains("version 1"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.version = 3u << 24}.bytes()), Contains("big-endian"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.tensors = 1ull << 62}.bytes()), Contains("claims"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.keys = ~0ull}.bytes()), Contains("claims"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.alignment = 0}.bytes()), Contains("alignment"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.alignment = 24}.bytes()), Contains("alignment"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.alignment = 1u << 31}.bytes()), Contains("alignment"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.rank = 4'000'000'000u}.bytes()), Contains("dimensions"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.dim = 0}.bytes()), Contains("dimension"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.dim = 1ull << 63}.bytes()), Contains("dimension"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.rank = 3, .dim = 1ull << 32}.bytes()), Contains("too many"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.dim = 1ull << 62}.bytes()), Contains("too large"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.dim = 9}.bytes()), Contains("outside"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.offset = 32}.bytes()), Contains("outside"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.offset = ~0ull - 31}.bytes()), Contains("outside"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.offset = 8}.bytes()), Contains("aligned"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.offset = 32, .data = 64}.bytes()), Contains("hole"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.name = ~0ull}.bytes()), Contains("truncated"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.type = 2}.bytes()), Contains("whole blocks"));
+  CHECK_THAT(refusal_of_gguf(Gguf{.type = 99}.bytes()), Contains("not supported"));
+  CHECK_THAT(refusal_of_gguf("GGUF"), Contains("truncated"));
+}
+
+TEST_CASE("formats that are not sources are refused with a remedy") {
+  const Scratch scratch;
+  const auto refusal = [&](const std::string& name, const std::string& bytes) {
+    const auto read = read_model(scratch.write(name, bytes), {});
+    REQUIRE_FALSE(read.has_value());
+    return read.error();
+  };
+  CHECK(refusal("a.thimble", "THIMBLE\0").remedy.find("made from") != std::string::npos);
+  CHECK(refusal("a.onnx", "x").code == ErrorCode::kUnsupported);
+  CHECK(refusal("a.pt", "PK").message.find("execute code") != std::string::npos);
+  const auto missing = read_model("no-such-org/no-such-model", {});
+  REQUIRE_FALSE(missing.has_value());
+  CHECK(missing.error().remedy == "huggingface-cli download no-such-org/no-such-model");
+}
+
+}  // namespace
+}  // namespace thimble::formats
