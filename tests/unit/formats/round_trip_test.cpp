@@ -1,0 +1,105 @@
+// Models written in another format and read back compute the same.
+
+#include <cstring>
+#include <filesystem>
+#include <unistd.h>
+
+#include "data/npz.h"
+#include "formats/all.h"
+#include "lower/lower.h"
+#include "runtime/generate.h"
+#include "unit/catch.h"
+
+namespace thimble {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kOracle = std::string(THIMBLE_SOURCE_DIR) + "/tests/data/oracle/";
+
+template <class T>
+T value(Expected<T> expected) {
+  if (!expected) FAIL(expected.error().to_string());
+  return std::move(*expected);
+}
+
+std::vector<float> last_logits(const ir::Model& model, std::span<const std::int32_t> tokens,
+                               ThreadPool& pool) {
+  const program::Bundle bundle = value(lower::load(model, pool));
+  runtime::SessionOptions options;
+  options.cache_from_program = false;
+  const auto decoder = value(runtime::Decoder::create(bundle, pool, options));
+  const auto logits = value(decoder->feed(tokens));
+  return {logits.begin(), logits.end()};
+}
+
+std::vector<float> through(const std::string& name, const formats::Target& target) {
+  ThreadPool pool(2);
+  Progress quiet(Progress::Style::kQuiet);
+  const std::string path =
+      (fs::temp_directory_path() / ("thimble-round-" + std::to_string(::getpid()))).string() +
+      (target.format == "gguf" ? ".gguf" : "");
+  const ir::Model model = value(formats::read_model(kOracle + name, {}));
+  const Status written = formats::write_model(model, path, target, pool, quiet);
+  if (!written) FAIL(written.error().to_string());
+  const std::vector<std::int32_t> tokens = {5, 60, 33, 7, 12, 90, 4, 4, 71, 20, 21, 35};
+  const std::vector<float> before = last_logits(model, tokens, pool);
+  std::vector<float> after = last_logits(value(formats::read_model(path, {})), tokens, pool);
+  REQUIRE(after.size() == before.size());
+  for (std::size_t i = 0; i < after.size(); ++i) after[i] -= before[i];
+  fs::remove_all(path);
+  return after;
+}
+
+float largest(const std::vector<float>& differences) {
+  float most = 0;
+  for (const float d : differences) most = std::max(most, std::abs(d));
+  return most;
+}
+
+TEST_CASE("a model comes back from GGUF as it went") {
+  for (const char* name : {"llama", "llama-tied", "llama-linear", "qwen3"}) {
+    CAPTURE(name);
+    CHECK(largest(through(name, {"gguf", ""})) == 0);
+  }
+  // Its frequencies come back from factors, rounded once more.
+  CHECK(largest(through("llama-llama3", {"gguf", ""})) < 1e-4f);
+}
+
+TEST_CASE("half precision changes a model a little") {
+  const float change = largest(through("llama", {"gguf", "f16"}));
+  CHECK(change > 0);
+  CHECK(change < 0.1f);
+}
+
+TEST_CASE("a model comes back from safetensors as it went") {
+  for (const char* name : {"llama", "llama-yarn", "mistral", "phi3", "gpt2"}) {
+    CAPTURE(name);
+    CHECK(largest(through(name, {"safetensors", ""})) == 0);
+  }
+  // Gains are kept as 1 + w here and as w there.
+  CHECK(largest(through("gemma3", {"safetensors", ""})) < 1e-3f);
+}
+
+TEST_CASE("what GGUF cannot say is refused") {
+  ThreadPool pool(1);
+  Progress quiet(Progress::Style::kQuiet);
+  for (const char* name : {"mistral", "qwen2", "llama-yarn", "gpt2", "gemma2"}) {
+    CAPTURE(name);
+    const ir::Model model = value(formats::read_model(kOracle + name, {}));
+    const Status written = formats::write_model(model, "never.gguf", {"gguf", ""}, pool, quiet);
+    REQUIRE_FALSE(written.has_value());
+    CHECK(written.error().code == ErrorCode::kUnsupported);
+    CHECK_FALSE(fs::exists("never.gguf"));
+  }
+  const ir::Model llama = value(formats::read_model(kOracle + "llama", {}));
+  const Status blocks = formats::write_model(llama, "never.gguf", {"gguf", "q4_0"}, pool, quiet);
+  REQUIRE_FALSE(blocks.has_value());
+  CHECK_FALSE(blocks.error().place.tensor.empty());
+  const Status type = formats::write_model(llama, "never.gguf", {"gguf", "q5"}, pool, quiet);
+  REQUIRE_FALSE(type.has_value());
+  CHECK(type.error().code == ErrorCode::kUsage);
+}
+
+}  // namespace
+}  // namespace thimble
