@@ -40,7 +40,7 @@ case "${1-fable}" in
     fetch_smollm2
     model=$out/smollm2.gguf
     text=README.md
-    recipe=configs/recipes/int4-embedding8.yaml
+    recipe=configs/recipes/int4.yaml
     context=256
     prompt="Why is the sky blue? Answer in one sentence."
     run=(run "$out/smollm2.thimble" --chat -p "$prompt" -n 60)

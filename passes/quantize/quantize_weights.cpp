@@ -132,6 +132,7 @@ class QuantizeWeights : public pass::Pass {
     for (const char* key : {"bits", "group_size", "symmetric", "scale", "search", "activations"}) {
       if (const OptionValue* value = options.find(key)) THIMBLE_TRY(apply(key, *value, base_));
     }
+    requantize_ = options.boolean("requantize");
     if (const OptionValue* only = options.find("only")) {
       THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
     }
@@ -151,8 +152,7 @@ class QuantizeWeights : public pass::Pass {
     std::vector<bool> matched(rules_.size());
     std::map<ir::ValueId, ir::ActivationScheme> activations;
     for (const ir::WeightUse& use : uses) {
-      if (!only_.matches(model, use, layers) || !model.weight(use.weight).encoding.is_dense())
-        continue;
+      if (!only_.matches(model, use, layers)) continue;
       const auto rule = std::find_if(rules_.begin(), rules_.end(), [&](const Rule& candidate) {
         return candidate.selector.matches(model, use, layers);
       });
@@ -165,8 +165,12 @@ class QuantizeWeights : public pass::Pass {
         continue;
       }
       const Settings& settings = has_rule ? rule->settings : base_;
-      THIMBLE_TRY(quantize(model, use, settings));
       note_activations(model, use, settings, activations);
+      if (stays_on_its_grid(weight, settings)) {
+        report.current().decisions.push_back(decision_on(weight, "kept on its own grid"));
+        continue;
+      }
+      THIMBLE_TRY(quantize(model, use, settings));
       report.current().decisions.push_back(decision_on(weight, why));
       report.current().changes += 1;
     }
@@ -176,6 +180,11 @@ class QuantizeWeights : public pass::Pass {
   }
 
  private:
+  // A weight that comes quantized lies on its grid exactly: rounding it again at as many bits only loses.
+  bool stays_on_its_grid(const ir::Weight& weight, const Settings& settings) const {
+    return !weight.encoding.is_dense() && settings.bits >= weight.encoding.bits && !requantize_;
+  }
+
   static Status quantize(ir::Model& model, const ir::WeightUse& use, const Settings& settings) {
     ir::Weight& weight = model.weight(use.weight);
     const ir::Encoding encoding = encoding_of(settings, weight, use.axis);
@@ -213,6 +222,7 @@ class QuantizeWeights : public pass::Pass {
   }
 
   Settings base_;
+  bool requantize_ = false;
   pass::Selector only_;
   std::vector<Rule> rules_;
 };
@@ -255,6 +265,10 @@ std::vector<pass::OptionInfo> option_infos() {
        .help = "how inputs of a quantized product are written; values that several products read "
                "take the finest",
        .words = {"float", "int8", "int16"}},
+      {.name = "requantize",
+       .type = OptionType::kBool,
+       .fallback = "false",
+       .help = "round weights again that come quantized in as few bits"},
       {.name = "only",
        .type = OptionType::kSelector,
        .help = "the weights to look at; others stay as they are"},
