@@ -210,6 +210,7 @@ class Metadata {
       if (file_.tensors.contains("blk.0.attn_output.bias")) out_["attention_bias"] = true;
       if (file_.tensors.contains("blk.0.ffn_down.bias")) out_["mlp_bias"] = true;
     }
+    THIMBLE_TRY(copy_real("rope.freq_base_swa", "rope_local_base_freq"));
     THIMBLE_ASSIGN(const auto window, count("attention.sliding_window"));
     const bool gemma = architecture_.naming == Naming::kGemma;
     if (gemma || architecture_.naming == Naming::kPhi3) {

@@ -32,6 +32,8 @@ Expected<Encoder> read(const Config& config) {
   e.epsilon = static_cast<float>(epsilon);
   THIMBLE_ASSIGN(e.activation, config.text_or("hidden_act", "gelu"));
   (void)config.has("tie_word_embeddings");  // of the language model head, which an encoder has not
+  THIMBLE_ASSIGN(const bool causal, config.boolean_or("is_decoder", false));
+  if (causal) return config.wrong("is_decoder", "is true; only encoders are supported");
   THIMBLE_ASSIGN(const std::string kind, config.text_or("position_embedding_type", "absolute"));
   if (kind != "absolute")
     return config.wrong("position_embedding_type", "is '" + kind + "'; only absolute is supported");
