@@ -1,11 +1,10 @@
 #include "data/npz.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <span>
+#include <zlib.h>
 
 #include "support/atomic_file.h"
 #include "support/checked.h"
@@ -40,7 +39,8 @@ Expected<Cursor> find_directory(std::span<const std::byte> bytes, std::uint16_t&
     THIMBLE_ASSIGN(count, end.read<std::uint16_t>());
     THIMBLE_ASSIGN(const auto size, end.read<std::uint32_t>());
     THIMBLE_ASSIGN(const auto offset, end.read<std::uint32_t>());
-    if (!range_inside(offset, size, bytes.size())) return invalid_file("the ZIP directory lies outside the file");
+    if (!range_inside(offset, size, bytes.size()))
+      return invalid_file("the ZIP directory lies outside the file");
     return Cursor(bytes.subspan(offset, size), offset);
   }
   return invalid_file("not a ZIP archive: no end record");
@@ -48,7 +48,8 @@ Expected<Cursor> find_directory(std::span<const std::byte> bytes, std::uint16_t&
 
 Expected<Member> read_entry(Cursor& directory) {
   THIMBLE_ASSIGN(const auto signature, directory.read<std::uint32_t>());
-  if (signature != kCentralHeader) return invalid_file("a ZIP directory entry is damaged").at_offset(directory.offset());
+  if (signature != kCentralHeader)
+    return invalid_file("a ZIP directory entry is damaged").at_offset(directory.offset());
   Member member;
   THIMBLE_TRY(directory.skip(4));
   THIMBLE_ASSIGN(const auto flags, directory.read<std::uint16_t>());
@@ -75,7 +76,8 @@ Expected<Member> read_entry(Cursor& directory) {
 
 Status inflate_into(std::span<const std::byte> packed, std::span<std::byte> out) {
   z_stream stream{};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return Error(ErrorCode::kResource, "zlib could not start");
+  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+    return Error(ErrorCode::kResource, "zlib could not start");
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(packed.data()));
   stream.avail_in = static_cast<uInt>(packed.size());
   stream.next_out = reinterpret_cast<Bytef*>(out.data());
@@ -91,7 +93,8 @@ Expected<std::vector<std::byte>> extract(std::span<const std::byte> file, const 
   if (member.offset > file.size()) return invalid_file("a member lies outside the file");
   Cursor local(file.subspan(member.offset), member.offset);
   THIMBLE_ASSIGN(const auto signature, local.read<std::uint32_t>());
-  if (signature != kLocalHeader) return invalid_file("a member's header is damaged").at_offset(member.offset);
+  if (signature != kLocalHeader)
+    return invalid_file("a member's header is damaged").at_offset(member.offset);
   THIMBLE_TRY(local.skip(22));
   THIMBLE_ASSIGN(const auto name_size, local.read<std::uint16_t>());
   THIMBLE_ASSIGN(const auto extra_size, local.read<std::uint16_t>());
@@ -108,7 +111,8 @@ Expected<std::vector<std::byte>> extract(std::span<const std::byte> file, const 
   } else {
     return unsupported("ZIP method " + std::to_string(member.method) + " is not read");
   }
-  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(out.data()), static_cast<uInt>(out.size()));
+  const auto crc =
+      crc32(0, reinterpret_cast<const Bytef*>(out.data()), static_cast<uInt>(out.size()));
   if (crc != member.crc) return invalid_file("a member's checksum is wrong");
   return out;
 }
@@ -126,7 +130,8 @@ std::string_view header_value(std::string_view header, std::string_view key) {
 }
 
 Expected<std::vector<std::int64_t>> parse_shape(std::string_view text) {
-  if (text.size() < 2 || text.front() != '(' || text.back() != ')') return invalid_file("an .npy header has no shape");
+  if (text.size() < 2 || text.front() != '(' || text.back() != ')')
+    return invalid_file("an .npy header has no shape");
   std::vector<std::int64_t> dims;
   const char* at = text.data() + 1;
   const char* const end = text.data() + text.size() - 1;
@@ -162,12 +167,17 @@ Expected<Array> parse_npy(std::vector<std::byte> bytes) {
   const std::string_view descr = header_value(header, "descr");
   if (descr.size() < 4) return invalid_file("an .npy header has no element type");
   array.descr = std::string(descr.substr(1, descr.size() - 2));
-  if (descr_bytes(array.descr) == 0) return unsupported("element type " + array.descr + " is not read");
-  if (header_value(header, "fortran_order") != "False") return unsupported("arrays in Fortran order are not read").fix("save numpy.ascontiguousarray(x)");
+  if (descr_bytes(array.descr) == 0)
+    return unsupported("element type " + array.descr + " is not read");
+  if (header_value(header, "fortran_order") != "False")
+    return unsupported("arrays in Fortran order are not read")
+        .fix("save numpy.ascontiguousarray(x)");
   THIMBLE_ASSIGN(array.dims, parse_shape(header_value(header, "shape")));
   auto size = std::optional<std::uint64_t>(static_cast<std::uint64_t>(descr_bytes(array.descr)));
-  for (const std::int64_t dim : array.dims) size = size ? checked_mul<std::uint64_t>(*size, static_cast<std::uint64_t>(dim)) : size;
-  if (!size || *size != cursor.remaining()) return invalid_file("an array's size is not what its shape says");
+  for (const std::int64_t dim : array.dims)
+    size = size ? checked_mul<std::uint64_t>(*size, static_cast<std::uint64_t>(dim)) : size;
+  if (!size || *size != cursor.remaining())
+    return invalid_file("an array's size is not what its shape says");
   array.bytes.assign(bytes.end() - static_cast<std::ptrdiff_t>(*size), bytes.end());
   return array;
 }
@@ -175,7 +185,8 @@ Expected<Array> parse_npy(std::vector<std::byte> bytes) {
 std::string npy_header(const Array& array) {
   std::string shape = "(";
   for (const std::int64_t dim : array.dims) shape += std::to_string(dim) + ",";
-  std::string header = "{'descr': '" + array.descr + "', 'fortran_order': False, 'shape': " + shape + "), }";
+  std::string header =
+      "{'descr': '" + array.descr + "', 'fortran_order': False, 'shape': " + shape + "), }";
   constexpr std::size_t kPrefix = 10;
   header.resize(round_up<std::size_t>(kPrefix + header.size() + 1, 64) - kPrefix, ' ');
   header.back() = '\n';
@@ -209,8 +220,10 @@ Expected<Member> write_member(AtomicFile& file, const Array& array) {
   member.size = header.size() + array.bytes.size();
   member.offset = file.size();
   if (member.offset + member.size > 0xfffffffeull) return unsupported("an .npz of more than 4 GB");
-  auto crc = crc32(0, reinterpret_cast<const Bytef*>(header.data()), static_cast<uInt>(header.size()));
-  crc = crc32(crc, reinterpret_cast<const Bytef*>(array.bytes.data()), static_cast<uInt>(array.bytes.size()));
+  auto crc =
+      crc32(0, reinterpret_cast<const Bytef*>(header.data()), static_cast<uInt>(header.size()));
+  crc = crc32(crc, reinterpret_cast<const Bytef*>(array.bytes.data()),
+              static_cast<uInt>(array.bytes.size()));
   member.crc = static_cast<std::uint32_t>(crc);
   std::string local;
   put(local, kLocalHeader);
@@ -244,8 +257,9 @@ std::int64_t Array::count() const {
 }
 
 int descr_bytes(std::string_view descr) {
-  static constexpr std::pair<std::string_view, int> kTypes[] = {{"<f4", 4}, {"<f8", 8}, {"<f2", 2}, {"<i8", 8}, {"<i4", 4}, {"<i2", 2},
-                                                               {"|i1", 1}, {"|u1", 1}, {"|b1", 1}, {"<u2", 2}, {"<u4", 4}, {"<u8", 8}};
+  static constexpr std::pair<std::string_view, int> kTypes[] = {
+      {"<f4", 4}, {"<f8", 8}, {"<f2", 2}, {"<i8", 8}, {"<i4", 4}, {"<i2", 2},
+      {"|i1", 1}, {"|u1", 1}, {"|b1", 1}, {"<u2", 2}, {"<u4", 4}, {"<u8", 8}};
   for (const auto& [name, bytes] : kTypes) {
     if (descr == name) return bytes;
   }
@@ -253,7 +267,8 @@ int descr_bytes(std::string_view descr) {
 }
 
 const Array* find(const std::vector<Array>& arrays, std::string_view name) {
-  const auto at = std::find_if(arrays.begin(), arrays.end(), [&](const Array& a) { return a.name == name; });
+  const auto at =
+      std::find_if(arrays.begin(), arrays.end(), [&](const Array& a) { return a.name == name; });
   return at == arrays.end() ? nullptr : &*at;
 }
 
@@ -273,7 +288,8 @@ Expected<std::vector<Array>> read_npz(const std::string& path, std::uint64_t max
     if (!bytes) return std::move(bytes).error().at_tensor(member->name).in(path);
     auto array = parse_npy(std::move(*bytes));
     if (!array) return std::move(array).error().at_tensor(member->name).in(path);
-    array->name = member->name.ends_with(".npy") ? member->name.substr(0, member->name.size() - 4) : member->name;
+    array->name = member->name.ends_with(".npy") ? member->name.substr(0, member->name.size() - 4)
+                                                 : member->name;
     arrays.push_back(std::move(*array));
   }
   return arrays;

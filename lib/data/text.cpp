@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::uint64_t kMaxTextBytes = 1'000'000'000;
 
-std::vector<Window> cut(const std::vector<std::int32_t>& tokens, const tokenizer::Tokenizer& tokenizer,
-                        std::int64_t context) {
+std::vector<Window> cut(const std::vector<std::int32_t>& tokens,
+                        const tokenizer::Tokenizer& tokenizer, std::int64_t context) {
   std::vector<Window> windows;
   const auto count = static_cast<std::int64_t>(tokens.size()) / context;
   for (std::int64_t w = 0; w < count; ++w) {
@@ -23,7 +23,8 @@ std::vector<Window> cut(const std::vector<std::int32_t>& tokens, const tokenizer
   return windows;
 }
 
-std::vector<Window> slide(const std::vector<std::int32_t>& tokens, std::int64_t context, std::int64_t stride) {
+std::vector<Window> slide(const std::vector<std::int32_t>& tokens, std::int64_t context,
+                          std::int64_t stride) {
   std::vector<Window> windows;
   const auto count = static_cast<std::int64_t>(tokens.size());
   std::int64_t scored = 1;  // the first token is predicted from nothing
@@ -48,13 +49,15 @@ Expected<std::string> read_text(const std::string& path) {
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-Expected<std::vector<Window>> make_windows(std::string_view text, const tokenizer::Tokenizer& tokenizer,
+Expected<std::vector<Window>> make_windows(std::string_view text,
+                                           const tokenizer::Tokenizer& tokenizer,
                                            const WindowOptions& options) {
   const std::vector<std::int32_t> tokens = tokenizer.encode(text);
-  auto windows = options.stride > 0 ? slide(tokens, options.context, options.stride) : cut(tokens, tokenizer, options.context);
+  auto windows = options.stride > 0 ? slide(tokens, options.context, options.stride)
+                                    : cut(tokens, tokenizer, options.context);
   if (windows.empty()) {
-    return invalid_argument("the text has " + std::to_string(tokens.size()) + " tokens, fewer than one window of " +
-                            std::to_string(options.context))
+    return invalid_argument("the text has " + std::to_string(tokens.size()) +
+                            " tokens, fewer than one window of " + std::to_string(options.context))
         .fix("use a longer text or a smaller --context");
   }
   if (options.max_windows > 0 && static_cast<std::int64_t>(windows.size()) > options.max_windows) {

@@ -1,6 +1,7 @@
 #include "eval/baseline.h"
 
 #include <filesystem>
+
 #include <nlohmann/json.hpp>
 
 #include "support/atomic_file.h"
@@ -13,8 +14,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kMaxBytes = 1 << 20;
 
-bool larger_is_better(const std::string& metric) { return metric == "top1_agreement" || metric.starts_with("cosine"); }
-double default_tolerance(const std::string& metric) { return metric == "size" || metric == "bits_per_weight" ? 0.01 : 0.05; }
+bool larger_is_better(const std::string& metric) {
+  return metric == "top1_agreement" || metric.starts_with("cosine");
+}
+double default_tolerance(const std::string& metric) {
+  return metric == "size" || metric == "bits_per_weight" ? 0.01 : 0.05;
+}
 
 Expected<Json> read_json(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
@@ -34,7 +39,9 @@ Expected<Json> read_json(const std::string& path) {
 }
 
 double number_or(const Json& object, const char* key, double fallback) {
-  return object.is_object() && object.contains(key) && object[key].is_number() ? object[key].get<double>() : fallback;
+  return object.is_object() && object.contains(key) && object[key].is_number()
+             ? object[key].get<double>()
+             : fallback;
 }
 
 }  // namespace
@@ -65,7 +72,9 @@ Status write_baseline(const std::string& path, const std::vector<Metric>& metric
   Json entries = Json::object();
   for (const Metric& metric : metrics) {
     const double fallback = default_tolerance(metric.name);
-    const double tolerance = known.contains(metric.name) ? number_or(known[metric.name], "tolerance", fallback) : fallback;
+    const double tolerance = known.contains(metric.name)
+                                 ? number_or(known[metric.name], "tolerance", fallback)
+                                 : fallback;
     entries[metric.name] = {{"value", metric.interval.value}, {"tolerance", tolerance}};
   }
   const Json out = {{"schema", 1}, {"metrics", entries}};

@@ -10,7 +10,8 @@
 
 namespace thimble::eval {
 
-// A baseline as gates: "kl_mean <= value * (1 + tolerance)", "top1_agreement >= value * (1 - tolerance)".
+// A baseline as gates: "kl_mean <= value * (1 + tolerance)", "top1_agreement >= value * (1 -
+// tolerance)".
 Expected<std::vector<Gate>> read_baseline(const std::string& path);
 
 // Keeps the tolerances of an existing file; new metrics get 5 % (1 % for sizes).

@@ -14,8 +14,17 @@ std::string_view strip(std::string_view text) {
 }
 
 constexpr std::array<std::pair<std::string_view, double>, 11> kUnits = {{
-    {"B", 1.0}, {"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"%", 0.01}, {"k", 1e3}, {"M", 1e6},
+    {"B", 1.0},
+    {"kB", 1e3},
+    {"KB", 1e3},
+    {"MB", 1e6},
+    {"GB", 1e9},
+    {"KiB", 1024.0},
+    {"MiB", 1048576.0},
+    {"GiB", 1073741824.0},
+    {"%", 0.01},
+    {"k", 1e3},
+    {"M", 1e6},
 }};
 
 Expected<double> parse_value(std::string_view text) {
@@ -30,7 +39,8 @@ Expected<double> parse_value(std::string_view text) {
   for (const auto& [name, factor] : kUnits) {
     if (unit == name) return number * factor;
   }
-  return Error(ErrorCode::kInvalidRecipe, "unknown unit '" + std::string(unit) + "'; units are B, kB, MB, GB, KiB, MiB, GiB, %");
+  return Error(ErrorCode::kInvalidRecipe, "unknown unit '" + std::string(unit) +
+                                              "'; units are B, kB, MB, GB, KiB, MiB, GiB, %");
 }
 
 struct Operator {
@@ -38,15 +48,21 @@ struct Operator {
   Comparison comparison;
 };
 // Longest first, so that <= isn't read as <.
-constexpr std::array<Operator, 4> kOperators = {{{"<=", Comparison::kAtMost}, {">=", Comparison::kAtLeast},
-                                                {"<", Comparison::kLess}, {">", Comparison::kGreater}}};
+constexpr std::array<Operator, 4> kOperators = {{{"<=", Comparison::kAtMost},
+                                                 {">=", Comparison::kAtLeast},
+                                                 {"<", Comparison::kLess},
+                                                 {">", Comparison::kGreater}}};
 
 bool holds(Comparison comparison, double value, double limit) {
   switch (comparison) {
-    case Comparison::kAtMost: return value <= limit;
-    case Comparison::kLess: return value < limit;
-    case Comparison::kAtLeast: return value >= limit;
-    case Comparison::kGreater: return value > limit;
+    case Comparison::kAtMost:
+      return value <= limit;
+    case Comparison::kLess:
+      return value < limit;
+    case Comparison::kAtLeast:
+      return value >= limit;
+    case Comparison::kGreater:
+      return value > limit;
   }
   return false;
 }
@@ -94,10 +110,14 @@ Expected<Gate> parse_gate(std::string_view text, const Place& place) {
 
 std::string_view verdict_name(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kPassed: return "passed";
-    case Verdict::kFailed: return "failed";
-    case Verdict::kUndecided: return "undecided";
-    case Verdict::kNotMeasured: return "not measured";
+    case Verdict::kPassed:
+      return "passed";
+    case Verdict::kFailed:
+      return "failed";
+    case Verdict::kUndecided:
+      return "undecided";
+    case Verdict::kNotMeasured:
+      return "not measured";
   }
   return "";
 }

@@ -16,12 +16,12 @@ struct Gate {
   std::string metric;
   Comparison comparison = Comparison::kAtMost;
   double limit = 0;
-  std::string text;    // as written: "kl_mean <= 0.05"
+  std::string text;  // as written: "kl_mean <= 0.05"
   Place place;
 };
 
-// "METRIC <= VALUE" with <=, <, >= or >; sizes take B, kB, MB, GB (decimal) or KiB, MiB, GiB; ratios may
-// be written in %.
+// "METRIC <= VALUE" with <=, <, >= or >; sizes take B, kB, MB, GB (decimal) or KiB, MiB, GiB;
+// ratios may be written in %.
 Expected<Gate> parse_gate(std::string_view text, const Place& place);
 // "60MB" and the like, in bytes.
 Expected<double> parse_size(std::string_view text);
@@ -40,7 +40,8 @@ struct GateResult {
   Verdict verdict = Verdict::kNotMeasured;
 };
 
-// A gate is decided by the 95 % interval: wholly on the right side passes, wholly on the wrong side fails.
+// A gate is decided by the 95 % interval: wholly on the right side passes, wholly on the wrong side
+// fails.
 std::vector<GateResult> judge(const std::vector<Gate>& gates, const std::vector<Metric>& metrics);
 
 // Does the build pass? Undecided and unmeasured gates fail only under `strict`.

@@ -34,7 +34,8 @@ Interval bootstrap(const Scores& scores, const Statistic& statistic) {
   values.reserve(kResamples);
   for (int i = 0; i < kResamples; ++i) {
     WindowScore resampled;
-    for (std::size_t w = 0; w < scores.windows.size(); ++w) add(resampled, scores.windows[rng.below(scores.windows.size())]);
+    for (std::size_t w = 0; w < scores.windows.size(); ++w)
+      add(resampled, scores.windows[rng.below(scores.windows.size())]);
     values.push_back(statistic(resampled));
   }
   std::sort(values.begin(), values.end());
@@ -51,7 +52,9 @@ Interval perplexity(const Scores& scores) {
   return bootstrap(scores, [](const WindowScore& t) { return math::exp(per_token(t.nll, t)); });
 }
 Interval perplexity_ratio(const Scores& scores) {
-  return bootstrap(scores, [](const WindowScore& t) { return math::exp(per_token(t.nll - t.reference_nll, t)); });
+  return bootstrap(scores, [](const WindowScore& t) {
+    return math::exp(per_token(t.nll - t.reference_nll, t));
+  });
 }
 Interval mean_kl(const Scores& scores) {
   return bootstrap(scores, [](const WindowScore& t) { return per_token(t.kl, t); });
@@ -60,14 +63,17 @@ Interval mean_kl_weights(const Scores& scores) {
   return bootstrap(scores, [](const WindowScore& t) { return per_token(t.kl_weights, t); });
 }
 Interval top1_agreement(const Scores& scores) {
-  return bootstrap(scores, [](const WindowScore& t) { return per_token(static_cast<double>(t.same_top), t); });
+  return bootstrap(
+      scores, [](const WindowScore& t) { return per_token(static_cast<double>(t.same_top), t); });
 }
 
 double kl_percentile(const Scores& scores, double percent) {
   if (scores.token_kl.empty()) return 0;
   std::vector<float> values = scores.token_kl;
-  const auto rank = static_cast<std::size_t>(percent / 100 * static_cast<double>(values.size() - 1) + 0.5);
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank), values.end());
+  const auto rank =
+      static_cast<std::size_t>(percent / 100 * static_cast<double>(values.size() - 1) + 0.5);
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rank),
+                   values.end());
   return values[rank];
 }
 
@@ -84,13 +90,15 @@ std::vector<Metric> summarize(const Scores& scores) {
 }
 
 const Metric* find(const std::vector<Metric>& metrics, std::string_view name) {
-  const auto at = std::find_if(metrics.begin(), metrics.end(), [&](const Metric& m) { return m.name == name; });
+  const auto at =
+      std::find_if(metrics.begin(), metrics.end(), [&](const Metric& m) { return m.name == name; });
   return at == metrics.end() ? nullptr : &*at;
 }
 
 const std::vector<std::string>& known_metrics() {
-  static const std::vector<std::string> kNames = {"perplexity",     "perplexity_ratio", "kl_mean",     "kl_weights", "kl_p99",
-                                                  "top1_agreement", "cosine_mean",      "cosine_min",  "size",       "bits_per_weight"};
+  static const std::vector<std::string> kNames = {
+      "perplexity",     "perplexity_ratio", "kl_mean",    "kl_weights", "kl_p99",
+      "top1_agreement", "cosine_mean",      "cosine_min", "size",       "bits_per_weight"};
   return kNames;
 }
 

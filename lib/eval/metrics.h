@@ -1,6 +1,6 @@
 #pragma once
-// What an evaluation measured. Per window first, so that intervals can resample windows: tokens of one window
-// are not independent, windows nearly are.
+// What an evaluation measured. Per window first, so that intervals can resample windows: tokens of
+// one window are not independent, windows nearly are.
 
 #include <cstdint>
 #include <optional>
@@ -14,8 +14,8 @@ namespace thimble::eval {
 // Sums over the scored tokens of one window. KL is of the candidate from the reference, in nats.
 struct WindowScore {
   std::int64_t tokens = 0;
-  double nll = 0;             // -log p(token) of the candidate
-  double reference_nll = 0;   // of the reference
+  double nll = 0;            // -log p(token) of the candidate
+  double reference_nll = 0;  // of the reference
   double kl = 0;
   double kl_weights = 0;      // of the candidate's weights under f32 arithmetic
   std::int64_t same_top = 0;  // tokens where both put the same one first
@@ -23,25 +23,25 @@ struct WindowScore {
 
 struct Interval {
   double value = 0;
-  double low = 0;   // 95 %
+  double low = 0;  // 95 %
   double high = 0;
 };
 
 // A metric by its name in gates and JSON.
 struct Metric {
   std::string name;
-  Interval interval;      // low == high == value where the figure is exact (sizes)
+  Interval interval;  // low == high == value where the figure is exact (sizes)
 };
 
 struct Scores {
   std::vector<WindowScore> windows;
-  std::vector<float> token_kl;   // every scored token's, for percentiles
+  std::vector<float> token_kl;  // every scored token's, for percentiles
   bool has_reference = false;
-  bool has_weights = false;      // kl_weights was measured
+  bool has_weights = false;  // kl_weights was measured
 };
 
-// Paired percentile bootstrap over windows (Efron, Tibshirani 1993, section 13.3): 1000 resamples of the windows
-// from a fixed seed; both models' figures come from the same resample.
+// Paired percentile bootstrap over windows (Efron, Tibshirani 1993, section 13.3): 1000 resamples
+// of the windows from a fixed seed; both models' figures come from the same resample.
 Interval perplexity(const Scores& scores);
 Interval perplexity_ratio(const Scores& scores);
 Interval mean_kl(const Scores& scores);

@@ -32,7 +32,8 @@ TokenScore score_alone(std::span<const float> logits, std::int32_t token) {
 }
 
 // KL(p || q) = sum p (log p - log q), where log p - log q = (r - c) - lse(r) + lse(c).
-TokenScore score_pair(std::span<const float> reference, std::span<const float> candidate, std::int32_t token) {
+TokenScore score_pair(std::span<const float> reference, std::span<const float> candidate,
+                      std::int32_t token) {
   const auto reference_top = std::max_element(reference.begin(), reference.end());
   const auto candidate_top = std::max_element(candidate.begin(), candidate.end());
   double reference_sum = 0, candidate_sum = 0, difference = 0;
@@ -55,8 +56,8 @@ TokenScore score_pair(std::span<const float> reference, std::span<const float> c
 // One model's logits for a step of a window, [positions, vocabulary].
 class Stepper {
  public:
-  static Expected<Stepper> create(const program::Bundle& bundle, ThreadPool& pool, runtime::SessionOptions options,
-                                  std::int64_t context) {
+  static Expected<Stepper> create(const program::Bundle& bundle, ThreadPool& pool,
+                                  runtime::SessionOptions options, std::int64_t context) {
     options.max_context = context;
     Stepper stepper;
     THIMBLE_ASSIGN(stepper.decoder_, runtime::Decoder::create(bundle, pool, options));
@@ -64,11 +65,13 @@ class Stepper {
   }
   Status step(std::span<const std::int32_t> tokens, std::int64_t first) {
     const auto vocabulary = static_cast<std::size_t>(decoder_->vocabulary());
-    logits_.resize(static_cast<std::size_t>(std::max<std::int64_t>(static_cast<std::int64_t>(tokens.size()) - first, 0)) *
+    logits_.resize(static_cast<std::size_t>(std::max<std::int64_t>(
+                       static_cast<std::int64_t>(tokens.size()) - first, 0)) *
                    vocabulary);
     std::size_t at = 0;
     return decoder_->feed_all(tokens, first, [&](std::int64_t, std::span<const float> row) {
-      std::copy(row.begin(), row.end(), logits_.begin() + static_cast<std::ptrdiff_t>(at++ * vocabulary));
+      std::copy(row.begin(), row.end(),
+                logits_.begin() + static_cast<std::ptrdiff_t>(at++ * vocabulary));
     });
   }
   std::span<const float> row(std::size_t position) const {
@@ -86,7 +89,8 @@ class TextScorer {
  public:
   TextScorer(ThreadPool& pool, const ScoreOptions& options) : pool_(pool), options_(options) {}
 
-  Status prepare(const program::Bundle& candidate, const program::Bundle* reference, std::int64_t context) {
+  Status prepare(const program::Bundle& candidate, const program::Bundle* reference,
+                 std::int64_t context) {
     THIMBLE_ASSIGN(Stepper own, Stepper::create(candidate, pool_, options_.candidate, context));
     candidate_ = std::make_unique<Stepper>(std::move(own));
     if (reference == nullptr) return ok();
@@ -96,7 +100,8 @@ class TextScorer {
     THIMBLE_ASSIGN(Stepper other, Stepper::create(*reference, pool_, exact, context));
     reference_ = std::make_unique<Stepper>(std::move(other));
     if (reference_->decoder().vocabulary() != candidate_->decoder().vocabulary()) {
-      return invalid_argument("the two models have different vocabularies").fix("compare copies of one model");
+      return invalid_argument("the two models have different vocabularies")
+          .fix("compare copies of one model");
     }
     if (!options_.weights) return ok();
     THIMBLE_ASSIGN(Stepper weights, Stepper::create(candidate, pool_, exact, context));
@@ -115,18 +120,22 @@ class TextScorer {
     for (std::int64_t begin = 0; begin < count; begin += kStep) {
       if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
       const std::int64_t length = std::min(kStep, count - begin);
-      const std::int64_t first = std::clamp<std::int64_t>(window.first_scored - 1 - begin, 0, length);
-      THIMBLE_TRY(step(tokens.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length)), first,
-                       tokens.subspan(static_cast<std::size_t>(begin + first + 1), static_cast<std::size_t>(length - first)),
-                       sum, token_kl));
+      const std::int64_t first =
+          std::clamp<std::int64_t>(window.first_scored - 1 - begin, 0, length);
+      THIMBLE_TRY(step(
+          tokens.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(length)), first,
+          tokens.subspan(static_cast<std::size_t>(begin + first + 1),
+                         static_cast<std::size_t>(length - first)),
+          sum, token_kl));
       if (options_.on_tokens) options_.on_tokens(static_cast<double>(length));
     }
     return sum;
   }
 
  private:
-  Status step(std::span<const std::int32_t> tokens, std::int64_t first, std::span<const std::int32_t> targets,
-              WindowScore& sum, std::vector<float>& token_kl) {
+  Status step(std::span<const std::int32_t> tokens, std::int64_t first,
+              std::span<const std::int32_t> targets, WindowScore& sum,
+              std::vector<float>& token_kl) {
     for (Stepper* stepper : {candidate_.get(), reference_.get(), weights_.get()}) {
       if (stepper != nullptr) THIMBLE_TRY(stepper->step(tokens, first));
     }
@@ -134,9 +143,11 @@ class TextScorer {
     std::vector<double> weight_kl(targets.size());
     pool_.parallel_for(targets.size(), 1, [&](std::size_t begin, std::size_t end) {
       for (std::size_t i = begin; i < end; ++i) {
-        scores[i] = reference_ == nullptr ? score_alone(candidate_->row(i), targets[i])
-                                          : score_pair(reference_->row(i), candidate_->row(i), targets[i]);
-        if (weights_ != nullptr) weight_kl[i] = score_pair(reference_->row(i), weights_->row(i), targets[i]).kl;
+        scores[i] = reference_ == nullptr
+                        ? score_alone(candidate_->row(i), targets[i])
+                        : score_pair(reference_->row(i), candidate_->row(i), targets[i]);
+        if (weights_ != nullptr)
+          weight_kl[i] = score_pair(reference_->row(i), weights_->row(i), targets[i]).kl;
       }
     });
     for (std::size_t i = 0; i < scores.size(); ++i) {
@@ -169,7 +180,8 @@ double cosine(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 Expected<Scores> score_text(const program::Bundle& candidate, const program::Bundle* reference,
-                            const std::vector<data::Window>& windows, ThreadPool& pool, const ScoreOptions& options) {
+                            const std::vector<data::Window>& windows, ThreadPool& pool,
+                            const ScoreOptions& options) {
   std::size_t longest = 0;
   for (const data::Window& window : windows) longest = std::max(longest, window.tokens.size());
   TextScorer scorer(pool, options);
@@ -184,7 +196,8 @@ Expected<Scores> score_text(const program::Bundle& candidate, const program::Bun
   return scores;
 }
 
-Expected<std::vector<float>> embed(runtime::Session& session, const std::vector<std::int32_t>& tokens) {
+Expected<std::vector<float>> embed(runtime::Session& session,
+                                   const std::vector<std::int32_t>& tokens) {
   const program::Program& program = session.bundle().program;
   const auto length = static_cast<std::int64_t>(tokens.size());
   const std::vector<std::int64_t> ids(tokens.begin(), tokens.end());
@@ -208,13 +221,16 @@ Expected<std::vector<float>> embed(runtime::Session& session, const std::vector<
   std::vector<float> mean(width, 0.0f);
   const auto* data = static_cast<const float*>(hidden.data);
   for (std::size_t t = 0; t < tokens.size(); ++t) {
-    for (std::size_t i = 0; i < width; ++i) mean[i] += data[t * width + i] / static_cast<float>(length);
+    for (std::size_t i = 0; i < width; ++i)
+      mean[i] += data[t * width + i] / static_cast<float>(length);
   }
   return mean;
 }
 
-Expected<std::vector<double>> embedding_cosines(const program::Bundle& candidate, const program::Bundle& reference,
-                                                const std::vector<std::string>& lines, ThreadPool& pool) {
+Expected<std::vector<double>> embedding_cosines(const program::Bundle& candidate,
+                                                const program::Bundle& reference,
+                                                const std::vector<std::string>& lines,
+                                                ThreadPool& pool) {
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer::Tokenizer::load(candidate.tokenizer));
   runtime::SessionOptions exact;
   exact.float_activations = true;

@@ -13,24 +13,28 @@
 namespace thimble::eval {
 
 struct ScoreOptions {
-  bool weights = false;                        // also measure kl_weights (one more run of the candidate)
-  runtime::SessionOptions candidate;           // the reference always runs in f32 with an f32 cache
-  std::function<void(double)> on_tokens;       // progress
+  bool weights = false;                   // also measure kl_weights (one more run of the candidate)
+  runtime::SessionOptions candidate;      // the reference always runs in f32 with an f32 cache
+  std::function<void(double)> on_tokens;  // progress
 };
 
-// A decoder on windows of text. `reference` may be null. log-softmax and all sums are in f64. An interrupt
-// (system::interrupted) ends it with kInterrupted.
+// A decoder on windows of text. `reference` may be null. log-softmax and all sums are in f64. An
+// interrupt (system::interrupted) ends it with kInterrupted.
 Expected<Scores> score_text(const program::Bundle& candidate, const program::Bundle* reference,
-                            const std::vector<data::Window>& windows, ThreadPool& pool, const ScoreOptions& options);
+                            const std::vector<data::Window>& windows, ThreadPool& pool,
+                            const ScoreOptions& options);
 
-// Encoders on lines of text: cosine between the candidate's and the reference's sentence embeddings (or mean
-// last hidden states), one per line.
-Expected<std::vector<double>> embedding_cosines(const program::Bundle& candidate, const program::Bundle& reference,
-                                                const std::vector<std::string>& lines, ThreadPool& pool);
+// Encoders on lines of text: cosine between the candidate's and the reference's sentence embeddings
+// (or mean last hidden states), one per line.
+Expected<std::vector<double>> embedding_cosines(const program::Bundle& candidate,
+                                                const program::Bundle& reference,
+                                                const std::vector<std::string>& lines,
+                                                ThreadPool& pool);
 // cosine_mean and cosine_min.
 std::vector<Metric> summarize_cosines(const std::vector<double>& cosines);
 
 // One sentence through an encoder: [width].
-Expected<std::vector<float>> embed(runtime::Session& session, const std::vector<std::int32_t>& tokens);
+Expected<std::vector<float>> embed(runtime::Session& session,
+                                   const std::vector<std::int32_t>& tokens);
 
 }  // namespace thimble::eval

@@ -1,8 +1,8 @@
 #pragma once
-// Scaled dot-product attention in tiles, with an online softmax (Milakov, Gimelshein 2018; FlashAttention, Dao et
-// al. 2022): memory doesn't grow with the context. Tiles of keys end at multiples of kKeyTile of the absolute
-// position and a query's sums depend on its own row alone, so its bits don't depend on chunks, on the batch or
-// on the queries computed with it.
+// Scaled dot-product attention in tiles, with an online softmax (Milakov, Gimelshein 2018;
+// FlashAttention, Dao et al. 2022): memory doesn't grow with the context. Tiles of keys end at
+// multiples of kKeyTile of the absolute position and a query's sums depend on its own row alone, so
+// its bits don't depend on chunks, on the batch or on the queries computed with it.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,9 +17,9 @@ inline constexpr int kQueryTile = 16;  // query rows (tokens x heads of a group)
 
 enum class CacheType : std::uint8_t { kF32, kF16, kInt8 };
 
-// Keys or values of one layer: [heads][positions][padded_dim], with a scale per row [heads][positions] for int8.
-// padded_dim is head_dim rounded up to 16, the rest zeros. A ring where `capacity` positions is less than the
-// context: position p lies at p % capacity.
+// Keys or values of one layer: [heads][positions][padded_dim], with a scale per row
+// [heads][positions] for int8. padded_dim is head_dim rounded up to 16, the rest zeros. A ring
+// where `capacity` positions is less than the context: position p lies at p % capacity.
 struct CacheView {
   CacheType type = CacheType::kF32;
   void* data = nullptr;
@@ -29,23 +29,27 @@ struct CacheView {
   std::int64_t dim = 0;
   std::int64_t padded_dim() const { return (dim + 15) / 16 * 16; }
 };
-std::size_t cache_bytes(CacheType type, std::int64_t heads, std::int64_t capacity, std::int64_t dim);
-CacheView cache_over(void* memory, CacheType type, std::int64_t heads, std::int64_t capacity, std::int64_t dim);
-// Stores rows [tokens, heads * dim] at positions start, start + 1, ... (int8: scale = absmax / 127 per row).
-void cache_store(const CacheView& cache, const float* rows, std::int64_t tokens, std::int64_t start);
+std::size_t cache_bytes(CacheType type, std::int64_t heads, std::int64_t capacity,
+                        std::int64_t dim);
+CacheView cache_over(void* memory, CacheType type, std::int64_t heads, std::int64_t capacity,
+                     std::int64_t dim);
+// Stores rows [tokens, heads * dim] at positions start, start + 1, ... (int8: scale = absmax / 127
+// per row).
+void cache_store(const CacheView& cache, const float* rows, std::int64_t tokens,
+                 std::int64_t start);
 
 struct AttentionCall {
-  const float* q = nullptr;         // [tokens, q_heads * dim]
-  float* y = nullptr;               // [tokens, q_heads * value dim]
+  const float* q = nullptr;  // [tokens, q_heads * dim]
+  float* y = nullptr;        // [tokens, q_heads * value dim]
   std::int64_t tokens = 0;
   std::int64_t q_heads = 0;
-  CacheView keys, values;           // heads divide q_heads
-  std::int64_t position = 0;        // of the first query; causal queries see keys up to their own
-  std::int64_t key_count = 0;       // keys there are
+  CacheView keys, values;      // heads divide q_heads
+  std::int64_t position = 0;   // of the first query; causal queries see keys up to their own
+  std::int64_t key_count = 0;  // keys there are
   bool causal = true;
-  std::int64_t window = 0;          // a key is seen when key > query - window; 0: no window
+  std::int64_t window = 0;  // a key is seen when key > query - window; 0: no window
   float scale = 1;
-  float softcap = 0;                // logits = softcap * tanh(logits / softcap); 0: none
+  float softcap = 0;                       // logits = softcap * tanh(logits / softcap); 0: none
   const std::uint8_t* key_mask = nullptr;  // [key_count], 0: not seen by anyone; null: all are
 };
 
@@ -55,7 +59,8 @@ std::size_t attention_scratch_bytes(const AttentionCall& call);  // per thread
 
 struct AttentionKernels {
   Isa isa;
-  void (*attend)(const AttentionCall& call, std::int64_t item_begin, std::int64_t item_end, void* scratch);
+  void (*attend)(const AttentionCall& call, std::int64_t item_begin, std::int64_t item_end,
+                 void* scratch);
 };
 
 std::span<const AttentionKernels* const> attention_variants();  // scalar first

@@ -8,7 +8,9 @@ struct Lanes {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 [[maybe_unused]] inline Lanes set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-[[maybe_unused]] inline Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+[[maybe_unused]] inline Lanes load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 [[maybe_unused]] inline Lanes load_part(const float* p, int n) {
   return {_mm256_maskload_ps(p, mask_of(n)), _mm256_maskload_ps(p + 8, mask_of(n - 8))};
 }
@@ -20,11 +22,16 @@ struct Lanes {
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
-[[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) { return {widen_bf16(p), widen_bf16(p + 8)}; }
-[[maybe_unused]] inline __m256 widen_i8(const std::int8_t* p) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+[[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) {
+  return {widen_bf16(p), widen_bf16(p + 8)};
 }
-[[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) { return {widen_i8(p), widen_i8(p + 8)}; }
+[[maybe_unused]] inline __m256 widen_i8(const std::int8_t* p) {
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+[[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) {
+  return {widen_i8(p), widen_i8(p + 8)};
+}
 [[maybe_unused]] inline void store(float* p, Lanes a) {
   _mm256_storeu_ps(p, a.lo);
   _mm256_storeu_ps(p + 8, a.hi);
@@ -33,7 +40,8 @@ struct Lanes {
   _mm256_maskstore_ps(p, mask_of(n), a.lo);
   _mm256_maskstore_ps(p + 8, mask_of(n - 8), a.hi);
 }
-#define LANES_BOTH(f) return {f(a.lo, b.lo), f(a.hi, b.hi)}
+#define LANES_BOTH(f) \
+  return { f(a.lo, b.lo), f(a.hi, b.hi) }
 [[maybe_unused]] inline Lanes add(Lanes a, Lanes b) { LANES_BOTH(_mm256_add_ps); }
 [[maybe_unused]] inline Lanes sub(Lanes a, Lanes b) { LANES_BOTH(_mm256_sub_ps); }
 [[maybe_unused]] inline Lanes mul(Lanes a, Lanes b) { LANES_BOTH(_mm256_mul_ps); }
@@ -41,26 +49,36 @@ struct Lanes {
 [[maybe_unused]] inline Lanes max(Lanes a, Lanes b) { LANES_BOTH(_mm256_max_ps); }
 [[maybe_unused]] inline Lanes min(Lanes a, Lanes b) { LANES_BOTH(_mm256_min_ps); }
 #undef LANES_BOTH
-[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)}; }
+[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
 [[maybe_unused]] inline Lanes sqrt(Lanes a) { return {_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)}; }
 [[maybe_unused]] inline Lanes round(Lanes a) {
   constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   return {_mm256_round_ps(a.lo, kNearest), _mm256_round_ps(a.hi, kNearest)};
 }
-[[maybe_unused]] inline __m256 sign_mask() { return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0x80000000u))); }
-[[maybe_unused]] inline Lanes abs(Lanes a) { return {_mm256_andnot_ps(sign_mask(), a.lo), _mm256_andnot_ps(sign_mask(), a.hi)}; }
+[[maybe_unused]] inline __m256 sign_mask() {
+  return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0x80000000u)));
+}
+[[maybe_unused]] inline Lanes abs(Lanes a) {
+  return {_mm256_andnot_ps(sign_mask(), a.lo), _mm256_andnot_ps(sign_mask(), a.hi)};
+}
 [[maybe_unused]] inline Lanes copy_sign(Lanes a, Lanes s) {
   const Lanes magnitude = abs(a);
-  return {_mm256_or_ps(magnitude.lo, _mm256_and_ps(sign_mask(), s.lo)), _mm256_or_ps(magnitude.hi, _mm256_and_ps(sign_mask(), s.hi))};
+  return {_mm256_or_ps(magnitude.lo, _mm256_and_ps(sign_mask(), s.lo)),
+          _mm256_or_ps(magnitude.hi, _mm256_and_ps(sign_mask(), s.hi))};
 }
 [[maybe_unused]] inline Lanes select_less(Lanes a, Lanes b, Lanes yes, Lanes no) {
-  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)), _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
+  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
 }
 [[maybe_unused]] inline Lanes select_number(Lanes a, Lanes yes, Lanes no) {
-  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, a.lo, _CMP_EQ_OQ)), _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, a.hi, _CMP_EQ_OQ))};
+  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(a.lo, a.lo, _CMP_EQ_OQ)),
+          _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(a.hi, a.hi, _CMP_EQ_OQ))};
 }
 [[maybe_unused]] inline __m256 exp2_half(__m256 n) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23));
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23));
 }
 [[maybe_unused]] inline Lanes exp2_whole(Lanes n) { return {exp2_half(n.lo), exp2_half(n.hi)}; }
 [[maybe_unused]] inline float fold_sum(Lanes a) {

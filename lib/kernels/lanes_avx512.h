@@ -7,28 +7,38 @@ struct Lanes {
 [[maybe_unused]] inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 [[maybe_unused]] inline Lanes set1(float x) { return {_mm512_set1_ps(x)}; }
 [[maybe_unused]] inline Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
-[[maybe_unused]] inline Lanes load_part(const float* p, int n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
+[[maybe_unused]] inline Lanes load_part(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(first(n), p)};
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
 [[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) {
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  const __m512i wide =
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
 [[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) {
-  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  return {_mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }
 [[maybe_unused]] inline void store(float* p, Lanes a) { _mm512_storeu_ps(p, a.v); }
-[[maybe_unused]] inline void store_part(float* p, Lanes a, int n) { _mm512_mask_storeu_ps(p, first(n), a.v); }
+[[maybe_unused]] inline void store_part(float* p, Lanes a, int n) {
+  _mm512_mask_storeu_ps(p, first(n), a.v);
+}
 [[maybe_unused]] inline Lanes add(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
 [[maybe_unused]] inline Lanes sub(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
 [[maybe_unused]] inline Lanes mul(Lanes a, Lanes b) { return {_mm512_mul_ps(a.v, b.v)}; }
 [[maybe_unused]] inline Lanes div(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v)}; }
-[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
 [[maybe_unused]] inline Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
 [[maybe_unused]] inline Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
 [[maybe_unused]] inline Lanes sqrt(Lanes a) { return {_mm512_sqrt_ps(a.v)}; }
-[[maybe_unused]] inline Lanes round(Lanes a) { return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
+[[maybe_unused]] inline Lanes round(Lanes a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
 [[maybe_unused]] inline Lanes abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
 [[maybe_unused]] inline Lanes copy_sign(Lanes a, Lanes s) {
   const __m512 mask = _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(0x80000000u)));

@@ -16,13 +16,19 @@ struct Lanes {
   for (int i = 0; i < n; ++i) whole[i] = p[i];
   return load(whole);
 }
-[[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) { LANES_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)))); }
-[[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) { LANES_EACH(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16))); }
+[[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
+  LANES_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
+}
+[[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) {
+  LANES_EACH(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16)));
+}
 [[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) {
   const int8x16_t bytes = vld1q_s8(p);
   const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
-  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
-           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))),
+           vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
+           vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
 }
 [[maybe_unused]] inline void store(float* p, Lanes a) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, a.v[i]);
@@ -36,18 +42,31 @@ struct Lanes {
 [[maybe_unused]] inline Lanes sub(Lanes a, Lanes b) { LANES_EACH(vsubq_f32(a.v[i], b.v[i])); }
 [[maybe_unused]] inline Lanes mul(Lanes a, Lanes b) { LANES_EACH(vmulq_f32(a.v[i], b.v[i])); }
 [[maybe_unused]] inline Lanes div(Lanes a, Lanes b) { LANES_EACH(vdivq_f32(a.v[i], b.v[i])); }
-[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) { LANES_EACH(vfmaq_f32(c.v[i], a.v[i], b.v[i])); }
+[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+  LANES_EACH(vfmaq_f32(c.v[i], a.v[i], b.v[i]));
+}
 // vmaxq spreads NaN where the other machines' instructions take the second operand.
-[[maybe_unused]] inline Lanes max(Lanes a, Lanes b) { LANES_EACH(vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i])); }
-[[maybe_unused]] inline Lanes min(Lanes a, Lanes b) { LANES_EACH(vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i])); }
+[[maybe_unused]] inline Lanes max(Lanes a, Lanes b) {
+  LANES_EACH(vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]));
+}
+[[maybe_unused]] inline Lanes min(Lanes a, Lanes b) {
+  LANES_EACH(vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]));
+}
 [[maybe_unused]] inline Lanes sqrt(Lanes a) { LANES_EACH(vsqrtq_f32(a.v[i])); }
 [[maybe_unused]] inline Lanes round(Lanes a) { LANES_EACH(vrndnq_f32(a.v[i])); }
 [[maybe_unused]] inline Lanes abs(Lanes a) { LANES_EACH(vabsq_f32(a.v[i])); }
-[[maybe_unused]] inline Lanes copy_sign(Lanes a, Lanes s) { LANES_EACH(vbslq_f32(vdupq_n_u32(0x80000000u), s.v[i], a.v[i])); }
-[[maybe_unused]] inline Lanes select_less(Lanes a, Lanes b, Lanes yes, Lanes no) { LANES_EACH(vbslq_f32(vcltq_f32(a.v[i], b.v[i]), yes.v[i], no.v[i])); }
-[[maybe_unused]] inline Lanes select_number(Lanes a, Lanes yes, Lanes no) { LANES_EACH(vbslq_f32(vceqq_f32(a.v[i], a.v[i]), yes.v[i], no.v[i])); }
+[[maybe_unused]] inline Lanes copy_sign(Lanes a, Lanes s) {
+  LANES_EACH(vbslq_f32(vdupq_n_u32(0x80000000u), s.v[i], a.v[i]));
+}
+[[maybe_unused]] inline Lanes select_less(Lanes a, Lanes b, Lanes yes, Lanes no) {
+  LANES_EACH(vbslq_f32(vcltq_f32(a.v[i], b.v[i]), yes.v[i], no.v[i]));
+}
+[[maybe_unused]] inline Lanes select_number(Lanes a, Lanes yes, Lanes no) {
+  LANES_EACH(vbslq_f32(vceqq_f32(a.v[i], a.v[i]), yes.v[i], no.v[i]));
+}
 [[maybe_unused]] inline Lanes exp2_whole(Lanes n) {
-  LANES_EACH(vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)));
+  LANES_EACH(
+      vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)));
 }
 [[maybe_unused]] inline float fold_sum(Lanes a) {
   const float32x4_t low = vaddq_f32(a.v[0], a.v[2]), high = vaddq_f32(a.v[1], a.v[3]);

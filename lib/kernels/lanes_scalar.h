@@ -1,21 +1,28 @@
-// Sixteen f32 lanes in plain C++: the meaning that the other lanes_*.h must match bit for bit. Included inside
-// an anonymous namespace of one ISA's source file, so that every function has internal linkage.
+// Sixteen f32 lanes in plain C++: the meaning that the other lanes_*.h must match bit for bit.
+// Included inside an anonymous namespace of one ISA's source file, so that every function has
+// internal linkage.
 
 struct Lanes {
   float v[16];
 };
 
-#define LANES_EACH(expression)                  \
-  Lanes out;                                    \
+#define LANES_EACH(expression)                          \
+  Lanes out;                                            \
   for (int i = 0; i < 16; ++i) out.v[i] = (expression); \
   return out
 
 [[maybe_unused]] inline Lanes set1(float x) { LANES_EACH(x); }
 [[maybe_unused]] inline Lanes load(const float* p) { LANES_EACH(p[i]); }
 [[maybe_unused]] inline Lanes load_part(const float* p, int n) { LANES_EACH(i < n ? p[i] : 0.0f); }
-[[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) { LANES_EACH(thimble::half_to_float(p[i])); }
-[[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) { LANES_EACH(thimble::bfloat_to_float(p[i])); }
-[[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) { LANES_EACH(static_cast<float>(p[i])); }
+[[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
+  LANES_EACH(thimble::half_to_float(p[i]));
+}
+[[maybe_unused]] inline Lanes load_bf16(const std::uint16_t* p) {
+  LANES_EACH(thimble::bfloat_to_float(p[i]));
+}
+[[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) {
+  LANES_EACH(static_cast<float>(p[i]));
+}
 [[maybe_unused]] inline void store(float* p, Lanes a) {
   for (int i = 0; i < 16; ++i) p[i] = a.v[i];
 }
@@ -26,22 +33,36 @@ struct Lanes {
 [[maybe_unused]] inline Lanes sub(Lanes a, Lanes b) { LANES_EACH(a.v[i] - b.v[i]); }
 [[maybe_unused]] inline Lanes mul(Lanes a, Lanes b) { LANES_EACH(a.v[i] * b.v[i]); }
 [[maybe_unused]] inline Lanes div(Lanes a, Lanes b) { LANES_EACH(a.v[i] / b.v[i]); }
-[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) { LANES_EACH(std::fma(a.v[i], b.v[i], c.v[i])); }
-[[maybe_unused]] inline Lanes max(Lanes a, Lanes b) { LANES_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
-[[maybe_unused]] inline Lanes min(Lanes a, Lanes b) { LANES_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
+[[maybe_unused]] inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+  LANES_EACH(std::fma(a.v[i], b.v[i], c.v[i]));
+}
+[[maybe_unused]] inline Lanes max(Lanes a, Lanes b) {
+  LANES_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+[[maybe_unused]] inline Lanes min(Lanes a, Lanes b) {
+  LANES_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
 [[maybe_unused]] inline Lanes sqrt(Lanes a) { LANES_EACH(std::sqrt(a.v[i])); }
 [[maybe_unused]] inline Lanes round(Lanes a) { LANES_EACH(std::nearbyintf(a.v[i])); }
-[[maybe_unused]] inline Lanes abs(Lanes a) { LANES_EACH(std::bit_cast<float>(std::bit_cast<std::uint32_t>(a.v[i]) & 0x7fffffffu)); }
+[[maybe_unused]] inline Lanes abs(Lanes a) {
+  LANES_EACH(std::bit_cast<float>(std::bit_cast<std::uint32_t>(a.v[i]) & 0x7fffffffu));
+}
 // `a`'s magnitude with `s`'s sign.
 [[maybe_unused]] inline Lanes copy_sign(Lanes a, Lanes s) {
-  LANES_EACH(std::bit_cast<float>((std::bit_cast<std::uint32_t>(a.v[i]) & 0x7fffffffu) | (std::bit_cast<std::uint32_t>(s.v[i]) & 0x80000000u)));
+  LANES_EACH(std::bit_cast<float>((std::bit_cast<std::uint32_t>(a.v[i]) & 0x7fffffffu) |
+                                  (std::bit_cast<std::uint32_t>(s.v[i]) & 0x80000000u)));
 }
-[[maybe_unused]] inline Lanes select_less(Lanes a, Lanes b, Lanes yes, Lanes no) { LANES_EACH(a.v[i] < b.v[i] ? yes.v[i] : no.v[i]); }
+[[maybe_unused]] inline Lanes select_less(Lanes a, Lanes b, Lanes yes, Lanes no) {
+  LANES_EACH(a.v[i] < b.v[i] ? yes.v[i] : no.v[i]);
+}
 // a where a is a number, else b's lane.
-[[maybe_unused]] inline Lanes select_number(Lanes a, Lanes yes, Lanes no) { LANES_EACH(a.v[i] == a.v[i] ? yes.v[i] : no.v[i]); }
+[[maybe_unused]] inline Lanes select_number(Lanes a, Lanes yes, Lanes no) {
+  LANES_EACH(a.v[i] == a.v[i] ? yes.v[i] : no.v[i]);
+}
 // 2^n for whole n in -126..127.
 [[maybe_unused]] inline Lanes exp2_whole(Lanes n) {
-  LANES_EACH(std::bit_cast<float>(static_cast<std::uint32_t>(static_cast<std::int32_t>(n.v[i]) + 127) << 23));
+  LANES_EACH(std::bit_cast<float>(
+      static_cast<std::uint32_t>(static_cast<std::int32_t>(n.v[i]) + 127) << 23));
 }
 [[maybe_unused]] inline float fold_sum(Lanes a) {
   for (int width = 8; width > 0; width /= 2) {

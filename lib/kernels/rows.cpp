@@ -12,11 +12,12 @@ extern const RowKernels kRowsNeon;
 
 std::span<const RowKernels* const> row_variants() {
   static const RowKernels* const kVariants[] = {
-      &kRowsScalar,
+    &kRowsScalar,
 #if defined(__x86_64__)
-      &kRowsAvx2, &kRowsAvx512,
+    &kRowsAvx2,
+    &kRowsAvx512,
 #elif defined(__aarch64__)
-      &kRowsNeon,
+    &kRowsNeon,
 #endif
   };
   return kVariants;

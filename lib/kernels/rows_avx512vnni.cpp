@@ -1,8 +1,7 @@
 // Rows and attention for AVX-512.
 
-#include <immintrin.h>
-
 #include <cstdint>
+#include <immintrin.h>
 
 #include "kernels/attention.h"
 #include "kernels/rows.h"
@@ -10,15 +9,16 @@
 namespace thimble::kernels {
 namespace {
 
-#include "kernels/lanes_avx512.h"
-#include "kernels/vector_math.inc"
-#include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/lanes_avx512.h"
+#include "kernels/rows.inc"
+#include "kernels/vector_math.inc"
 
 }  // namespace
 
 extern const RowKernels kRowsAvx512;
-const RowKernels kRowsAvx512 = {Isa::kAvx512Vnni, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
+const RowKernels kRowsAvx512 = {
+    Isa::kAvx512Vnni, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
 extern const AttentionKernels kAttentionAvx512;
 const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, attend};
 

@@ -1,7 +1,6 @@
 // Rows and attention for NEON.
 
 #include <arm_neon.h>
-
 #include <cstdint>
 
 #include "kernels/attention.h"
@@ -10,15 +9,16 @@
 namespace thimble::kernels {
 namespace {
 
-#include "kernels/lanes_neon.h"
-#include "kernels/vector_math.inc"
-#include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/lanes_neon.h"
+#include "kernels/rows.inc"
+#include "kernels/vector_math.inc"
 
 }  // namespace
 
 extern const RowKernels kRowsNeon;
-const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
+const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map,
+                              gated,      pair,     scale,      rotate};
 extern const AttentionKernels kAttentionNeon;
 const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
 

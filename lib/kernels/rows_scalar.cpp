@@ -11,15 +11,16 @@
 namespace thimble::kernels {
 namespace {
 
-#include "kernels/lanes_scalar.h"
-#include "kernels/vector_math.inc"
-#include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/lanes_scalar.h"
+#include "kernels/rows.inc"
+#include "kernels/vector_math.inc"
 
 }  // namespace
 
 extern const RowKernels kRowsScalar;
-const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
+const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map,
+                                gated,        pair,     scale,      rotate};
 extern const AttentionKernels kAttentionScalar;
 const AttentionKernels kAttentionScalar = {Isa::kScalar, attend};
 

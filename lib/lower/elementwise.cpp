@@ -12,20 +12,41 @@ using program::BinaryFunction;
 using program::UnaryFunction;
 
 constexpr std::array<std::pair<std::string_view, UnaryFunction>, 18> kUnary = {{
-    {"Tanh", UnaryFunction::kTanh}, {"Sigmoid", UnaryFunction::kSigmoid}, {"Relu", UnaryFunction::kRelu},
-    {"Exp", UnaryFunction::kExp}, {"Erf", UnaryFunction::kErf}, {"Sqrt", UnaryFunction::kSqrt},
-    {"Reciprocal", UnaryFunction::kReciprocal}, {"Neg", UnaryFunction::kNeg}, {"Abs", UnaryFunction::kAbs},
-    {"Log", UnaryFunction::kLog}, {"Sin", UnaryFunction::kSin}, {"Cos", UnaryFunction::kCos},
-    {"Floor", UnaryFunction::kFloor}, {"Ceil", UnaryFunction::kCeil}, {"Round", UnaryFunction::kRound},
-    {"Softplus", UnaryFunction::kSoftplus}, {"HardSwish", UnaryFunction::kHardSwish}, {"Not", UnaryFunction::kNot},
+    {"Tanh", UnaryFunction::kTanh},
+    {"Sigmoid", UnaryFunction::kSigmoid},
+    {"Relu", UnaryFunction::kRelu},
+    {"Exp", UnaryFunction::kExp},
+    {"Erf", UnaryFunction::kErf},
+    {"Sqrt", UnaryFunction::kSqrt},
+    {"Reciprocal", UnaryFunction::kReciprocal},
+    {"Neg", UnaryFunction::kNeg},
+    {"Abs", UnaryFunction::kAbs},
+    {"Log", UnaryFunction::kLog},
+    {"Sin", UnaryFunction::kSin},
+    {"Cos", UnaryFunction::kCos},
+    {"Floor", UnaryFunction::kFloor},
+    {"Ceil", UnaryFunction::kCeil},
+    {"Round", UnaryFunction::kRound},
+    {"Softplus", UnaryFunction::kSoftplus},
+    {"HardSwish", UnaryFunction::kHardSwish},
+    {"Not", UnaryFunction::kNot},
 }};
 
 constexpr std::array<std::pair<std::string_view, BinaryFunction>, 15> kBinary = {{
-    {"Add", BinaryFunction::kAdd}, {"Sub", BinaryFunction::kSub}, {"Mul", BinaryFunction::kMul},
-    {"Div", BinaryFunction::kDiv}, {"Min", BinaryFunction::kMin}, {"Max", BinaryFunction::kMax},
-    {"Pow", BinaryFunction::kPow}, {"Equal", BinaryFunction::kEqual}, {"Less", BinaryFunction::kLess},
-    {"LessOrEqual", BinaryFunction::kLessOrEqual}, {"Greater", BinaryFunction::kGreater},
-    {"GreaterOrEqual", BinaryFunction::kGreaterOrEqual}, {"And", BinaryFunction::kAnd}, {"Or", BinaryFunction::kOr},
+    {"Add", BinaryFunction::kAdd},
+    {"Sub", BinaryFunction::kSub},
+    {"Mul", BinaryFunction::kMul},
+    {"Div", BinaryFunction::kDiv},
+    {"Min", BinaryFunction::kMin},
+    {"Max", BinaryFunction::kMax},
+    {"Pow", BinaryFunction::kPow},
+    {"Equal", BinaryFunction::kEqual},
+    {"Less", BinaryFunction::kLess},
+    {"LessOrEqual", BinaryFunction::kLessOrEqual},
+    {"Greater", BinaryFunction::kGreater},
+    {"GreaterOrEqual", BinaryFunction::kGreaterOrEqual},
+    {"And", BinaryFunction::kAnd},
+    {"Or", BinaryFunction::kOr},
     {"Mod", BinaryFunction::kMod},
 }};
 
@@ -37,7 +58,8 @@ std::optional<UnaryFunction> unary_function(const ir::Node& node) {
     return std::nullopt;
   }
   if (node.op == "Gelu") {
-    return node.text("approximate", "none") == "tanh" ? UnaryFunction::kGeluTanh : UnaryFunction::kGeluErf;
+    return node.text("approximate", "none") == "tanh" ? UnaryFunction::kGeluTanh
+                                                      : UnaryFunction::kGeluErf;
   }
   for (const auto& [name, function] : kUnary) {
     if (node.op == name) return function;
@@ -57,9 +79,11 @@ Expected<bool> lower_gated(Lowering& lowering, const ir::Node& node, UnaryFuncti
   if (!user) return false;
   const ir::Node& product = lowering.graph().node(*user);
   if (!product.is("Mul")) return false;
-  const ir::ValueId up = product.inputs[0] == node.outputs[0] ? product.inputs[1] : product.inputs[0];
+  const ir::ValueId up =
+      product.inputs[0] == node.outputs[0] ? product.inputs[1] : product.inputs[0];
   // The other factor must exist already: a later node's result isn't computed yet.
-  const bool ready = lowering.graph().value(up).producer.valid() && !lowering.graph().value(up).weight.valid() &&
+  const bool ready = lowering.graph().value(up).producer.valid() &&
+                     !lowering.graph().value(up).weight.valid() &&
                      same_shape(lowering, up, node.inputs[0]) && !(up == node.outputs[0]);
   if (!ready || !lowering.has_slot(up)) return false;
   THIMBLE_ASSIGN(const std::int32_t gate_slot, lowering.slot(node.inputs[0]));
@@ -73,14 +97,17 @@ Expected<bool> lower_gated(Lowering& lowering, const ir::Node& node, UnaryFuncti
 
 Status lower_unary(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   const auto function = unary_function(node);
-  if (!function) return unsupported("Swish is supported with alpha 1 or 1.702").at_tensor(node.name);
+  if (!function)
+    return unsupported("Swish is supported with alpha 1 or 1.702").at_tensor(node.name);
   THIMBLE_ASSIGN(const bool gated, lower_gated(lowering, node, *function));
   if (gated) return ok();
-  return lowering.emit_plain(program::Op::kUnary, node, {ints("function", {static_cast<std::int64_t>(*function)})});
+  return lowering.emit_plain(program::Op::kUnary, node,
+                             {ints("function", {static_cast<std::int64_t>(*function)})});
 }
 
 Status lower_binary(Lowering& lowering, ir::NodeId, const ir::Node& node) {
-  if (node.inputs.size() != 2) return unsupported(node.op + " is supported with two inputs").at_tensor(node.name);
+  if (node.inputs.size() != 2)
+    return unsupported(node.op + " is supported with two inputs").at_tensor(node.name);
   if (node.op == "Mul") {
     for (int side = 0; side < 2; ++side) {
       const auto factor = lowering.constant_scalar(node.inputs[side]);
@@ -93,7 +120,8 @@ Status lower_binary(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   }
   for (const auto& [name, function] : kBinary) {
     if (node.op != name) continue;
-    return lowering.emit_plain(program::Op::kBinary, node, {ints("function", {static_cast<std::int64_t>(function)})});
+    return lowering.emit_plain(program::Op::kBinary, node,
+                               {ints("function", {static_cast<std::int64_t>(function)})});
   }
   return unsupported("no operator " + node.op);
 }

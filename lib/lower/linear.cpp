@@ -1,5 +1,5 @@
-// Products. Those with a weight become kLinear: all products that read the same value are one instruction,
-// so that activations are quantized once and threads meet once.
+// Products. Those with a weight become kLinear: all products that read the same value are one
+// instruction, so that activations are quantized once and threads meet once.
 
 #include <algorithm>
 
@@ -10,17 +10,19 @@ namespace {
 
 struct Product {
   ir::Linear linear;
-  ir::ValueId bias;     // invalid: none
-  ir::ValueId output;   // after the bias
+  ir::ValueId bias;    // invalid: none
+  ir::ValueId output;  // after the bias
 };
 
 // The constant vector [N] that `sum` adds to `value`, if that is what it does.
-std::optional<ir::ValueId> bias_of(const Lowering& lowering, const ir::Node& sum, ir::ValueId value, std::int64_t rows) {
+std::optional<ir::ValueId> bias_of(const Lowering& lowering, const ir::Node& sum, ir::ValueId value,
+                                   std::int64_t rows) {
   if (!sum.is("Add")) return std::nullopt;
   const ir::ValueId other = sum.inputs[0] == value ? sum.inputs[1] : sum.inputs[0];
   if (!lowering.graph().value(other).weight.valid()) return std::nullopt;
   const ir::Shape* shape = lowering.shape(other);
-  if (shape == nullptr || shape->size() != 1 || !((*shape)[0] == ir::Dim(rows))) return std::nullopt;
+  if (shape == nullptr || shape->size() != 1 || !((*shape)[0] == ir::Dim(rows)))
+    return std::nullopt;
   return other;
 }
 
@@ -67,15 +69,19 @@ Status lower_linear(Lowering& lowering, const ir::Node& node, ir::ValueId input)
     outputs.push_back(output);
     tiled = tiled || !lowering.model().weight(product.linear.weight).encoding.is_dense();
   }
-  const auto scheme = tiled ? lowering.graph().value(input).activation : ir::ActivationScheme::kFloat;
+  const auto scheme =
+      tiled ? lowering.graph().value(input).activation : ir::ActivationScheme::kFloat;
   lowering.emit(program::Op::kLinear, node, std::move(inputs), std::move(outputs)).attributes = {
       ints("activation", {static_cast<std::int64_t>(scheme)})};
   return ok();
 }
 
 Status lower_matmul(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
-  if (const auto linear = ir::match_linear(lowering.model(), id)) return lower_linear(lowering, node, linear->input);
-  if (node.op == "Gemm") return unsupported("Gemm is supported with a constant weight, alpha and beta 1").at_tensor(node.name);
+  if (const auto linear = ir::match_linear(lowering.model(), id))
+    return lower_linear(lowering, node, linear->input);
+  if (node.op == "Gemm")
+    return unsupported("Gemm is supported with a constant weight, alpha and beta 1")
+        .at_tensor(node.name);
   return lowering.emit_plain(program::Op::kMatMul, node);
 }
 
@@ -91,7 +97,8 @@ Status lower_transpose(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   std::vector<std::int64_t> perm = node.integers("perm");
   if (perm.empty()) {
     const ir::Shape* shape = lowering.shape(node.inputs[0]);
-    for (std::size_t i = shape != nullptr ? shape->size() : 0; i > 0; --i) perm.push_back(static_cast<std::int64_t>(i) - 1);
+    for (std::size_t i = shape != nullptr ? shape->size() : 0; i > 0; --i)
+      perm.push_back(static_cast<std::int64_t>(i) - 1);
   }
   return lowering.emit_plain(program::Op::kTranspose, node, {ints("perm", std::move(perm))});
 }

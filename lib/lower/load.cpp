@@ -21,19 +21,23 @@ struct AlignedBuffer {
   std::span<std::byte> bytes;
 };
 
-Status produce_all(const Payload& payload, const std::vector<std::span<std::byte>>& streams, ThreadPool& pool) {
+Status produce_all(const Payload& payload, const std::vector<std::span<std::byte>>& streams,
+                   ThreadPool& pool) {
   const std::vector<std::uint64_t> bytes = payload.piece_bytes();
   std::mutex mutex;
   Status first = ok();
-  pool.parallel_for(static_cast<std::size_t>(payload.pieces()), 1, [&](std::size_t begin, std::size_t end) {
-    std::vector<std::span<std::byte>> part;
-    for (std::size_t s = 0; s < streams.size(); ++s) part.push_back(streams[s].subspan(begin * bytes[s], (end - begin) * bytes[s]));
-    Status status = payload.produce(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), part);
-    payload.release(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
-    if (status) return;
-    const std::lock_guard lock(mutex);
-    if (first) first = std::move(status);
-  });
+  pool.parallel_for(
+      static_cast<std::size_t>(payload.pieces()), 1, [&](std::size_t begin, std::size_t end) {
+        std::vector<std::span<std::byte>> part;
+        for (std::size_t s = 0; s < streams.size(); ++s)
+          part.push_back(streams[s].subspan(begin * bytes[s], (end - begin) * bytes[s]));
+        Status status =
+            payload.produce(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end), part);
+        payload.release(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
+        if (status) return;
+        const std::lock_guard lock(mutex);
+        if (first) first = std::move(status);
+      });
   return first;
 }
 
@@ -64,7 +68,8 @@ Expected<program::Bundle> load(const ir::Model& model, ThreadPool& pool) {
     }
     std::vector<std::span<std::byte>> streams;
     for (const std::int32_t index : indices) {
-      const auto buffer = std::make_shared<AlignedBuffer>(bundle.program.segments[static_cast<std::size_t>(index)].size);
+      const auto buffer = std::make_shared<AlignedBuffer>(
+          bundle.program.segments[static_cast<std::size_t>(index)].size);
       streams.push_back(buffer->bytes);
       bundle.segments[static_cast<std::size_t>(index)] = buffer->bytes;
       bundle.keep.push_back(buffer);

@@ -9,21 +9,31 @@ namespace {
 
 std::optional<program::Type> program_type(ir::DType type) {
   switch (type) {
-    case ir::DType::kF32: return program::Type::kF32;
-    case ir::DType::kF16: return program::Type::kF16;
-    case ir::DType::kBF16: return program::Type::kBF16;
-    case ir::DType::kF64: return program::Type::kF64;
-    case ir::DType::kU8: return program::Type::kU8;
-    case ir::DType::kI8: return program::Type::kI8;
-    case ir::DType::kI32: return program::Type::kI32;
-    case ir::DType::kI64: return program::Type::kI64;
-    case ir::DType::kBool: return program::Type::kBool;
-    default: return std::nullopt;
+    case ir::DType::kF32:
+      return program::Type::kF32;
+    case ir::DType::kF16:
+      return program::Type::kF16;
+    case ir::DType::kBF16:
+      return program::Type::kBF16;
+    case ir::DType::kF64:
+      return program::Type::kF64;
+    case ir::DType::kU8:
+      return program::Type::kU8;
+    case ir::DType::kI8:
+      return program::Type::kI8;
+    case ir::DType::kI32:
+      return program::Type::kI32;
+    case ir::DType::kI64:
+      return program::Type::kI64;
+    case ir::DType::kBool:
+      return program::Type::kBool;
+    default:
+      return std::nullopt;
   }
 }
 
-// A table that Gather reads, and perhaps a product too, keeps its float type; every other float constant that
-// isn't a product's weight computes in f32.
+// A table that Gather reads, and perhaps a product too, keeps its float type; every other float
+// constant that isn't a product's weight computes in f32.
 bool is_table(const ir::Graph& graph, ir::ValueId value) {
   bool gathered = false;
   for (const ir::NodeId user : graph.users(value)) {
@@ -60,8 +70,9 @@ Handler find_handler(std::string_view op, std::string_view domain) {
 
 bool is_shape_input(const ir::Node& node, std::size_t input) {
   if (node.op == "Range" || node.op == "ConstantOfShape") return true;
-  const bool has_parameters = node.op == "Reshape" || node.op == "Expand" || node.op == "Unsqueeze" ||
-                              node.op == "Squeeze" || node.op == "Slice" || node.op == "Split" ||
+  const bool has_parameters = node.op == "Reshape" || node.op == "Expand" ||
+                              node.op == "Unsqueeze" || node.op == "Squeeze" ||
+                              node.op == "Slice" || node.op == "Split" ||
                               node.op.starts_with("Reduce") || node.op == "CumSum";
   return has_parameters && input > 0;
 }
@@ -74,7 +85,10 @@ Expected<Lowered> Lowering::run() {
     if (!needed_[id.index] || done_[id.index]) continue;
     if (Status status = lower_node(id); !status) {
       const ir::Node& node = graph().node(id);
-      return std::move(status).error().note("node '" + node.name + "' (" + node.op + ")").in(model_.source_path);
+      return std::move(status)
+          .error()
+          .note("node '" + node.name + "' (" + node.op + ")")
+          .in(model_.source_path);
     }
   }
   for (const ir::ValueId value : graph().outputs()) {
@@ -162,7 +176,8 @@ Expected<program::Size> Lowering::size(const ir::Dim& dim) {
           THIMBLE_ASSIGN(const program::Size inner, size(argument));
           steps.insert(steps.end(), inner.begin(), inner.end());
         }
-        steps.push_back({atom.kind == ir::Dim::Atom::Kind::kMax ? Step::Op::kMax : Step::Op::kFloorDivide, 0});
+        steps.push_back(
+            {atom.kind == ir::Dim::Atom::Kind::kMax ? Step::Op::kMax : Step::Op::kFloorDivide, 0});
       }
       steps.push_back({Step::Op::kMultiply, 0});
     }
@@ -179,11 +194,13 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
   slot.name = value.name;
   const auto type = program_type(value.dtype);
   if (!type) {
-    return unsupported("the runtime does not compute with " + std::string(ir::dtype_name(value.dtype)))
+    return unsupported("the runtime does not compute with " +
+                       std::string(ir::dtype_name(value.dtype)))
         .at_tensor(value.name);
   }
   slot.type = computed_type(*type);
-  if (!value.shape) return unsupported("the shape is unknown before the model runs").at_tensor(value.name);
+  if (!value.shape)
+    return unsupported("the shape is unknown before the model runs").at_tensor(value.name);
   for (const ir::Dim& dim : *value.shape) {
     THIMBLE_ASSIGN(program::Size steps, size(dim));
     slot.dims.push_back(std::move(steps));
@@ -210,7 +227,8 @@ std::int32_t Lowering::add_tensor(program::Tensor tensor, std::unique_ptr<Payloa
   const std::vector<std::uint64_t> bytes = payload->piece_bytes();
   for (const std::uint64_t piece : bytes) {
     tensor.segments.push_back(static_cast<std::int32_t>(program().segments.size()));
-    program().segments.push_back({.offset = 0, .size = piece * static_cast<std::uint64_t>(payload->pieces()), .digest = {}});
+    program().segments.push_back(
+        {.offset = 0, .size = piece * static_cast<std::uint64_t>(payload->pieces()), .digest = {}});
   }
   out_.weight_names.push_back(tensor.name);
   out_.payloads.push_back(std::move(payload));
@@ -225,7 +243,8 @@ Expected<std::int32_t> Lowering::constant_slot(ir::ValueId value, std::int32_t t
   described.kind = program::Slot::Kind::kConstant;
   // Tiles decode to f32; elements are what they are.
   described.type = t.layout == program::Layout::kTiles ? program::Type::kF32 : t.type;
-  for (const std::int64_t dim : t.dims) described.dims.push_back({{program::SizeStep::Op::kConstant, dim}});
+  for (const std::int64_t dim : t.dims)
+    described.dims.push_back({{program::SizeStep::Op::kConstant, dim}});
   described.tensor = tensor;
   program().slots.push_back(std::move(described));
   return static_cast<std::int32_t>(program().slots.size()) - 1;
@@ -236,24 +255,28 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
   const ir::WeightId id = graph().value(value).weight;
   const ir::Weight& weight = model_.weight(id);
   const bool table = weight.dims.size() == 2 && is_table(graph(), value);
-  if (const auto known = linear_slots_.find(id.index * 2); known != linear_slots_.end()) return known->second;
+  if (const auto known = linear_slots_.find(id.index * 2); known != linear_slots_.end())
+    return known->second;
   if (!weight.encoding.is_dense()) {
     THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
     auto payload = tile_payload(weight, tiles);
-    THIMBLE_ASSIGN(const std::int32_t index, constant_slot(value, add_tensor(std::move(tiles), std::move(payload))));
+    THIMBLE_ASSIGN(const std::int32_t index,
+                   constant_slot(value, add_tensor(std::move(tiles), std::move(payload))));
     linear_slots_[id.index * 2] = index;
     return index;
   }
   const auto type = program_type(weight.dtype);
   if (!type) {
-    return unsupported("the runtime does not compute with " + std::string(ir::dtype_name(weight.dtype)))
+    return unsupported("the runtime does not compute with " +
+                       std::string(ir::dtype_name(weight.dtype)))
         .at_tensor(weight.name);
   }
   program::Tensor tensor{.name = weight.name, .type = *type, .dims = weight.dims};
   const bool as_f32 = ir::dtype_is_float(weight.dtype) && weight.dtype != ir::DType::kF32 && !table;
   if (as_f32) tensor.type = program::Type::kF32;
   auto payload = as_f32 ? f32_payload(weight) : dense_payload(weight);
-  THIMBLE_ASSIGN(const std::int32_t index, constant_slot(value, add_tensor(std::move(tensor), std::move(payload))));
+  THIMBLE_ASSIGN(const std::int32_t index,
+                 constant_slot(value, add_tensor(std::move(tensor), std::move(payload))));
   if (table) linear_slots_[id.index * 2] = index;
   return index;
 }
@@ -262,7 +285,8 @@ Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
   const ir::Weight& weight = model_.weight(linear.weight);
   const bool transposed = weight.encoding.is_dense() && linear.axis == 0;
   const std::uint32_t key = linear.weight.index * 2 + (transposed ? 1 : 0);
-  if (const auto known = linear_slots_.find(key); known != linear_slots_.end()) return known->second;
+  if (const auto known = linear_slots_.find(key); known != linear_slots_.end())
+    return known->second;
   std::int32_t tensor = -1;
   if (!weight.encoding.is_dense()) {
     THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
@@ -272,12 +296,16 @@ Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
     const bool wide = weight.dtype == ir::DType::kF64;  // no kernel multiplies f64 weights
     const auto type = program_type(weight.dtype);
     if (!type || !ir::dtype_is_float(weight.dtype) || (wide && transposed)) {
-      return unsupported("no product with weights of type " + std::string(ir::dtype_name(weight.dtype)))
+      return unsupported("no product with weights of type " +
+                         std::string(ir::dtype_name(weight.dtype)))
           .at_tensor(weight.name);
     }
-    program::Tensor dense{.name = weight.name, .type = wide ? program::Type::kF32 : *type,
+    program::Tensor dense{.name = weight.name,
+                          .type = wide ? program::Type::kF32 : *type,
                           .dims = {linear.rows, linear.inputs}};
-    auto payload = transposed ? transposed_payload(weight) : wide ? f32_payload(weight) : dense_payload(weight);
+    auto payload = transposed ? transposed_payload(weight)
+                   : wide     ? f32_payload(weight)
+                              : dense_payload(weight);
     tensor = add_tensor(std::move(dense), std::move(payload));
   }
   THIMBLE_ASSIGN(const std::int32_t index, constant_slot(linear.weight_value, tensor));
@@ -285,15 +313,21 @@ Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
   return index;
 }
 
-program::Instruction& Lowering::emit(program::Op op, const ir::Node& node, std::vector<std::int32_t> inputs,
+program::Instruction& Lowering::emit(program::Op op, const ir::Node& node,
+                                     std::vector<std::int32_t> inputs,
                                      std::vector<std::int32_t> outputs) {
   auto& instructions = program().regions[0].instructions;
-  instructions.push_back({.op = op, .name = node.name, .inputs = std::move(inputs), .outputs = std::move(outputs),
-                          .attributes = {}, .regions = {}});
+  instructions.push_back({.op = op,
+                          .name = node.name,
+                          .inputs = std::move(inputs),
+                          .outputs = std::move(outputs),
+                          .attributes = {},
+                          .regions = {}});
   return instructions.back();
 }
 
-Status Lowering::emit_plain(program::Op op, const ir::Node& node, std::vector<program::Attribute> attributes) {
+Status Lowering::emit_plain(program::Op op, const ir::Node& node,
+                            std::vector<program::Attribute> attributes) {
   std::vector<std::int32_t> inputs, outputs;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     if (is_shape_input(node, i)) break;

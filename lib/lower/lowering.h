@@ -15,7 +15,8 @@ namespace thimble::lower {
 
 class Lowering {
  public:
-  explicit Lowering(const ir::Model& model) : model_(model), done_(model.graph.node_capacity(), false) {}
+  explicit Lowering(const ir::Model& model)
+      : model_(model), done_(model.graph.node_capacity(), false) {}
   Expected<Lowered> run();
 
   const ir::Model& model() const { return model_; }
@@ -26,8 +27,8 @@ class Lowering {
   void mark_done(ir::NodeId node) { done_[node.index] = true; }
   bool is_done(ir::NodeId node) const { return done_[node.index]; }
 
-  // The slot of a value, made on first use; constants become tensors in their plain form (small floats as
-  // f32, integers and gathered tables as they are). -1 for an absent value.
+  // The slot of a value, made on first use; constants become tensors in their plain form (small
+  // floats as f32, integers and gathered tables as they are). -1 for an absent value.
   Expected<std::int32_t> slot(ir::ValueId value);
   bool has_slot(ir::ValueId value) const { return slots_.contains(value.index); }
   // Makes `value` another name of the slot that `source` has (Identity, no-op casts).
@@ -39,7 +40,8 @@ class Lowering {
   program::Instruction& emit(program::Op op, const ir::Node& node, std::vector<std::int32_t> inputs,
                              std::vector<std::int32_t> outputs);
   // The common case: every input and output of the node in order.
-  Status emit_plain(program::Op op, const ir::Node& node, std::vector<program::Attribute> attributes = {});
+  Status emit_plain(program::Op op, const ir::Node& node,
+                    std::vector<program::Attribute> attributes = {});
 
   // Static facts.
   const ir::Shape* shape(ir::ValueId value) const;
@@ -78,7 +80,8 @@ Handler find_handler(std::string_view op, std::string_view domain);
 Handler linear_handler(std::string_view op, std::string_view domain);       // linear.cpp
 Handler elementwise_handler(std::string_view op, std::string_view domain);  // elementwise.cpp
 Handler shape_handler(std::string_view op, std::string_view domain);        // shape.cpp
-Handler network_handler(std::string_view op, std::string_view domain);      // network.cpp: norms, rotary, attention
+Handler network_handler(std::string_view op,
+                        std::string_view domain);  // network.cpp: norms, rotary, attention
 
 // Inputs that say a shape rather than carry data: lowering reads the inferred shape instead.
 bool is_shape_input(const ir::Node& node, std::size_t input);

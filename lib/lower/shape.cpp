@@ -37,7 +37,8 @@ Status lower_range(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 
 Status lower_axis(Lowering& lowering, const ir::Node& node, program::Op op, std::int64_t fallback) {
   THIMBLE_ASSIGN(const std::int64_t rank, rank_of(lowering, node.inputs[0]));
-  return lowering.emit_plain(op, node, {ints("axis", {wrap(node.integer("axis", fallback), rank)})});
+  return lowering.emit_plain(op, node,
+                             {ints("axis", {wrap(node.integer("axis", fallback), rank)})});
 }
 
 Status lower_gather(Lowering& lowering, ir::NodeId, const ir::Node& node) {
@@ -53,16 +54,19 @@ Status lower_softmax(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 Status lower_cumsum(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   const auto axis = lowering.constant_integers(node.inputs[1]);
   if (!axis || node.integer("reverse", 0) != 0 || node.integer("exclusive", 0) != 0) {
-    return unsupported("CumSum is supported forwards and inclusive, with a constant axis").at_tensor(node.name);
+    return unsupported("CumSum is supported forwards and inclusive, with a constant axis")
+        .at_tensor(node.name);
   }
   THIMBLE_ASSIGN(const std::int64_t rank, rank_of(lowering, node.inputs[0]));
-  return lowering.emit_plain(program::Op::kCumSum, node, {ints("axis", {wrap(axis->front(), rank)})});
+  return lowering.emit_plain(program::Op::kCumSum, node,
+                             {ints("axis", {wrap(axis->front(), rank)})});
 }
 
 Status lower_slice(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   const auto starts = lowering.constant_integers(node.inputs[1]);
   const auto ends = lowering.constant_integers(node.inputs[2]);
-  if (!starts || !ends) return unsupported("Slice is supported with constant bounds").at_tensor(node.name);
+  if (!starts || !ends)
+    return unsupported("Slice is supported with constant bounds").at_tensor(node.name);
   std::vector<std::int64_t> axes, steps(starts->size(), 1);
   for (std::size_t i = 0; i < starts->size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
   if (node.inputs.size() > 3 && node.inputs[3].valid()) {
@@ -77,8 +81,9 @@ Status lower_slice(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   }
   THIMBLE_ASSIGN(const std::int64_t rank, rank_of(lowering, node.inputs[0]));
   for (std::int64_t& axis : axes) axis = wrap(axis, rank);
-  return lowering.emit_plain(program::Op::kSlice, node,
-                             {ints("starts", *starts), ints("ends", *ends), ints("axes", axes), ints("steps", steps)});
+  return lowering.emit_plain(
+      program::Op::kSlice, node,
+      {ints("starts", *starts), ints("ends", *ends), ints("axes", axes), ints("steps", steps)});
 }
 
 // One slice per part: parts are read by different instructions, each of which wants it contiguous.
@@ -90,20 +95,26 @@ Status lower_split(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   for (const ir::ValueId part : node.outputs) {
     if (!part.valid()) return unsupported("Split with an unused part").at_tensor(node.name);
     const ir::Shape* shape = lowering.shape(part);
-    const auto length = shape != nullptr ? (*shape)[static_cast<std::size_t>(axis)].constant() : std::nullopt;
-    if (!length) return unsupported("Split is supported along an axis of known length").at_tensor(node.name);
+    const auto length =
+        shape != nullptr ? (*shape)[static_cast<std::size_t>(axis)].constant() : std::nullopt;
+    if (!length)
+      return unsupported("Split is supported along an axis of known length").at_tensor(node.name);
     THIMBLE_ASSIGN(const std::int32_t y, lowering.slot(part));
     lowering.emit(program::Op::kSlice, node, {x}, {y}).attributes = {
-        ints("starts", {start}), ints("ends", {start + *length}), ints("axes", {axis}), ints("steps", {1})};
+        ints("starts", {start}), ints("ends", {start + *length}), ints("axes", {axis}),
+        ints("steps", {1})};
     start += *length;
   }
   return ok();
 }
 
 constexpr std::array<std::pair<std::string_view, program::ReduceFunction>, 6> kReductions = {{
-    {"ReduceSum", program::ReduceFunction::kSum}, {"ReduceMean", program::ReduceFunction::kMean},
-    {"ReduceMax", program::ReduceFunction::kMax}, {"ReduceMin", program::ReduceFunction::kMin},
-    {"ReduceL2", program::ReduceFunction::kL2}, {"ReduceProd", program::ReduceFunction::kProd},
+    {"ReduceSum", program::ReduceFunction::kSum},
+    {"ReduceMean", program::ReduceFunction::kMean},
+    {"ReduceMax", program::ReduceFunction::kMax},
+    {"ReduceMin", program::ReduceFunction::kMin},
+    {"ReduceL2", program::ReduceFunction::kL2},
+    {"ReduceProd", program::ReduceFunction::kProd},
 }};
 
 Status lower_reduce(Lowering& lowering, ir::NodeId, const ir::Node& node) {
@@ -111,7 +122,8 @@ Status lower_reduce(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   std::vector<std::int64_t> axes = node.integers("axes");
   if (node.inputs.size() > 1 && node.inputs[1].valid()) {
     const auto given = lowering.constant_integers(node.inputs[1]);
-    if (!given) return unsupported("reductions are supported over constant axes").at_tensor(node.name);
+    if (!given)
+      return unsupported("reductions are supported over constant axes").at_tensor(node.name);
     axes = *given;
   }
   if (axes.empty() && node.integer("noop_with_empty_axes", 0) == 0) {
@@ -121,8 +133,9 @@ Status lower_reduce(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   std::sort(axes.begin(), axes.end());
   for (const auto& [name, function] : kReductions) {
     if (node.op != name) continue;
-    return lowering.emit_plain(program::Op::kReduce, node,
-                               {ints("axes", axes), ints("function", {static_cast<std::int64_t>(function)})});
+    return lowering.emit_plain(
+        program::Op::kReduce, node,
+        {ints("axes", axes), ints("function", {static_cast<std::int64_t>(function)})});
   }
   return unsupported("no operator " + node.op);
 }
@@ -131,7 +144,8 @@ Status lower_reduce(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 
 Handler shape_handler(std::string_view op, std::string_view domain) {
   if (!domain.empty()) return nullptr;
-  if (op == "Reshape" || op == "Unsqueeze" || op == "Squeeze" || op == "Flatten") return lower_reshape;
+  if (op == "Reshape" || op == "Unsqueeze" || op == "Squeeze" || op == "Flatten")
+    return lower_reshape;
   if (op == "Expand") return lower_expand;
   if (op == "Range") return lower_range;
   if (op == "Gather") return lower_gather;

@@ -18,9 +18,11 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
   if (Status status = pass->run(model, context, report); !status) {
     return std::move(status).error().note("in pass '" + info.name + "'");
   }
-  report.current().seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.current().seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (const Status verified = ir::verify(model); !verified) {
-    THIMBLE_CHECK(false, "pass '" + info.name + "' broke the model: " + verified.error().to_string());
+    THIMBLE_CHECK(false,
+                  "pass '" + info.name + "' broke the model: " + verified.error().to_string());
   }
   if (context.strict && !report.current().warnings.empty()) {
     return Error(ErrorCode::kUnsupported, report.current().warnings.front())
@@ -35,8 +37,8 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 
 }  // namespace
 
-Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context, const ManagerOptions& options,
-                  Report& report) {
+Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,
+                  const ManagerOptions& options, Report& report) {
   for (const Step& step : steps) {
     const std::string& name = step.registration->info.name;
     if (contains(options.disable, name)) continue;

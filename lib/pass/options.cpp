@@ -10,7 +10,8 @@ namespace thimble::pass {
 namespace {
 
 std::string number_text(double value) {
-  if (value == std::floor(value) && std::abs(value) < 1e15) return std::to_string(static_cast<std::int64_t>(value));
+  if (value == std::floor(value) && std::abs(value) < 1e15)
+    return std::to_string(static_cast<std::int64_t>(value));
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
   return std::string(buffer, end);
@@ -29,15 +30,17 @@ Error wrong(const OptionValue& value, std::string message) {
 }
 
 Status check_range(const OptionInfo& info, const OptionValue& value, double number) {
-  if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum)) return ok();
-  return wrong(value, "'" + info.name + "' is " + number_text(number) + "; it must lie in " + number_text(info.minimum) +
-                          ".." + number_text(info.maximum));
+  if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum))
+    return ok();
+  return wrong(value, "'" + info.name + "' is " + number_text(number) + "; it must lie in " +
+                          number_text(info.minimum) + ".." + number_text(info.maximum));
 }
 
 Status check_word(const OptionInfo& info, const OptionValue& value, const std::string& word) {
   if (std::find(info.words.begin(), info.words.end(), word) != info.words.end()) return ok();
   const std::string near = nearest(word, info.words);
-  std::string message = "'" + info.name + "' is '" + word + "'; it can be " + quoted_list(info.words);
+  std::string message =
+      "'" + info.name + "' is '" + word + "'; it can be " + quoted_list(info.words);
   if (info.type == OptionType::kIntegerOrWord) message += " or a number";
   if (!near.empty()) message += " (did you mean '" + near + "'?)";
   return wrong(value, std::move(message));
@@ -45,26 +48,37 @@ Status check_word(const OptionInfo& info, const OptionValue& value, const std::s
 
 std::string_view type_text(OptionType type) {
   switch (type) {
-    case OptionType::kBool: return "true or false";
-    case OptionType::kInteger: return "a whole number";
-    case OptionType::kReal: return "a number";
-    case OptionType::kWord: return "a word";
-    case OptionType::kIntegerOrWord: return "a whole number or a word";
-    case OptionType::kText: return "text";
-    case OptionType::kSelector: return "a selector such as {role: mlp}";
-    case OptionType::kRules: return "a list of rules such as [{role: embedding, bits: 8}]";
+    case OptionType::kBool:
+      return "true or false";
+    case OptionType::kInteger:
+      return "a whole number";
+    case OptionType::kReal:
+      return "a number";
+    case OptionType::kWord:
+      return "a word";
+    case OptionType::kIntegerOrWord:
+      return "a whole number or a word";
+    case OptionType::kText:
+      return "text";
+    case OptionType::kSelector:
+      return "a selector such as {role: mlp}";
+    case OptionType::kRules:
+      return "a list of rules such as [{role: embedding, bits: 8}]";
   }
   return "";
 }
 
 Status check_rules(const std::vector<OptionInfo>& infos, const OptionValue& rules) {
   for (const OptionValue& rule : *rules.list()) {
-    if (rule.map() == nullptr) return wrong(rule, "a rule is a map such as {role: embedding, bits: 8}");
+    if (rule.map() == nullptr)
+      return wrong(rule, "a rule is a map such as {role: embedding, bits: 8}");
     OptionValue own = rule;
     OptionValue selector = rule;
     auto& own_map = std::get<OptionValue::Map>(own.value);
     auto& selector_map = std::get<OptionValue::Map>(selector.value);
-    std::erase_if(own_map, [](const auto& entry) { return Selector::is_key(entry.first) || entry.first == "skip"; });
+    std::erase_if(own_map, [](const auto& entry) {
+      return Selector::is_key(entry.first) || entry.first == "skip";
+    });
     std::erase_if(selector_map, [](const auto& entry) { return !Selector::is_key(entry.first); });
     THIMBLE_TRY(Selector::parse(selector));
     std::vector<OptionInfo> inner = infos;
@@ -73,13 +87,15 @@ Status check_rules(const std::vector<OptionInfo>& infos, const OptionValue& rule
     });
     THIMBLE_TRY(Options::check(inner, own));
     for (const auto& [key, value] : *rule.map()) {
-      if (key == "skip" && !std::holds_alternative<bool>(value.value)) return wrong(value, "'skip' takes true or false");
+      if (key == "skip" && !std::holds_alternative<bool>(value.value))
+        return wrong(value, "'skip' takes true or false");
     }
   }
   return ok();
 }
 
-Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info, const OptionValue& value) {
+Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
+                   const OptionValue& value) {
   const auto* integer = std::get_if<std::int64_t>(&value.value);
   const auto* real = std::get_if<double>(&value.value);
   switch (info.type) {
@@ -110,7 +126,8 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
       if (value.list() == nullptr) break;
       return check_rules(infos, value);
   }
-  return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) + ", not " + value.to_string());
+  return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) + ", not " +
+                          value.to_string());
 }
 
 }  // namespace
@@ -129,7 +146,8 @@ std::string OptionValue::to_string() const {
     }
     std::string operator()(const Map& map) const {
       std::string out = "{";
-      for (const auto& [key, item] : map) out += (out.size() > 1 ? ", " : "") + key + ": " + item.to_string();
+      for (const auto& [key, item] : map)
+        out += (out.size() > 1 ? ", " : "") + key + ": " + item.to_string();
       return out + "}";
     }
   };
@@ -140,15 +158,18 @@ Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const Opt
   Options options;
   options.infos_ = infos;
   if (std::holds_alternative<std::monostate>(map.value)) return options;
-  if (map.map() == nullptr) return wrong(map, "options are a map such as {bits: 4}, not " + map.to_string());
+  if (map.map() == nullptr)
+    return wrong(map, "options are a map such as {bits: 4}, not " + map.to_string());
   std::vector<std::string> names;
   for (const OptionInfo& info : infos) names.push_back(info.name);
   for (const auto& [key, value] : *map.map()) {
-    const auto info = std::find_if(infos.begin(), infos.end(), [&name = key](const OptionInfo& i) { return i.name == name; });
+    const auto info = std::find_if(infos.begin(), infos.end(),
+                                   [&name = key](const OptionInfo& i) { return i.name == name; });
     if (info == infos.end()) {
       const std::string near = nearest(key, names);
       return wrong(value, "unknown option '" + key + "'" +
-                              (near.empty() ? "; options are " + quoted_list(names) : " (did you mean '" + near + "'?)"));
+                              (near.empty() ? "; options are " + quoted_list(names)
+                                            : " (did you mean '" + near + "'?)"));
     }
     THIMBLE_TRY(check_value(infos, *info, value));
     options.values_.emplace_back(key, value);

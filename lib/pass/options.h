@@ -1,6 +1,6 @@
 #pragma once
-// What a pass can be told, described once: the recipe's validation, `thimble passes` and docs/RECIPES.md all
-// come from these descriptions.
+// What a pass can be told, described once: the recipe's validation, `thimble passes` and
+// docs/RECIPES.md all come from these descriptions.
 
 #include <cstdint>
 #include <string>
@@ -30,7 +30,8 @@ struct OptionValue {
 
 // A key and its value. (clang cannot make a pair of a type that is not complete yet.)
 struct OptionEntry {
-  OptionEntry(std::string key, OptionValue value) : first(std::move(key)), second(std::move(value)) {}
+  OptionEntry(std::string key, OptionValue value)
+      : first(std::move(key)), second(std::move(value)) {}
   std::string first;
   OptionValue second;
 };
@@ -42,16 +43,16 @@ enum class OptionType : std::uint8_t {
   kWord,           // one of `words`
   kIntegerOrWord,  // either
   kText,
-  kSelector,       // {name: GLOB or list, operator: ..., role: ..., first: N, last: N}
-  kRules,          // a list of selectors with the pass's own options beside them
+  kSelector,  // {name: GLOB or list, operator: ..., role: ..., first: N, last: N}
+  kRules,     // a list of selectors with the pass's own options beside them
 };
 
 struct OptionInfo {
   std::string name;
   OptionType type = OptionType::kText;
-  std::string fallback;                // the default as it would be written; empty: none
-  std::string unit;                    // "bits", "inputs"; may be empty
-  std::string help;                    // one clause
+  std::string fallback;  // the default as it would be written; empty: none
+  std::string unit;      // "bits", "inputs"; may be empty
+  std::string help;      // one clause
   double minimum = 0;
   double maximum = 0;
   std::vector<std::string> words;
@@ -60,12 +61,13 @@ struct OptionInfo {
 // The options of one pass as the recipe sets them, checked against their descriptions.
 class Options {
  public:
-  // Unknown names, wrong types and values out of range are errors at the value's place, with a suggestion.
+  // Unknown names, wrong types and values out of range are errors at the value's place, with a
+  // suggestion.
   static Expected<Options> check(const std::vector<OptionInfo>& infos, const OptionValue& map);
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
   const OptionValue* find(std::string_view name) const;
-  bool boolean(std::string_view name) const;        // the user's value or the default
+  bool boolean(std::string_view name) const;  // the user's value or the default
   std::int64_t integer(std::string_view name) const;
   double real(std::string_view name) const;
   std::string text(std::string_view name) const;

@@ -23,8 +23,8 @@ namespace thimble::pass {
 enum class Kind : std::uint8_t { kAnalysis, kRewrite, kLossy };
 
 struct PassInfo {
-  std::string name;       // "quantize-weights"
-  std::string summary;    // one line
+  std::string name;     // "quantize-weights"
+  std::string summary;  // one line
   Kind kind = Kind::kRewrite;
   std::vector<OptionInfo> options;
 };
@@ -33,7 +33,7 @@ struct Context {
   ThreadPool& pool;
   Progress& progress;
   std::uint64_t seed = 0;
-  bool strict = false;                              // every fallback is an error
+  bool strict = false;  // every fallback is an error
   calibrate::Calibration* calibration = nullptr;
 };
 
@@ -58,13 +58,13 @@ struct Step {
 };
 
 struct ManagerOptions {
-  std::vector<std::string> disable;   // names of passes to leave out
-  std::string print_after;            // print the graph after this pass ("*": each)
+  std::vector<std::string> disable;  // names of passes to leave out
+  std::string print_after;           // print the graph after this pass ("*": each)
   std::string stop_after;
 };
 
 // Runs, times and verifies every pass; a verifier failure is our bug and names the pass.
-Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context, const ManagerOptions& options,
-                  Report& report);
+Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,
+                  const ManagerOptions& options, Report& report);
 
 }  // namespace thimble::pass

@@ -11,18 +11,18 @@ namespace thimble::pass {
 
 struct TensorDecision {
   std::string tensor;
-  std::string scheme;               // Encoding::to_string(), or "f32"
-  double bits_per_weight = 0;       // payload bits over elements
+  std::string scheme;          // Encoding::to_string(), or "f32"
+  double bits_per_weight = 0;  // payload bits over elements
   std::uint64_t parameters = 0;
-  std::optional<double> error;      // |W - Q(W)|^2 / |W|^2, known once the weight was written
-  std::string why;                  // the rule that decided: "rule 2 (role: embedding)", "default"
+  std::optional<double> error;  // |W - Q(W)|^2 / |W|^2, known once the weight was written
+  std::string why;              // the rule that decided: "rule 2 (role: embedding)", "default"
 };
 
 struct PassReport {
   std::string pass;
   std::vector<std::pair<std::string, std::string>> options;
   double seconds = 0;
-  std::int64_t changes = 0;         // nodes or weights
+  std::int64_t changes = 0;  // nodes or weights
   std::vector<TensorDecision> decisions;
   std::vector<std::string> warnings;  // each an error under --strict
 };

@@ -18,10 +18,12 @@ Error wrong(const OptionValue& value, std::string message) {
 // One word or a list of words.
 Expected<std::vector<std::string>> words_of(std::string_view key, const OptionValue& value) {
   if (value.text() != nullptr) return std::vector<std::string>{*value.text()};
-  if (value.list() == nullptr) return wrong(value, "'" + std::string(key) + "' takes a word or a list of words");
+  if (value.list() == nullptr)
+    return wrong(value, "'" + std::string(key) + "' takes a word or a list of words");
   std::vector<std::string> words;
   for (const OptionValue& item : *value.list()) {
-    if (item.text() == nullptr) return wrong(item, "'" + std::string(key) + "' takes words, not " + item.to_string());
+    if (item.text() == nullptr)
+      return wrong(item, "'" + std::string(key) + "' takes words, not " + item.to_string());
     words.push_back(*item.text());
   }
   return words;
@@ -60,7 +62,9 @@ bool glob_match(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
-bool Selector::is_key(std::string_view key) { return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end(); }
+bool Selector::is_key(std::string_view key) {
+  return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
+}
 
 Expected<Selector> Selector::parse(const OptionValue& value) {
   if (value.map() == nullptr) return wrong(value, "a selector is a map such as {role: mlp}");
@@ -95,9 +99,10 @@ Expected<Selector> Selector::parse(const OptionValue& value) {
 
 bool Selector::matches(const ir::Model& model, const ir::WeightUse& use, int layer_count) const {
   const auto& weight = model.weight(use.weight);
-  const bool name_ok = names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& pattern) {
-    return glob_match(pattern, weight.name);
-  });
+  const bool name_ok =
+      names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& pattern) {
+        return glob_match(pattern, weight.name);
+      });
   const bool operator_ok = operators.empty() || any_equal(operators, use.operator_name);
   const bool role_ok = roles.empty() || any_equal(roles, use.role);
   bool layer_ok = first == 0 && last == 0;

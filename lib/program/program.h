@@ -100,8 +100,8 @@ enum class Op : std::uint16_t {
   kLayerNorm = 4,  // (x, [scale], [bias]); floats `epsilon`; ints `width`
   kRotary = 5,  // (x [batch, seq, heads * dim] or [batch, heads, seq, dim], cos, sin [batch, seq,
                 // rot/2]); ints `interleaved`, `heads` (0 for the 4-D form), `rotary`
-  kAttention = 6,  // (q, k, v, [mask], [past_key], [past_value]) -> (y, [present_key],
-                   // [present_value]); q [batch, seq, q_heads * dim]; see attention attributes
+  kAttention = 6,   // (q, k, v, [mask], [past_key], [past_value]) -> (y, [present_key],
+                    // [present_value]); q [batch, seq, q_heads * dim]; see attention attributes
   kUnary = 7,       // (x); ints `function`: UnaryFunction
   kBinary = 8,      // (a, b) with ONNX broadcasting; ints `function`: BinaryFunction
   kGatedUnary = 9,  // (gate, up): function(gate) * up; ints `function`

@@ -19,7 +19,8 @@ Error wrong(const Place& place, std::string message) {
   return error;
 }
 
-std::string suggestion(const std::string& word, const std::vector<std::string>& known, std::string_view kind) {
+std::string suggestion(const std::string& word, const std::vector<std::string>& known,
+                       std::string_view kind) {
   const std::string near = nearest(word, known);
   if (!near.empty()) return " (did you mean '" + near + "'?)";
   std::string list;
@@ -28,7 +29,8 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
 }
 
 const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
-  const auto at = std::find_if(map.begin(), map.end(), [&](const auto& entry) { return entry.first == key; });
+  const auto at =
+      std::find_if(map.begin(), map.end(), [&](const auto& entry) { return entry.first == key; });
   return at == map.end() ? nullptr : &at->second;
 }
 
@@ -36,9 +38,26 @@ const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
 const std::vector<pass::OptionInfo>& evaluate_options() {
   static const std::vector<pass::OptionInfo> kOptions = {
       {.name = "text", .type = OptionType::kText, .help = "the file to score"},
-      {.name = "context", .type = OptionType::kInteger, .fallback = "512", .unit = "tokens", .help = "of a window", .minimum = 8, .maximum = 1 << 20},
-      {.name = "stride", .type = OptionType::kInteger, .fallback = "0", .unit = "tokens", .help = "0: windows don't overlap", .minimum = 0, .maximum = 1 << 20},
-      {.name = "max_windows", .type = OptionType::kInteger, .fallback = "0", .help = "0: all", .minimum = 0, .maximum = 1 << 30},
+      {.name = "context",
+       .type = OptionType::kInteger,
+       .fallback = "512",
+       .unit = "tokens",
+       .help = "of a window",
+       .minimum = 8,
+       .maximum = 1 << 20},
+      {.name = "stride",
+       .type = OptionType::kInteger,
+       .fallback = "0",
+       .unit = "tokens",
+       .help = "0: windows don't overlap",
+       .minimum = 0,
+       .maximum = 1 << 20},
+      {.name = "max_windows",
+       .type = OptionType::kInteger,
+       .fallback = "0",
+       .help = "0: all",
+       .minimum = 0,
+       .maximum = 1 << 30},
   };
   return kOptions;
 }
@@ -50,15 +69,18 @@ const std::vector<pass::OptionInfo>& model_options() {
   return kOptions;
 }
 
-const std::vector<std::string> kKeys = {"version", "seed", "extends", "model", "cache", "passes", "evaluate", "gates"};
+const std::vector<std::string> kKeys = {"version", "seed",   "extends",  "model",
+                                        "cache",   "passes", "evaluate", "gates"};
 const std::vector<std::string> kCaches = {"f32", "f16", "int8"};
 
 class Parser {
  public:
-  Parser(const ReadOptions& options, std::string directory) : options_(options), directory_(std::move(directory)) {}
+  Parser(const ReadOptions& options, std::string directory)
+      : options_(options), directory_(std::move(directory)) {}
 
   Status parse(const OptionValue& root, Recipe& recipe) {
-    if (root.map() == nullptr) return wrong(root.place, "a recipe is a map that starts with 'version: 1'");
+    if (root.map() == nullptr)
+      return wrong(root.place, "a recipe is a map that starts with 'version: 1'");
     const OptionValue::Map& map = *root.map();
     for (const auto& [key, value] : map) {
       if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
@@ -69,11 +91,13 @@ class Parser {
     if (version == nullptr) return wrong(root.place, "a recipe starts with 'version: 1'");
     const auto* number = std::get_if<std::int64_t>(&version->value);
     if (number == nullptr || *number != 1) {
-      return wrong(version->place, "recipe version " + version->to_string() + " is not known; this program reads version 1");
+      return wrong(version->place, "recipe version " + version->to_string() +
+                                       " is not known; this program reads version 1");
     }
     THIMBLE_TRY(parse_scalars(map, recipe));
     if (const OptionValue* passes = find(map, "passes")) THIMBLE_TRY(parse_passes(*passes, recipe));
-    if (const OptionValue* evaluate = find(map, "evaluate")) THIMBLE_TRY(parse_evaluation(*evaluate, recipe));
+    if (const OptionValue* evaluate = find(map, "evaluate"))
+      THIMBLE_TRY(parse_evaluation(*evaluate, recipe));
     if (const OptionValue* gates = find(map, "gates")) THIMBLE_TRY(parse_gates(*gates, recipe));
     return ok();
   }
@@ -81,19 +105,22 @@ class Parser {
  private:
   std::string beside(const std::string& path) const {
     const std::filesystem::path p(path);
-    return p.is_absolute() || directory_.empty() ? path : (std::filesystem::path(directory_) / p).string();
+    return p.is_absolute() || directory_.empty() ? path
+                                                 : (std::filesystem::path(directory_) / p).string();
   }
 
   Status parse_scalars(const OptionValue::Map& map, Recipe& recipe) {
     if (const OptionValue* seed = find(map, "seed")) {
       const auto* value = std::get_if<std::int64_t>(&seed->value);
-      if (value == nullptr || *value < 0) return wrong(seed->place, "'seed' takes a whole number, 0 or more");
+      if (value == nullptr || *value < 0)
+        return wrong(seed->place, "'seed' takes a whole number, 0 or more");
       recipe.seed = static_cast<std::uint64_t>(*value);
     }
     if (const OptionValue* cache = find(map, "cache")) {
       const std::string word = cache->to_string();
       if (std::find(kCaches.begin(), kCaches.end(), word) == kCaches.end()) {
-        return wrong(cache->place, "'cache' is '" + word + "'" + suggestion(word, kCaches, "types"));
+        return wrong(cache->place,
+                     "'cache' is '" + word + "'" + suggestion(word, kCaches, "types"));
       }
       recipe.cache = word;
     }
@@ -154,7 +181,8 @@ class Parser {
         return Error(ErrorCode::kUsage, "--set reads PASS.OPTION=VALUE, not '" + setting + "'");
       }
       if (setting.substr(0, dot) != name || map == nullptr) continue;
-      THIMBLE_ASSIGN(OptionValue value, parse_yaml_value(setting.substr(equals + 1), "--set " + setting));
+      THIMBLE_ASSIGN(OptionValue value,
+                     parse_yaml_value(setting.substr(equals + 1), "--set " + setting));
       const std::string key = setting.substr(dot + 1, equals - dot - 1);
       std::erase_if(*map, [&](const auto& entry) { return entry.first == key; });
       map->emplace_back(key, std::move(value));
@@ -172,7 +200,8 @@ class Parser {
   }
 
   Status parse_gates(const OptionValue& gates, Recipe& recipe) {
-    if (gates.list() == nullptr) return wrong(gates.place, "'gates' is a list such as [kl_mean <= 0.05]");
+    if (gates.list() == nullptr)
+      return wrong(gates.place, "'gates' is a list such as [kl_mean <= 0.05]");
     recipe.gates.clear();
     for (const OptionValue& gate : *gates.list()) {
       if (gate.text() == nullptr) return wrong(gate.place, "a gate reads 'METRIC <= VALUE'");
@@ -206,21 +235,26 @@ Expected<Source> open_source(const std::string& name, const std::string& directo
   if (std::filesystem::is_regular_file(path, error)) {
     THIMBLE_ASSIGN(const auto file, MappedFile::open(path.string()));
     const auto bytes = file->bytes();
-    return Source{path.string(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+    return Source{path.string(),
+                  std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
                   path.parent_path().string()};
   }
-  if (const Shipped* shipped = find_shipped(name)) return Source{std::string(name), std::string(shipped->text), ""};
+  if (const Shipped* shipped = find_shipped(name))
+    return Source{std::string(name), std::string(shipped->text), ""};
   std::vector<std::string> names;
   for (const Shipped& recipe : shipped_recipes()) names.emplace_back(recipe.name);
-  return not_found("no recipe '" + name + "': neither a file nor a shipped one" + suggestion(name, names, "shipped recipes"));
+  return not_found("no recipe '" + name + "': neither a file nor a shipped one" +
+                   suggestion(name, names, "shipped recipes"));
 }
 
 Status read_into(const Source& source, const ReadOptions& options, int depth, Recipe& recipe) {
-  if (depth > kMaxExtends) return Error(ErrorCode::kInvalidRecipe, "'extends' goes round in a circle").in(source.file);
+  if (depth > kMaxExtends)
+    return Error(ErrorCode::kInvalidRecipe, "'extends' goes round in a circle").in(source.file);
   THIMBLE_ASSIGN(const OptionValue root, parse_yaml(source.text, source.file, options.variables));
   if (root.map() != nullptr) {
     if (const OptionValue* base = find(*root.map(), "extends")) {
-      if (base->text() == nullptr) return wrong(base->place, "'extends' takes a file or a shipped recipe's name");
+      if (base->text() == nullptr)
+        return wrong(base->place, "'extends' takes a file or a shipped recipe's name");
       auto opened = open_source(*base->text(), source.directory);
       if (!opened) return wrong(base->place, opened.error().message);
       THIMBLE_TRY(read_into(*opened, options, depth + 1, recipe));
@@ -233,9 +267,12 @@ Status read_into(const Source& source, const ReadOptions& options, int depth, Re
 Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
   for (const std::string& setting : options.set) {
     const std::string name = setting.substr(0, setting.rfind('.', setting.find('=')));
-    const bool used = std::any_of(recipe.passes.begin(), recipe.passes.end(),
-                                  [&](const pass::Step& step) { return step.registration->info.name == name; });
-    if (!used) return Error(ErrorCode::kUsage, "--set " + setting + ": the recipe has no pass '" + name + "'");
+    const bool used =
+        std::any_of(recipe.passes.begin(), recipe.passes.end(),
+                    [&](const pass::Step& step) { return step.registration->info.name == name; });
+    if (!used)
+      return Error(ErrorCode::kUsage,
+                   "--set " + setting + ": the recipe has no pass '" + name + "'");
   }
   return ok();
 }
@@ -251,7 +288,8 @@ Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& optio
   return recipe;
 }
 
-Expected<Recipe> parse_recipe(std::string_view text, const std::string& file, const ReadOptions& options) {
+Expected<Recipe> parse_recipe(std::string_view text, const std::string& file,
+                              const ReadOptions& options) {
   Recipe recipe;
   recipe.name = file;
   THIMBLE_TRY(read_into({file, std::string(text), ""}, options, 0, recipe));

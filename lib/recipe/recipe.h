@@ -1,6 +1,7 @@
 #pragma once
-// A recipe: what to do to a model and what it must keep, as a YAML file says. Every mistake is an error at
-// file:line:column with a suggestion. docs/RECIPES.md describes the language from the user's side.
+// A recipe: what to do to a model and what it must keep, as a YAML file says. Every mistake is an
+// error at file:line:column with a suggestion. docs/RECIPES.md describes the language from the
+// user's side.
 
 #include <cstdint>
 #include <optional>
@@ -16,19 +17,19 @@
 namespace thimble::recipe {
 
 struct Evaluation {
-  std::string text;               // a file; empty: given on the command line, or none
+  std::string text;  // a file; empty: given on the command line, or none
   std::int64_t context = 512;
   std::int64_t stride = 0;
   std::int64_t max_windows = 0;
 };
 
 struct Recipe {
-  std::string name;               // the file, or the shipped recipe's name
-  std::string text;               // as read, for provenance
+  std::string name;  // the file, or the shipped recipe's name
+  std::string text;  // as read, for provenance
   std::int64_t version = 1;
   std::uint64_t seed = 0;
-  std::string cache;              // "f32", "f16", "int8"; empty: f16 for quantized models
-  std::string model_path;         // optional; relative to the recipe
+  std::string cache;       // "f32", "f16", "int8"; empty: f16 for quantized models
+  std::string model_path;  // optional; relative to the recipe
   std::string model_sha256;
   std::vector<pass::Step> passes;
   Evaluation evaluation;
@@ -36,17 +37,18 @@ struct Recipe {
 };
 
 struct ReadOptions {
-  Variables variables;                             // --var NAME=VALUE
-  std::vector<std::string> set;                    // --set PASS.OPTION=VALUE
+  Variables variables;           // --var NAME=VALUE
+  std::vector<std::string> set;  // --set PASS.OPTION=VALUE
   std::span<const pass::Registration> registry;
 };
 
 // `source` is a file's path or the name of a shipped recipe.
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options);
-Expected<Recipe> parse_recipe(std::string_view text, const std::string& file, const ReadOptions& options);
+Expected<Recipe> parse_recipe(std::string_view text, const std::string& file,
+                              const ReadOptions& options);
 
 struct Shipped {
-  std::string_view name;   // "int4"
+  std::string_view name;  // "int4"
   std::string_view text;
 };
 std::span<const Shipped> shipped_recipes();  // generated from configs/recipes at build time

@@ -1,10 +1,10 @@
 #include "recipe/yaml.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
+
+#include <yaml-cpp/yaml.h>
 
 namespace thimble::recipe {
 namespace {
@@ -17,16 +17,20 @@ constexpr int kMaxNodes = 100000;
 
 class Reader {
  public:
-  Reader(const std::string& file, const Variables& variables) : file_(file), variables_(variables) {}
+  Reader(const std::string& file, const Variables& variables)
+      : file_(file), variables_(variables) {}
 
   Expected<OptionValue> read(const YAML::Node& node, int depth) {
-    if (depth > kMaxDepth || ++nodes_ > kMaxNodes) return wrong(node, "nested too deeply, or too large");
+    if (depth > kMaxDepth || ++nodes_ > kMaxNodes)
+      return wrong(node, "nested too deeply, or too large");
     const std::string& tag = node.Tag();
-    if (!tag.empty() && tag != "?" && tag != "!") return wrong(node, "tags such as " + tag + " have no meaning here");
+    if (!tag.empty() && tag != "?" && tag != "!")
+      return wrong(node, "tags such as " + tag + " have no meaning here");
     OptionValue out;
     out.place = place(node);
     switch (node.Type()) {
-      case YAML::NodeType::Map: return read_map(node, depth);
+      case YAML::NodeType::Map:
+        return read_map(node, depth);
       case YAML::NodeType::Sequence: {
         OptionValue::List list;
         for (const YAML::Node& item : node) {
@@ -36,15 +40,21 @@ class Reader {
         out.value = std::move(list);
         return out;
       }
-      case YAML::NodeType::Scalar: return read_scalar(node);
-      default: return out;
+      case YAML::NodeType::Scalar:
+        return read_scalar(node);
+      default:
+        return out;
     }
   }
 
  private:
   Place place(const YAML::Node& node) const {
     const YAML::Mark mark = node.Mark();
-    return {.file = file_, .offset = -1, .line = mark.line + 1, .column = mark.column + 1, .tensor = {}};
+    return {.file = file_,
+            .offset = -1,
+            .line = mark.line + 1,
+            .column = mark.column + 1,
+            .tensor = {}};
   }
 
   Error wrong(const YAML::Node& node, std::string message) const {
@@ -59,7 +69,8 @@ class Reader {
       if (!entry.first.IsScalar()) return wrong(entry.first, "a key must be a word");
       const std::string key = entry.first.Scalar();
       if (key == "<<") return wrong(entry.first, "merge keys are not supported").fix("use extends");
-      const bool twice = std::any_of(map.begin(), map.end(), [&](const auto& known) { return known.first == key; });
+      const bool twice = std::any_of(map.begin(), map.end(),
+                                     [&](const auto& known) { return known.first == key; });
       if (twice) return wrong(entry.first, "'" + key + "' is given twice");
       THIMBLE_ASSIGN(OptionValue value, read(entry.second, depth + 1));
       value.place = place(entry.first);
@@ -78,9 +89,11 @@ class Reader {
       const std::size_t end = text.find('}', at);
       if (end == std::string::npos) return wrong(node, "'${' without '}'");
       const std::string name = text.substr(at + 2, end - at - 2);
-      const auto known = std::find_if(variables_.begin(), variables_.end(), [&](const auto& v) { return v.first == name; });
+      const auto known = std::find_if(variables_.begin(), variables_.end(),
+                                      [&](const auto& v) { return v.first == name; });
       if (known == variables_.end()) {
-        return wrong(node, "no value for ${" + name + "}").fix("give one with --var " + name + "=VALUE");
+        return wrong(node, "no value for ${" + name + "}")
+            .fix("give one with --var " + name + "=VALUE");
       }
       out += text.substr(from, at - from) + known->second;
       from = end + 1;
@@ -96,10 +109,11 @@ class Reader {
       out.value = std::move(text);
       return out;
     }
-    static constexpr std::array<std::string_view, 12> kLookalikes = {"yes", "Yes", "YES", "no", "No", "NO",
-                                                                     "on",  "On",  "ON",  "off", "Off", "OFF"};
+    static constexpr std::array<std::string_view, 12> kLookalikes = {
+        "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"};
     if (std::find(kLookalikes.begin(), kLookalikes.end(), text) != kLookalikes.end()) {
-      return wrong(node, "'" + text + "' could mean a word or a truth value").fix("write true or false, or quote it");
+      return wrong(node, "'" + text + "' could mean a word or a truth value")
+          .fix("write true or false, or quote it");
     }
     if (text == "true" || text == "false") {
       out.value = text == "true";
@@ -115,17 +129,21 @@ class Reader {
     OptionValue out;
     out.place = place(node);
     const std::string_view digits = std::string_view(text).substr(text.front() == '-' ? 1 : 0);
-    const bool numeric = !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+    const bool numeric =
+        !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
     if (numeric && digits.size() > 1 && digits.front() == '0') {
-      return wrong(node, "'" + text + "' could mean an octal number").fix("write it without the leading 0, or quote it");
+      return wrong(node, "'" + text + "' could mean an octal number")
+          .fix("write it without the leading 0, or quote it");
     }
     std::int64_t integer = 0;
     double real = 0;
     const char* const end = text.data() + text.size();
-    if (const auto r = std::from_chars(text.data(), end, integer); r.ec == std::errc() && r.ptr == end) {
+    if (const auto r = std::from_chars(text.data(), end, integer);
+        r.ec == std::errc() && r.ptr == end) {
       out.value = integer;
     } else if (const auto f = std::from_chars(text.data(), end, real);
-               f.ec == std::errc() && f.ptr == end && text.find_first_of("0123456789") != std::string::npos) {
+               f.ec == std::errc() && f.ptr == end &&
+               text.find_first_of("0123456789") != std::string::npos) {
       out.value = real;
     } else {
       out.value = std::move(text);
@@ -140,18 +158,25 @@ class Reader {
 
 }  // namespace
 
-Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file, const Variables& variables) {
-  if (text.size() > kMaxBytes) return Error(ErrorCode::kInvalidRecipe, "a recipe has at most 1 MB").in(file);
-  if (text.find('\0') != std::string_view::npos) return Error(ErrorCode::kInvalidRecipe, "not a text file").in(file);
+Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
+                                 const Variables& variables) {
+  if (text.size() > kMaxBytes)
+    return Error(ErrorCode::kInvalidRecipe, "a recipe has at most 1 MB").in(file);
+  if (text.find('\0') != std::string_view::npos)
+    return Error(ErrorCode::kInvalidRecipe, "not a text file").in(file);
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     if (documents.size() != 1) {
-      return Error(ErrorCode::kInvalidRecipe, documents.empty() ? "the file is empty" : "one document is expected, not several")
+      return Error(ErrorCode::kInvalidRecipe, documents.empty()
+                                                  ? "the file is empty"
+                                                  : "one document is expected, not several")
           .in(file);
     }
     return Reader(file, variables).read(documents.front(), 0);
   } catch (const YAML::Exception& e) {
-    return Error(ErrorCode::kInvalidRecipe, e.msg).in(file).at_line(e.mark.line + 1, e.mark.column + 1);
+    return Error(ErrorCode::kInvalidRecipe, e.msg)
+        .in(file)
+        .at_line(e.mark.line + 1, e.mark.column + 1);
   }
 }
 

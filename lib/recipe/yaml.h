@@ -1,7 +1,7 @@
 #pragma once
-// YAML as a recipe may use it: maps, lists, plain and quoted scalars, each with its place. What YAML would
-// silently accept and we could not mean is refused: duplicate keys, merge keys, several documents, `yes`
-// for true, `010` for 8, tags.
+// YAML as a recipe may use it: maps, lists, plain and quoted scalars, each with its place. What
+// YAML would silently accept and we could not mean is refused: duplicate keys, merge keys, several
+// documents, `yes` for true, `010` for 8, tags.
 
 #include <string>
 #include <string_view>
@@ -14,9 +14,10 @@ namespace thimble::recipe {
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
-// Plain scalars become bool, integer, real or text; quoted ones text. ${NAME} is replaced from `variables`
-// in plain and double-quoted scalars; an unknown name is an error.
-Expected<pass::OptionValue> parse_yaml(std::string_view text, const std::string& file, const Variables& variables);
+// Plain scalars become bool, integer, real or text; quoted ones text. ${NAME} is replaced from
+// `variables` in plain and double-quoted scalars; an unknown name is an error.
+Expected<pass::OptionValue> parse_yaml(std::string_view text, const std::string& file,
+                                       const Variables& variables);
 
 // One value as on the command line: `4`, `true`, `[a, b]`, `{role: mlp}`.
 Expected<pass::OptionValue> parse_yaml_value(std::string_view text, const std::string& what);

@@ -5,7 +5,8 @@
 namespace thimble::report {
 
 Json document(const std::string& command) {
-  return {{"schema", kSchema}, {"tool", "thimble"}, {"version", THIMBLE_VERSION}, {"command", command}};
+  return {
+      {"schema", kSchema}, {"tool", "thimble"}, {"version", THIMBLE_VERSION}, {"command", command}};
 }
 
 void add_metrics(Json& out, const std::vector<eval::Metric>& metrics) {
@@ -20,7 +21,8 @@ void add_metrics(Json& out, const std::vector<eval::Metric>& metrics) {
 Json gates(const std::vector<eval::GateResult>& results) {
   Json list = Json::array();
   for (const eval::GateResult& result : results) {
-    Json gate = {{"name", result.gate.text}, {"metric", result.gate.metric}, {"limit", result.gate.limit}};
+    Json gate = {
+        {"name", result.gate.text}, {"metric", result.gate.metric}, {"limit", result.gate.limit}};
     if (result.verdict != eval::Verdict::kNotMeasured) {
       gate["value"] = result.measured.value;
       gate["low"] = result.measured.low;
@@ -37,7 +39,9 @@ Json tensors(const pass::Report& report) {
   Json list = Json::array();
   for (const pass::PassReport& pass : report.passes) {
     for (const pass::TensorDecision& decision : pass.decisions) {
-      Json tensor = {{"name", decision.tensor}, {"scheme", decision.scheme}, {"bits_per_weight", decision.bits_per_weight}};
+      Json tensor = {{"name", decision.tensor},
+                     {"scheme", decision.scheme},
+                     {"bits_per_weight", decision.bits_per_weight}};
       if (decision.error) tensor["error"] = *decision.error;
       tensor["why"] = decision.why;
       tensor["pass"] = pass.pass;
@@ -52,7 +56,10 @@ Json passes(const pass::Report& report) {
   for (const pass::PassReport& pass : report.passes) {
     Json options = Json::object();
     for (const auto& [name, value] : pass.options) options[name] = value;
-    list.push_back({{"name", pass.pass}, {"options", options}, {"seconds", pass.seconds}, {"changes", pass.changes},
+    list.push_back({{"name", pass.pass},
+                    {"options", options},
+                    {"seconds", pass.seconds},
+                    {"changes", pass.changes},
                     {"warnings", pass.warnings}});
   }
   return list;

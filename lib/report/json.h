@@ -1,10 +1,11 @@
 #pragma once
-// The JSON that scripts and pipelines read. Keys are stable: more may be added, none is renamed. Every document
-// carries `schema`.
+// The JSON that scripts and pipelines read. Keys are stable: more may be added, none is renamed.
+// Every document carries `schema`.
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "eval/gate.h"
 #include "pass/report.h"
@@ -16,11 +17,13 @@ using Json = nlohmann::ordered_json;
 
 inline constexpr int kSchema = 1;
 
-Json document(const std::string& command);            // {schema, tool, version, command}
-void add_metrics(Json& out, const std::vector<eval::Metric>& metrics);  // KEY, and KEY_low, KEY_high where they differ
+Json document(const std::string& command);  // {schema, tool, version, command}
+void add_metrics(
+    Json& out,
+    const std::vector<eval::Metric>& metrics);  // KEY, and KEY_low, KEY_high where they differ
 Json gates(const std::vector<eval::GateResult>& results);
 Json tensors(const pass::Report& report);
 Json passes(const pass::Report& report);
-Json error(const Error& error);                       // {error: {code, message, file, line, column, tensor, remedy}}
+Json error(const Error& error);  // {error: {code, message, file, line, column, tensor, remedy}}
 
 }  // namespace thimble::report

@@ -11,11 +11,20 @@ std::string xml(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -52,8 +61,9 @@ std::string metric_text(const std::string& name, double value) {
 Table gate_table(const std::vector<eval::GateResult>& results) {
   Table table({{"gate"}, {"verdict"}, {"measured", true}, {"margin", true}, {"95 % interval"}});
   for (const eval::GateResult& result : results) {
-    table.add({result.gate.text, std::string(eval::verdict_name(result.verdict)), measured_text(result),
-               margin_text(result), interval_text(result.gate.metric, result.measured)});
+    table.add({result.gate.text, std::string(eval::verdict_name(result.verdict)),
+               measured_text(result), margin_text(result),
+               interval_text(result.gate.metric, result.measured)});
   }
   return table;
 }
@@ -61,7 +71,8 @@ Table gate_table(const std::vector<eval::GateResult>& results) {
 Table metric_table(const std::vector<eval::Metric>& metrics) {
   Table table({{"metric"}, {"value", true}, {"95 % interval"}});
   for (const eval::Metric& metric : metrics) {
-    table.add({metric.name, metric_text(metric.name, metric.interval.value), interval_text(metric.name, metric.interval)});
+    table.add({metric.name, metric_text(metric.name, metric.interval.value),
+               interval_text(metric.name, metric.interval)});
   }
   return table;
 }
@@ -83,24 +94,28 @@ Table tensor_table(const pass::Report& report, std::size_t count) {
   return table;
 }
 
-std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results, bool strict) {
+std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results,
+                  bool strict) {
   std::size_t failures = 0;
   std::string cases;
   for (const eval::GateResult& result : results) {
-    cases += "    <testcase classname=\"" + xml(suite) + "\" name=\"" + xml(result.gate.text) + "\"";
+    cases +=
+        "    <testcase classname=\"" + xml(suite) + "\" name=\"" + xml(result.gate.text) + "\"";
     if (!eval::acceptable({result}, strict)) {
       ++failures;
-      cases += ">\n      <failure message=\"" + xml(measured_text(result) + ", " + margin_text(result) + " from the limit") +
+      cases += ">\n      <failure message=\"" +
+               xml(measured_text(result) + ", " + margin_text(result) + " from the limit") +
                "\"/>\n    </testcase>\n";
     } else if (result.verdict == eval::Verdict::kPassed) {
       cases += "/>\n";
     } else {
-      cases += ">\n      <skipped message=\"" + std::string(eval::verdict_name(result.verdict)) + "\"/>\n    </testcase>\n";
+      cases += ">\n      <skipped message=\"" + std::string(eval::verdict_name(result.verdict)) +
+               "\"/>\n    </testcase>\n";
     }
   }
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"" + xml(suite) + "\" tests=\"" +
-         std::to_string(results.size()) + "\" failures=\"" + std::to_string(failures) + "\">\n" + cases +
-         "  </testsuite>\n</testsuites>\n";
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"" +
+         xml(suite) + "\" tests=\"" + std::to_string(results.size()) + "\" failures=\"" +
+         std::to_string(failures) + "\">\n" + cases + "  </testsuite>\n</testsuites>\n";
 }
 
 }  // namespace thimble::report

@@ -14,7 +14,8 @@ Table gate_table(const std::vector<eval::GateResult>& results);
 Table metric_table(const std::vector<eval::Metric>& metrics);
 // The tensors whose error is largest, worst first; all of them with count 0.
 Table tensor_table(const pass::Report& report, std::size_t count);
-std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results, bool strict);
+std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results,
+                  bool strict);
 
 std::string metric_text(const std::string& name, double value);  // "98.4 MB", "0.0123", "1.3 %"
 

@@ -9,8 +9,9 @@ namespace {
 
 // Columns on a terminal: code points, which is right for the letters and signs that we print.
 std::size_t display_width(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 std::string cut_middle(const std::string& text, std::size_t width) {
@@ -35,7 +36,8 @@ std::string Table::to_text(int width) const {
     for (const auto& row : rows_) widest = std::max(widest, display_width(row[c]));
     widths.push_back(widest);
   }
-  const std::size_t total = std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + kGap * (widths.size() - 1);
+  const std::size_t total =
+      std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + kGap * (widths.size() - 1);
   if (const auto limit = static_cast<std::size_t>(width); total > limit) {
     const std::size_t excess = total - limit;
     widths[0] = widths[0] > excess + 8 ? widths[0] - excess : std::min<std::size_t>(widths[0], 8);
@@ -45,7 +47,8 @@ std::string Table::to_text(int width) const {
     std::string line;
     for (std::size_t c = 0; c < cells.size(); ++c) {
       if (c > 0) line += std::string(kGap, ' ');
-      line += padded(c == 0 ? cut_middle(cells[c], widths[0]) : cells[c], widths[c], columns_[c].right);
+      line +=
+          padded(c == 0 ? cut_middle(cells[c], widths[0]) : cells[c], widths[c], columns_[c].right);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

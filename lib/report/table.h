@@ -1,6 +1,6 @@
 #pragma once
-// Tables for terminals: columns as wide as they need, numbers to the right, at most `width` columns (the
-// first column gives way, cut in its middle with "…").
+// Tables for terminals: columns as wide as they need, numbers to the right, at most `width` columns
+// (the first column gives way, cut in its middle with "…").
 
 #include <string>
 #include <vector>
@@ -25,7 +25,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string fixed(double value, int digits);          // "0.05"
+std::string fixed(double value, int digits);            // "0.05"
 std::string significant(double value, int digits = 3);  // "0.0123", "1.23e-05"
 
 }  // namespace thimble::report

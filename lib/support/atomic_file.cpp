@@ -114,7 +114,8 @@ Status AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> byt
 Status AtomicFile::resize(std::uint64_t size) {
   State& s = *state_;
   THIMBLE_TRY(s.drain());
-  if (::ftruncate(s.fd, static_cast<off_t>(size)) != 0) return s.failure("cannot change the file's size");
+  if (::ftruncate(s.fd, static_cast<off_t>(size)) != 0)
+    return s.failure("cannot change the file's size");
   s.flushed = size;
   return ok();
 }

@@ -25,8 +25,8 @@ class AtomicFile {
   Status append(std::string_view text);
   Status pad_to(std::uint64_t alignment);                             // zero bytes
   Status write_at(std::uint64_t offset, std::span<const std::byte>);  // inside what was written
-  Status resize(std::uint64_t size);  // cuts, or adds zero bytes
-  std::uint64_t size() const;               // bytes appended so far
+  Status resize(std::uint64_t size);                                  // cuts, or adds zero bytes
+  std::uint64_t size() const;                                         // bytes appended so far
   const std::string& partial_path() const;  // readable once flush() has returned
   Status flush();
   Status commit();  // flush, fsync, rename over PATH, fsync the directory

@@ -30,7 +30,8 @@ const Alphabet& alphabet() {
 
 std::string bytes_to_alphabet(std::string_view bytes) {
   std::string out;
-  for (const char c : bytes) unicode::append_utf8(alphabet().character[static_cast<unsigned char>(c)], out);
+  for (const char c : bytes)
+    unicode::append_utf8(alphabet().character[static_cast<unsigned char>(c)], out);
   return out;
 }
 
@@ -38,7 +39,8 @@ Expected<std::string> alphabet_to_bytes(std::string_view text) {
   std::string out;
   for (const char32_t c : unicode::decode_utf8(text)) {
     const auto at = alphabet().byte.find(c);
-    if (at == alphabet().byte.end()) return invalid_file("a token is not spelt in the byte alphabet");
+    if (at == alphabet().byte.end())
+      return invalid_file("a token is not spelt in the byte alphabet");
     out += static_cast<char>(at->second);
   }
   return out;

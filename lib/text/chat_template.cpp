@@ -5,7 +5,9 @@ namespace {
 
 using tokenizer::ChatFormat;
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
 
 ChatFormat format_of(std::string_view jinja) {
   if (has(jinja, "<|im_start|>") && has(jinja, "<|im_end|>")) return ChatFormat::kChatMl;
@@ -21,9 +23,15 @@ ChatFormat format_of(std::string_view jinja) {
 // ChatML templates with a default write it literally: <|im_start|>system\nYou are ...<|im_end|>
 std::string default_system_of(std::string_view jinja) {
   constexpr std::string_view kStart = "<|im_start|>system";
-  for (std::size_t at = jinja.find(kStart); at != std::string_view::npos; at = jinja.find(kStart, at + 1)) {
+  for (std::size_t at = jinja.find(kStart); at != std::string_view::npos;
+       at = jinja.find(kStart, at + 1)) {
     std::size_t begin = at + kStart.size();
-    if (jinja.substr(begin, 2) == "\\n") begin += 2; else if (jinja.substr(begin, 1) == "\n") begin += 1; else continue;
+    if (jinja.substr(begin, 2) == "\\n")
+      begin += 2;
+    else if (jinja.substr(begin, 1) == "\n")
+      begin += 1;
+    else
+      continue;
     const std::size_t end = jinja.find("<|im_end|>", begin);
     if (end == std::string_view::npos) continue;
     const std::string_view words = jinja.substr(begin, end - begin);

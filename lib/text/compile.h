@@ -1,6 +1,7 @@
 #pragma once
-// Compiles the tokenizers that models come with into the tables that lib/tokenizer runs from. What cannot be compiled
-// is an error that names the part and what is supported; nothing is approximated silently.
+// Compiles the tokenizers that models come with into the tables that lib/tokenizer runs from. What
+// cannot be compiled is an error that names the part and what is supported; nothing is approximated
+// silently.
 
 #include <cstddef>
 #include <span>
@@ -16,22 +17,26 @@ namespace thimble::text {
 Expected<tokenizer::Tables> compile_tokenizer_json(std::string_view json, const std::string& file);
 
 // What tokenizer_config.json adds: which tokens are BOS and EOS.
-Status apply_tokenizer_config(std::string_view json, const std::string& file, tokenizer::Tables& tables);
+Status apply_tokenizer_config(std::string_view json, const std::string& file,
+                              tokenizer::Tables& tables);
 
 // SentencePiece's tokenizer.model (BPE or unigram), with Llama's BOS in front.
-Expected<tokenizer::Tables> compile_sentencepiece(std::span<const std::byte> model, const std::string& file);
+Expected<tokenizer::Tables> compile_sentencepiece(std::span<const std::byte> model,
+                                                  const std::string& file);
 
 // BERT's vocab.txt: one token a line.
-Expected<tokenizer::Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file, bool lower_case);
+Expected<tokenizer::Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file,
+                                              bool lower_case);
 
 // The vocabulary of a GGUF file, as its metadata gives it and as our writer puts it.
 struct GgufVocabulary {
-  std::string model;               // "llama" (SentencePiece) or "gpt2" (byte-level BPE)
-  std::string pre;                 // "llama-bpe", "qwen2", "smollm", "default", ...
+  std::string model;  // "llama" (SentencePiece) or "gpt2" (byte-level BPE)
+  std::string pre;    // "llama-bpe", "qwen2", "smollm", "default", ...
   std::vector<std::string> tokens;
   std::vector<float> scores;
-  std::vector<std::int32_t> types; // llama.cpp's: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
-  std::vector<std::string> merges; // "left right"
+  std::vector<std::int32_t>
+      types;  // llama.cpp's: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
+  std::vector<std::string> merges;  // "left right"
   std::int32_t bos = -1, eos = -1, unknown = -1, pad = -1;
   bool add_bos = false, add_eos = false, add_space_prefix = true;
 };
@@ -39,7 +44,8 @@ Expected<tokenizer::Tables> compile_gguf(const GgufVocabulary& vocabulary, const
 // The reverse, for files that llama.cpp reads.
 Expected<GgufVocabulary> to_gguf(const tokenizer::Tables& tables);
 
-// GPT-2's spelling of bytes as printable characters, and back. An error for a character outside the alphabet.
+// GPT-2's spelling of bytes as printable characters, and back. An error for a character outside the
+// alphabet.
 std::string bytes_to_alphabet(std::string_view bytes);
 Expected<std::string> alphabet_to_bytes(std::string_view text);
 

@@ -13,43 +13,60 @@ constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
 
 TokenKind kind_of(std::int32_t type) {
   switch (type) {
-    case 2: return TokenKind::kUnknown;
-    case 3: return TokenKind::kControl;
-    case 4: return TokenKind::kUserDefined;
-    case 5: return TokenKind::kUnused;
-    case 6: return TokenKind::kByte;
-    default: return TokenKind::kNormal;
+    case 2:
+      return TokenKind::kUnknown;
+    case 3:
+      return TokenKind::kControl;
+    case 4:
+      return TokenKind::kUserDefined;
+    case 5:
+      return TokenKind::kUnused;
+    case 6:
+      return TokenKind::kByte;
+    default:
+      return TokenKind::kNormal;
   }
 }
 
 std::int32_t type_of(TokenKind kind) {
   switch (kind) {
-    case TokenKind::kUnknown: return 2;
-    case TokenKind::kControl: return 3;
-    case TokenKind::kUserDefined: return 4;
-    case TokenKind::kUnused: return 5;
-    case TokenKind::kByte: return 6;
-    default: return 1;
+    case TokenKind::kUnknown:
+      return 2;
+    case TokenKind::kControl:
+      return 3;
+    case TokenKind::kUserDefined:
+      return 4;
+    case TokenKind::kUnused:
+      return 5;
+    case TokenKind::kByte:
+      return 6;
+    default:
+      return 1;
   }
 }
 
 Expected<std::vector<SplitStep>> splits_of(const std::string& pre) {
   if (pre == "smollm") return std::vector<SplitStep>{{Split::kDigits, ""}, {Split::kGpt2, ""}};
-  if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3") return std::vector<SplitStep>{{Split::kLlama3, ""}};
+  if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3")
+    return std::vector<SplitStep>{{Split::kLlama3, ""}};
   if (pre == "qwen2") return std::vector<SplitStep>{{Split::kQwen2, ""}};
-  if (pre == "gpt-2" || pre == "default" || pre.empty() || pre == "gpt2") return std::vector<SplitStep>{{Split::kGpt2, ""}};
-  return unsupported("pre-tokenizer '" + pre + "' is not supported; supported are default, gpt-2, llama-bpe, qwen2, smollm");
+  if (pre == "gpt-2" || pre == "default" || pre.empty() || pre == "gpt2")
+    return std::vector<SplitStep>{{Split::kGpt2, ""}};
+  return unsupported("pre-tokenizer '" + pre +
+                     "' is not supported; supported are default, gpt-2, llama-bpe, qwen2, smollm");
 }
 
 Status add_merges(const GgufVocabulary& v, Tables& tables) {
   std::unordered_map<std::string_view, std::int32_t> ids;
-  for (std::size_t i = 0; i < v.tokens.size(); ++i) ids.emplace(v.tokens[i], static_cast<std::int32_t>(i));
+  for (std::size_t i = 0; i < v.tokens.size(); ++i)
+    ids.emplace(v.tokens[i], static_cast<std::int32_t>(i));
   for (const std::string& merge : v.merges) {
     const auto space = merge.find(' ', 1);
     if (space == std::string::npos) return invalid_file("a merge is not two tokens");
     const std::string left = merge.substr(0, space), right = merge.substr(space + 1);
     const auto a = ids.find(left), b = ids.find(right), both = ids.find(left + right);
-    if (a == ids.end() || b == ids.end() || both == ids.end()) return invalid_file("a merge names a token that isn't in the vocabulary");
+    if (a == ids.end() || b == ids.end() || both == ids.end())
+      return invalid_file("a merge names a token that isn't in the vocabulary");
     tables.merges.push_back({a->second, b->second, both->second});
   }
   return ok();
@@ -58,9 +75,12 @@ Status add_merges(const GgufVocabulary& v, Tables& tables) {
 Status fill(const GgufVocabulary& v, Tables& tables) {
   const bool bytes = v.model == "gpt2";
   for (std::size_t i = 0; i < v.tokens.size(); ++i) {
-    Token token{v.tokens[i], i < v.scores.size() ? v.scores[i] : 0.0f, i < v.types.size() ? kind_of(v.types[i]) : TokenKind::kNormal};
+    Token token{v.tokens[i], i < v.scores.size() ? v.scores[i] : 0.0f,
+                i < v.types.size() ? kind_of(v.types[i]) : TokenKind::kNormal};
     const auto id = static_cast<std::int32_t>(i);
-    const bool added = (token.kind == TokenKind::kControl || token.kind == TokenKind::kUserDefined) && !token.bytes.empty();
+    const bool added =
+        (token.kind == TokenKind::kControl || token.kind == TokenKind::kUserDefined) &&
+        !token.bytes.empty();
     if (added) tables.added.push_back({id, token.bytes, token.kind == TokenKind::kControl, false});
     if (bytes && !added) {
       if (auto raw = alphabet_to_bytes(token.bytes)) token.bytes = std::move(*raw);
@@ -97,7 +117,8 @@ Expected<Tables> compile_gguf(const GgufVocabulary& v, const std::string& file) 
       tables.decoders = {Decode::kByteFallback, Decode::kMetaspace};
       if (v.add_space_prefix) tables.decoders.push_back(Decode::kStripFirst);
     } else {
-      return unsupported("vocabulary '" + v.model + "' is not supported; supported are llama and gpt2");
+      return unsupported("vocabulary '" + v.model +
+                         "' is not supported; supported are llama and gpt2");
     }
     return verify(tables);
   };
@@ -108,13 +129,17 @@ Expected<Tables> compile_gguf(const GgufVocabulary& v, const std::string& file) 
 Expected<GgufVocabulary> to_gguf(const Tables& tables) {
   GgufVocabulary v;
   const bool bytes = tables.byte_level;
-  if (tables.algorithm == Algorithm::kWordPiece || tables.algorithm == Algorithm::kUnigram) return unsupported("GGUF files are written with BPE vocabularies");
+  if (tables.algorithm == Algorithm::kWordPiece || tables.algorithm == Algorithm::kUnigram)
+    return unsupported("GGUF files are written with BPE vocabularies");
   v.model = bytes ? "gpt2" : "llama";
   v.pre = tables.pre;
   if (v.pre.empty() && bytes) {
     const bool digits = tables.splits.size() > 1 && tables.splits[0].what == Split::kDigits;
     const Split last = tables.splits.empty() ? Split::kGpt2 : tables.splits.back().what;
-    v.pre = digits ? "smollm" : last == Split::kLlama3 ? "llama-bpe" : last == Split::kQwen2 ? "qwen2" : "gpt-2";
+    v.pre = digits                   ? "smollm"
+            : last == Split::kLlama3 ? "llama-bpe"
+            : last == Split::kQwen2  ? "qwen2"
+                                     : "gpt-2";
   }
   std::vector<bool> added(tables.tokens.size(), false);
   for (const AddedToken& token : tables.added) added[static_cast<std::size_t>(token.id)] = true;
@@ -124,7 +149,9 @@ Expected<GgufVocabulary> to_gguf(const Tables& tables) {
     v.scores.push_back(token.score);
     v.types.push_back(type_of(token.kind));
   }
-  for (const Merge& merge : tables.merges) v.merges.push_back(v.tokens[static_cast<std::size_t>(merge.left)] + " " + v.tokens[static_cast<std::size_t>(merge.right)]);
+  for (const Merge& merge : tables.merges)
+    v.merges.push_back(v.tokens[static_cast<std::size_t>(merge.left)] + " " +
+                       v.tokens[static_cast<std::size_t>(merge.right)]);
   v.bos = tables.bos;
   v.eos = tables.eos;
   v.unknown = tables.unknown;
@@ -132,7 +159,8 @@ Expected<GgufVocabulary> to_gguf(const Tables& tables) {
   v.add_bos = !tables.prefix.empty() && tables.prefix.front() == tables.bos;
   v.add_eos = !tables.suffix.empty() && tables.suffix.back() == tables.eos;
   v.add_space_prefix = false;
-  for (const NormalizeStep& step : tables.normalizers) v.add_space_prefix = v.add_space_prefix || step.what == Normalize::kPrepend;
+  for (const NormalizeStep& step : tables.normalizers)
+    v.add_space_prefix = v.add_space_prefix || step.what == Normalize::kPrepend;
   return v;
 }
 

@@ -8,14 +8,18 @@
 namespace thimble::text {
 namespace {
 
-// The parser recurses, so depth is bounded before it starts. Returns the offset where it is too deep.
+// The parser recurses, so depth is bounded before it starts. Returns the offset where it is too
+// deep.
 std::size_t too_deep_at(std::string_view text) {
   int depth = 0;
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (quoted) {
-      if (c == '\\') ++i; else if (c == '"') quoted = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        quoted = false;
     } else if (c == '"') {
       quoted = true;
     } else if (c == '[' || c == '{') {
@@ -31,13 +35,18 @@ std::size_t too_deep_at(std::string_view text) {
 
 Expected<Json> parse_json(std::string_view text, const std::string& file) {
   if (text.size() > kMaxJsonBytes) return invalid_file("a JSON file has at most 256 MB").in(file);
-  if (const std::size_t at = too_deep_at(text); at != std::string_view::npos) return invalid_file("nested too deeply").in(file).at_offset(at);
+  if (const std::size_t at = too_deep_at(text); at != std::string_view::npos)
+    return invalid_file("nested too deeply").in(file).at_offset(at);
   std::vector<std::set<std::string>> keys;
   std::string twice;
   auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) keys.resize(static_cast<std::size_t>(depth) + 2);
-    if (event == Json::parse_event_t::object_start) keys[static_cast<std::size_t>(depth) + 1].clear();
-    if (event == Json::parse_event_t::key && !keys[static_cast<std::size_t>(depth)].insert(parsed.get<std::string>()).second) twice = parsed.get<std::string>();
+    if (event == Json::parse_event_t::object_start)
+      keys.resize(static_cast<std::size_t>(depth) + 2);
+    if (event == Json::parse_event_t::object_start)
+      keys[static_cast<std::size_t>(depth) + 1].clear();
+    if (event == Json::parse_event_t::key &&
+        !keys[static_cast<std::size_t>(depth)].insert(parsed.get<std::string>()).second)
+      twice = parsed.get<std::string>();
     return true;
   };
   try {

@@ -1,9 +1,10 @@
 #pragma once
 // JSON from files that nobody vouches for: bounded in size and depth, no duplicate keys.
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include <nlohmann/json.hpp>
 
 #include "support/expected.h"
 

@@ -1,6 +1,7 @@
-// tokenizer.model: a ModelProto of SentencePiece, read by its wire format (docs of sentencepiece_model.proto: field 1
-// pieces {1 piece, 2 score, 3 type}, field 2 trainer_spec {3 model_type, 35 byte_fallback, 40..43 ids}, field 3
-// normalizer_spec {2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces, 5 escape_whitespaces}).
+// tokenizer.model: a ModelProto of SentencePiece, read by its wire format (docs of
+// sentencepiece_model.proto: field 1 pieces {1 piece, 2 score, 3 type}, field 2 trainer_spec {3
+// model_type, 35 byte_fallback, 40..43 ids}, field 3 normalizer_spec {2 precompiled_charsmap, 3
+// add_dummy_prefix, 4 remove_extra_whitespaces, 5 escape_whitespaces}).
 
 #include <cstring>
 
@@ -16,8 +17,8 @@ constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
 
 struct Field {
   std::uint32_t number = 0;
-  std::uint64_t value = 0;                 // varints and fixed widths
-  std::span<const std::byte> bytes;        // length-delimited
+  std::uint64_t value = 0;           // varints and fixed widths
+  std::span<const std::byte> bytes;  // length-delimited
 };
 
 Expected<std::uint64_t> read_varint(Cursor& cursor) {
@@ -51,7 +52,8 @@ Expected<Field> read_field(Cursor& cursor) {
       THIMBLE_ASSIGN(field.value, cursor.read<std::uint32_t>());
       return field;
     }
-    default: return invalid_file("not a SentencePiece model").at_offset(cursor.offset());
+    default:
+      return invalid_file("not a SentencePiece model").at_offset(cursor.offset());
   }
 }
 
@@ -65,7 +67,9 @@ Status each_field(std::span<const std::byte> message, Visit visit) {
   return ok();
 }
 
-std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 Status read_piece(std::span<const std::byte> message, Tables& tables) {
   Token token;
@@ -79,13 +83,16 @@ Status read_piece(std::span<const std::byte> message, Tables& tables) {
     if (field.number == 3) type = field.value;
     return ok();
   }));
-  static constexpr TokenKind kKinds[] = {TokenKind::kNormal, TokenKind::kNormal, TokenKind::kUnknown, TokenKind::kControl, TokenKind::kUserDefined, TokenKind::kUnused, TokenKind::kByte};
+  static constexpr TokenKind kKinds[] = {
+      TokenKind::kNormal,      TokenKind::kNormal, TokenKind::kUnknown, TokenKind::kControl,
+      TokenKind::kUserDefined, TokenKind::kUnused, TokenKind::kByte};
   if (type >= std::size(kKinds)) return invalid_file("a piece has an unknown type");
   token.kind = kKinds[type];
   const auto id = static_cast<std::int32_t>(tables.tokens.size());
   if (token.kind == TokenKind::kUnknown) tables.unknown = id;
   if (token.kind == TokenKind::kByte) tables.byte_fallback = true;
-  if (token.kind == TokenKind::kUserDefined && !token.bytes.empty()) tables.added.push_back({id, token.bytes, false, true});
+  if (token.kind == TokenKind::kUserDefined && !token.bytes.empty())
+    tables.added.push_back({id, token.bytes, false, true});
   tables.tokens.push_back(std::move(token));
   return ok();
 }
@@ -128,16 +135,23 @@ Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const s
     return ok();
   });
   if (!read) return Error(read.error()).in(file);
-  if (spec.model_type != 1 && spec.model_type != 2) return unsupported("SentencePiece models are supported as BPE and unigram").in(file);
-  if (spec.charsmap) return unsupported("SentencePiece models with a normalization table are not supported").in(file).fix("use the model's tokenizer.json");
+  if (spec.model_type != 1 && spec.model_type != 2)
+    return unsupported("SentencePiece models are supported as BPE and unigram").in(file);
+  if (spec.charsmap)
+    return unsupported("SentencePiece models with a normalization table are not supported")
+        .in(file)
+        .fix("use the model's tokenizer.json");
   tables.algorithm = spec.model_type == 2 ? Algorithm::kMergeScores : Algorithm::kUnigram;
   if (spec.remove_extra) {
     tables.normalizers.push_back({Normalize::kTrimStart, " ", ""});
     tables.normalizers.push_back({Normalize::kCollapseSpaces, "", ""});
   }
   if (spec.dummy_prefix) tables.normalizers.push_back({Normalize::kPrepend, " ", ""});
-  if (spec.escape) tables.normalizers.push_back({Normalize::kReplace, " ", std::string(kSpaceMark)});
-  if (spec.remove_extra) tables.normalizers.push_back({Normalize::kTrimEnd, spec.escape ? std::string(kSpaceMark) : " ", ""});
+  if (spec.escape)
+    tables.normalizers.push_back({Normalize::kReplace, " ", std::string(kSpaceMark)});
+  if (spec.remove_extra)
+    tables.normalizers.push_back(
+        {Normalize::kTrimEnd, spec.escape ? std::string(kSpaceMark) : " ", ""});
   tables.decoders = {Decode::kByteFallback, Decode::kMetaspace};
   if (spec.dummy_prefix) tables.decoders.push_back(Decode::kStripFirst);
   tables.bos = spec.bos;
@@ -148,7 +162,8 @@ Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const s
   return tables;
 }
 
-Expected<Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file, bool lower_case) {
+Expected<Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file,
+                                   bool lower_case) {
   Tables tables;
   tables.algorithm = Algorithm::kWordPiece;
   tables.continuing_prefix = "##";
@@ -159,12 +174,15 @@ Expected<Tables> compile_wordpiece(std::string_view vocabulary, const std::strin
     if (line.ends_with('\r')) line.remove_suffix(1);
     const bool special = line.starts_with('[') && line.ends_with(']') && line.size() > 2;
     const auto id = static_cast<std::int32_t>(tables.tokens.size());
-    tables.tokens.push_back({std::string(line), 0, special ? TokenKind::kControl : TokenKind::kNormal});
+    tables.tokens.push_back(
+        {std::string(line), 0, special ? TokenKind::kControl : TokenKind::kNormal});
     if (line == "[UNK]") tables.unknown = id;
     if (line == "[PAD]") tables.pad = id;
     if (line == "[CLS]") tables.prefix = {id};
     if (line == "[SEP]") tables.suffix = {id};
-    if (line == "[UNK]" || line == "[PAD]" || line == "[CLS]" || line == "[SEP]" || line == "[MASK]") tables.added.push_back({id, std::string(line), true});
+    if (line == "[UNK]" || line == "[PAD]" || line == "[CLS]" || line == "[SEP]" ||
+        line == "[MASK]")
+      tables.added.push_back({id, std::string(line), true});
     at = end + 1;
   }
   tables.normalizers = {{Normalize::kBertClean, "", ""}, {Normalize::kBertChinese, "", ""}};

@@ -11,14 +11,22 @@ namespace {
 
 using namespace tokenizer;  // NOLINT: this file writes its tables
 
-constexpr std::string_view kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kQwen2 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-std::string text_of(const Json& json, const char* key) { return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : ""; }
-bool flag_of(const Json& json, const char* key, bool fallback) { return json.is_object() && json.contains(key) && json[key].is_boolean() ? json[key].get<bool>() : fallback; }
+std::string text_of(const Json& json, const char* key) {
+  return json.is_object() && json.contains(key) && json[key].is_string()
+             ? json[key].get<std::string>()
+             : "";
+}
+bool flag_of(const Json& json, const char* key, bool fallback) {
+  return json.is_object() && json.contains(key) && json[key].is_boolean() ? json[key].get<bool>()
+                                                                          : fallback;
+}
 
 // One element, or the elements of a Sequence.
 std::vector<Json> steps_of(const Json& json, const char* list) {
@@ -38,10 +46,12 @@ class Compiler {
   explicit Compiler(const Json& json) : json_(json) {}
 
   Expected<Tables> compile() {
-    if (!json_.is_object() || !json_.contains("model") || !json_["model"].is_object()) return invalid_file("has no model");
+    if (!json_.is_object() || !json_.contains("model") || !json_["model"].is_object())
+      return invalid_file("has no model");
     const Json& model = json_["model"];
     const std::string type = model_type(model);
-    for (const Json& step : steps_of(member("pre_tokenizer"), "pretokenizers")) THIMBLE_TRY(pre_tokenizer(step));
+    for (const Json& step : steps_of(member("pre_tokenizer"), "pretokenizers"))
+      THIMBLE_TRY(pre_tokenizer(step));
     if (type == "BPE") {
       THIMBLE_TRY(bpe(model));
     } else if (type == "Unigram") {
@@ -49,11 +59,14 @@ class Compiler {
     } else if (type == "WordPiece") {
       THIMBLE_TRY(wordpiece(model));
     } else {
-      return unsupported("model type '" + type + "' is not supported; supported are BPE, Unigram, WordPiece");
+      return unsupported("model type '" + type +
+                         "' is not supported; supported are BPE, Unigram, WordPiece");
     }
-    for (const Json& step : steps_of(member("normalizer"), "normalizers")) THIMBLE_TRY(normalizer(step));
+    for (const Json& step : steps_of(member("normalizer"), "normalizers"))
+      THIMBLE_TRY(normalizer(step));
     THIMBLE_TRY(added_tokens());
-    for (const Json& step : steps_of(member("post_processor"), "processors")) THIMBLE_TRY(post_processor(step));
+    for (const Json& step : steps_of(member("post_processor"), "processors"))
+      THIMBLE_TRY(post_processor(step));
     THIMBLE_TRY(decoders());
     THIMBLE_TRY(verify(tables_));
     return std::move(tables_);
@@ -71,13 +84,15 @@ class Compiler {
 
   Status set_token(std::int64_t id, std::string bytes, float score = 0) {
     if (id < 0 || id > 2'000'000) return invalid_file("a token's id is out of range");
-    if (static_cast<std::size_t>(id) >= tables_.tokens.size()) tables_.tokens.resize(static_cast<std::size_t>(id) + 1, {"", 0, TokenKind::kUnused});
+    if (static_cast<std::size_t>(id) >= tables_.tokens.size())
+      tables_.tokens.resize(static_cast<std::size_t>(id) + 1, {"", 0, TokenKind::kUnused});
     tables_.tokens[static_cast<std::size_t>(id)] = {std::move(bytes), score, TokenKind::kNormal};
     return ok();
   }
 
   Status vocabulary(const Json& model) {
-    if (!model.contains("vocab") || !model["vocab"].is_object()) return invalid_file("has no vocabulary");
+    if (!model.contains("vocab") || !model["vocab"].is_object())
+      return invalid_file("has no vocabulary");
     for (const auto& [token, id] : model["vocab"].items()) {
       if (!id.is_number_integer()) return invalid_file("a token has no id");
       ids_[token] = id.get<std::int32_t>();
@@ -92,12 +107,16 @@ class Compiler {
     tables_.algorithm = Algorithm::kMergeRanks;
     tables_.byte_fallback = flag_of(model, "byte_fallback", false);
     tables_.ignore_merges = flag_of(model, "ignore_merges", false);
-    if (!text_of(model, "continuing_subword_prefix").empty() || !text_of(model, "end_of_word_suffix").empty()) {
-      return unsupported("BPE with a continuing_subword_prefix or an end_of_word_suffix is not supported");
+    if (!text_of(model, "continuing_subword_prefix").empty() ||
+        !text_of(model, "end_of_word_suffix").empty()) {
+      return unsupported(
+          "BPE with a continuing_subword_prefix or an end_of_word_suffix is not supported");
     }
     THIMBLE_TRY(vocabulary(model));
-    if (const std::string unknown = text_of(model, "unk_token"); !unknown.empty()) tables_.unknown = id_of(unknown);
-    if (!model.contains("merges") || !model["merges"].is_array()) return invalid_file("has no merges");
+    if (const std::string unknown = text_of(model, "unk_token"); !unknown.empty())
+      tables_.unknown = id_of(unknown);
+    if (!model.contains("merges") || !model["merges"].is_array())
+      return invalid_file("has no merges");
     for (const Json& merge : model["merges"]) THIMBLE_TRY(add_merge(merge));
     return ok();
   }
@@ -109,13 +128,15 @@ class Compiler {
       const auto space = both.find(' ', 1);
       if (space == std::string::npos) return invalid_file("a merge is not two tokens");
       left = both.substr(0, space), right = both.substr(space + 1);
-    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+               merge[1].is_string()) {
       left = merge[0].get<std::string>(), right = merge[1].get<std::string>();
     } else {
       return invalid_file("a merge is not two tokens");
     }
     const Merge out{id_of(left), id_of(right), id_of(left + right)};
-    if (out.left < 0 || out.right < 0 || out.merged < 0) return invalid_file("a merge names a token that isn't in the vocabulary");
+    if (out.left < 0 || out.right < 0 || out.merged < 0)
+      return invalid_file("a merge names a token that isn't in the vocabulary");
     tables_.merges.push_back(out);
     return ok();
   }
@@ -123,21 +144,26 @@ class Compiler {
   Status unigram(const Json& model) {
     tables_.algorithm = Algorithm::kUnigram;
     tables_.byte_fallback = flag_of(model, "byte_fallback", false);
-    if (!model.contains("vocab") || !model["vocab"].is_array()) return invalid_file("has no vocabulary");
+    if (!model.contains("vocab") || !model["vocab"].is_array())
+      return invalid_file("has no vocabulary");
     std::int64_t id = 0;
     for (const Json& piece : model["vocab"]) {
-      if (!piece.is_array() || piece.size() != 2 || !piece[0].is_string() || !piece[1].is_number()) return invalid_file("a piece is not a text and a score");
+      if (!piece.is_array() || piece.size() != 2 || !piece[0].is_string() || !piece[1].is_number())
+        return invalid_file("a piece is not a text and a score");
       ids_[piece[0].get<std::string>()] = static_cast<std::int32_t>(id);
       THIMBLE_TRY(set_token(id++, piece[0].get<std::string>(), piece[1].get<float>()));
     }
-    if (model.contains("unk_id") && model["unk_id"].is_number_integer()) tables_.unknown = model["unk_id"].get<std::int32_t>();
+    if (model.contains("unk_id") && model["unk_id"].is_number_integer())
+      tables_.unknown = model["unk_id"].get<std::int32_t>();
     return ok();
   }
 
   Status wordpiece(const Json& model) {
     tables_.algorithm = Algorithm::kWordPiece;
     tables_.continuing_prefix = text_of(model, "continuing_subword_prefix");
-    if (model.contains("max_input_chars_per_word") && model["max_input_chars_per_word"].is_number_integer()) tables_.max_word = model["max_input_chars_per_word"].get<std::int64_t>();
+    if (model.contains("max_input_chars_per_word") &&
+        model["max_input_chars_per_word"].is_number_integer())
+      tables_.max_word = model["max_input_chars_per_word"].get<std::int64_t>();
     THIMBLE_TRY(vocabulary(model));
     tables_.unknown = id_of(text_of(model, "unk_token"));
     return ok();
@@ -148,22 +174,35 @@ class Compiler {
     return at == ids_.end() ? -1 : at->second;
   }
 
-  void normalize(Normalize what, std::string a = "", std::string b = "") { tables_.normalizers.push_back({what, std::move(a), std::move(b)}); }
+  void normalize(Normalize what, std::string a = "", std::string b = "") {
+    tables_.normalizers.push_back({what, std::move(a), std::move(b)});
+  }
 
   Status normalizer(const Json& step) {
     const std::string type = text_of(step, "type");
-    if (type == "NFC") normalize(Normalize::kNfc);
-    else if (type == "NFD") normalize(Normalize::kNfd);
-    else if (type == "NFKC") normalize(Normalize::kNfkc);
-    else if (type == "NFKD") normalize(Normalize::kNfkd);
-    else if (type == "Lowercase") normalize(Normalize::kLowercase);
-    else if (type == "StripAccents") normalize(Normalize::kStripAccents);
-    else if (type == "Prepend") normalize(Normalize::kPrepend, text_of(step, "prepend"));
-    else if (type == "Strip") normalize(Normalize::kStrip, flag_of(step, "strip_left", true) ? "1" : "0", flag_of(step, "strip_right", true) ? "1" : "0");
-    else if (type == "BertNormalizer") bert_normalizer(step);
+    if (type == "NFC")
+      normalize(Normalize::kNfc);
+    else if (type == "NFD")
+      normalize(Normalize::kNfd);
+    else if (type == "NFKC")
+      normalize(Normalize::kNfkc);
+    else if (type == "NFKD")
+      normalize(Normalize::kNfkd);
+    else if (type == "Lowercase")
+      normalize(Normalize::kLowercase);
+    else if (type == "StripAccents")
+      normalize(Normalize::kStripAccents);
+    else if (type == "Prepend")
+      normalize(Normalize::kPrepend, text_of(step, "prepend"));
+    else if (type == "Strip")
+      normalize(Normalize::kStrip, flag_of(step, "strip_left", true) ? "1" : "0",
+                flag_of(step, "strip_right", true) ? "1" : "0");
+    else if (type == "BertNormalizer")
+      bert_normalizer(step);
     else if (type == "Replace") {
       const Json pattern = step.contains("pattern") ? step["pattern"] : Json();
-      if (text_of(pattern, "String").empty()) return unsupported("normalizer Replace is supported with a plain string");
+      if (text_of(pattern, "String").empty())
+        return unsupported("normalizer Replace is supported with a plain string");
       normalize(Normalize::kReplace, text_of(pattern, "String"), text_of(step, "content"));
     } else {
       return unsupported("normalizer '" + type + "' is not supported");
@@ -193,7 +232,10 @@ class Compiler {
     } else if (type == "Metaspace") {
       const std::string scheme = text_of(step, "prepend_scheme");
       const bool old = flag_of(step, "add_prefix_space", true);
-      split(flag_of(step, "split", true) ? Split::kMetaspace : Split::kMetaspaceWhole, !scheme.empty() ? scheme : old ? "always" : "never");
+      split(flag_of(step, "split", true) ? Split::kMetaspace : Split::kMetaspaceWhole,
+            !scheme.empty() ? scheme
+            : old           ? "always"
+                            : "never");
     } else if (type == "Split") {
       return split_pattern(step);
     } else if (type == "Digits") {
@@ -215,10 +257,16 @@ class Compiler {
   Status split_pattern(const Json& step) {
     const Json pattern = step.contains("pattern") ? step["pattern"] : Json();
     const std::string regex = text_of(pattern, "Regex");
-    if (regex == kGpt2) split(Split::kGpt2);
-    else if (regex == kLlama3) split(Split::kLlama3);
-    else if (regex == kQwen2) split(Split::kQwen2);
-    else return unsupported("the pre-tokenizer's pattern " + (regex.empty() ? text_of(pattern, "String") : regex) + " is not known").fix("known are the patterns of GPT-2, Llama 3 and Qwen 2");
+    if (regex == kGpt2)
+      split(Split::kGpt2);
+    else if (regex == kLlama3)
+      split(Split::kLlama3);
+    else if (regex == kQwen2)
+      split(Split::kQwen2);
+    else
+      return unsupported("the pre-tokenizer's pattern " +
+                         (regex.empty() ? text_of(pattern, "String") : regex) + " is not known")
+          .fix("known are the patterns of GPT-2, Llama 3 and Qwen 2");
     return ok();
   }
 
@@ -226,7 +274,8 @@ class Compiler {
     const Json list = member("added_tokens");
     if (!list.is_array()) return ok();
     for (const Json& item : list) {
-      if (!item.is_object() || !item.contains("id") || !item["id"].is_number_integer()) return invalid_file("an added token has no id");
+      if (!item.is_object() || !item.contains("id") || !item["id"].is_number_integer())
+        return invalid_file("an added token has no id");
       AddedToken added;
       added.id = item["id"].get<std::int32_t>();
       added.text = text_of(item, "content");
@@ -238,7 +287,8 @@ class Compiler {
       if (added.text.empty()) continue;
       ids_[added.text] = added.id;
       THIMBLE_TRY(set_token(added.id, added.text));
-      tables_.tokens[static_cast<std::size_t>(added.id)].kind = added.special ? TokenKind::kControl : TokenKind::kUserDefined;
+      tables_.tokens[static_cast<std::size_t>(added.id)].kind =
+          added.special ? TokenKind::kControl : TokenKind::kUserDefined;
       tables_.added.push_back(std::move(added));
     }
     return ok();
@@ -248,20 +298,26 @@ class Compiler {
     const std::string type = text_of(step, "type");
     if (type == "ByteLevel") return ok();
     if (type == "BertProcessing" || type == "RobertaProcessing") {
-      for (const auto& [key, ids] : {std::pair{"cls", &tables_.prefix}, std::pair{"sep", &tables_.suffix}}) {
-        if (!step.contains(key) || !step[key].is_array() || step[key].size() != 2 || !step[key][1].is_number_integer()) return invalid_file("the post-processor names no token");
+      for (const auto& [key, ids] :
+           {std::pair{"cls", &tables_.prefix}, std::pair{"sep", &tables_.suffix}}) {
+        if (!step.contains(key) || !step[key].is_array() || step[key].size() != 2 ||
+            !step[key][1].is_number_integer())
+          return invalid_file("the post-processor names no token");
         ids->push_back(step[key][1].get<std::int32_t>());
       }
       return ok();
     }
-    if (type != "TemplateProcessing") return unsupported("post-processor '" + type + "' is not supported");
-    if (!step.contains("single") || !step["single"].is_array()) return invalid_file("the post-processor has no template");
+    if (type != "TemplateProcessing")
+      return unsupported("post-processor '" + type + "' is not supported");
+    if (!step.contains("single") || !step["single"].is_array())
+      return invalid_file("the post-processor has no template");
     bool before = true;
     for (const Json& piece : step["single"]) {
       if (piece.is_object() && piece.contains("Sequence")) before = false;
       if (!piece.is_object() || !piece.contains("SpecialToken")) continue;
       const std::int32_t id = id_of(text_of(piece["SpecialToken"], "id"));
-      if (id < 0) return invalid_file("the post-processor names a token that isn't in the vocabulary");
+      if (id < 0)
+        return invalid_file("the post-processor names a token that isn't in the vocabulary");
       (before ? tables_.prefix : tables_.suffix).push_back(id);
     }
     return ok();
@@ -271,13 +327,20 @@ class Compiler {
     if (add_prefix_space_) tables_.normalizers.push_back({Normalize::kPrefixSpace, "", ""});
     for (const Json& step : steps_of(member("decoder"), "decoders")) {
       const std::string type = text_of(step, "type");
-      if (type == "ByteLevel") tables_.decoders.push_back(Decode::kBytes);
-      else if (type == "ByteFallback") tables_.decoders.push_back(Decode::kByteFallback);
-      else if (type == "WordPiece") tables_.decoders.push_back(Decode::kWordPiece);
-      else if (type == "Metaspace") tables_.decoders.insert(tables_.decoders.end(), {Decode::kMetaspace, Decode::kStripFirst});
-      else if (type == "Strip") tables_.decoders.push_back(Decode::kStripFirst);
-      else if (type == "Replace") tables_.decoders.push_back(Decode::kMetaspace);
-      else if (type != "Fuse") return unsupported("decoder '" + type + "' is not supported");
+      if (type == "ByteLevel")
+        tables_.decoders.push_back(Decode::kBytes);
+      else if (type == "ByteFallback")
+        tables_.decoders.push_back(Decode::kByteFallback);
+      else if (type == "WordPiece")
+        tables_.decoders.push_back(Decode::kWordPiece);
+      else if (type == "Metaspace")
+        tables_.decoders.insert(tables_.decoders.end(), {Decode::kMetaspace, Decode::kStripFirst});
+      else if (type == "Strip")
+        tables_.decoders.push_back(Decode::kStripFirst);
+      else if (type == "Replace")
+        tables_.decoders.push_back(Decode::kMetaspace);
+      else if (type != "Fuse")
+        return unsupported("decoder '" + type + "' is not supported");
     }
     return ok();
   }
@@ -314,7 +377,10 @@ Expected<Tables> compile_tokenizer_json(std::string_view json, const std::string
 
 Status apply_tokenizer_config(std::string_view json, const std::string& file, Tables& tables) {
   THIMBLE_ASSIGN(const Json config, parse_json(json, file));
-  const std::pair<const char*, std::int32_t*> kTokens[] = {{"bos_token", &tables.bos}, {"eos_token", &tables.eos}, {"unk_token", &tables.unknown}, {"pad_token", &tables.pad}};
+  const std::pair<const char*, std::int32_t*> kTokens[] = {{"bos_token", &tables.bos},
+                                                           {"eos_token", &tables.eos},
+                                                           {"unk_token", &tables.unknown},
+                                                           {"pad_token", &tables.pad}};
   for (const auto& [key, id] : kTokens) {
     const std::string text = token_text(config, key);
     if (text.empty()) continue;

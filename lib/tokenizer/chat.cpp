@@ -10,16 +10,24 @@ struct Marks {
 
 Marks marks_of(ChatFormat format) {
   switch (format) {
-    case ChatFormat::kChatMl: return {"<|im_start|>", "\n", "<|im_end|>\n"};
-    case ChatFormat::kLlama3: return {"<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"};
-    case ChatFormat::kGemma: return {"<start_of_turn>", "\n", "<end_of_turn>\n"};
-    case ChatFormat::kPhi3: return {"<|", "|>\n", "<|end|>\n"};
-    case ChatFormat::kZephyr: return {"<|", "|>\n", "</s>\n"};
-    default: return {};
+    case ChatFormat::kChatMl:
+      return {"<|im_start|>", "\n", "<|im_end|>\n"};
+    case ChatFormat::kLlama3:
+      return {"<|start_header_id|>", "<|end_header_id|>\n\n", "<|eot_id|>"};
+    case ChatFormat::kGemma:
+      return {"<start_of_turn>", "\n", "<end_of_turn>\n"};
+    case ChatFormat::kPhi3:
+      return {"<|", "|>\n", "<|end|>\n"};
+    case ChatFormat::kZephyr:
+      return {"<|", "|>\n", "</s>\n"};
+    default:
+      return {};
   }
 }
 
-std::string role_of(ChatFormat format, const std::string& role) { return format == ChatFormat::kGemma && role == "assistant" ? "model" : role; }
+std::string role_of(ChatFormat format, const std::string& role) {
+  return format == ChatFormat::kGemma && role == "assistant" ? "model" : role;
+}
 
 std::string render_marked(ChatFormat format, std::span<const Message> messages, bool generate) {
   const Marks marks = marks_of(format);
@@ -29,7 +37,8 @@ std::string render_marked(ChatFormat format, std::span<const Message> messages, 
       carried = message.content + "\n\n";
       continue;
     }
-    out += marks.before_role + role_of(format, message.role) + marks.after_role + carried + message.content + marks.after_content;
+    out += marks.before_role + role_of(format, message.role) + marks.after_role + carried +
+           message.content + marks.after_content;
     carried.clear();
   }
   if (generate) out += marks.before_role + role_of(format, "assistant") + marks.after_role;
@@ -42,7 +51,8 @@ std::string render_instructions(ChatFormat format, std::span<const Message> mess
   bool first = true;
   for (const Message& message : messages) {
     if (message.role == "system") {
-      carried = format == ChatFormat::kLlama2 ? "<<SYS>>\n" + message.content + "\n<</SYS>>\n\n" : message.content + "\n\n";
+      carried = format == ChatFormat::kLlama2 ? "<<SYS>>\n" + message.content + "\n<</SYS>>\n\n"
+                                              : message.content + "\n\n";
     } else if (message.role == "user") {
       if (!first && format == ChatFormat::kLlama2) out += "<s>";
       out += "[INST] " + carried + message.content + " [/INST]";
@@ -59,30 +69,44 @@ std::string render_instructions(ChatFormat format, std::span<const Message> mess
 
 std::string_view chat_format_name(ChatFormat format) {
   switch (format) {
-    case ChatFormat::kNone: return "none";
-    case ChatFormat::kChatMl: return "chatml";
-    case ChatFormat::kLlama2: return "llama2";
-    case ChatFormat::kLlama3: return "llama3";
-    case ChatFormat::kGemma: return "gemma";
-    case ChatFormat::kMistral: return "mistral";
-    case ChatFormat::kPhi3: return "phi3";
-    case ChatFormat::kZephyr: return "zephyr";
+    case ChatFormat::kNone:
+      return "none";
+    case ChatFormat::kChatMl:
+      return "chatml";
+    case ChatFormat::kLlama2:
+      return "llama2";
+    case ChatFormat::kLlama3:
+      return "llama3";
+    case ChatFormat::kGemma:
+      return "gemma";
+    case ChatFormat::kMistral:
+      return "mistral";
+    case ChatFormat::kPhi3:
+      return "phi3";
+    case ChatFormat::kZephyr:
+      return "zephyr";
   }
   return "";
 }
 
 std::string render(ChatFormat format, std::span<const Message> messages, bool generate) {
-  if (format == ChatFormat::kLlama2 || format == ChatFormat::kMistral) return render_instructions(format, messages);
+  if (format == ChatFormat::kLlama2 || format == ChatFormat::kMistral)
+    return render_instructions(format, messages);
   return render_marked(format, messages, generate);
 }
 
 std::vector<std::string> stop_texts(ChatFormat format) {
   switch (format) {
-    case ChatFormat::kChatMl: return {"<|im_end|>"};
-    case ChatFormat::kLlama3: return {"<|eot_id|>"};
-    case ChatFormat::kGemma: return {"<end_of_turn>"};
-    case ChatFormat::kPhi3: return {"<|end|>"};
-    default: return {"</s>"};
+    case ChatFormat::kChatMl:
+      return {"<|im_end|>"};
+    case ChatFormat::kLlama3:
+      return {"<|eot_id|>"};
+    case ChatFormat::kGemma:
+      return {"<end_of_turn>"};
+    case ChatFormat::kPhi3:
+      return {"<|end|>"};
+    default:
+      return {"</s>"};
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Chat templates of the common forms, written out here: a model's own template is recognised (lib/text), never
-// executed.
+// Chat templates of the common forms, written out here: a model's own template is recognised
+// (lib/text), never executed.
 
 #include <span>
 #include <string>
@@ -14,12 +14,12 @@ enum class ChatFormat { kNone, kChatMl, kLlama2, kLlama3, kGemma, kMistral, kPhi
 std::string_view chat_format_name(ChatFormat format);
 
 struct Message {
-  std::string role;      // "system", "user" or "assistant"
+  std::string role;  // "system", "user" or "assistant"
   std::string content;
 };
 
-// The whole conversation as the model saw it in training; with `generate`, ready for the assistant's next words.
-// BOS is the tokenizer's to add.
+// The whole conversation as the model saw it in training; with `generate`, ready for the
+// assistant's next words. BOS is the tokenizer's to add.
 std::string render(ChatFormat format, std::span<const Message> messages, bool generate);
 
 // Texts that end the assistant's turn.

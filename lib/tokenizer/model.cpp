@@ -10,7 +10,8 @@ namespace thimble::tokenizer {
 namespace {
 
 std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
+         static_cast<std::uint32_t>(right);
 }
 
 std::string fallback_text(int byte) {
@@ -19,7 +20,8 @@ std::string fallback_text(int byte) {
 }
 
 std::size_t character_size(std::string_view text, std::size_t at) {
-  const auto size = static_cast<std::size_t>(unicode::sequence_length(static_cast<unsigned char>(text[at])));
+  const auto size =
+      static_cast<std::size_t>(unicode::sequence_length(static_cast<unsigned char>(text[at])));
   return std::min(size, text.size() - at);
 }
 
@@ -30,7 +32,10 @@ PieceEncoder::PieceEncoder(const Tables& tables) : tables_(tables) {
   float least = 0;
   for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
     const Token& token = tables.tokens[i];
-    if (token.kind == TokenKind::kUnused || (token.kind == TokenKind::kControl && !token.bytes.empty() && tables.algorithm != Algorithm::kWordPiece)) continue;
+    if (token.kind == TokenKind::kUnused ||
+        (token.kind == TokenKind::kControl && !token.bytes.empty() &&
+         tables.algorithm != Algorithm::kWordPiece))
+      continue;
     ids_.emplace(token.bytes, static_cast<std::int32_t>(i));
     longest_ = std::max(longest_, token.bytes.size());
     if (token.kind == TokenKind::kNormal) least = std::min(least, token.score);
@@ -40,7 +45,9 @@ PieceEncoder::PieceEncoder(const Tables& tables) : tables_(tables) {
     const Merge& m = tables.merges[r];
     ranks_.emplace(pair_key(m.left, m.right), Ranked{static_cast<std::int32_t>(r), m.merged});
   }
-  for (int b = 0; b < 256; ++b) byte_ids_[b] = tables.byte_level ? find(std::string(1, static_cast<char>(b))) : find(fallback_text(b));
+  for (int b = 0; b < 256; ++b)
+    byte_ids_[b] =
+        tables.byte_level ? find(std::string(1, static_cast<char>(b))) : find(fallback_text(b));
 }
 
 std::int32_t PieceEncoder::find(std::string_view token) const {
@@ -51,9 +58,12 @@ std::int32_t PieceEncoder::find(std::string_view token) const {
 void PieceEncoder::encode(std::string_view piece, std::vector<std::int32_t>& out) const {
   if (piece.empty()) return;
   switch (tables_.algorithm) {
-    case Algorithm::kUnigram: return unigram(piece, out);
-    case Algorithm::kWordPiece: return wordpiece(piece, out);
-    default: break;
+    case Algorithm::kUnigram:
+      return unigram(piece, out);
+    case Algorithm::kWordPiece:
+      return wordpiece(piece, out);
+    default:
+      break;
   }
   if (tables_.ignore_merges) {
     if (const std::int32_t whole = find(piece); whole >= 0) {
@@ -74,15 +84,18 @@ std::vector<PieceEncoder::Symbol> PieceEncoder::symbols_of(std::string_view piec
   for (std::size_t at = 0; at < piece.size();) {
     const std::size_t size = tables_.byte_level ? 1 : character_size(piece, at);
     const auto index = static_cast<std::int32_t>(symbols.size());
-    const std::int32_t id = tables_.byte_level ? byte_ids_[static_cast<unsigned char>(piece[at])] : find(piece.substr(at, size));
-    symbols.push_back({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(size), id, index - 1, index + 1});
+    const std::int32_t id = tables_.byte_level ? byte_ids_[static_cast<unsigned char>(piece[at])]
+                                               : find(piece.substr(at, size));
+    symbols.push_back({static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(size), id,
+                       index - 1, index + 1});
     at += size;
   }
   if (!symbols.empty()) symbols.back().next = -1;
   return symbols;
 }
 
-bool PieceEncoder::candidate(std::string_view piece, const std::vector<Symbol>& symbols, std::int32_t left, Candidate& out) const {
+bool PieceEncoder::candidate(std::string_view piece, const std::vector<Symbol>& symbols,
+                             std::int32_t left, Candidate& out) const {
   const Symbol& a = symbols[static_cast<std::size_t>(left)];
   if (a.next < 0) return false;
   const Symbol& b = symbols[static_cast<std::size_t>(a.next)];
@@ -115,7 +128,9 @@ void PieceEncoder::merge(std::string_view piece, std::vector<std::int32_t>& out)
     queue.pop();
     Symbol& a = symbols[static_cast<std::size_t>(best.left)];
     // A candidate is stale once one of its symbols was merged into something else.
-    if (a.size == 0 || a.next != best.right || a.size + symbols[static_cast<std::size_t>(best.right)].size != best.size) continue;
+    if (a.size == 0 || a.next != best.right ||
+        a.size + symbols[static_cast<std::size_t>(best.right)].size != best.size)
+      continue;
     Symbol& b = symbols[static_cast<std::size_t>(best.right)];
     a.id = best.merged;
     a.size = best.size;
@@ -125,18 +140,25 @@ void PieceEncoder::merge(std::string_view piece, std::vector<std::int32_t>& out)
     if (a.previous >= 0 && candidate(piece, symbols, a.previous, next)) queue.push(next);
     if (candidate(piece, symbols, best.left, next)) queue.push(next);
   }
-  for (std::int32_t i = 0; i >= 0 && i < static_cast<std::int32_t>(symbols.size()); i = symbols[static_cast<std::size_t>(i)].next) {
+  for (std::int32_t i = 0; i >= 0 && i < static_cast<std::int32_t>(symbols.size());
+       i = symbols[static_cast<std::size_t>(i)].next) {
     const Symbol& symbol = symbols[static_cast<std::size_t>(i)];
-    if (symbol.id >= 0) out.push_back(symbol.id); else fall_back(piece.substr(symbol.begin, symbol.size), out);
+    if (symbol.id >= 0)
+      out.push_back(symbol.id);
+    else
+      fall_back(piece.substr(symbol.begin, symbol.size), out);
   }
 }
 
 void PieceEncoder::fall_back(std::string_view bytes, std::vector<std::int32_t>& out) const {
-  const bool all = tables_.byte_fallback && std::all_of(bytes.begin(), bytes.end(), [&](char c) { return byte_ids_[static_cast<unsigned char>(c)] >= 0; });
+  const bool all = tables_.byte_fallback && std::all_of(bytes.begin(), bytes.end(), [&](char c) {
+                     return byte_ids_[static_cast<unsigned char>(c)] >= 0;
+                   });
   if (all) {
     for (const char c : bytes) out.push_back(byte_ids_[static_cast<unsigned char>(c)]);
   } else if (tables_.unknown >= 0) {
-    const bool repeated = tables_.algorithm != Algorithm::kMergeRanks && !out.empty() && out.back() == tables_.unknown;
+    const bool repeated = tables_.algorithm != Algorithm::kMergeRanks && !out.empty() &&
+                          out.back() == tables_.unknown;
     if (!repeated) out.push_back(tables_.unknown);  // unknown characters in a row are one token
   }
 }
@@ -153,21 +175,28 @@ void PieceEncoder::unigram(std::string_view piece, std::vector<std::int32_t>& ou
   for (std::size_t at = 0; at < piece.size(); at += character_size(piece, at)) {
     const std::size_t one = character_size(piece, at);
     bool known = false;
-    for (std::size_t size = one; at + size <= piece.size() && size <= longest_; size += at + size < piece.size() ? character_size(piece, at + size) : 1) {
+    for (std::size_t size = one; at + size <= piece.size() && size <= longest_;
+         size += at + size < piece.size() ? character_size(piece, at + size) : 1) {
       const std::int32_t id = find(piece.substr(at, size));
       if (id < 0) continue;
       known = known || size == one;
       const Token& token = tables_.tokens[static_cast<std::size_t>(id)];
-      const double own = token.kind == TokenKind::kUserDefined ? 0.1 * static_cast<double>(size) : token.score;
-      if (best[at].score + own > best[at + size].score) best[at + size] = {best[at].score + own, at, id};
+      const double own =
+          token.kind == TokenKind::kUserDefined ? 0.1 * static_cast<double>(size) : token.score;
+      if (best[at].score + own > best[at + size].score)
+        best[at + size] = {best[at].score + own, at, id};
     }
-    if (!known && best[at].score + unknown_score_ > best[at + one].score) best[at + one] = {best[at].score + unknown_score_, at, -1};
+    if (!known && best[at].score + unknown_score_ > best[at + one].score)
+      best[at + one] = {best[at].score + unknown_score_, at, -1};
   }
   std::vector<std::size_t> ends;
   for (std::size_t end = piece.size(); end > 0; end = best[end].from) ends.push_back(end);
   for (auto end = ends.rbegin(); end != ends.rend(); ++end) {
     const Best& step = best[*end];
-    if (step.id >= 0) out.push_back(step.id); else fall_back(piece.substr(step.from, *end - step.from), out);
+    if (step.id >= 0)
+      out.push_back(step.id);
+    else
+      fall_back(piece.substr(step.from, *end - step.from), out);
   }
 }
 

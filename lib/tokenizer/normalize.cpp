@@ -8,8 +8,10 @@ namespace {
 using unicode::Form;
 
 bool is_chinese(char32_t c) {
-  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
-         (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+  return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) ||
+         (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
+         (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+         (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
 std::u32string each(std::u32string_view text, void (*change)(char32_t, std::u32string&)) {
@@ -24,14 +26,18 @@ void clean(char32_t c, std::u32string& out) {
   out += unicode::is_white(c) ? U' ' : c;
 }
 void set_chinese_apart(char32_t c, std::u32string& out) {
-  if (is_chinese(c)) out += {U' ', c, U' '}; else out += c;
+  if (is_chinese(c))
+    out += {U' ', c, U' '};
+  else
+    out += c;
 }
 void drop_accent(char32_t c, std::u32string& out) {
   if (!unicode::is_nonspacing_mark(c)) out += c;
 }
 
 std::string replace_all(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -44,20 +50,34 @@ std::string strip(const std::string& text, const NormalizeStep& step) {
 }
 
 std::string apply(std::string text, const NormalizeStep& step) {
-  auto on_characters = [&](auto change) { return unicode::encode_utf8(change(unicode::decode_utf8(text))); };
+  auto on_characters = [&](auto change) {
+    return unicode::encode_utf8(change(unicode::decode_utf8(text)));
+  };
   switch (step.what) {
-    case Normalize::kNfc: return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfc); });
-    case Normalize::kNfd: return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfd); });
-    case Normalize::kNfkc: return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfkc); });
-    case Normalize::kNfkd: return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfkd); });
-    case Normalize::kLowercase: return on_characters([](const auto& c) { return each(c, unicode::append_lower); });
-    case Normalize::kStripAccents: return on_characters([](const auto& c) { return each(c, drop_accent); });
-    case Normalize::kBertClean: return on_characters([](const auto& c) { return each(c, clean); });
-    case Normalize::kBertChinese: return on_characters([](const auto& c) { return each(c, set_chinese_apart); });
-    case Normalize::kPrepend: return text.empty() ? text : step.a + text;
-    case Normalize::kReplace: return replace_all(std::move(text), step.a, step.b);
-    case Normalize::kStrip: return strip(text, step);
-    case Normalize::kPrefixSpace: return text.starts_with(' ') ? text : " " + text;
+    case Normalize::kNfc:
+      return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfc); });
+    case Normalize::kNfd:
+      return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfd); });
+    case Normalize::kNfkc:
+      return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfkc); });
+    case Normalize::kNfkd:
+      return on_characters([](const auto& c) { return unicode::normalize(c, Form::kNfkd); });
+    case Normalize::kLowercase:
+      return on_characters([](const auto& c) { return each(c, unicode::append_lower); });
+    case Normalize::kStripAccents:
+      return on_characters([](const auto& c) { return each(c, drop_accent); });
+    case Normalize::kBertClean:
+      return on_characters([](const auto& c) { return each(c, clean); });
+    case Normalize::kBertChinese:
+      return on_characters([](const auto& c) { return each(c, set_chinese_apart); });
+    case Normalize::kPrepend:
+      return text.empty() ? text : step.a + text;
+    case Normalize::kReplace:
+      return replace_all(std::move(text), step.a, step.b);
+    case Normalize::kStrip:
+      return strip(text, step);
+    case Normalize::kPrefixSpace:
+      return text.starts_with(' ') ? text : " " + text;
     case Normalize::kTrimStart:
       while (text.starts_with(step.a)) text.erase(0, step.a.size());
       return text;

@@ -12,7 +12,9 @@ constexpr std::string_view kSpaceMark = "\xe2\x96\x81";  // U+2581
 using Codes = std::vector<char32_t>;
 
 bool is_newline(char32_t c) { return c == '\r' || c == '\n'; }
-bool is_plain(char32_t c) { return !is_white(c) && !is_letter(c) && !is_number(c); }  // [^\s\p{L}\p{N}]
+bool is_plain(char32_t c) {
+  return !is_white(c) && !is_letter(c) && !is_number(c);
+}  // [^\s\p{L}\p{N}]
 
 template <class Test>
 std::size_t run(const Codes& c, std::size_t i, Test test) {
@@ -51,7 +53,8 @@ std::size_t next_gpt2(const Codes& c, std::size_t i) {
 std::size_t next_llama3(const Codes& c, std::size_t i, std::size_t digits) {
   if (const std::size_t end = contraction(c, i, true); end > i) return end;
   if (is_letter(c[i])) return run(c, i, is_letter);
-  if (!is_newline(c[i]) && !is_number(c[i]) && i + 1 < c.size() && is_letter(c[i + 1])) return run(c, i + 1, is_letter);
+  if (!is_newline(c[i]) && !is_number(c[i]) && i + 1 < c.size() && is_letter(c[i + 1]))
+    return run(c, i + 1, is_letter);
   if (is_number(c[i])) return std::min(run(c, i, is_number), i + digits);
   const std::size_t word = c[i] == ' ' && i + 1 < c.size() ? i + 1 : i;
   if (is_plain(c[word])) return run(c, run(c, word, is_plain), is_newline);
@@ -62,20 +65,30 @@ std::size_t next_llama3(const Codes& c, std::size_t i, std::size_t digits) {
   return white_run(c, i);
 }
 
-bool is_word(char32_t c) { return is_letter(c) || is_number(c) || is_mark(c) || c == '_' || c == 0x203f || c == 0x2040; }
+bool is_word(char32_t c) {
+  return is_letter(c) || is_number(c) || is_mark(c) || c == '_' || c == 0x203f || c == 0x2040;
+}
 bool is_bert_punctuation(char32_t c) {
-  if (c == 0x61d) return false;  // new in Unicode 14: the table that Hugging Face's tokenizers look in is older
-  return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) || (c >= 123 && c <= 126) || is_punctuation(c);
+  if (c == 0x61d)
+    return false;  // new in Unicode 14: the table that Hugging Face's tokenizers look in is older
+  return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
+         (c >= 123 && c <= 126) || is_punctuation(c);
 }
 
 // The end of the piece that starts at i. Pieces of white space are left out where `drop` says so.
 std::size_t next_piece(const Codes& c, std::size_t i, Split what) {
   switch (what) {
-    case Split::kGpt2: return next_gpt2(c, i);
-    case Split::kLlama3: return next_llama3(c, i, 3);
-    case Split::kQwen2: return next_llama3(c, i, 1);
-    case Split::kDigits: return is_number(c[i]) ? i + 1 : run(c, i, [](char32_t x) { return !is_number(x); });
-    case Split::kDigitGroups: return is_number(c[i]) ? run(c, i, is_number) : run(c, i, [](char32_t x) { return !is_number(x); });
+    case Split::kGpt2:
+      return next_gpt2(c, i);
+    case Split::kLlama3:
+      return next_llama3(c, i, 3);
+    case Split::kQwen2:
+      return next_llama3(c, i, 1);
+    case Split::kDigits:
+      return is_number(c[i]) ? i + 1 : run(c, i, [](char32_t x) { return !is_number(x); });
+    case Split::kDigitGroups:
+      return is_number(c[i]) ? run(c, i, is_number)
+                             : run(c, i, [](char32_t x) { return !is_number(x); });
     case Split::kWhitespace:
       if (is_white(c[i])) return run(c, i, is_white);
       if (is_word(c[i])) return run(c, i, is_word);
@@ -87,34 +100,45 @@ std::size_t next_piece(const Codes& c, std::size_t i, Split what) {
       if (is_white(c[i])) return run(c, i, is_white);
       if (is_bert_punctuation(c[i])) return i + 1;
       return run(c, i, [](char32_t x) { return !is_white(x) && !is_bert_punctuation(x); });
-    default: return is_white(c[i]) ? run(c, i, is_white) : run(c, i, [](char32_t x) { return !is_white(x); });
+    default:
+      return is_white(c[i]) ? run(c, i, is_white)
+                            : run(c, i, [](char32_t x) { return !is_white(x); });
   }
 }
 
-bool drops_white(Split what) { return what == Split::kWhitespace || what == Split::kBert || what == Split::kSpaces; }
+bool drops_white(Split what) {
+  return what == Split::kWhitespace || what == Split::kBert || what == Split::kSpaces;
+}
 
 void scan(const std::string& piece, Split what, std::vector<std::string>& out) {
   const Characters text(piece);
   for (std::size_t i = 0; i < text.code.size();) {
     const std::size_t end = next_piece(text.code, i, what);
-    if (!drops_white(what) || !is_white(text.code[i])) out.push_back(piece.substr(text.at[i], text.at[end] - text.at[i]));
+    if (!drops_white(what) || !is_white(text.code[i]))
+      out.push_back(piece.substr(text.at[i], text.at[end] - text.at[i]));
     i = end;
   }
 }
 
-void metaspace(const std::string& piece, const SplitStep& step, bool first, std::vector<std::string>& out) {
+void metaspace(const std::string& piece, const SplitStep& step, bool first,
+               std::vector<std::string>& out) {
   std::string marked;
   for (const char c : piece) {
-    if (c == ' ') marked += kSpaceMark; else marked += c;
+    if (c == ' ')
+      marked += kSpaceMark;
+    else
+      marked += c;
   }
-  const bool prepend = (step.a == "always" || (step.a == "first" && first)) && !marked.starts_with(kSpaceMark);
+  const bool prepend =
+      (step.a == "always" || (step.a == "first" && first)) && !marked.starts_with(kSpaceMark);
   if (prepend) marked.insert(0, kSpaceMark);
   if (step.what == Split::kMetaspaceWhole) {
     out.push_back(std::move(marked));
     return;
   }
   std::size_t from = 0;
-  for (std::size_t at = marked.find(kSpaceMark, 1); at != std::string::npos; at = marked.find(kSpaceMark, at + 1)) {
+  for (std::size_t at = marked.find(kSpaceMark, 1); at != std::string::npos;
+       at = marked.find(kSpaceMark, at + 1)) {
     out.push_back(marked.substr(from, at - from));
     from = at;
   }

@@ -1,6 +1,6 @@
 #pragma once
-// Cutting text into the pieces that are tokenized on their own. The patterns that the well-known tokenizers use are
-// scanners written by hand: a device needs no regular expressions.
+// Cutting text into the pieces that are tokenized on their own. The patterns that the well-known
+// tokenizers use are scanners written by hand: a device needs no regular expressions.
 
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@ namespace thimble::tokenizer {
 struct Characters {
   explicit Characters(std::string_view text);
   std::vector<char32_t> code;
-  std::vector<std::uint32_t> at;   // one more than characters: the last is the text's size
+  std::vector<std::uint32_t> at;  // one more than characters: the last is the text's size
 };
 
 // Applies one step to every piece. `first`: the pieces start the whole text.

@@ -51,16 +51,19 @@ class Reader {
   }
   Status text(std::string& s) {
     THIMBLE_ASSIGN(const auto size, cursor.read<std::uint32_t>());
-    if (size > kMaxText) return invalid_file("a tokenizer's text is too long").at_offset(cursor.offset());
+    if (size > kMaxText)
+      return invalid_file("a tokenizer's text is too long").at_offset(cursor.offset());
     THIMBLE_ASSIGN(const auto view, cursor.read_text(size));
     s = std::string(view);
     return ok();
   }
-  // Every item takes at least `least` bytes, so a count that the rest cannot hold is refused before allocating.
+  // Every item takes at least `least` bytes, so a count that the rest cannot hold is refused before
+  // allocating.
   template <class T, class F>
   Status list(std::vector<T>& items, std::size_t least, F each) {
     THIMBLE_ASSIGN(const auto count, cursor.read<std::uint32_t>());
-    if (count > cursor.remaining() / least) return invalid_file("a tokenizer's list is longer than its bytes").at_offset(cursor.offset());
+    if (count > cursor.remaining() / least)
+      return invalid_file("a tokenizer's list is longer than its bytes").at_offset(cursor.offset());
     items.resize(count);
     for (T& item : items) THIMBLE_TRY(each(*this, item));
     return ok();
@@ -80,7 +83,8 @@ Status transfer(Stream& s, Tables& t) {
   THIMBLE_TRY(s.list(t.added, 13, [](auto& o, AddedToken& x) -> Status {
     THIMBLE_TRY(o.value(x.id));
     THIMBLE_TRY(o.text(x.text));
-    for (bool* flag : {&x.special, &x.normalized, &x.left_strip, &x.right_strip, &x.single_word}) THIMBLE_TRY(o.value(*flag));
+    for (bool* flag : {&x.special, &x.normalized, &x.left_strip, &x.right_strip, &x.single_word})
+      THIMBLE_TRY(o.value(*flag));
     return ok();
   }));
   THIMBLE_TRY(s.list(t.normalizers, 9, [](auto& o, NormalizeStep& x) -> Status {
@@ -93,7 +97,8 @@ Status transfer(Stream& s, Tables& t) {
     return o.text(x.a);
   }));
   THIMBLE_TRY(s.list(t.decoders, 1, [](auto& o, Decode& x) -> Status { return o.value(x); }));
-  for (bool* flag : {&t.byte_level, &t.byte_fallback, &t.ignore_merges}) THIMBLE_TRY(s.value(*flag));
+  for (bool* flag : {&t.byte_level, &t.byte_fallback, &t.ignore_merges})
+    THIMBLE_TRY(s.value(*flag));
   for (auto* ids : {&t.prefix, &t.suffix}) {
     THIMBLE_TRY(s.list(*ids, 4, [](auto& o, std::int32_t& x) -> Status { return o.value(x); }));
   }
@@ -109,16 +114,20 @@ Status verify(const Tables& t) {
   const auto count = static_cast<std::int32_t>(t.tokens.size());
   auto valid = [&](std::int32_t id) { return id >= 0 && id < count; };
   auto optional = [&](std::int32_t id) { return id == -1 || valid(id); };
-  if (t.tokens.empty() || t.tokens.size() > kMaxTokens) return invalid_file("a tokenizer has between 1 and 2,000,000 tokens");
+  if (t.tokens.empty() || t.tokens.size() > kMaxTokens)
+    return invalid_file("a tokenizer has between 1 and 2,000,000 tokens");
   if (t.algorithm > Algorithm::kWordPiece) return invalid_file("an unknown kind of tokenizer");
   for (const Token& token : t.tokens) {
-    if (token.kind > TokenKind::kUnused || token.bytes.size() > kMaxText) return invalid_file("a token is damaged");
+    if (token.kind > TokenKind::kUnused || token.bytes.size() > kMaxText)
+      return invalid_file("a token is damaged");
   }
   for (const Merge& merge : t.merges) {
-    if (!valid(merge.left) || !valid(merge.right) || !valid(merge.merged)) return invalid_file("a merge names a token that isn't there");
+    if (!valid(merge.left) || !valid(merge.right) || !valid(merge.merged))
+      return invalid_file("a merge names a token that isn't there");
   }
   for (const AddedToken& added : t.added) {
-    if (!valid(added.id) || added.text.empty()) return invalid_file("an added token is empty, or isn't in the vocabulary");
+    if (!valid(added.id) || added.text.empty())
+      return invalid_file("an added token is empty, or isn't in the vocabulary");
   }
   for (const NormalizeStep& step : t.normalizers) {
     if (step.what > Normalize::kTrimEnd) return invalid_file("an unknown normalizer");
@@ -136,7 +145,8 @@ Status verify(const Tables& t) {
       if (!valid(id)) return invalid_file("a special token isn't in the vocabulary");
     }
   }
-  if (!optional(t.bos) || !optional(t.eos) || !optional(t.unknown) || !optional(t.pad)) return invalid_file("a special token isn't in the vocabulary");
+  if (!optional(t.bos) || !optional(t.eos) || !optional(t.unknown) || !optional(t.pad))
+    return invalid_file("a special token isn't in the vocabulary");
   return ok();
 }
 
@@ -155,7 +165,8 @@ Expected<Tables> read_tables(std::span<const std::byte> bytes) {
   THIMBLE_TRY(reader.value(magic));
   THIMBLE_TRY(reader.value(version));
   if (magic != kMagic) return invalid_file("not a tokenizer");
-  if (version != kVersion) return unsupported("tokenizer version " + std::to_string(version) + " is not known");
+  if (version != kVersion)
+    return unsupported("tokenizer version " + std::to_string(version) + " is not known");
   Tables tables;
   THIMBLE_TRY(transfer(reader, tables));
   THIMBLE_TRY(verify(tables));

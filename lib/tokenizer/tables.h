@@ -1,6 +1,7 @@
 #pragma once
-// What a tokenizer is, as data: vocabulary, merges or scores, and the steps of normalizing, splitting and decoding.
-// lib/text compiles every source format into this; it is stored in a .thimble file as one versioned blob.
+// What a tokenizer is, as data: vocabulary, merges or scores, and the steps of normalizing,
+// splitting and decoding. lib/text compiles every source format into this; it is stored in a
+// .thimble file as one versioned blob.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,16 +21,24 @@ enum class Algorithm : std::uint8_t {
   kWordPiece = 3,
 };
 
-enum class TokenKind : std::uint8_t { kNormal = 0, kControl = 1, kUserDefined = 2, kByte = 3, kUnknown = 4, kUnused = 5 };
+enum class TokenKind : std::uint8_t {
+  kNormal = 0,
+  kControl = 1,
+  kUserDefined = 2,
+  kByte = 3,
+  kUnknown = 4,
+  kUnused = 5
+};
 
 struct Token {
-  std::string bytes;   // what it stands for: raw bytes for byte-level vocabularies, the piece's UTF-8 otherwise
+  std::string bytes;  // what it stands for: raw bytes for byte-level vocabularies, the piece's
+                      // UTF-8 otherwise
   float score = 0;
   TokenKind kind = TokenKind::kNormal;
 };
 
 struct Merge {
-  std::int32_t left, right, merged;   // in order of rank
+  std::int32_t left, right, merged;  // in order of rank
 };
 
 struct AddedToken {
@@ -41,8 +50,21 @@ struct AddedToken {
 };
 
 enum class Normalize : std::uint8_t {
-  kNfc = 0, kNfd = 1, kNfkc = 2, kNfkd = 3, kLowercase = 4, kStripAccents = 5, kPrepend = 6, kReplace = 7, kStrip = 8,
-  kBertClean = 9, kBertChinese = 10, kCollapseSpaces = 11, kPrefixSpace = 12 /* a space in front unless there is one */, kTrimStart = 13, kTrimEnd = 14,
+  kNfc = 0,
+  kNfd = 1,
+  kNfkc = 2,
+  kNfkd = 3,
+  kLowercase = 4,
+  kStripAccents = 5,
+  kPrepend = 6,
+  kReplace = 7,
+  kStrip = 8,
+  kBertClean = 9,
+  kBertChinese = 10,
+  kCollapseSpaces = 11,
+  kPrefixSpace = 12 /* a space in front unless there is one */,
+  kTrimStart = 13,
+  kTrimEnd = 14,
 };
 enum class Split : std::uint8_t {
   kGpt2 = 0,        // 's|'t|... ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -51,40 +73,47 @@ enum class Split : std::uint8_t {
   kDigits = 3,      // every digit on its own
   kWhitespace = 4,  // \w+|[^\w\s]+
   kPunctuation = 5,
-  kBert = 6,        // white space and punctuation
-  kMetaspace = 7,   // spaces become U+2581, words start with it
+  kBert = 6,            // white space and punctuation
+  kMetaspace = 7,       // spaces become U+2581, words start with it
   kMetaspaceWhole = 8,  // the same without splitting
-  kSpaces = 9,      // at white space, which goes
+  kSpaces = 9,          // at white space, which goes
   kDigitGroups = 10,    // runs of digits on their own
 };
 enum class Decode : std::uint8_t {
-  kBytes = 0,        // tokens are raw bytes
-  kMetaspace = 1,    // U+2581 is a space
-  kWordPiece = 2,    // "##" joins, everything else is set apart by a space
-  kStripFirst = 3,   // one leading space goes
-  kByteFallback = 4, // <0x41> is a byte
+  kBytes = 0,         // tokens are raw bytes
+  kMetaspace = 1,     // U+2581 is a space
+  kWordPiece = 2,     // "##" joins, everything else is set apart by a space
+  kStripFirst = 3,    // one leading space goes
+  kByteFallback = 4,  // <0x41> is a byte
 };
 
-// One step with its texts: Prepend {what}, Replace {from, to}, Metaspace {"always" | "first" | "never"}.
-struct NormalizeStep { Normalize what; std::string a, b; };
-struct SplitStep { Split what; std::string a; };
+// One step with its texts: Prepend {what}, Replace {from, to}, Metaspace {"always" | "first" |
+// "never"}.
+struct NormalizeStep {
+  Normalize what;
+  std::string a, b;
+};
+struct SplitStep {
+  Split what;
+  std::string a;
+};
 
 struct Tables {
   Algorithm algorithm = Algorithm::kMergeRanks;
   std::vector<Token> tokens;
-  std::vector<Merge> merges;              // kMergeRanks
+  std::vector<Merge> merges;  // kMergeRanks
   std::vector<AddedToken> added;
   std::vector<NormalizeStep> normalizers;
   std::vector<SplitStep> splits;
   std::vector<Decode> decoders;
-  bool byte_level = false;                // the text is cut into bytes, not characters
-  bool byte_fallback = false;             // unknown characters become <0xNN> tokens
-  bool ignore_merges = false;             // a piece that is a token needs no merging
-  std::vector<std::int32_t> prefix, suffix;   // what add_special puts around the text
+  bool byte_level = false;                   // the text is cut into bytes, not characters
+  bool byte_fallback = false;                // unknown characters become <0xNN> tokens
+  bool ignore_merges = false;                // a piece that is a token needs no merging
+  std::vector<std::int32_t> prefix, suffix;  // what add_special puts around the text
   std::int32_t bos = -1, eos = -1, unknown = -1, pad = -1;
-  std::string continuing_prefix;          // kWordPiece: "##"
-  std::int64_t max_word = 100;            // kWordPiece: longer words are unknown
-  std::string pre;                        // GGUF's tokenizer.ggml.pre: "llama-bpe", "smollm", ...
+  std::string continuing_prefix;  // kWordPiece: "##"
+  std::int64_t max_word = 100;    // kWordPiece: longer words are unknown
+  std::string pre;                // GGUF's tokenizer.ggml.pre: "llama-bpe", "smollm", ...
 };
 
 // Every index in range, every text bounded.

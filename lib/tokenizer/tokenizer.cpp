@@ -23,7 +23,8 @@ bool is_word_character(std::string_view text, std::size_t at, bool before) {
 // Bytes of the white-space character that starts at `at`, or ends there; 0 when it is none.
 std::size_t white_after(std::string_view text, std::size_t at) {
   if (at >= text.size()) return 0;
-  const auto size = static_cast<std::size_t>(unicode::sequence_length(static_cast<unsigned char>(text[at])));
+  const auto size =
+      static_cast<std::size_t>(unicode::sequence_length(static_cast<unsigned char>(text[at])));
   const std::u32string c = unicode::decode_utf8(text.substr(at, size));
   return c.size() == 1 && unicode::is_white(c[0]) ? size : 0;
 }
@@ -50,16 +51,20 @@ struct Tokenizer::State {
   Tables tables;
   PieceEncoder encoder;
   std::vector<bool> special;
-  std::vector<const AddedToken*> raw, normalized;   // longest first
+  std::vector<const AddedToken*> raw, normalized;  // longest first
 
-  explicit State(Tables t) : tables(std::move(t)), encoder(tables), special(tables.tokens.size(), false) {
-    for (std::size_t i = 0; i < tables.tokens.size(); ++i) special[i] = tables.tokens[i].kind == TokenKind::kControl;
+  explicit State(Tables t)
+      : tables(std::move(t)), encoder(tables), special(tables.tokens.size(), false) {
+    for (std::size_t i = 0; i < tables.tokens.size(); ++i)
+      special[i] = tables.tokens[i].kind == TokenKind::kControl;
     for (const AddedToken& added : tables.added) {
       if (added.special) special[static_cast<std::size_t>(added.id)] = true;
       (added.normalized ? normalized : raw).push_back(&added);
     }
     for (auto* list : {&raw, &normalized}) {
-      std::stable_sort(list->begin(), list->end(), [](const AddedToken* a, const AddedToken* b) { return a->text.size() > b->text.size(); });
+      std::stable_sort(list->begin(), list->end(), [](const AddedToken* a, const AddedToken* b) {
+        return a->text.size() > b->text.size();
+      });
     }
   }
 
@@ -68,30 +73,37 @@ struct Tokenizer::State {
     std::int32_t id = -1;
   };
 
-  const AddedToken* added_at(std::string_view text, std::size_t at, const std::vector<const AddedToken*>& list, bool specials) const {
+  const AddedToken* added_at(std::string_view text, std::size_t at,
+                             const std::vector<const AddedToken*>& list, bool specials) const {
     for (const AddedToken* added : list) {
       if (added->special && !specials) continue;
       if (text.compare(at, added->text.size(), added->text) != 0) continue;
-      if (added->single_word && (is_word_character(text, at, true) || is_word_character(text, at + added->text.size(), false))) continue;
+      if (added->single_word && (is_word_character(text, at, true) ||
+                                 is_word_character(text, at + added->text.size(), false)))
+        continue;
       return added;
     }
     return nullptr;
   }
 
   // Cuts added tokens out of a text.
-  std::vector<Part> cut(std::string_view text, const std::vector<const AddedToken*>& list, bool specials) const {
+  std::vector<Part> cut(std::string_view text, const std::vector<const AddedToken*>& list,
+                        bool specials) const {
     std::vector<Part> parts;
     bool starts[256] = {};
     for (const AddedToken* added : list) starts[static_cast<unsigned char>(added->text[0])] = true;
     std::size_t from = 0;
     for (std::size_t at = 0; at < text.size();) {
-      const AddedToken* added = starts[static_cast<unsigned char>(text[at])] ? added_at(text, at, list, specials) : nullptr;
+      const AddedToken* added = starts[static_cast<unsigned char>(text[at])]
+                                    ? added_at(text, at, list, specials)
+                                    : nullptr;
       if (added == nullptr) {
         ++at;
         continue;
       }
       std::size_t begin = at, end = at + added->text.size();
-      while (const std::size_t size = added->left_strip ? white_before(text, from, begin) : 0) begin -= size;
+      while (const std::size_t size = added->left_strip ? white_before(text, from, begin) : 0)
+        begin -= size;
       while (const std::size_t size = added->right_strip ? white_after(text, end) : 0) end += size;
       if (begin > from) parts.push_back({std::string(text.substr(from, begin - from))});
       parts.push_back({"", added->id});
@@ -101,7 +113,8 @@ struct Tokenizer::State {
     return parts;
   }
 
-  void encode_plain(const std::string& text, bool first, bool specials, std::vector<std::int32_t>& out) const {
+  void encode_plain(const std::string& text, bool first, bool specials,
+                    std::vector<std::int32_t>& out) const {
     for (Part& part : cut(normalize(text, tables.normalizers), normalized, specials)) {
       if (part.id >= 0) {
         out.push_back(part.id);
@@ -114,12 +127,15 @@ struct Tokenizer::State {
     }
   }
 
-  bool decodes(Decode what) const { return std::find(tables.decoders.begin(), tables.decoders.end(), what) != tables.decoders.end(); }
+  bool decodes(Decode what) const {
+    return std::find(tables.decoders.begin(), tables.decoders.end(), what) != tables.decoders.end();
+  }
 
   // One token's text; `raw_byte` tells <0xNN> tokens.
   std::string text_of(std::int32_t id) const {
     const std::string& bytes = tables.tokens[static_cast<std::size_t>(id)].bytes;
-    if (decodes(Decode::kByteFallback) && bytes.size() == 6 && bytes.starts_with("<0x") && bytes.back() == '>') {
+    if (decodes(Decode::kByteFallback) && bytes.size() == 6 && bytes.starts_with("<0x") &&
+        bytes.back() == '>') {
       auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; };
       return std::string(1, static_cast<char>(digit(bytes[3]) * 16 + digit(bytes[4])));
     }
@@ -127,7 +143,10 @@ struct Tokenizer::State {
     std::string out;
     for (std::size_t i = 0; i < bytes.size();) {
       const bool mark = bytes.compare(i, kSpaceMark.size(), kSpaceMark) == 0;
-      if (mark) out += ' '; else out += bytes[i];
+      if (mark)
+        out += ' ';
+      else
+        out += bytes[i];
       i += mark ? kSpaceMark.size() : 1;
     }
     return out;
@@ -155,7 +174,10 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions
   if (options.add_special) ids = s.tables.prefix;
   bool first = true;
   for (const State::Part& part : s.cut(text, s.raw, options.parse_special)) {
-    if (part.id >= 0) ids.push_back(part.id); else s.encode_plain(part.text, first, options.parse_special, ids);
+    if (part.id >= 0)
+      ids.push_back(part.id);
+    else
+      s.encode_plain(part.text, first, options.parse_special, ids);
     first = false;
   }
   if (options.add_special) ids.insert(ids.end(), s.tables.suffix.begin(), s.tables.suffix.end());
@@ -172,7 +194,10 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
     std::string text = s.text_of(id);
     if (s.decodes(Decode::kWordPiece)) {
       const std::string& joint = s.tables.continuing_prefix;
-      if (text.starts_with(joint)) text.erase(0, joint.size()); else if (!first) text.insert(0, 1, ' ');
+      if (text.starts_with(joint))
+        text.erase(0, joint.size());
+      else if (!first)
+        text.insert(0, 1, ' ');
     }
     if (first && s.decodes(Decode::kStripFirst) && text.starts_with(' ')) text.erase(0, 1);
     out += text;
@@ -181,12 +206,23 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
   return out;
 }
 
-std::optional<std::int32_t> Tokenizer::bos() const { return state_->tables.bos < 0 ? std::nullopt : std::optional(state_->tables.bos); }
-std::optional<std::int32_t> Tokenizer::eos() const { return state_->tables.eos < 0 ? std::nullopt : std::optional(state_->tables.eos); }
-bool Tokenizer::adds_bos() const { return state_->tables.bos >= 0 && !state_->tables.prefix.empty() && state_->tables.prefix.front() == state_->tables.bos; }
+std::optional<std::int32_t> Tokenizer::bos() const {
+  return state_->tables.bos < 0 ? std::nullopt : std::optional(state_->tables.bos);
+}
+std::optional<std::int32_t> Tokenizer::eos() const {
+  return state_->tables.eos < 0 ? std::nullopt : std::optional(state_->tables.eos);
+}
+bool Tokenizer::adds_bos() const {
+  return state_->tables.bos >= 0 && !state_->tables.prefix.empty() &&
+         state_->tables.prefix.front() == state_->tables.bos;
+}
 std::size_t Tokenizer::vocabulary() const { return state_->tables.tokens.size(); }
-std::string_view Tokenizer::token_bytes(std::int32_t id) const { return state_->tables.tokens[static_cast<std::size_t>(id)].bytes; }
-bool Tokenizer::is_special(std::int32_t id) const { return state_->special[static_cast<std::size_t>(id)]; }
+std::string_view Tokenizer::token_bytes(std::int32_t id) const {
+  return state_->tables.tokens[static_cast<std::size_t>(id)].bytes;
+}
+bool Tokenizer::is_special(std::int32_t id) const {
+  return state_->special[static_cast<std::size_t>(id)];
+}
 std::optional<std::int32_t> Tokenizer::find(std::string_view token) const {
   for (const AddedToken& added : state_->tables.added) {
     if (added.text == token) return added.id;

@@ -1,5 +1,5 @@
-// convert-floats: writes the weights of products and embeddings in a narrower float type. Norms, biases and
-// tables stay in f32: they are small, and their rounding costs more than it saves.
+// convert-floats: writes the weights of products and embeddings in a narrower float type. Norms,
+// biases and tables stay in f32: they are small, and their rounding costs more than it saves.
 
 #include "passes/quantize/convert_floats.h"
 
@@ -22,7 +22,8 @@ class ConvertedSource : public ir::WeightSource {
     THIMBLE_ASSIGN(const ir::Rows source, from_.source->read(begin, end));
     std::vector<float> values(static_cast<std::size_t>((end - begin) * from_.inputs()));
     THIMBLE_TRY(ir::decode_rows(from_.encoding, from_.dtype, source, from_.inputs(), values));
-    auto bytes = std::make_shared<std::vector<std::byte>>(values.size() * static_cast<std::size_t>(ir::dtype_bits(to_)) / 8);
+    auto bytes = std::make_shared<std::vector<std::byte>>(
+        values.size() * static_cast<std::size_t>(ir::dtype_bits(to_)) / 8);
     for (std::size_t i = 0; i < values.size(); ++i) store(values[i], i, *bytes);
     ir::Rows rows;
     rows.count = end - begin;
@@ -30,7 +31,9 @@ class ConvertedSource : public ir::WeightSource {
     rows.owner = bytes;
     return rows;
   }
-  void release(std::int64_t begin, std::int64_t end) const override { from_.source->release(begin, end); }
+  void release(std::int64_t begin, std::int64_t end) const override {
+    from_.source->release(begin, end);
+  }
   std::string describe() const override {
     return from_.source->describe() + " as " + std::string(ir::dtype_name(to_));
   }
@@ -41,7 +44,8 @@ class ConvertedSource : public ir::WeightSource {
       std::memcpy(bytes.data() + index * sizeof value, &value, sizeof value);
       return;
     }
-    const std::uint16_t half = to_ == ir::DType::kF16 ? float_to_half(value) : float_to_bfloat(value);
+    const std::uint16_t half =
+        to_ == ir::DType::kF16 ? float_to_half(value) : float_to_bfloat(value);
     std::memcpy(bytes.data() + index * sizeof half, &half, sizeof half);
   }
 
@@ -85,7 +89,11 @@ pass::Registration convert_floats() {
   return {{.name = "convert-floats",
            .summary = "Write the weights of products and embeddings in another float type",
            .kind = pass::Kind::kLossy,
-           .options = {{.name = "type", .type = pass::OptionType::kWord, .fallback = "f16", .help = "float type", .words = {"f16", "bf16", "f32"}}}},
+           .options = {{.name = "type",
+                        .type = pass::OptionType::kWord,
+                        .fallback = "f16",
+                        .help = "float type",
+                        .words = {"f16", "bf16", "f32"}}}},
           [] { return std::unique_ptr<pass::Pass>(new ConvertFloats); }};
 }
 

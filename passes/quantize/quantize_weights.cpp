@@ -180,7 +180,8 @@ class QuantizeWeights : public pass::Pass {
   }
 
  private:
-  // A weight that comes quantized lies on its grid exactly: rounding it again at as many bits only loses.
+  // A weight that comes quantized lies on its grid exactly: rounding it again at as many bits only
+  // loses.
   bool stays_on_its_grid(const ir::Weight& weight, const Settings& settings) const {
     return !weight.encoding.is_dense() && settings.bits >= weight.encoding.bits && !requantize_;
   }

@@ -6,7 +6,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace thimble;
-  auto tables = text::compile_tokenizer_json({reinterpret_cast<const char*>(data), size}, "tokenizer.json");
+  auto tables =
+      text::compile_tokenizer_json({reinterpret_cast<const char*>(data), size}, "tokenizer.json");
   if (!tables) return 0;
   auto tokenizer = tokenizer::Tokenizer::load(tokenizer::write_tables(*tables));
   if (!tokenizer) return 0;

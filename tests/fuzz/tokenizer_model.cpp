@@ -6,7 +6,8 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace thimble;
-  auto tables = text::compile_sentencepiece(std::span(reinterpret_cast<const std::byte*>(data), size), "tokenizer.model");
+  auto tables = text::compile_sentencepiece(
+      std::span(reinterpret_cast<const std::byte*>(data), size), "tokenizer.model");
   if (!tables) return 0;
   auto tokenizer = tokenizer::Tokenizer::create(std::move(*tables));
   if (!tokenizer) return 0;

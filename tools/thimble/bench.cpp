@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "report/table.h"
@@ -40,13 +41,16 @@ double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
-double least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+double least(const std::vector<double>& values) {
+  return *std::min_element(values.begin(), values.end());
+}
 
 Status measure(const Choices& choices, runtime::Decoder& decoder, Times& times) {
   Rng rng(1, "bench");
   std::vector<std::int32_t> prompt;
   for (std::int64_t i = 0; i < choices.prompt; ++i) {
-    prompt.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(decoder.vocabulary()))));
+    prompt.push_back(
+        static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(decoder.vocabulary()))));
   }
   for (std::int64_t round = -1; round < choices.repeat; ++round) {  // the first one warms up
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
@@ -65,17 +69,20 @@ Status measure(const Choices& choices, runtime::Decoder& decoder, Times& times) 
     if (round < 0) continue;
     times.prefill.push_back(prefill);
     times.first.push_back(prefill + first);
-    times.decode.push_back(decode / static_cast<double>(std::max<std::int64_t>(choices.tokens - 1, 1)));
+    times.decode.push_back(decode /
+                           static_cast<double>(std::max<std::int64_t>(choices.tokens - 1, 1)));
   }
   return ok();
 }
 
 void print_profile(runtime::Session& session) {
   auto profile = session.profile();
-  std::sort(profile.begin(), profile.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  std::sort(profile.begin(), profile.end(),
+            [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
   report::Table table({{"instruction"}, {"op"}, {"calls", true}, {"ms", true}});
   for (std::size_t i = 0; i < std::min<std::size_t>(profile.size(), 20); ++i) {
-    table.add({std::string(profile[i].name), std::string(profile[i].op), std::to_string(profile[i].calls), report::fixed(profile[i].seconds * 1e3, 2)});
+    table.add({std::string(profile[i].name), std::string(profile[i].op),
+               std::to_string(profile[i].calls), report::fixed(profile[i].seconds * 1e3, 2)});
   }
   std::printf("\n%s", table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
 }
@@ -86,11 +93,13 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   load = seconds_of([&] { result.emplace(open_any(choices.file, environment)); });
   if (!*result) return std::move(*result).error();
   const Opened& opened = **result;
-  if (opened.bundle.program.task != program::Task::kGenerate) return unsupported("bench measures language models").in(choices.file);
+  if (opened.bundle.program.task != program::Task::kGenerate)
+    return unsupported("bench measures language models").in(choices.file);
   runtime::SessionOptions options;
   options.max_context = choices.prompt + choices.tokens + 1;
   THIMBLE_TRY(set_cache(choices.cache, options));
-  THIMBLE_ASSIGN(const auto decoder, runtime::Decoder::create(opened.bundle, environment.pool, options));
+  THIMBLE_ASSIGN(const auto decoder,
+                 runtime::Decoder::create(opened.bundle, environment.pool, options));
   if (choices.profile) decoder->session().enable_profile();
   Times times;
   THIMBLE_TRY(measure(choices, *decoder, times));
@@ -107,19 +116,28 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     out["decode_tokens_per_second_best"] = 1 / least(times.decode);
     out["ttft_seconds"] = median(times.first);
     out["load_seconds"] = load;
-    out["memory"] = {{"weights", memory.weights}, {"caches", memory.caches}, {"activations", memory.activations}};
+    out["memory"] = {{"weights", memory.weights},
+                     {"caches", memory.caches},
+                     {"activations", memory.activations}};
     out["peak_rss_bytes"] = system::peak_rss_bytes();
     std::printf("%s\n", out.dump(2).c_str());
     return 0;
   }
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
-  table.add({"prefill, tokens/s (" + std::to_string(choices.prompt) + ")", report::fixed(prompt / median(times.prefill), 1), report::fixed(prompt / least(times.prefill), 1)});
-  table.add({"decode, tokens/s", report::fixed(1 / median(times.decode), 1), report::fixed(1 / least(times.decode), 1)});
-  table.add({"time to first token, ms", report::fixed(median(times.first) * 1e3, 1), report::fixed(least(times.first) * 1e3, 1)});
+  table.add({"prefill, tokens/s (" + std::to_string(choices.prompt) + ")",
+             report::fixed(prompt / median(times.prefill), 1),
+             report::fixed(prompt / least(times.prefill), 1)});
+  table.add({"decode, tokens/s", report::fixed(1 / median(times.decode), 1),
+             report::fixed(1 / least(times.decode), 1)});
+  table.add({"time to first token, ms", report::fixed(median(times.first) * 1e3, 1),
+             report::fixed(least(times.first) * 1e3, 1)});
   table.add({"load, ms", report::fixed(load * 1e3, 1), ""});
-  std::printf("%s, %d threads\n%s", choices.file.c_str(), environment.pool.threads(), table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
-  std::printf("memory: weights %s, caches %s, activations %s; peak RSS %s\n", format_bytes(memory.weights).c_str(), format_bytes(memory.caches).c_str(),
-              format_bytes(memory.activations).c_str(), format_bytes(system::peak_rss_bytes()).c_str());
+  std::printf("%s, %d threads\n%s", choices.file.c_str(), environment.pool.threads(),
+              table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+  std::printf("memory: weights %s, caches %s, activations %s; peak RSS %s\n",
+              format_bytes(memory.weights).c_str(), format_bytes(memory.caches).c_str(),
+              format_bytes(memory.activations).c_str(),
+              format_bytes(system::peak_rss_bytes()).c_str());
   if (choices.profile) print_profile(decoder->session());
   return 0;
 }
@@ -128,14 +146,24 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "bench", "Measure prefill and decode speed, and memory",
-                                  "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt 512 --profile",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();
-  command->add_option("--prompt", choices->prompt, "Tokens of prefill; 128 unless given")->check(CLI::Range(1, 1 << 20))->type_name("N");
-  command->add_option("--tokens", choices->tokens, "Tokens to decode; 64 unless given")->check(CLI::Range(2, 1 << 20))->type_name("N");
-  command->add_option("--repeat", choices->repeat, "Rounds; the median counts")->check(CLI::Range(1, 1000))->type_name("N");
-  command->add_option("--kv", choices->cache, "The cache's type: f32, f16 or int8")->check(CLI::IsMember({"f32", "f16", "int8"}))->type_name("TYPE");
+  CLI::App* command = add_command(
+      app, globals, selected, "bench", "Measure prefill and decode speed, and memory",
+      "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt 512 --profile",
+      [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
+      ->required();
+  command->add_option("--prompt", choices->prompt, "Tokens of prefill; 128 unless given")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("N");
+  command->add_option("--tokens", choices->tokens, "Tokens to decode; 64 unless given")
+      ->check(CLI::Range(2, 1 << 20))
+      ->type_name("N");
+  command->add_option("--repeat", choices->repeat, "Rounds; the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N");
+  command->add_option("--kv", choices->cache, "The cache's type: f32, f16 or int8")
+      ->check(CLI::IsMember({"f32", "f16", "int8"}))
+      ->type_name("TYPE");
   command->add_flag("--profile", choices->profile, "Also the slowest instructions");
 }
 

@@ -1,8 +1,9 @@
 // thimble check: gates and baselines on a file that exists already, for CI.
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "eval/baseline.h"
 #include "report/json.h"
@@ -57,7 +58,8 @@ void set_exact(std::vector<eval::Metric>& metrics, const std::string& name, doub
   metrics.push_back({name, {value, value, value}});
 }
 
-Expected<std::vector<eval::Metric>> measure(const Choices& choices, const Opened& opened, EvaluationRequest& request, Environment& environment) {
+Expected<std::vector<eval::Metric>> measure(const Choices& choices, const Opened& opened,
+                                            EvaluationRequest& request, Environment& environment) {
   std::vector<eval::Metric> metrics = recorded_metrics(opened.bundle);
   if (!request.text.empty()) {
     std::optional<Opened> reference;
@@ -66,13 +68,16 @@ Expected<std::vector<eval::Metric>> measure(const Choices& choices, const Opened
     }
     request.weights = reference.has_value();
     THIMBLE_TRY(set_cache(choices.text.cache, request.session));
-    THIMBLE_ASSIGN(auto measured, evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr, request, environment));
+    THIMBLE_ASSIGN(auto measured,
+                   evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
+                            request, environment));
     for (eval::Metric& metric : measured) {
       std::erase_if(metrics, [&](const eval::Metric& m) { return m.name == metric.name; });
       metrics.push_back(std::move(metric));
     }
   }
-  if (opened.bundle.file_bytes > 0) set_exact(metrics, "size", static_cast<double>(opened.bundle.file_bytes));
+  if (opened.bundle.file_bytes > 0)
+    set_exact(metrics, "size", static_cast<double>(opened.bundle.file_bytes));
   set_exact(metrics, "bits_per_weight", bits_per_weight(opened.bundle));
   return metrics;
 }
@@ -87,22 +92,27 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   EvaluationRequest request{choices.text.text, choices.text.windows, false, {}};
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
   if (gates.empty() && choices.baseline.empty()) {
-    return Error(ErrorCode::kUsage, "nothing to check").fix("give a recipe with -r, a --gate, or a --baseline");
+    return Error(ErrorCode::kUsage, "nothing to check")
+        .fix("give a recipe with -r, a --gate, or a --baseline");
   }
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   THIMBLE_ASSIGN(const auto metrics, measure(choices, opened, request, environment));
   if (choices.update) {
-    if (choices.baseline.empty()) return Error(ErrorCode::kUsage, "--update-baseline needs --baseline FILE");
+    if (choices.baseline.empty())
+      return Error(ErrorCode::kUsage, "--update-baseline needs --baseline FILE");
     THIMBLE_TRY(eval::write_baseline(choices.baseline, metrics));
-    if (gates.empty() && !environment.globals.json) std::printf("%s: written\n", choices.baseline.c_str());
+    if (gates.empty() && !environment.globals.json)
+      std::printf("%s: written\n", choices.baseline.c_str());
   } else if (!choices.baseline.empty()) {
     THIMBLE_ASSIGN(const std::vector<eval::Gate> kept, eval::read_baseline(choices.baseline));
     gates.insert(gates.end(), kept.begin(), kept.end());
   }
   const auto results = eval::judge(gates, metrics);
   const bool strict = environment.globals.strict;
-  if (!choices.junit.empty()) THIMBLE_TRY(write_text(choices.junit, report::junit(choices.file, results, strict)));
-  if (!choices.markdown.empty()) THIMBLE_TRY(write_text(choices.markdown, report::gate_table(results).to_markdown()));
+  if (!choices.junit.empty())
+    THIMBLE_TRY(write_text(choices.junit, report::junit(choices.file, results, strict)));
+  if (!choices.markdown.empty())
+    THIMBLE_TRY(write_text(choices.markdown, report::gate_table(results).to_markdown()));
   if (environment.globals.json) {
     report::Json out = report::document("check");
     out["file"] = choices.file;
@@ -110,7 +120,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     out["gates"] = report::gates(results);
     std::printf("%s\n", out.dump(2).c_str());
   } else if (!results.empty()) {
-    std::printf("%s", report::gate_table(results).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+    std::printf("%s",
+                report::gate_table(results).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
   }
   return eval::acceptable(results, strict) ? 0 : exit_status(ErrorCode::kGateFailed);
 }
@@ -119,19 +130,28 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_check(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "check", "Check gates and baselines on a file (exit status 3 when one is not met)",
-                                  "  thimble check out.thimble -r int4\n"
-                                  "  thimble check out.thimble --gate 'size <= 90MB' --text t.txt --reference MODEL\n"
-                                  "  thimble check out.thimble --baseline baseline.json --junit gates.xml",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();
+  CLI::App* command = add_command(
+      app, globals, selected, "check",
+      "Check gates and baselines on a file (exit status 3 when one is not met)",
+      "  thimble check out.thimble -r int4\n"
+      "  thimble check out.thimble --gate 'size <= 90MB' --text t.txt --reference MODEL\n"
+      "  thimble check out.thimble --baseline baseline.json --junit gates.xml",
+      [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
+      ->required();
   add_recipe_options(*command, choices->recipe);
   add_text_options(*command, choices->text);
-  command->add_option("--gate", choices->gates, "One more gate, as in 'size <= 90MB' (may repeat)")->type_name("GATE")->allow_extra_args(false);
-  command->add_option("--baseline", choices->baseline, "Metrics with tolerances to compare with")->type_name("JSON");
-  command->add_flag("--update-baseline", choices->update, "Write what was measured into the baseline");
-  command->add_option("--junit", choices->junit, "Also write the verdicts as JUnit XML")->type_name("FILE");
-  command->add_option("--markdown", choices->markdown, "Also write the table as Markdown")->type_name("FILE");
+  command->add_option("--gate", choices->gates, "One more gate, as in 'size <= 90MB' (may repeat)")
+      ->type_name("GATE")
+      ->allow_extra_args(false);
+  command->add_option("--baseline", choices->baseline, "Metrics with tolerances to compare with")
+      ->type_name("JSON");
+  command->add_flag("--update-baseline", choices->update,
+                    "Write what was measured into the baseline");
+  command->add_option("--junit", choices->junit, "Also write the verdicts as JUnit XML")
+      ->type_name("FILE");
+  command->add_option("--markdown", choices->markdown, "Also write the table as Markdown")
+      ->type_name("FILE");
   command->add_flag("--strict", globals.strict, "Undecided and unmeasured gates fail, too");
 }
 

@@ -1,12 +1,13 @@
 #pragma once
-// What subcommands share. Each lives in a file of its own, adds itself to the command line with add_NAME, and
-// leaves its work in `Selected::run` when the user chose it.
+// What subcommands share. Each lives in a file of its own, adds itself to the command line with
+// add_NAME, and leaves its work in `Selected::run` when the user chose it.
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <CLI/CLI.hpp>
 
 #include "support/expected.h"
 #include "support/progress.h"
@@ -19,8 +20,8 @@ struct Globals {
   bool json = false;
   bool quiet = false;
   bool strict = false;
-  int threads = 0;            // 0: as many as the process may use
-  std::string max_memory;     // "2GB"; empty: no limit of ours
+  int threads = 0;         // 0: as many as the process may use
+  std::string max_memory;  // "2GB"; empty: no limit of ours
 };
 
 // What a command works with, made once the command line is known to be right.

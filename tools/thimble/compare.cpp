@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "report/summary.h"
@@ -26,8 +27,8 @@ struct Choices {
 
 struct Difference {
   std::string tensor;
-  double error = 0;   // |a - b|^2 / |a|^2
-  double sqnr = 0;    // decibels
+  double error = 0;  // |a - b|^2 / |a|^2
+  double sqnr = 0;   // decibels
   double bits_left = 0, bits_right = 0;
 };
 
@@ -40,14 +41,17 @@ const program::Tensor* find_tensor(const program::Bundle& bundle, const std::str
 
 double bits_of(const program::Bundle& bundle, const program::Tensor& tensor) {
   std::uint64_t bytes = 0;
-  for (const std::int32_t segment : tensor.segments) bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
+  for (const std::int32_t segment : tensor.segments)
+    bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
   std::int64_t count = 1;
   for (const std::int64_t dim : tensor.dims) count *= dim;
   return count > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(count) : 0;
 }
 
-Expected<Difference> difference(const program::Bundle& a, const program::Tensor& left, const program::Bundle& b, const program::Tensor& right) {
-  if (left.dims != right.dims) return invalid_argument("the two models give it different dims").at_tensor(left.name);
+Expected<Difference> difference(const program::Bundle& a, const program::Tensor& left,
+                                const program::Bundle& b, const program::Tensor& right) {
+  if (left.dims != right.dims)
+    return invalid_argument("the two models give it different dims").at_tensor(left.name);
   double error = 0, norm = 0;
   const std::int64_t rows = runtime::tensor_rows(left);
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -59,7 +63,8 @@ Expected<Difference> difference(const program::Bundle& a, const program::Tensor&
       norm += static_cast<double>(x[i]) * x[i];
     }
   }
-  Difference out{left.name, norm > 0 ? error / norm : error, 0, bits_of(a, left), bits_of(b, right)};
+  Difference out{left.name, norm > 0 ? error / norm : error, 0, bits_of(a, left),
+                 bits_of(b, right)};
   out.sqnr = out.error > 0 ? -10 * math::log(out.error) / math::log(10.0) : 999;
   return out;
 }
@@ -68,19 +73,24 @@ Expected<std::vector<Difference>> differences(const program::Bundle& a, const pr
   std::vector<Difference> list;
   for (const program::Tensor& left : a.program.tensors) {
     const program::Tensor* right = find_tensor(b, left.name);
-    const bool floats = left.type == program::Type::kF32 || left.type == program::Type::kF16 || left.type == program::Type::kBF16;
+    const bool floats = left.type == program::Type::kF32 || left.type == program::Type::kF16 ||
+                        left.type == program::Type::kBF16;
     if (right == nullptr || !floats) continue;
     THIMBLE_ASSIGN(Difference d, difference(a, left, b, *right));
     list.push_back(std::move(d));
   }
-  std::stable_sort(list.begin(), list.end(), [](const Difference& x, const Difference& y) { return x.error > y.error; });
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Difference& x, const Difference& y) { return x.error > y.error; });
   return list;
 }
 
-void print(const std::vector<Difference>& list, const std::vector<eval::Metric>& metrics, std::int64_t count) {
-  report::Table table({{"tensor"}, {"error", true}, {"SQNR dB", true}, {"bits A", true}, {"bits B", true}});
+void print(const std::vector<Difference>& list, const std::vector<eval::Metric>& metrics,
+           std::int64_t count) {
+  report::Table table(
+      {{"tensor"}, {"error", true}, {"SQNR dB", true}, {"bits A", true}, {"bits B", true}});
   for (std::size_t i = 0; i < list.size() && static_cast<std::int64_t>(i) < count; ++i) {
-    table.add({list[i].tensor, report::significant(list[i].error), list[i].error > 0 ? report::fixed(list[i].sqnr, 1) : "exact",
+    table.add({list[i].tensor, report::significant(list[i].error),
+               list[i].error > 0 ? report::fixed(list[i].sqnr, 1) : "exact",
                report::fixed(list[i].bits_left, 2), report::fixed(list[i].bits_right, 2)});
   }
   const int width = system::terminal_width(STDOUT_FILENO);
@@ -96,7 +106,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   if (!choices.text.text.empty()) {
     EvaluationRequest request{choices.text.text, choices.text.windows, true, {}};
     THIMBLE_TRY(set_cache(choices.text.cache, request.session));
-    THIMBLE_ASSIGN(metrics, evaluate(right.bundle, choices.right, &left.bundle, request, environment));
+    THIMBLE_ASSIGN(metrics,
+                   evaluate(right.bundle, choices.right, &left.bundle, request, environment));
   }
   if (!environment.globals.json) {
     print(list, metrics, choices.count);
@@ -106,7 +117,11 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   report::add_metrics(out, metrics);
   out["tensors"] = report::Json::array();
   for (const Difference& d : list) {
-    out["tensors"].push_back({{"name", d.tensor}, {"error", d.error}, {"sqnr_db", d.sqnr}, {"bits_per_weight_a", d.bits_left}, {"bits_per_weight", d.bits_right}});
+    out["tensors"].push_back({{"name", d.tensor},
+                              {"error", d.error},
+                              {"sqnr_db", d.sqnr},
+                              {"bits_per_weight_a", d.bits_left},
+                              {"bits_per_weight", d.bits_right}});
   }
   std::printf("%s\n", out.dump(2).c_str());
   return 0;
@@ -116,15 +131,26 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_compare(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "compare", "Compare two copies of a model, per tensor and end to end",
-                                  "  thimble compare MODEL out.thimble\n  thimble compare MODEL out.thimble --text score.txt --json",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
+  CLI::App* command = add_command(
+      app, globals, selected, "compare", "Compare two copies of a model, per tensor and end to end",
+      "  thimble compare MODEL out.thimble\n  thimble compare MODEL out.thimble --text score.txt "
+      "--json",
+      [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("A", choices->left, "The reference")->required();
   command->add_option("B", choices->right, "The copy")->required();
-  command->add_option("--text", choices->text.text, "Also score both on this text")->type_name("FILE");
-  command->add_option("--context", choices->text.windows.context, "Tokens of a window; 512 unless given")->check(CLI::Range(8, 1 << 20))->type_name("N");
-  command->add_option("--max-windows", choices->text.windows.max_windows, "Score only this many")->check(CLI::Range(1, 1 << 30))->type_name("N");
-  command->add_option("--count", choices->count, "Tensors to list, worst first; 12 unless given")->check(CLI::Range(0, 1 << 24))->type_name("N");
+  command->add_option("--text", choices->text.text, "Also score both on this text")
+      ->type_name("FILE");
+  command
+      ->add_option("--context", choices->text.windows.context,
+                   "Tokens of a window; 512 unless given")
+      ->check(CLI::Range(8, 1 << 20))
+      ->type_name("N");
+  command->add_option("--max-windows", choices->text.windows.max_windows, "Score only this many")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N");
+  command->add_option("--count", choices->count, "Tensors to list, worst first; 12 unless given")
+      ->check(CLI::Range(0, 1 << 24))
+      ->type_name("N");
 }
 
 }  // namespace thimble::cli

@@ -3,8 +3,9 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "eval/score.h"
 #include "formats/thimble/writer.h"
@@ -24,7 +25,7 @@ namespace {
 
 struct Choices {
   std::string model, output, text;
-  std::int64_t context = 0;   // 0: the recipe's
+  std::int64_t context = 0;  // 0: the recipe's
   std::int64_t max_windows = 0;
   RecipeChoices recipe;
   pass::ManagerOptions manager;
@@ -32,9 +33,11 @@ struct Choices {
 };
 
 // Everything that decides the output's bytes.
-std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared, const Choices& choices, const std::string& text_digest) {
+std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
+                        const Choices& choices, const std::string& text_digest) {
   Hasher hasher;
-  hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text + "\n" + text_digest);
+  hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
+                "\n" + text_digest);
   hasher.update("\n" + std::to_string(choices.context) + " " + std::to_string(choices.max_windows));
   for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
@@ -55,19 +58,22 @@ bool up_to_date(const std::string& path, const std::string& wanted) {
 }
 
 // Deterministic facts only: no times, paths, threads or dates.
-program::Metadata provenance(const Prepared& prepared, const recipe::Recipe& recipe, const std::string& print) {
+program::Metadata provenance(const Prepared& prepared, const recipe::Recipe& recipe,
+                             const std::string& print) {
   program::Metadata metadata = {{"thimble.version", THIMBLE_VERSION},
                                 {"thimble.fingerprint", print},
                                 {"thimble.recipe", recipe.text},
                                 {"source.format", prepared.original.source_format},
                                 {"source.architecture", prepared.original.architecture},
                                 {"source.digest", prepared.source_digest}};
-  for (const auto& [key, value] : prepared.original.metadata) metadata.emplace_back("model." + key, value);
+  for (const auto& [key, value] : prepared.original.metadata)
+    metadata.emplace_back("model." + key, value);
   return metadata;
 }
 
 void add_metrics(program::Metadata& metadata, const std::vector<eval::Metric>& metrics) {
-  for (const eval::Metric& metric : metrics) metadata.emplace_back("metric." + metric.name, report::significant(metric.interval.value, 9));
+  for (const eval::Metric& metric : metrics)
+    metadata.emplace_back("metric." + metric.name, report::significant(metric.interval.value, 9));
 }
 
 struct Outcome {
@@ -76,19 +82,26 @@ struct Outcome {
   bool evaluated = false;
 };
 
-void print_outcome(const Choices& choices, const Prepared& prepared, const program::Bundle& bundle, const Outcome& outcome, int width) {
+void print_outcome(const Choices& choices, const Prepared& prepared, const program::Bundle& bundle,
+                   const Outcome& outcome, int width) {
   const std::uint64_t before = prepared.original.weight_bytes();
   const std::uint64_t after = payload_bytes(bundle);
-  std::printf("%s: %s -> %s (%.2fx smaller), %.3f bits per weight\n", choices.output.c_str(), format_bytes(before).c_str(),
-              format_bytes(after).c_str(), static_cast<double>(before) / static_cast<double>(std::max<std::uint64_t>(after, 1)),
+  std::printf("%s: %s -> %s (%.2fx smaller), %.3f bits per weight\n", choices.output.c_str(),
+              format_bytes(before).c_str(), format_bytes(after).c_str(),
+              static_cast<double>(before) / static_cast<double>(std::max<std::uint64_t>(after, 1)),
               bits_per_weight(bundle));
-  if (outcome.evaluated) std::printf("\n%s", report::metric_table(outcome.metrics).to_text(width).c_str());
-  if (!outcome.gates.empty()) std::printf("\n%s", report::gate_table(outcome.gates).to_text(width).c_str());
+  if (outcome.evaluated)
+    std::printf("\n%s", report::metric_table(outcome.metrics).to_text(width).c_str());
+  if (!outcome.gates.empty())
+    std::printf("\n%s", report::gate_table(outcome.gates).to_text(width).c_str());
   const bool failed = !eval::acceptable(outcome.gates, false);
-  if (failed) std::printf("\nThe tensors that lost most:\n%s", report::tensor_table(prepared.report, 8).to_text(width).c_str());
+  if (failed)
+    std::printf("\nThe tensors that lost most:\n%s",
+                report::tensor_table(prepared.report, 8).to_text(width).c_str());
 }
 
-report::Json outcome_json(const Choices& choices, const Prepared& prepared, const program::Bundle& bundle, const Outcome& outcome,
+report::Json outcome_json(const Choices& choices, const Prepared& prepared,
+                          const program::Bundle& bundle, const Outcome& outcome,
                           std::uint64_t file_bytes, double seconds) {
   report::Json out = report::document("compress");
   out["output"] = choices.output;
@@ -108,11 +121,13 @@ Status check_output(const Choices& choices) {
   const std::filesystem::path path(choices.output);
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
-    return Error(ErrorCode::kUsage, "the output '" + choices.output + "' is a folder").fix("name a file, such as " + choices.output + "/model.thimble");
+    return Error(ErrorCode::kUsage, "the output '" + choices.output + "' is a folder")
+        .fix("name a file, such as " + choices.output + "/model.thimble");
   }
   const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   if (!std::filesystem::is_directory(parent, error)) {
-    return not_found("no folder '" + parent.string() + "' for the output").fix("mkdir -p " + parent.string());
+    return not_found("no folder '" + parent.string() + "' for the output")
+        .fix("mkdir -p " + parent.string());
   }
   return ok();
 }
@@ -124,23 +139,28 @@ Status check_memory(const Environment& environment, const ir::Model& model) {
   }
   const std::uint64_t needed = working_memory(model, environment.pool.threads());
   if (needed <= limit) return ok();
-  return Error(ErrorCode::kResource, "this takes about " + format_bytes(needed) + " of memory and " + format_bytes(limit) + " is allowed")
+  return Error(ErrorCode::kResource, "this takes about " + format_bytes(needed) +
+                                         " of memory and " + format_bytes(limit) + " is allowed")
       .fix("use fewer --threads, or allow more with --max-memory");
 }
 
-Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe& recipe, const Prepared& prepared,
-                                    const program::Bundle& artifact, std::uint64_t file_bytes, Environment& environment) {
+Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe& recipe,
+                                    const Prepared& prepared, const program::Bundle& artifact,
+                                    std::uint64_t file_bytes, Environment& environment) {
   Outcome outcome;
   const std::string text = choices.text.empty() ? recipe.evaluation.text : choices.text;
   if (!text.empty()) {
-    THIMBLE_ASSIGN(const program::Bundle reference, lower::load(prepared.original, environment.pool));
+    THIMBLE_ASSIGN(const program::Bundle reference,
+                   lower::load(prepared.original, environment.pool));
     EvaluationRequest request;
     request.text = text;
-    request.windows = {recipe.evaluation.context, recipe.evaluation.stride, recipe.evaluation.max_windows};
+    request.windows = {recipe.evaluation.context, recipe.evaluation.stride,
+                       recipe.evaluation.max_windows};
     if (choices.context > 0) request.windows.context = choices.context;
     if (choices.max_windows > 0) request.windows.max_windows = choices.max_windows;
     request.weights = true;
-    THIMBLE_ASSIGN(outcome.metrics, evaluate(artifact, choices.output, &reference, request, environment));
+    THIMBLE_ASSIGN(outcome.metrics,
+                   evaluate(artifact, choices.output, &reference, request, environment));
     outcome.evaluated = true;
   }
   const auto size = static_cast<double>(file_bytes);
@@ -172,7 +192,9 @@ Expected<int> say_up_to_date(const Choices& choices, const Globals& globals) {
 Expected<int> run(const Choices& choices, Environment& environment) {
   const auto start = std::chrono::steady_clock::now();
   if (is_thimble(choices.model)) {
-    return invalid_argument("a .thimble is a target and can't be compressed again").in(choices.model).fix("compress the model that it was made from");
+    return invalid_argument("a .thimble is a target and can't be compressed again")
+        .in(choices.model)
+        .fix("compress the model that it was made from");
   }
   THIMBLE_TRY(check_output(choices));
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
@@ -186,51 +208,83 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     text_digest = digest_of(content).hex();
   }
   const std::string print = fingerprint(recipe, prepared, choices, text_digest);
-  if (!choices.force && up_to_date(choices.output, print)) return say_up_to_date(choices, environment.globals);
+  if (!choices.force && up_to_date(choices.output, print))
+    return say_up_to_date(choices, environment.globals);
 
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
   lowered.program.cache = cache_type(recipe, prepared.model);
   program::Metadata metadata = provenance(prepared, recipe, print);
-  THIMBLE_ASSIGN(const auto writer, formats::ThimbleWriter::create(choices.output, std::move(lowered), lower::describe(prepared.model)));
+  THIMBLE_ASSIGN(const auto writer,
+                 formats::ThimbleWriter::create(choices.output, std::move(lowered),
+                                                lower::describe(prepared.model)));
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
   collect_errors(prepared.model, prepared.report);
   THIMBLE_ASSIGN(const program::Bundle artifact, writer->open_partial(metadata));
-  THIMBLE_ASSIGN(Outcome outcome, evaluate_artifact(choices, recipe, prepared, artifact, writer->file_bytes(), environment));
+  THIMBLE_ASSIGN(Outcome outcome, evaluate_artifact(choices, recipe, prepared, artifact,
+                                                    writer->file_bytes(), environment));
   add_metrics(metadata, outcome.metrics);
   THIMBLE_TRY(writer->finish(std::move(metadata)));
 
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const report::Json json = outcome_json(choices, prepared, artifact, outcome, writer->file_bytes(), seconds);
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const report::Json json =
+      outcome_json(choices, prepared, artifact, outcome, writer->file_bytes(), seconds);
   THIMBLE_TRY(write_report(choices.output + ".report.json", json));
   if (environment.globals.json) {
     std::printf("%s\n", json.dump(2).c_str());
   } else {
     print_outcome(choices, prepared, artifact, outcome, system::terminal_width(STDOUT_FILENO));
   }
-  return eval::acceptable(outcome.gates, environment.globals.strict) ? 0 : exit_status(ErrorCode::kGateFailed);
+  return eval::acceptable(outcome.gates, environment.globals.strict)
+             ? 0
+             : exit_status(ErrorCode::kGateFailed);
 }
 
 }  // namespace
 
 void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "compress", "Compress a model as a recipe says, check its gates, write a .thimble",
-                                  "  thimble compress MODEL -o out.thimble\n"
-                                  "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
-                                  "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")->required();
-  command->add_option("-o,--output", choices->output, "The .thimble to write; its report goes beside it")->required()->type_name("FILE");
+  CLI::App* command =
+      add_command(app, globals, selected, "compress",
+                  "Compress a model as a recipe says, check its gates, write a .thimble",
+                  "  thimble compress MODEL -o out.thimble\n"
+                  "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
+                  "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble",
+                  [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
+      ->required();
+  command
+      ->add_option("-o,--output", choices->output,
+                   "The .thimble to write; its report goes beside it")
+      ->required()
+      ->type_name("FILE");
   add_recipe_options(*command, choices->recipe);
-  command->add_option("--text", choices->text, "Text to evaluate on, in place of the recipe's")->type_name("FILE");
-  command->add_option("--context", choices->context, "Tokens of a window of that text, in place of the recipe's")->check(CLI::Range(8, 1 << 20))->type_name("N");
-  command->add_option("--max-windows", choices->max_windows, "Evaluate on this many windows only")->check(CLI::Range(1, 1 << 30))->type_name("N");
-  command->add_option("--max-memory", globals.max_memory, "Refuse to start if more would be needed")->type_name("SIZE");
-  command->add_option("--disable-pass", choices->manager.disable, "Leave a pass out")->type_name("PASS")->allow_extra_args(false);
-  command->add_option("--print-after", choices->manager.print_after, "Print the graph after a pass (*: each)")->type_name("PASS");
-  command->add_option("--stop-after", choices->manager.stop_after, "Leave out the passes after this one")->type_name("PASS");
+  command->add_option("--text", choices->text, "Text to evaluate on, in place of the recipe's")
+      ->type_name("FILE");
+  command
+      ->add_option("--context", choices->context,
+                   "Tokens of a window of that text, in place of the recipe's")
+      ->check(CLI::Range(8, 1 << 20))
+      ->type_name("N");
+  command->add_option("--max-windows", choices->max_windows, "Evaluate on this many windows only")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N");
+  command->add_option("--max-memory", globals.max_memory, "Refuse to start if more would be needed")
+      ->type_name("SIZE");
+  command->add_option("--disable-pass", choices->manager.disable, "Leave a pass out")
+      ->type_name("PASS")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--print-after", choices->manager.print_after,
+                   "Print the graph after a pass (*: each)")
+      ->type_name("PASS");
+  command
+      ->add_option("--stop-after", choices->manager.stop_after,
+                   "Leave out the passes after this one")
+      ->type_name("PASS");
   command->add_flag("--force", choices->force, "Write even when the output is up to date");
-  command->add_flag("--strict", globals.strict, "Make every fallback, warning and undecided gate an error");
+  command->add_flag("--strict", globals.strict,
+                    "Make every fallback, warning and undecided gate an error");
 }
 
 }  // namespace thimble::cli

@@ -1,6 +1,7 @@
 // thimble convert: the same model in another format, so that other tools can read it.
 
 #include <cstdio>
+
 #include <nlohmann/json.hpp>
 
 #include "formats/all.h"
@@ -22,7 +23,9 @@ Expected<formats::Target> target_of(const Choices& choices) {
   std::string format = choices.to;
   if (format.empty()) {
     const auto dot = choices.output.rfind('.');
-    format = dot == std::string::npos || choices.output.find('/', dot) != std::string::npos ? "safetensors" : choices.output.substr(dot + 1);
+    format = dot == std::string::npos || choices.output.find('/', dot) != std::string::npos
+                 ? "safetensors"
+                 : choices.output.substr(dot + 1);
   }
   target.format = format;
   target.type = choices.type;
@@ -31,9 +34,12 @@ Expected<formats::Target> target_of(const Choices& choices) {
 
 Status write_thimble(const ir::Model& model, const std::string& path, Environment& environment) {
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(model));
-  THIMBLE_ASSIGN(const auto writer, formats::ThimbleWriter::create(path, std::move(lowered), lower::describe(model)));
+  THIMBLE_ASSIGN(const auto writer,
+                 formats::ThimbleWriter::create(path, std::move(lowered), lower::describe(model)));
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
-  program::Metadata metadata = {{"thimble.version", THIMBLE_VERSION}, {"source.format", model.source_format}, {"source.architecture", model.architecture}};
+  program::Metadata metadata = {{"thimble.version", THIMBLE_VERSION},
+                                {"source.format", model.source_format},
+                                {"source.architecture", model.architecture}};
   for (const auto& [key, value] : model.metadata) metadata.emplace_back("model." + key, value);
   return writer->finish(std::move(metadata));
 }
@@ -44,7 +50,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   if (target.format == "thimble") {
     THIMBLE_TRY(write_thimble(model, choices.output, environment));
   } else {
-    THIMBLE_TRY(formats::write_model(model, choices.output, target, environment.pool, environment.progress));
+    THIMBLE_TRY(formats::write_model(model, choices.output, target, environment.pool,
+                                     environment.progress));
   }
   if (environment.globals.json) {
     report::Json out = report::document("convert");
@@ -61,13 +68,24 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "convert", "Write a model in another format, without a recipe",
-                                  "  thimble convert MODEL out.thimble\n  thimble convert MODEL out.gguf --type q4_0\n  thimble convert model.gguf folder --to safetensors",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")->required();
-  command->add_option("OUT", choices->output, "A .thimble or .gguf file, or a folder for safetensors")->required();
-  command->add_option("--to", choices->to, "thimble, gguf or safetensors, where the name doesn't tell")->check(CLI::IsMember({"thimble", "gguf", "safetensors"}))->type_name("FORMAT");
-  command->add_option("--type", choices->type, "GGUF's type for products: f32, f16, q8_0 or q4_0; f32 unless given")->type_name("TYPE");
+  CLI::App* command = add_command(
+      app, globals, selected, "convert", "Write a model in another format, without a recipe",
+      "  thimble convert MODEL out.thimble\n  thimble convert MODEL out.gguf --type q4_0\n  "
+      "thimble convert model.gguf folder --to safetensors",
+      [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
+      ->required();
+  command
+      ->add_option("OUT", choices->output, "A .thimble or .gguf file, or a folder for safetensors")
+      ->required();
+  command
+      ->add_option("--to", choices->to, "thimble, gguf or safetensors, where the name doesn't tell")
+      ->check(CLI::IsMember({"thimble", "gguf", "safetensors"}))
+      ->type_name("FORMAT");
+  command
+      ->add_option("--type", choices->type,
+                   "GGUF's type for products: f32, f16, q8_0 or q4_0; f32 unless given")
+      ->type_name("TYPE");
 }
 
 }  // namespace thimble::cli

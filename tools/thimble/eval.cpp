@@ -2,8 +2,9 @@
 
 #include <chrono>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "report/summary.h"
@@ -21,7 +22,8 @@ struct Choices {
 };
 
 Expected<int> run(const Choices& choices, Environment& environment) {
-  if (choices.text.text.empty()) return Error(ErrorCode::kUsage, "eval needs a text").fix("give one with --text FILE");
+  if (choices.text.text.empty())
+    return Error(ErrorCode::kUsage, "eval needs a text").fix("give one with --text FILE");
   const auto start = std::chrono::steady_clock::now();
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   std::optional<Opened> reference;
@@ -30,8 +32,11 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   }
   EvaluationRequest request{choices.text.text, choices.text.windows, reference.has_value(), {}};
   THIMBLE_TRY(set_cache(choices.text.cache, request.session));
-  THIMBLE_ASSIGN(const auto metrics, evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr, request, environment));
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  THIMBLE_ASSIGN(const auto metrics,
+                 evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
+                          request, environment));
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (environment.globals.json) {
     report::Json out = report::document("eval");
     out["file"] = choices.file;
@@ -42,7 +47,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     out["seconds"] = seconds;
     std::printf("%s\n", out.dump(2).c_str());
   } else {
-    std::printf("%s", report::metric_table(metrics).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+    std::printf(
+        "%s", report::metric_table(metrics).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
   }
   return 0;
 }
@@ -51,11 +57,13 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_eval(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "eval", "Score a model on a text, alone or beside a reference",
-                                  "  thimble eval out.thimble --text score.txt\n"
-                                  "  thimble eval out.thimble --text score.txt --reference MODEL --json",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();
+  CLI::App* command = add_command(
+      app, globals, selected, "eval", "Score a model on a text, alone or beside a reference",
+      "  thimble eval out.thimble --text score.txt\n"
+      "  thimble eval out.thimble --text score.txt --reference MODEL --json",
+      [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
+      ->required();
   add_text_options(*command, choices->text);
 }
 

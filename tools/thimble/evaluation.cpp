@@ -19,25 +19,32 @@ std::vector<std::string> lines_of(const std::string& text, std::int64_t limit) {
   return lines;
 }
 
-Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bundle, const program::Bundle* reference,
-                                                     const std::string& text, const EvaluationRequest& request,
+Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bundle,
+                                                     const program::Bundle* reference,
+                                                     const std::string& text,
+                                                     const EvaluationRequest& request,
                                                      Environment& environment) {
   if (reference == nullptr) {
-    return Error(ErrorCode::kUsage, "an encoder is evaluated beside the model that it was made from").fix("give it with --reference");
+    return Error(ErrorCode::kUsage,
+                 "an encoder is evaluated beside the model that it was made from")
+        .fix("give it with --reference");
   }
   const auto lines = lines_of(text, request.windows.max_windows);
-  THIMBLE_ASSIGN(const auto cosines, eval::embedding_cosines(bundle, *reference, lines, environment.pool));
+  THIMBLE_ASSIGN(const auto cosines,
+                 eval::embedding_cosines(bundle, *reference, lines, environment.pool));
   return eval::summarize_cosines(cosines);
 }
 
 }  // namespace
 
 Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, const std::string& path,
-                                             const program::Bundle* reference, const EvaluationRequest& request,
+                                             const program::Bundle* reference,
+                                             const EvaluationRequest& request,
                                              Environment& environment) {
   THIMBLE_ASSIGN(const std::string text, data::read_text(request.text));
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
-  if (bundle.program.task == program::Task::kEmbed) return evaluate_encoder(bundle, reference, text, request, environment);
+  if (bundle.program.task == program::Task::kEmbed)
+    return evaluate_encoder(bundle, reference, text, request, environment);
   if (bundle.program.task != program::Task::kGenerate) {
     return unsupported("only language models and encoders are evaluated on text").in(path);
   }
@@ -58,11 +65,23 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
 
 void add_text_options(CLI::App& command, TextChoices& choices) {
   command.add_option("--text", choices.text, "The text to score")->type_name("FILE");
-  command.add_option("--reference", choices.reference, "The float model that this one was made from")->type_name("MODEL");
-  command.add_option("--context", choices.windows.context, "Tokens of a window; 512 unless given")->check(CLI::Range(8, 1 << 20))->type_name("N");
-  command.add_option("--stride", choices.windows.stride, "Overlapping windows in Hugging Face's manner")->check(CLI::Range(1, 1 << 20))->type_name("N");
-  command.add_option("--max-windows", choices.windows.max_windows, "Score only this many")->check(CLI::Range(1, 1 << 30))->type_name("N");
-  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")->check(CLI::IsMember({"f32", "f16", "int8"}))->type_name("TYPE");
+  command
+      .add_option("--reference", choices.reference, "The float model that this one was made from")
+      ->type_name("MODEL");
+  command.add_option("--context", choices.windows.context, "Tokens of a window; 512 unless given")
+      ->check(CLI::Range(8, 1 << 20))
+      ->type_name("N");
+  command
+      .add_option("--stride", choices.windows.stride,
+                  "Overlapping windows in Hugging Face's manner")
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("N");
+  command.add_option("--max-windows", choices.windows.max_windows, "Score only this many")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N");
+  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")
+      ->check(CLI::IsMember({"f32", "f16", "int8"}))
+      ->type_name("TYPE");
 }
 
 }  // namespace thimble::cli

@@ -13,15 +13,16 @@
 namespace thimble::cli {
 
 struct EvaluationRequest {
-  std::string text;                       // a file
+  std::string text;  // a file
   data::WindowOptions windows;
-  bool weights = false;                   // kl_weights, too
+  bool weights = false;  // kl_weights, too
   runtime::SessionOptions session;
 };
 
 // A decoder on windows of the text, an encoder on its lines (which needs a reference).
 Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, const std::string& path,
-                                             const program::Bundle* reference, const EvaluationRequest& request,
+                                             const program::Bundle* reference,
+                                             const EvaluationRequest& request,
                                              Environment& environment);
 
 // The options that say what to evaluate on.

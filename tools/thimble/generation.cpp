@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+
 #include <nlohmann/json.hpp>
 
 #include "eval/score.h"
@@ -48,23 +49,28 @@ class StopFilter {
   bool stopped_ = false;
 };
 
-runtime::SamplingOptions sampling(const GenerationChoices& choices, const program::Generation& defaults) {
+runtime::SamplingOptions sampling(const GenerationChoices& choices,
+                                  const program::Generation& defaults) {
   runtime::SamplingOptions options;
   options.temperature = choices.temperature >= 0 ? choices.temperature : 0.0f;
   options.top_k = choices.top_k >= 0 ? choices.top_k : std::max<std::int64_t>(defaults.top_k, 0);
   options.top_p = choices.top_p >= 0 ? choices.top_p : defaults.top_p >= 0 ? defaults.top_p : 1.0f;
   options.min_p = choices.min_p;
-  options.repetition_penalty = choices.repetition_penalty >= 0 ? choices.repetition_penalty
-                               : defaults.repetition_penalty > 0 ? defaults.repetition_penalty : 1.0f;
+  options.repetition_penalty = choices.repetition_penalty >= 0   ? choices.repetition_penalty
+                               : defaults.repetition_penalty > 0 ? defaults.repetition_penalty
+                                                                 : 1.0f;
   options.seed = choices.seed;
   return options;
 }
 
 class Generator {
  public:
-  Generator(const program::Bundle& bundle, const tokenizer::Tokenizer& tokenizer, const GenerationChoices& choices,
-            Environment& environment)
-      : bundle_(bundle), tokenizer_(tokenizer), choices_(choices), environment_(environment),
+  Generator(const program::Bundle& bundle, const tokenizer::Tokenizer& tokenizer,
+            const GenerationChoices& choices, Environment& environment)
+      : bundle_(bundle),
+        tokenizer_(tokenizer),
+        choices_(choices),
+        environment_(environment),
         sampler_(sampling(choices, bundle.generation)) {}
 
   Status start() {
@@ -76,10 +82,14 @@ class Generator {
   }
 
   // Feeds the prompt's tokens and prints the continuation as it comes. Returns the text.
-  Expected<std::string> reply(const std::vector<std::int32_t>& prompt, const std::vector<std::string>& stops, bool print) {
-    if (prompt.empty()) return invalid_argument("the prompt has no tokens").fix("give some text with -p");
+  Expected<std::string> reply(const std::vector<std::int32_t>& prompt,
+                              const std::vector<std::string>& stops, bool print) {
+    if (prompt.empty())
+      return invalid_argument("the prompt has no tokens").fix("give some text with -p");
     environment_.progress.begin("reading the prompt", static_cast<double>(prompt.size()), "tokens");
-    auto logits = decoder_->feed(prompt, [&](std::int64_t count) { environment_.progress.advance(static_cast<double>(count)); });
+    auto logits = decoder_->feed(prompt, [&](std::int64_t count) {
+      environment_.progress.advance(static_cast<double>(count));
+    });
     environment_.progress.end();
     if (!logits) return std::move(logits).error();
     for (const std::int32_t token : prompt) sampler_.accept(token);
@@ -125,11 +135,13 @@ class Generator {
   std::int64_t generated_ = 0;
 };
 
-Expected<int> chat(Generator& generator, const program::Bundle& bundle, const tokenizer::Tokenizer& tokenizer,
-                   const GenerationChoices& choices) {
+Expected<int> chat(Generator& generator, const program::Bundle& bundle,
+                   const tokenizer::Tokenizer& tokenizer, const GenerationChoices& choices) {
   const text::ChatTemplate format = text::recognise(bundle.chat_template);
   if (format.format == tokenizer::ChatFormat::kNone) {
-    return unsupported(bundle.chat_template.empty() ? "the model has no chat template" : "the model's chat template is of no form that is known")
+    return unsupported(bundle.chat_template.empty()
+                           ? "the model has no chat template"
+                           : "the model's chat template is of no form that is known")
         .fix("leave --chat out and write the prompt yourself with -p");
   }
   std::vector<tokenizer::Message> messages;
@@ -140,7 +152,8 @@ Expected<int> chat(Generator& generator, const program::Bundle& bundle, const to
     messages.push_back({"user", user});
     const std::string whole = tokenizer::render(format.format, messages, true);
     const std::string fresh = whole.substr(0, fed.size()) == fed ? whole.substr(fed.size()) : whole;
-    const auto prompt = tokenizer.encode(fresh, {.add_special = fed.empty(), .parse_special = true});
+    const auto prompt =
+        tokenizer.encode(fresh, {.add_special = fed.empty(), .parse_special = true});
     THIMBLE_ASSIGN(const std::string answer, generator.reply(prompt, choices.stop, true));
     std::printf("\n");
     messages.push_back({"assistant", answer});
@@ -178,17 +191,19 @@ Status set_cache(const std::string& name, runtime::SessionOptions& options) {
   return ok();
 }
 
-Expected<int> generate(const program::Bundle& bundle, const std::string& path, const GenerationChoices& choices,
-                       Environment& environment) {
+Expected<int> generate(const program::Bundle& bundle, const std::string& path,
+                       const GenerationChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   Generator generator(bundle, tokenizer, choices, environment);
   THIMBLE_TRY(generator.start());
   if (choices.chat) return chat(generator, bundle, tokenizer, choices);
   if (!bundle.chat_template.empty() && !environment.globals.quiet) {
-    environment.progress.message("note: this is a chat model; --chat puts the prompt into its template");
+    environment.progress.message(
+        "note: this is a chat model; --chat puts the prompt into its template");
   }
   const auto prompt = tokenizer.encode(choices.prompt);
-  THIMBLE_ASSIGN(const std::string text, generator.reply(prompt, choices.stop, !environment.globals.json));
+  THIMBLE_ASSIGN(const std::string text,
+                 generator.reply(prompt, choices.stop, !environment.globals.json));
   if (environment.globals.json) {
     print_json(text, generator);
   } else {
@@ -197,8 +212,8 @@ Expected<int> generate(const program::Bundle& bundle, const std::string& path, c
   return system::interrupted() ? 128 + system::interrupt_signal() : 0;
 }
 
-Expected<int> embed_text(const program::Bundle& bundle, const std::string& path, const std::string& text,
-                         Environment& environment) {
+Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
+                         const std::string& text, Environment& environment) {
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, environment.pool));
   THIMBLE_ASSIGN(const std::vector<float> values, eval::embed(*session, tokenizer.encode(text)));
@@ -214,18 +229,42 @@ Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
 
 void add_generation_options(CLI::App& command, GenerationChoices& choices) {
   command.add_option("-p,--prompt", choices.prompt, "The text to continue");
-  command.add_option("-n,--tokens", choices.tokens, "Tokens to generate at most; 256 unless given")->check(CLI::Range(1, 1 << 24))->type_name("N");
-  command.add_flag("--chat", choices.chat, "Use the model's chat template; turns are read from stdin without -p");
+  command.add_option("-n,--tokens", choices.tokens, "Tokens to generate at most; 256 unless given")
+      ->check(CLI::Range(1, 1 << 24))
+      ->type_name("N");
+  command.add_flag("--chat", choices.chat,
+                   "Use the model's chat template; turns are read from stdin without -p");
   command.add_option("--system", choices.system, "The system message of a chat");
-  command.add_option("--stop", choices.stop, "Stop before this text (may repeat)")->type_name("TEXT")->allow_extra_args(false);
-  command.add_option("--temperature", choices.temperature, "0 (the default) takes the likeliest token")->check(CLI::Range(0.0, 100.0))->type_name("T");
-  command.add_option("--top-k", choices.top_k, "Sample among the K likeliest")->check(CLI::Range(0, 1 << 24))->type_name("K");
-  command.add_option("--top-p", choices.top_p, "Sample among the likeliest that make up P")->check(CLI::Range(0.0, 1.0))->type_name("P");
-  command.add_option("--min-p", choices.min_p, "Leave out what is less likely than P times the likeliest")->check(CLI::Range(0.0, 1.0))->type_name("P");
-  command.add_option("--repetition-penalty", choices.repetition_penalty, "Above 1 discourages tokens seen before")->check(CLI::Range(0.01, 100.0))->type_name("X");
+  command.add_option("--stop", choices.stop, "Stop before this text (may repeat)")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
+  command
+      .add_option("--temperature", choices.temperature, "0 (the default) takes the likeliest token")
+      ->check(CLI::Range(0.0, 100.0))
+      ->type_name("T");
+  command.add_option("--top-k", choices.top_k, "Sample among the K likeliest")
+      ->check(CLI::Range(0, 1 << 24))
+      ->type_name("K");
+  command.add_option("--top-p", choices.top_p, "Sample among the likeliest that make up P")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P");
+  command
+      .add_option("--min-p", choices.min_p,
+                  "Leave out what is less likely than P times the likeliest")
+      ->check(CLI::Range(0.0, 1.0))
+      ->type_name("P");
+  command
+      .add_option("--repetition-penalty", choices.repetition_penalty,
+                  "Above 1 discourages tokens seen before")
+      ->check(CLI::Range(0.01, 100.0))
+      ->type_name("X");
   command.add_option("--seed", choices.seed, "Of the sampling")->type_name("N");
-  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")->check(CLI::IsMember({"f32", "f16", "int8"}))->type_name("TYPE");
-  command.add_option("--context", choices.context, "Positions to make room for")->check(CLI::Range(1, 1 << 24))->type_name("N");
+  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")
+      ->check(CLI::IsMember({"f32", "f16", "int8"}))
+      ->type_name("TYPE");
+  command.add_option("--context", choices.context, "Positions to make room for")
+      ->check(CLI::Range(1, 1 << 24))
+      ->type_name("N");
   command.add_flag("--ignore-eos", choices.ignore_eos, "Go on after an end token");
 }
 

@@ -16,24 +16,24 @@ struct GenerationChoices {
   bool chat = false;
   std::string system;
   std::vector<std::string> stop;
-  float temperature = -1;          // negative: the model's own, or greedy
+  float temperature = -1;  // negative: the model's own, or greedy
   std::int64_t top_k = -1;
   float top_p = -1;
   float min_p = 0;
   float repetition_penalty = -1;
   std::uint64_t seed = 0;
-  std::string cache;               // f32, f16, int8; empty: the model's
+  std::string cache;  // f32, f16, int8; empty: the model's
   std::int64_t context = 0;
   bool ignore_eos = false;
 };
 
 void add_generation_options(CLI::App& command, GenerationChoices& choices);
 // stdout gets the continuation alone.
-Expected<int> generate(const program::Bundle& bundle, const std::string& path, const GenerationChoices& choices,
-                       Environment& environment);
+Expected<int> generate(const program::Bundle& bundle, const std::string& path,
+                       const GenerationChoices& choices, Environment& environment);
 // An encoder's embedding of a text, as JSON numbers on one line.
-Expected<int> embed_text(const program::Bundle& bundle, const std::string& path, const std::string& text,
-                         Environment& environment);
+Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
+                         const std::string& text, Environment& environment);
 
 Status set_cache(const std::string& name, runtime::SessionOptions& options);
 

@@ -63,7 +63,8 @@ std::string option_text(const CLI::Option& option) {
   if (option.get_positional()) return option.get_name(true);
   std::string names;
   for (const std::string& name : option.get_snames()) names += (names.empty() ? "-" : ", -") + name;
-  for (const std::string& name : option.get_lnames()) names += (names.empty() ? "--" : ", --") + name;
+  for (const std::string& name : option.get_lnames())
+    names += (names.empty() ? "--" : ", --") + name;
   if (option.get_expected_min() > 0) {  // not a flag
     std::string type = option.get_type_name();
     type = type.substr(0, type.find(':'));  // the rest tells of validators
@@ -85,15 +86,18 @@ std::string usage(const CLI::App* app, const std::string& name) {
 
 }  // namespace
 
-std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI::AppFormatMode) const {
+std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
+                                     CLI::AppFormatMode) const {
   std::string full = app->get_name();
-  for (const CLI::App* parent = app->get_parent(); parent != nullptr; parent = parent->get_parent()) {
+  for (const CLI::App* parent = app->get_parent(); parent != nullptr;
+       parent = parent->get_parent()) {
     if (!parent->get_name().empty()) full = parent->get_name() + " " + full;
   }
   if (full.empty()) full = std::move(name);
   std::vector<Entry> positionals, options, commands;
   for (const CLI::Option* option : app->get_options()) {
-    (option->get_positional() ? positionals : options).emplace_back(option_text(*option), option->get_description());
+    (option->get_positional() ? positionals : options)
+        .emplace_back(option_text(*option), option->get_description());
   }
   for (const CLI::App* sub : app->get_subcommands([](const CLI::App*) { return true; })) {
     commands.emplace_back(sub->get_name(), sub->get_description());

@@ -2,8 +2,9 @@
 
 #include <cstdio>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "formats/all.h"
 #include "report/json.h"
@@ -33,18 +34,22 @@ struct TensorRow {
 };
 
 std::string scheme_text(const program::Tensor& tensor) {
-  if (tensor.layout == program::Layout::kRowMajor) return std::string(program::type_name(tensor.type));
+  if (tensor.layout == program::Layout::kRowMajor)
+    return std::string(program::type_name(tensor.type));
   std::string out = std::to_string(tensor.bits) + "-bit ";
-  out += tensor.group_size >= tensor.inputs ? "per channel" : "group " + std::to_string(tensor.group_size);
+  out += tensor.group_size >= tensor.inputs ? "per channel"
+                                            : "group " + std::to_string(tensor.group_size);
   static constexpr const char* kZeros[] = {" symmetric", " points", " minima"};
-  return out + kZeros[static_cast<std::size_t>(tensor.zero)] + " " + std::string(program::type_name(tensor.type));
+  return out + kZeros[static_cast<std::size_t>(tensor.zero)] + " " +
+         std::string(program::type_name(tensor.type));
 }
 
 std::vector<TensorRow> rows_of(const program::Bundle& bundle) {
   std::vector<TensorRow> rows;
   for (const program::Tensor& tensor : bundle.program.tensors) {
     TensorRow row{tensor.name, scheme_text(tensor), dims_text(tensor.dims)};
-    for (const std::int32_t segment : tensor.segments) row.bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
+    for (const std::int32_t segment : tensor.segments)
+      row.bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
     rows.push_back(std::move(row));
   }
   return rows;
@@ -54,7 +59,9 @@ std::vector<TensorRow> rows_of(const ir::Model& model) {
   std::vector<TensorRow> rows;
   for (const ir::Weight& weight : model.weights) {
     if (weight.source == nullptr) continue;
-    const std::string scheme = weight.encoding.is_dense() ? std::string(ir::dtype_name(weight.dtype)) : weight.encoding.to_string();
+    const std::string scheme = weight.encoding.is_dense()
+                                   ? std::string(ir::dtype_name(weight.dtype))
+                                   : weight.encoding.to_string();
     rows.push_back({weight.name, scheme, dims_text(weight.dims), weight.byte_size()});
   }
   return rows;
@@ -63,7 +70,8 @@ std::vector<TensorRow> rows_of(const ir::Model& model) {
 void print_rows(const std::vector<TensorRow>& rows, bool each, int width) {
   if (each) {
     report::Table table({{"tensor"}, {"scheme"}, {"dims"}, {"bytes", true}});
-    for (const TensorRow& row : rows) table.add({row.name, row.scheme, row.dims, format_bytes(row.bytes)});
+    for (const TensorRow& row : rows)
+      table.add({row.name, row.scheme, row.dims, format_bytes(row.bytes)});
     std::printf("\n%s", table.to_text(width).c_str());
     return;
   }
@@ -73,13 +81,16 @@ void print_rows(const std::vector<TensorRow>& rows, bool each, int width) {
     by_scheme[row.scheme].second += row.bytes;
   }
   report::Table table({{"scheme"}, {"tensors", true}, {"bytes", true}});
-  for (const auto& [scheme, sum] : by_scheme) table.add({scheme, std::to_string(sum.first), format_bytes(sum.second)});
+  for (const auto& [scheme, sum] : by_scheme)
+    table.add({scheme, std::to_string(sum.first), format_bytes(sum.second)});
   std::printf("\n%s", table.to_text(width).c_str());
 }
 
 report::Json rows_json(const std::vector<TensorRow>& rows) {
   report::Json list = report::Json::array();
-  for (const TensorRow& row : rows) list.push_back({{"name", row.name}, {"scheme", row.scheme}, {"dims", row.dims}, {"bytes", row.bytes}});
+  for (const TensorRow& row : rows)
+    list.push_back(
+        {{"name", row.name}, {"scheme", row.scheme}, {"dims", row.dims}, {"bytes", row.bytes}});
   return list;
 }
 
@@ -100,11 +111,14 @@ Expected<int> inspect_thimble(const Choices& choices, const Globals& globals, in
     std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
     return 0;
   }
-  std::printf("%s: thimble, %s parameters, %s in the file, %s of weights, %.3f bits per weight\n", choices.file.c_str(),
-              format_count(bundle.parameters).c_str(), format_bytes(bundle.file_bytes).c_str(), format_bytes(payload_bytes(bundle)).c_str(), bits_per_weight(bundle));
+  std::printf("%s: thimble, %s parameters, %s in the file, %s of weights, %.3f bits per weight\n",
+              choices.file.c_str(), format_count(bundle.parameters).c_str(),
+              format_bytes(bundle.file_bytes).c_str(), format_bytes(payload_bytes(bundle)).c_str(),
+              bits_per_weight(bundle));
   if (choices.verify) std::printf("every digest is right\n");
   for (const auto& [key, value] : bundle.metadata) {
-    if (choices.metadata || (value.size() < 60 && value.find('\n') == std::string::npos && !key.starts_with("model."))) {
+    if (choices.metadata || (value.size() < 60 && value.find('\n') == std::string::npos &&
+                             !key.starts_with("model."))) {
       std::printf("  %s: %s\n", key.c_str(), value.c_str());
     }
   }
@@ -132,12 +146,17 @@ Expected<int> inspect_source(const Choices& choices, const Globals& globals, int
     std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
     return 0;
   }
-  std::printf("%s: %s, %s, %s parameters, %s of weights\n", choices.file.c_str(), model.source_format.c_str(), model.architecture.c_str(),
-              format_count(model.parameter_count()).c_str(), format_bytes(model.weight_bytes()).c_str());
-  std::printf("  nodes: %zu, context: %lld, tokenizer: %s, chat template: %s\n", model.graph.order().size(), static_cast<long long>(model.max_context),
-              model.tokenizer.empty() ? "none" : "yes", model.chat_template.empty() ? "none" : "yes");
+  std::printf("%s: %s, %s, %s parameters, %s of weights\n", choices.file.c_str(),
+              model.source_format.c_str(), model.architecture.c_str(),
+              format_count(model.parameter_count()).c_str(),
+              format_bytes(model.weight_bytes()).c_str());
+  std::printf("  nodes: %zu, context: %lld, tokenizer: %s, chat template: %s\n",
+              model.graph.order().size(), static_cast<long long>(model.max_context),
+              model.tokenizer.empty() ? "none" : "yes",
+              model.chat_template.empty() ? "none" : "yes");
   if (choices.metadata) {
-    for (const auto& [key, value] : model.metadata) std::printf("  %s: %s\n", key.c_str(), value.c_str());
+    for (const auto& [key, value] : model.metadata)
+      std::printf("  %s: %s\n", key.c_str(), value.c_str());
   }
   print_rows(rows, choices.tensors, width);
   return 0;
@@ -145,17 +164,21 @@ Expected<int> inspect_source(const Choices& choices, const Globals& globals, int
 
 Expected<int> run(const Choices& choices, const Globals& globals) {
   const int width = system::terminal_width(STDOUT_FILENO);
-  return is_thimble(choices.file) ? inspect_thimble(choices, globals, width) : inspect_source(choices, globals, width);
+  return is_thimble(choices.file) ? inspect_thimble(choices, globals, width)
+                                  : inspect_source(choices, globals, width);
 }
 
 }  // namespace
 
 void add_inspect(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "inspect", "Show what a model file holds",
-                                  "  thimble inspect out.thimble --tensors\n  thimble inspect out.thimble --verify\n  thimble inspect MODEL --graph",
-                                  [choices, &globals](Environment&) { return run(*choices, globals); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")->required();
+  CLI::App* command =
+      add_command(app, globals, selected, "inspect", "Show what a model file holds",
+                  "  thimble inspect out.thimble --tensors\n  thimble inspect out.thimble "
+                  "--verify\n  thimble inspect MODEL --graph",
+                  [choices, &globals](Environment&) { return run(*choices, globals); });
+  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
+      ->required();
   command->add_flag("--tensors", choices->tensors, "Every tensor");
   command->add_flag("--graph", choices->graph, "The graph as text (source models)");
   command->add_flag("--metadata", choices->metadata, "All metadata, the recipe included");

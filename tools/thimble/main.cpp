@@ -1,4 +1,5 @@
-// thimble: reads the command line, runs one command, and turns its result into output and an exit status.
+// thimble: reads the command line, runs one command, and turns its result into output and an exit
+// status.
 
 #include <csignal>
 #include <cstdio>
@@ -6,8 +7,9 @@
 #include <exception>
 #include <new>
 #include <optional>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "support/system.h"
@@ -36,7 +38,9 @@ int run_selected(const Globals& globals, const Selected& selected) {
     const auto result = selected.run(environment);
     return result ? *result : report_error(result.error(), globals.json);
   } catch (const std::bad_alloc&) {
-    return report_error(Error(ErrorCode::kResource, "out of memory").fix("use a machine with more, or fewer threads"), globals.json);
+    return report_error(Error(ErrorCode::kResource, "out of memory")
+                            .fix("use a machine with more, or fewer threads"),
+                        globals.json);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "thimble: internal error: %s\n", e.what());
     return kOurBug;
@@ -44,8 +48,8 @@ int run_selected(const Globals& globals, const Selected& selected) {
 }
 
 void add_commands(CLI::App& app, Globals& globals, Selected& selected) {
-  for (const auto add : {add_compress, add_convert, add_plan, add_inspect, add_run, add_eval, add_compare, add_check,
-                         add_bench, add_passes, add_recipe}) {
+  for (const auto add : {add_compress, add_convert, add_plan, add_inspect, add_run, add_eval,
+                         add_compare, add_check, add_bench, add_passes, add_recipe}) {
     add(app, globals, selected);
   }
 }
@@ -66,26 +70,31 @@ std::optional<Error> unknown_command(const CLI::App& app, int argc, char** argv)
     names.push_back(command->get_name());
   }
   const std::string near = nearest(argv[1], names);
-  return Error(ErrorCode::kUsage, "unknown command '" + std::string(argv[1]) + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)")).fix("thimble --help");
+  return Error(ErrorCode::kUsage, "unknown command '" + std::string(argv[1]) + "'" +
+                                      (near.empty() ? "" : " (did you mean '" + near + "'?)"))
+      .fix("thimble --help");
 }
 
 int main_checked(int argc, char** argv) {
   Globals globals;
   Selected selected;
-  CLI::App app("Makes models small enough for a device, and proves that they still work.", "thimble");
+  CLI::App app("Makes models small enough for a device, and proves that they still work.",
+               "thimble");
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "thimble " THIMBLE_VERSION);
   app.set_help_flag("-h,--help", "Print this and leave");
   app.require_subcommand(1);
   app.footer("thimble COMMAND --help tells more of each.");
   add_commands(app, globals, selected);
-  if (const auto error = unknown_command(app, argc, argv)) return report_error(*error, wants_json(argc, argv));
+  if (const auto error = unknown_command(app, argc, argv))
+    return report_error(*error, wants_json(argc, argv));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help and --version
     return app.exit(success);
   } catch (const CLI::ParseError& e) {
-    const Error error = Error(ErrorCode::kUsage, e.what()).fix("thimble --help, or thimble COMMAND --help");
+    const Error error =
+        Error(ErrorCode::kUsage, e.what()).fix("thimble --help, or thimble COMMAND --help");
     report_error(error, wants_json(argc, argv));
     return kUsage;
   }
@@ -104,8 +113,11 @@ CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const
   CLI::App* command = app.add_subcommand(name, summary);
   command->set_help_flag("-h,--help", "Print this and leave");
   command->add_flag("--json", globals.json, "Print the result as JSON (versioned, stable keys)");
-  command->add_option("--threads", globals.threads, "Threads to use; the default is what the process may use")
-      ->check(CLI::Range(1, 1024))->type_name("N");
+  command
+      ->add_option("--threads", globals.threads,
+                   "Threads to use; the default is what the process may use")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
   command->add_flag("-q,--quiet", globals.quiet, "No progress, no remarks");
   if (!examples.empty()) command->footer("examples:\n" + examples);
   command->callback([&selected, name, run = std::move(run)] {

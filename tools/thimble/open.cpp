@@ -29,9 +29,12 @@ Expected<Opened> open_any(const std::string& path, Environment& environment) {
   return opened;
 }
 
-Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const std::string& path) {
+Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,
+                                            const std::string& path) {
   if (bundle.tokenizer.empty()) {
-    return invalid_argument("the model has no tokenizer").in(path).fix("put tokenizer.json or tokenizer.model beside it");
+    return invalid_argument("the model has no tokenizer")
+        .in(path)
+        .fix("put tokenizer.json or tokenizer.model beside it");
   }
   return tokenizer::Tokenizer::load(bundle.tokenizer);
 }
@@ -39,7 +42,8 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const
 std::uint64_t payload_bytes(const program::Bundle& bundle) {
   std::uint64_t bytes = 0;
   for (const program::Tensor& tensor : bundle.program.tensors) {
-    for (const std::int32_t segment : tensor.segments) bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
+    for (const std::int32_t segment : tensor.segments)
+      bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
   }
   return bytes;
 }
@@ -51,7 +55,8 @@ double bits_per_weight(const program::Bundle& bundle) {
 
 Expected<std::uint64_t> size_option(const std::string& text, const std::string& option) {
   const auto bytes = eval::parse_size(text);
-  if (!bytes || *bytes <= 0) return Error(ErrorCode::kUsage, option + " reads a size such as 500MB, not '" + text + "'");
+  if (!bytes || *bytes <= 0)
+    return Error(ErrorCode::kUsage, option + " reads a size such as 500MB, not '" + text + "'");
   return static_cast<std::uint64_t>(*bytes);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Any FILE that a command takes: a .thimble, or a model that we read, which takes the same road through
-// lowering so that it can be run, evaluated and measured like its compressed copies.
+// Any FILE that a command takes: a .thimble, or a model that we read, which takes the same road
+// through lowering so that it can be run, evaluated and measured like its compressed copies.
 
 #include <optional>
 #include <string>
@@ -23,7 +23,7 @@ bool is_thimble(const std::string& path);
 // The tokenizer of a model that needs one to be used with text; an error says that there is none.
 Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const std::string& path);
 
-std::uint64_t payload_bytes(const program::Bundle& bundle);   // of all segments but the tokenizer's
+std::uint64_t payload_bytes(const program::Bundle& bundle);  // of all segments but the tokenizer's
 double bits_per_weight(const program::Bundle& bundle);
 Expected<std::uint64_t> size_option(const std::string& text, const std::string& option);
 

@@ -1,10 +1,11 @@
-// thimble passes: what a recipe can say, from the passes' own descriptions. `--markdown` makes docs/RECIPES.md.
-
-#include "passes/all.h"
+// thimble passes: what a recipe can say, from the passes' own descriptions. `--markdown` makes
+// docs/RECIPES.md.
 
 #include <cstdio>
+
 #include <nlohmann/json.hpp>
 
+#include "passes/all.h"
 #include "report/json.h"
 #include "support/text.h"
 #include "tools/thimble/command.h"
@@ -19,9 +20,12 @@ struct Choices {
 
 std::string_view kind_name(pass::Kind kind) {
   switch (kind) {
-    case pass::Kind::kAnalysis: return "analysis";
-    case pass::Kind::kRewrite: return "rewrite";
-    case pass::Kind::kLossy: return "lossy";
+    case pass::Kind::kAnalysis:
+      return "analysis";
+    case pass::Kind::kRewrite:
+      return "rewrite";
+    case pass::Kind::kLossy:
+      return "lossy";
   }
   return "";
 }
@@ -29,7 +33,8 @@ std::string_view kind_name(pass::Kind kind) {
 std::string allowed_text(const pass::OptionInfo& option) {
   std::string words = join(option.words, ", ");
   switch (option.type) {
-    case pass::OptionType::kBool: return "true, false";
+    case pass::OptionType::kBool:
+      return "true, false";
     case pass::OptionType::kInteger:
     case pass::OptionType::kReal:
     case pass::OptionType::kIntegerOrWord:
@@ -39,32 +44,38 @@ std::string allowed_text(const pass::OptionInfo& option) {
         return words.empty() ? range : range + ", " + words;
       }
       return words;
-    case pass::OptionType::kSelector: return "a selector";
-    case pass::OptionType::kRules: return "a list of rules";
-    default: return words;
+    case pass::OptionType::kSelector:
+      return "a selector";
+    case pass::OptionType::kRules:
+      return "a list of rules";
+    default:
+      return words;
   }
 }
 
 void print_text(const pass::PassInfo& info) {
-  std::printf("%s (%s): %s\n", info.name.c_str(), std::string(kind_name(info.kind)).c_str(), info.summary.c_str());
+  std::printf("%s (%s): %s\n", info.name.c_str(), std::string(kind_name(info.kind)).c_str(),
+              info.summary.c_str());
   for (const pass::OptionInfo& option : info.options) {
     std::string line = "  " + option.name;
     line.resize(std::max<std::size_t>(line.size() + 1, 16), ' ');
     line += option.help;
-    if (const std::string allowed = allowed_text(option); !allowed.empty()) line += " (" + allowed + ")";
+    if (const std::string allowed = allowed_text(option); !allowed.empty())
+      line += " (" + allowed + ")";
     if (!option.fallback.empty()) line += " [" + option.fallback + "]";
     std::printf("%s\n", line.c_str());
   }
 }
 
 void print_markdown(const pass::PassInfo& info) {
-  std::printf("### `%s`\n\n%s (%s)\n\n", info.name.c_str(), info.summary.c_str(), std::string(kind_name(info.kind)).c_str());
+  std::printf("### `%s`\n\n%s (%s)\n\n", info.name.c_str(), info.summary.c_str(),
+              std::string(kind_name(info.kind)).c_str());
   if (info.options.empty()) return;
   std::printf("| option | what | values | default |\n|---|---|---|---|\n");
   for (const pass::OptionInfo& option : info.options) {
     const std::string unit = option.unit.empty() ? "" : " (" + option.unit + ")";
-    std::printf("| `%s` | %s%s | %s | %s |\n", option.name.c_str(), option.help.c_str(), unit.c_str(),
-                allowed_text(option).c_str(), option.fallback.c_str());
+    std::printf("| `%s` | %s%s | %s | %s |\n", option.name.c_str(), option.help.c_str(),
+                unit.c_str(), allowed_text(option).c_str(), option.fallback.c_str());
   }
   std::printf("\n");
 }
@@ -72,10 +83,16 @@ void print_markdown(const pass::PassInfo& info) {
 report::Json to_json(const pass::PassInfo& info) {
   report::Json options = report::Json::array();
   for (const pass::OptionInfo& option : info.options) {
-    options.push_back({{"name", option.name}, {"help", option.help}, {"unit", option.unit}, {"default", option.fallback},
+    options.push_back({{"name", option.name},
+                       {"help", option.help},
+                       {"unit", option.unit},
+                       {"default", option.fallback},
                        {"values", allowed_text(option)}});
   }
-  return {{"name", info.name}, {"kind", kind_name(info.kind)}, {"summary", info.summary}, {"options", options}};
+  return {{"name", info.name},
+          {"kind", kind_name(info.kind)},
+          {"summary", info.summary},
+          {"options", options}};
 }
 
 Expected<int> run(const Choices& choices, const Globals& globals) {
@@ -96,7 +113,8 @@ Expected<int> run(const Choices& choices, const Globals& globals) {
   }
   if (!found) {
     const std::string near = nearest(choices.name, names);
-    return Error(ErrorCode::kUsage, "no pass '" + choices.name + "'" + (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+    return Error(ErrorCode::kUsage, "no pass '" + choices.name + "'" +
+                                        (near.empty() ? "" : " (did you mean '" + near + "'?)"));
   }
   if (globals.json) {
     report::Json out = report::document("passes");
@@ -110,9 +128,11 @@ Expected<int> run(const Choices& choices, const Globals& globals) {
 
 void add_passes(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "passes", "List the passes that a recipe can name, with their options",
-                                  "  thimble passes\n  thimble passes quantize-weights",
-                                  [choices, &globals](Environment&) { return run(*choices, globals); });
+  CLI::App* command =
+      add_command(app, globals, selected, "passes",
+                  "List the passes that a recipe can name, with their options",
+                  "  thimble passes\n  thimble passes quantize-weights",
+                  [choices, &globals](Environment&) { return run(*choices, globals); });
   command->add_option("PASS", choices->name, "Only this one");
   command->add_flag("--markdown", choices->markdown, "As the tables of docs/RECIPES.md");
 }

@@ -43,17 +43,19 @@ Expected<std::string> digest_of_source(const ir::Model& model, Environment& envi
   return hasher.finish().hex();
 }
 
-Expected<Prepared> prepare(const std::string& path, const recipe::Recipe& recipe, const pass::ManagerOptions& options,
-                           Environment& environment) {
+Expected<Prepared> prepare(const std::string& path, const recipe::Recipe& recipe,
+                           const pass::ManagerOptions& options, Environment& environment) {
   Prepared prepared;
   formats::ReadOptions read;
   read.strict = environment.globals.strict;
   THIMBLE_ASSIGN(prepared.original, formats::read_model(path, read));
   prepared.model = prepared.original;
-  pass::Context context{environment.pool, environment.progress, recipe.seed, environment.globals.strict};
+  pass::Context context{environment.pool, environment.progress, recipe.seed,
+                        environment.globals.strict};
   THIMBLE_TRY(pass::run_passes(prepared.model, recipe.passes, context, options, prepared.report));
   for (const pass::PassReport& pass : prepared.report.passes) {
-    for (const std::string& warning : pass.warnings) environment.progress.message("warning: " + pass.pass + ": " + warning);
+    for (const std::string& warning : pass.warnings)
+      environment.progress.message("warning: " + pass.pass + ": " + warning);
   }
   return prepared;
 }
@@ -75,8 +77,9 @@ program::CacheType cache_type(const recipe::Recipe& recipe, const ir::Model& mod
   if (recipe.cache == "f32") return program::CacheType::kF32;
   if (recipe.cache == "f16") return program::CacheType::kF16;
   if (recipe.cache == "int8") return program::CacheType::kInt8;
-  const bool quantized = std::any_of(model.weights.begin(), model.weights.end(),
-                                     [](const ir::Weight& w) { return w.source != nullptr && !w.encoding.is_dense(); });
+  const bool quantized = std::any_of(
+      model.weights.begin(), model.weights.end(),
+      [](const ir::Weight& w) { return w.source != nullptr && !w.encoding.is_dense(); });
   return quantized ? program::CacheType::kF16 : program::CacheType::kF32;
 }
 
@@ -86,7 +89,8 @@ std::uint64_t working_memory(const ir::Model& model, int threads) {
   constexpr std::uint64_t kChunk = 16u << 20;
   std::uint64_t widest = 0;
   for (const ir::Weight& weight : model.weights) {
-    if (weight.source != nullptr) widest = std::max(widest, static_cast<std::uint64_t>(weight.inputs()) * 16 * 16);
+    if (weight.source != nullptr)
+      widest = std::max(widest, static_cast<std::uint64_t>(weight.inputs()) * 16 * 16);
   }
   return kFixed + static_cast<std::uint64_t>(threads) * std::max(kChunk, widest);
 }

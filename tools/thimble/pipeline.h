@@ -13,17 +13,18 @@
 namespace thimble::cli {
 
 struct Prepared {
-  ir::Model original;       // as read; weights are shared, not copied
-  ir::Model model;          // after the passes
+  ir::Model original;  // as read; weights are shared, not copied
+  ir::Model model;     // after the passes
   pass::Report report;
   std::string source_digest;
 };
 
 // Reads the model and runs the recipe's passes. Weights stay thunks: nothing is computed yet.
-Expected<Prepared> prepare(const std::string& path, const recipe::Recipe& recipe, const pass::ManagerOptions& options,
-                           Environment& environment);
+Expected<Prepared> prepare(const std::string& path, const recipe::Recipe& recipe,
+                           const pass::ManagerOptions& options, Environment& environment);
 
-// The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as it reads.
+// The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as
+// it reads.
 Expected<std::string> digest_of_source(const ir::Model& model, Environment& environment);
 
 // Fills in the errors that became known while the weights were written.

@@ -1,8 +1,10 @@
-// thimble plan: what a recipe would do to a model: sizes, memory, what each tensor becomes. Nothing is written.
+// thimble plan: what a recipe would do to a model: sizes, memory, what each tensor becomes. Nothing
+// is written.
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "report/summary.h"
@@ -31,9 +33,11 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   std::uint64_t payload = 0;
   for (const program::Segment& segment : lowered.program.segments) payload += segment.size;
   const std::uint64_t parameters = prepared.original.parameter_count();
-  const double bits = parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
+  const double bits =
+      parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
   const std::uint64_t memory = working_memory(prepared.original, environment.pool.threads());
-  const double seconds = static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
+  const double seconds =
+      static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
   if (environment.globals.json) {
     report::Json out = report::document("plan");
     out["model"] = choices.model;
@@ -48,10 +52,16 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     std::printf("%s\n", out.dump(2).c_str());
     return 0;
   }
-  std::printf("%s with %s: %s parameters, %s -> %s of weights, %.3f bits per weight\n", choices.model.c_str(), recipe.name.c_str(),
-              format_count(parameters).c_str(), format_bytes(prepared.original.weight_bytes()).c_str(), format_bytes(payload).c_str(), bits);
-  std::printf("working memory about %s, time about %s without evaluation\n", format_bytes(memory).c_str(), format_duration(seconds).c_str());
-  if (choices.tensors) std::printf("\n%s", report::tensor_table(prepared.report, 0).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+  std::printf("%s with %s: %s parameters, %s -> %s of weights, %.3f bits per weight\n",
+              choices.model.c_str(), recipe.name.c_str(), format_count(parameters).c_str(),
+              format_bytes(prepared.original.weight_bytes()).c_str(), format_bytes(payload).c_str(),
+              bits);
+  std::printf("working memory about %s, time about %s without evaluation\n",
+              format_bytes(memory).c_str(), format_duration(seconds).c_str());
+  if (choices.tensors)
+    std::printf("\n%s", report::tensor_table(prepared.report, 0)
+                            .to_text(system::terminal_width(STDOUT_FILENO))
+                            .c_str());
   return 0;
 }
 
@@ -59,9 +69,12 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "plan", "Say what a recipe would do, without doing it",
-                                  "  thimble plan MODEL -r int3-mixed --tensors", [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")->required();
+  CLI::App* command =
+      add_command(app, globals, selected, "plan", "Say what a recipe would do, without doing it",
+                  "  thimble plan MODEL -r int3-mixed --tensors",
+                  [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
+      ->required();
   add_recipe_options(*command, choices->recipe);
   command->add_flag("--tensors", choices->tensors, "Every tensor with its scheme");
 }

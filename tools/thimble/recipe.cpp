@@ -3,6 +3,7 @@
 #include "recipe/recipe.h"
 
 #include <cstdio>
+
 #include <nlohmann/json.hpp>
 
 #include "passes/all.h"
@@ -32,7 +33,8 @@ Expected<int> validate(const Choices& choices, const Globals& globals) {
     for (const eval::Gate& gate : recipe.gates) out["gates"].push_back(gate.text);
     std::printf("%s\n", out.dump(2).c_str());
   } else {
-    std::printf("%s: ok, %zu passes, %zu gates\n", recipe.name.c_str(), recipe.passes.size(), recipe.gates.size());
+    std::printf("%s: ok, %zu passes, %zu gates\n", recipe.name.c_str(), recipe.passes.size(),
+                recipe.gates.size());
   }
   return 0;
 }
@@ -43,7 +45,9 @@ Expected<int> list(const Globals& globals) {
     names.push_back(shipped.name);
     // A recipe's first line says what it is for.
     const std::string_view first = shipped.text.substr(0, shipped.text.find('\n'));
-    if (!globals.json) std::printf("%-18s %s\n", std::string(shipped.name).c_str(), std::string(first.substr(first.find(' ') + 1)).c_str());
+    if (!globals.json)
+      std::printf("%-18s %s\n", std::string(shipped.name).c_str(),
+                  std::string(first.substr(first.find(' ') + 1)).c_str());
   }
   if (globals.json) {
     report::Json out = report::document("recipe list");
@@ -72,10 +76,17 @@ Expected<int> run(const Choices& choices, const Globals& globals) {
 }  // namespace
 
 void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
-  command.add_option("-r,--recipe", choices.recipe, "A recipe file, or the name of a shipped one; int4 unless given")->type_name("RECIPE");
-  command.add_option("--var", choices.variables, "NAME=VALUE for ${NAME} in the recipe")->type_name("NAME=VALUE")->allow_extra_args(false);
-  command.add_option("--set", choices.set, "Change one option, as in --set quantize-weights.bits=3")
-      ->type_name("PASS.OPTION=VALUE")->allow_extra_args(false);
+  command
+      .add_option("-r,--recipe", choices.recipe,
+                  "A recipe file, or the name of a shipped one; int4 unless given")
+      ->type_name("RECIPE");
+  command.add_option("--var", choices.variables, "NAME=VALUE for ${NAME} in the recipe")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command
+      .add_option("--set", choices.set, "Change one option, as in --set quantize-weights.bits=3")
+      ->type_name("PASS.OPTION=VALUE")
+      ->allow_extra_args(false);
 }
 
 Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices) {
@@ -84,7 +95,8 @@ Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices) {
   options.set = choices.set;
   for (const std::string& variable : choices.variables) {
     const auto equals = variable.find('=');
-    if (equals == std::string::npos) return Error(ErrorCode::kUsage, "--var reads NAME=VALUE, not '" + variable + "'");
+    if (equals == std::string::npos)
+      return Error(ErrorCode::kUsage, "--var reads NAME=VALUE, not '" + variable + "'");
     options.variables.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));
   }
   return recipe::read_recipe(choices.recipe, options);
@@ -92,14 +104,23 @@ Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices) {
 
 void add_recipe(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "recipe", "List, show or validate recipes",
-                                  "  thimble recipe list\n  thimble recipe show int4\n  thimble recipe validate my.yaml --var TEXT=score.txt",
-                                  [choices, &globals](Environment&) { return run(*choices, globals); });
-  command->add_option("ACTION", choices->action, "validate, list or show")->required()->check(CLI::IsMember({"validate", "list", "show"}));
+  CLI::App* command =
+      add_command(app, globals, selected, "recipe", "List, show or validate recipes",
+                  "  thimble recipe list\n  thimble recipe show int4\n  thimble recipe validate "
+                  "my.yaml --var TEXT=score.txt",
+                  [choices, &globals](Environment&) { return run(*choices, globals); });
+  command->add_option("ACTION", choices->action, "validate, list or show")
+      ->required()
+      ->check(CLI::IsMember({"validate", "list", "show"}));
   command->add_option("RECIPE", choices->recipe.recipe, "A file, or the name of a shipped recipe");
-  command->add_option("--var", choices->recipe.variables, "NAME=VALUE for ${NAME} in the recipe")->type_name("NAME=VALUE")->allow_extra_args(false);
-  command->add_option("--set", choices->recipe.set, "Change one option, as in --set quantize-weights.bits=3")
-      ->type_name("PASS.OPTION=VALUE")->allow_extra_args(false);
+  command->add_option("--var", choices->recipe.variables, "NAME=VALUE for ${NAME} in the recipe")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--set", choices->recipe.set,
+                   "Change one option, as in --set quantize-weights.bits=3")
+      ->type_name("PASS.OPTION=VALUE")
+      ->allow_extra_args(false);
 }
 
 }  // namespace thimble::cli

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <iostream>
+
 #include <nlohmann/json.hpp>
 
 #include "report/json.h"
@@ -22,7 +23,8 @@ struct Choices {
 
 Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
-  if (!choices.inputs.empty()) return run_tensors(opened.bundle, choices.inputs, choices.outputs, environment);
+  if (!choices.inputs.empty())
+    return run_tensors(opened.bundle, choices.inputs, choices.outputs, environment);
   if (opened.bundle.program.task == program::Task::kGenerate) {
     return generate(opened.bundle, choices.file, choices.generation, environment);
   }
@@ -36,14 +38,18 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_run(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(app, globals, selected, "run", "Generate text, or run tensors through a model",
-                                  "  thimble run model.thimble -p \"Once upon a time\" -n 100\n"
-                                  "  thimble run model.thimble --chat --system \"Answer in one line.\"\n"
-                                  "  thimble run encoder.thimble --inputs in.npz --outputs out.npz",
-                                  [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, a Hugging Face folder or a GGUF file")->required();
-  command->add_option("--inputs", choices->inputs, "Arrays by the graph's input names")->type_name("NPZ");
-  command->add_option("--outputs", choices->outputs, "Where to write the outputs' arrays")->type_name("NPZ");
+  CLI::App* command =
+      add_command(app, globals, selected, "run", "Generate text, or run tensors through a model",
+                  "  thimble run model.thimble -p \"Once upon a time\" -n 100\n"
+                  "  thimble run model.thimble --chat --system \"Answer in one line.\"\n"
+                  "  thimble run encoder.thimble --inputs in.npz --outputs out.npz",
+                  [choices](Environment& environment) { return run(*choices, environment); });
+  command->add_option("FILE", choices->file, "A .thimble, a Hugging Face folder or a GGUF file")
+      ->required();
+  command->add_option("--inputs", choices->inputs, "Arrays by the graph's input names")
+      ->type_name("NPZ");
+  command->add_option("--outputs", choices->outputs, "Where to write the outputs' arrays")
+      ->type_name("NPZ");
   add_generation_options(*command, choices->generation);
 }
 

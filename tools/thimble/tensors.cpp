@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstring>
+
 #include <nlohmann/json.hpp>
 
 #include "data/npz.h"
@@ -12,8 +13,9 @@ namespace thimble::cli {
 namespace {
 
 constexpr std::pair<std::string_view, program::Type> kTypes[] = {
-    {"<f4", program::Type::kF32}, {"<f8", program::Type::kF64}, {"<f2", program::Type::kF16}, {"<i8", program::Type::kI64},
-    {"<i4", program::Type::kI32}, {"|i1", program::Type::kI8},  {"|u1", program::Type::kU8},  {"|b1", program::Type::kBool},
+    {"<f4", program::Type::kF32}, {"<f8", program::Type::kF64},  {"<f2", program::Type::kF16},
+    {"<i8", program::Type::kI64}, {"<i4", program::Type::kI32},  {"|i1", program::Type::kI8},
+    {"|u1", program::Type::kU8},  {"|b1", program::Type::kBool},
 };
 
 Expected<program::Type> type_of(const data::Array& array) {
@@ -34,15 +36,16 @@ std::string input_names(const program::Program& program) {
   std::string names;
   for (const std::int32_t slot : program.regions[0].inputs) {
     const program::Slot& input = program.slots[static_cast<std::size_t>(slot)];
-    if (input.kind == program::Slot::Kind::kInput) names += (names.empty() ? "" : ", ") + input.name;
+    if (input.kind == program::Slot::Kind::kInput)
+      names += (names.empty() ? "" : ", ") + input.name;
   }
   return names;
 }
 
 }  // namespace
 
-Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inputs, const std::string& outputs,
-                          Environment& environment) {
+Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inputs,
+                          const std::string& outputs, Environment& environment) {
   THIMBLE_ASSIGN(const std::vector<data::Array> arrays, data::read_npz(inputs));
   const program::Program& program = bundle.program;
   std::vector<runtime::TensorView> views;
@@ -51,7 +54,9 @@ Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inpu
     if (input.kind != program::Slot::Kind::kInput) continue;
     const data::Array* array = data::find(arrays, input.name);
     if (array == nullptr) {
-      return invalid_argument("no array '" + input.name + "'; the model takes " + input_names(program)).in(inputs);
+      return invalid_argument("no array '" + input.name + "'; the model takes " +
+                              input_names(program))
+          .in(inputs);
     }
     THIMBLE_ASSIGN(const program::Type type, type_of(*array));
     views.push_back({type, array->dims, array->bytes.data()});
@@ -69,7 +74,8 @@ Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inpu
     if (view.data == nullptr) continue;  // a cache, kept in place
     const auto* bytes = static_cast<const std::byte*>(view.data);
     array.bytes.assign(bytes, bytes + view.count() * program::type_bytes(view.type));
-    described.push_back({{"name", array.name}, {"type", program::type_name(view.type)}, {"dims", array.dims}});
+    described.push_back(
+        {{"name", array.name}, {"type", program::type_name(view.type)}, {"dims", array.dims}});
     results.push_back(std::move(array));
   }
   if (!outputs.empty()) THIMBLE_TRY(data::write_npz(outputs, results));
@@ -79,7 +85,8 @@ Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inpu
     std::printf("%s\n", out.dump(2).c_str());
   } else {
     for (const auto& item : described) {
-      std::printf("%s: %s%s\n", item["name"].get<std::string>().c_str(), item["type"].get<std::string>().c_str(), item["dims"].dump().c_str());
+      std::printf("%s: %s%s\n", item["name"].get<std::string>().c_str(),
+                  item["type"].get<std::string>().c_str(), item["dims"].dump().c_str());
     }
   }
   return 0;

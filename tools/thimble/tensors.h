@@ -8,7 +8,7 @@
 
 namespace thimble::cli {
 
-Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inputs, const std::string& outputs,
-                          Environment& environment);
+Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inputs,
+                          const std::string& outputs, Environment& environment);
 
 }  // namespace thimble::cli

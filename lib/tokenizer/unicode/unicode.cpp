@@ -24,18 +24,21 @@ struct Pair {
 
 template <std::size_t N>
 bool inside(const Range (&table)[N], char32_t c) {
-  const Range* at = std::upper_bound(std::begin(table), std::end(table), c, [](char32_t v, const Range& r) { return v < r.first; });
+  const Range* at = std::upper_bound(std::begin(table), std::end(table), c,
+                                     [](char32_t v, const Range& r) { return v < r.first; });
   return at != std::begin(table) && c <= std::prev(at)->last;
 }
 
 template <std::size_t N>
 const Mapping* find(const Mapping (&table)[N], char32_t c) {
-  const Mapping* at = std::lower_bound(std::begin(table), std::end(table), c, [](const Mapping& m, char32_t v) { return m.from < v; });
+  const Mapping* at = std::lower_bound(std::begin(table), std::end(table), c,
+                                       [](const Mapping& m, char32_t v) { return m.from < v; });
   return at != std::end(table) && at->from == c ? at : nullptr;
 }
 
 std::uint32_t combining_class(char32_t c) {
-  const Class* at = std::upper_bound(std::begin(kCombining), std::end(kCombining), c, [](char32_t v, const Class& r) { return v < r.first; });
+  const Class* at = std::upper_bound(std::begin(kCombining), std::end(kCombining), c,
+                                     [](char32_t v, const Class& r) { return v < r.first; });
   return at != std::begin(kCombining) && c <= std::prev(at)->last ? std::prev(at)->value : 0;
 }
 
@@ -63,19 +66,25 @@ void order_marks(std::u32string& text) {
   for (std::size_t i = 0; i < text.size();) {
     std::size_t end = i;
     while (end < text.size() && combining_class(text[end]) != 0) ++end;
-    std::stable_sort(text.begin() + static_cast<std::ptrdiff_t>(i), text.begin() + static_cast<std::ptrdiff_t>(end),
-                     [](char32_t a, char32_t b) { return combining_class(a) < combining_class(b); });
+    std::stable_sort(text.begin() + static_cast<std::ptrdiff_t>(i),
+                     text.begin() + static_cast<std::ptrdiff_t>(end), [](char32_t a, char32_t b) {
+                       return combining_class(a) < combining_class(b);
+                     });
     i = end + 1;
   }
 }
 
 char32_t composed(char32_t a, char32_t b) {
-  if (a >= kLead && a < kLead + kLeads && b >= kVowel && b < kVowel + kVowels) return kHangul + ((a - kLead) * kVowels + (b - kVowel)) * kTrails;
-  if (a >= kHangul && a < kHangul + kSyllables && (a - kHangul) % kTrails == 0 && b > kTrail && b < kTrail + kTrails) return a + (b - kTrail);
+  if (a >= kLead && a < kLead + kLeads && b >= kVowel && b < kVowel + kVowels)
+    return kHangul + ((a - kLead) * kVowels + (b - kVowel)) * kTrails;
+  if (a >= kHangul && a < kHangul + kSyllables && (a - kHangul) % kTrails == 0 && b > kTrail &&
+      b < kTrail + kTrails)
+    return a + (b - kTrail);
   const Pair wanted{a, b, 0};
-  const Pair* at = std::lower_bound(std::begin(kComposition), std::end(kComposition), wanted, [](const Pair& x, const Pair& y) {
-    return x.first != y.first ? x.first < y.first : x.second < y.second;
-  });
+  const Pair* at = std::lower_bound(
+      std::begin(kComposition), std::end(kComposition), wanted, [](const Pair& x, const Pair& y) {
+        return x.first != y.first ? x.first < y.first : x.second < y.second;
+      });
   return at != std::end(kComposition) && at->first == a && at->second == b ? at->composed : 0;
 }
 
@@ -101,7 +110,9 @@ std::u32string compose(const std::u32string& text) {
 
 }  // namespace
 
-bool is_letter(char32_t c) { return c < 128 ? (c | 32) >= 'a' && (c | 32) <= 'z' : inside(kLetters, c); }
+bool is_letter(char32_t c) {
+  return c < 128 ? (c | 32) >= 'a' && (c | 32) <= 'z' : inside(kLetters, c);
+}
 bool is_number(char32_t c) { return c < 128 ? c >= '0' && c <= '9' : inside(kNumbers, c); }
 bool is_mark(char32_t c) { return c >= 128 && inside(kMarks, c); }
 bool is_nonspacing_mark(char32_t c) { return c >= 128 && inside(kNonspacing, c); }
@@ -121,7 +132,8 @@ void append_lower(char32_t c, std::u32string& out) {
 
 std::u32string normalize(std::u32string_view text, Form form) {
   std::u32string out;
-  for (const char32_t c : text) append_decomposed(c, form == Form::kNfkc || form == Form::kNfkd, out);
+  for (const char32_t c : text)
+    append_decomposed(c, form == Form::kNfkc || form == Form::kNfkd, out);
   order_marks(out);
   return form == Form::kNfc || form == Form::kNfkc ? compose(out) : out;
 }
@@ -148,7 +160,8 @@ std::u32string decode_utf8(std::string_view text) {
     std::size_t used = 1;
     bool whole = length > 1;
     while (whole && used < static_cast<std::size_t>(length)) {
-      const unsigned char next = i + used < text.size() ? static_cast<unsigned char>(text[i + used]) : 0;
+      const unsigned char next =
+          i + used < text.size() ? static_cast<unsigned char>(text[i + used]) : 0;
       unsigned char low = 0x80, high = 0xbf;  // the second byte of some leads has a narrower range
       if (used == 1 && lead == 0xe0) low = 0xa0;
       if (used == 1 && lead == 0xed) high = 0x9f;

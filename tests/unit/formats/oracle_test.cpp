@@ -1,13 +1,15 @@
-// Every architecture against the logits that PyTorch transformers computed (scripts/oracle/tiny_models.py): the
-// models themselves, and copies with one configuration value changed.
+// Every architecture against the logits that PyTorch transformers computed
+// (scripts/oracle/tiny_models.py): the models themselves, and copies with one configuration value
+// changed.
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+
+#include <nlohmann/json.hpp>
 
 #include "data/npz.h"
 #include "formats/all.h"
@@ -39,23 +41,27 @@ std::vector<float> floats(const data::Array& array) {
   return {p, p + array.count()};
 }
 
-Rows run_decoder(const program::Bundle& bundle, ThreadPool& pool, const std::vector<std::int64_t>& ids, std::int64_t chunk) {
+Rows run_decoder(const program::Bundle& bundle, ThreadPool& pool,
+                 const std::vector<std::int64_t>& ids, std::int64_t chunk) {
   runtime::SessionOptions options;
   options.cache_from_program = false;
   const auto decoder = value(runtime::Decoder::create(bundle, pool, options));
   const std::vector<std::int32_t> tokens(ids.begin(), ids.end());
   Rows rows;
   for (std::size_t at = 0; at < tokens.size(); at += static_cast<std::size_t>(chunk)) {
-    const auto part = std::span(tokens).subspan(at, std::min(static_cast<std::size_t>(chunk), tokens.size() - at));
-    const Status fed = decoder->feed_all(part, 0, [&](std::int64_t position, std::span<const float> logits) {
-      rows[static_cast<std::int64_t>(at) + position] = {logits.begin(), logits.end()};
-    });
+    const auto part = std::span(tokens).subspan(
+        at, std::min(static_cast<std::size_t>(chunk), tokens.size() - at));
+    const Status fed =
+        decoder->feed_all(part, 0, [&](std::int64_t position, std::span<const float> logits) {
+          rows[static_cast<std::int64_t>(at) + position] = {logits.begin(), logits.end()};
+        });
     REQUIRE(fed.has_value());
   }
   return rows;
 }
 
-Rows run_encoder(const program::Bundle& bundle, ThreadPool& pool, const std::vector<std::int64_t>& ids) {
+Rows run_encoder(const program::Bundle& bundle, ThreadPool& pool,
+                 const std::vector<std::int64_t>& ids) {
   const auto session = value(runtime::Session::create(bundle, pool));
   const auto length = static_cast<std::int64_t>(ids.size());
   const std::vector<std::int64_t> ones(ids.size(), 1), zeros(ids.size(), 0);
@@ -79,13 +85,15 @@ Rows run(const fs::path& folder, const std::vector<std::int64_t>& ids, std::int6
   ThreadPool pool(2);
   const ir::Model model = value(formats::read_model(folder.string(), {}));
   const program::Bundle bundle = value(lower::load(model, pool));
-  return model.task == ir::Task::kGenerate ? run_decoder(bundle, pool, ids, chunk) : run_encoder(bundle, pool, ids);
+  return model.task == ir::Task::kGenerate ? run_decoder(bundle, pool, ids, chunk)
+                                           : run_encoder(bundle, pool, ids);
 }
 
 // The largest error over the range of what is expected.
 double error_of(const std::vector<float>& got, const float* expected, double range) {
   double worst = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::fabs(static_cast<double>(got[i]) - expected[i]));
+  for (std::size_t i = 0; i < got.size(); ++i)
+    worst = std::max(worst, std::fabs(static_cast<double>(got[i]) - expected[i]));
   return worst / range;
 }
 
@@ -100,7 +108,8 @@ void patch(nlohmann::json& config, const std::string& change) {
   std::replace(path.begin(), path.end(), '.', '/');
   const std::string text = change.substr(equals + 1);
   const auto parsed = nlohmann::json::parse(text, nullptr, false);
-  config[nlohmann::json::json_pointer(path)] = parsed.is_discarded() ? nlohmann::json(text) : parsed;
+  config[nlohmann::json::json_pointer(path)] =
+      parsed.is_discarded() ? nlohmann::json(text) : parsed;
 }
 
 struct Fixture {
@@ -111,7 +120,8 @@ struct Fixture {
 
 Fixture fixture_of(const fs::path& folder) {
   const auto arrays = value(data::read_npz((folder / "expected.npz").string()));
-  return {integers(*data::find(arrays, "input_ids")), integers(*data::find(arrays, "positions")), floats(*data::find(arrays, "logits"))};
+  return {integers(*data::find(arrays, "input_ids")), integers(*data::find(arrays, "positions")),
+          floats(*data::find(arrays, "logits"))};
 }
 
 std::vector<std::string> folders() {
@@ -133,7 +143,8 @@ TEST_CASE("every architecture gives the logits of transformers") {
       const Rows rows = run(kOracle / name, fixture.ids, 512);
       for (std::size_t i = 0; i < fixture.positions.size(); ++i) {
         CAPTURE(fixture.positions[i]);
-        CHECK(error_of(rows.at(fixture.positions[i]), fixture.logits.data() + i * fixture.width(), range_of(fixture.logits)) <= kBar);
+        CHECK(error_of(rows.at(fixture.positions[i]), fixture.logits.data() + i * fixture.width(),
+                       range_of(fixture.logits)) <= kBar);
       }
     }
   }
@@ -149,7 +160,8 @@ TEST_CASE("a text in chunks gives the same bits as in one piece") {
 }
 
 TEST_CASE("a changed configuration changes the logits as it changes theirs") {
-  const fs::path work = fs::temp_directory_path() / ("thimble-oracle-" + std::to_string(::getpid()));
+  const fs::path work =
+      fs::temp_directory_path() / ("thimble-oracle-" + std::to_string(::getpid()));
   for (const std::string& name : folders()) {
     std::ifstream list(kOracle / name / "variants.json");
     const auto changes = nlohmann::json::parse(list);
@@ -159,14 +171,17 @@ TEST_CASE("a changed configuration changes the logits as it changes theirs") {
       const std::string change = changes[i].get<std::string>();
       CAPTURE(name, change);
       fs::create_directories(work);
-      fs::copy_file(kOracle / name / "model.safetensors", work / "model.safetensors", fs::copy_options::overwrite_existing);
+      fs::copy_file(kOracle / name / "model.safetensors", work / "model.safetensors",
+                    fs::copy_options::overwrite_existing);
       auto config = nlohmann::json::parse(std::ifstream(kOracle / name / "config.json"));
       patch(config, change);
       std::ofstream(work / "config.json") << config.dump();
       const Rows rows = run(work, fixture.ids, 512);
       const auto wanted = floats(*data::find(expected, "v" + std::to_string(i)));
       CHECK(error_of(rows.rbegin()->second, wanted.data(), range_of(wanted)) <= 10 * kBar);
-      const std::vector<float> before(fixture.logits.end() - static_cast<std::ptrdiff_t>(fixture.width()), fixture.logits.end());
+      const std::vector<float> before(
+          fixture.logits.end() - static_cast<std::ptrdiff_t>(fixture.width()),
+          fixture.logits.end());
       CHECK(error_of(rows.rbegin()->second, before.data(), range_of(before)) > kBar);
     }
   }

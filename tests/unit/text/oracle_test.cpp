@@ -1,11 +1,12 @@
-// Token ids against `tokenizers` and `sentencepiece` on 10,000 varied strings (scripts/oracle/tokenizer_cases.py).
-
-#include <zlib.h>
+// Token ids against `tokenizers` and `sentencepiece` on 10,000 varied strings
+// (scripts/oracle/tokenizer_cases.py).
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
+#include <zlib.h>
+
+#include <nlohmann/json.hpp>
 
 #include "support/mapped_file.h"
 #include "text/compile.h"
@@ -25,7 +26,8 @@ std::vector<std::string> gunzipped_lines(const fs::path& path) {
   REQUIRE(file != nullptr);
   std::string text;
   char buffer[65536];
-  for (int n; (n = gzread(file, buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<std::size_t>(n));
+  for (int n; (n = gzread(file, buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(n));
   gzclose(file);
   std::vector<std::string> lines;
   std::istringstream stream(text);
@@ -40,7 +42,9 @@ std::string read_all(const fs::path& path) {
 
 tokenizer::Tokenizer load(const fs::path& path) {
   const std::string content = read_all(path);
-  auto tables = path.extension() == ".model" ? text::compile_sentencepiece(std::as_bytes(std::span(content)), path.string()) : text::compile_tokenizer_json(content, path.string());
+  auto tables = path.extension() == ".model"
+                    ? text::compile_sentencepiece(std::as_bytes(std::span(content)), path.string())
+                    : text::compile_tokenizer_json(content, path.string());
   if (!tables) FAIL(tables.error().to_string());
   // Through the bytes that a .thimble holds.
   auto loaded = tokenizer::Tokenizer::load(tokenizer::write_tables(*tables));
@@ -58,19 +62,29 @@ void check_all(const std::string& name, const fs::path& tokenizer_path) {
   for (std::size_t i = 0; i < strings.size(); ++i) {
     const std::string text = nlohmann::json::parse(strings[i]).get<std::string>();
     std::string got;
-    for (const std::int32_t id : tokenizer.encode(text)) got += (got.empty() ? "" : " ") + std::to_string(id);
+    for (const std::int32_t id : tokenizer.encode(text))
+      got += (got.empty() ? "" : " ") + std::to_string(id);
     if (got == expected[i]) continue;
-    if (++wrong <= 5) UNSCOPED_INFO(strings[i] << "\n  got      " << got << "\n  expected " << expected[i]);
+    if (++wrong <= 5)
+      UNSCOPED_INFO(strings[i] << "\n  got      " << got << "\n  expected " << expected[i]);
   }
   CHECK(wrong == 0);
 }
 
-TEST_CASE("byte-level BPE with GPT-2's pattern") { check_all("fable", kSource / "tests/data/fable/tokenizer.json"); }
-TEST_CASE("byte-level BPE with Llama 3's pattern and added tokens") { check_all("llama3", kCases / "llama3.json"); }
-TEST_CASE("byte-level BPE with Qwen 2's pattern and NFC") { check_all("qwen2", kCases / "qwen2.json"); }
+TEST_CASE("byte-level BPE with GPT-2's pattern") {
+  check_all("fable", kSource / "tests/data/fable/tokenizer.json");
+}
+TEST_CASE("byte-level BPE with Llama 3's pattern and added tokens") {
+  check_all("llama3", kCases / "llama3.json");
+}
+TEST_CASE("byte-level BPE with Qwen 2's pattern and NFC") {
+  check_all("qwen2", kCases / "qwen2.json");
+}
 TEST_CASE("unigram with NFKC and metaspace") { check_all("unigram", kCases / "unigram.json"); }
 TEST_CASE("WordPiece as BERT has it") { check_all("wordpiece", kCases / "wordpiece.json"); }
-TEST_CASE("BPE with byte fallback as Llama 2 has it") { check_all("llama-bpe", kCases / "llama-bpe.json"); }
+TEST_CASE("BPE with byte fallback as Llama 2 has it") {
+  check_all("llama-bpe", kCases / "llama-bpe.json");
+}
 
 TEST_CASE("SentencePiece BPE of stories260K") {
   const fs::path model = fs::path(THIMBLE_SHARED_DIR) / "data/stories260K/tokenizer.model";
@@ -99,7 +113,8 @@ TEST_CASE("invalid UTF-8 goes through byte-level BPE unchanged") {
 
 TEST_CASE("streamed text is what decoding the whole gives") {
   const tokenizer::Tokenizer tokenizer = load(kSource / "tests/data/fable/tokenizer.json");
-  const auto ids = tokenizer.encode("Once \xf0\x9f\x98\x80 there was — a fox.", {.add_special = true});
+  const auto ids =
+      tokenizer.encode("Once \xf0\x9f\x98\x80 there was — a fox.", {.add_special = true});
   tokenizer::StreamDecoder stream(tokenizer, ids.front());
   std::string text;
   for (std::size_t i = 1; i < ids.size(); ++i) {
@@ -112,11 +127,14 @@ TEST_CASE("streamed text is what decoding the whole gives") {
 TEST_CASE("damaged tables are refused") {
   const std::string content = read_all(kCases / "llama3.json");
   const auto bytes = tokenizer::write_tables(*text::compile_tokenizer_json(content, "llama3.json"));
-  for (std::size_t size = 0; size < bytes.size(); size += 97) CHECK_FALSE(tokenizer::Tokenizer::load(std::span(bytes).first(size)).has_value());
+  for (std::size_t size = 0; size < bytes.size(); size += 97)
+    CHECK_FALSE(tokenizer::Tokenizer::load(std::span(bytes).first(size)).has_value());
 }
 
 TEST_CASE("what isn't supported is named") {
-  const auto refused = text::compile_tokenizer_json(R"({"model": {"type": "BPE", "vocab": {}, "merges": []}, "normalizer": {"type": "Nmt"}})", "t.json");
+  const auto refused = text::compile_tokenizer_json(
+      R"({"model": {"type": "BPE", "vocab": {}, "merges": []}, "normalizer": {"type": "Nmt"}})",
+      "t.json");
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().to_string().find("normalizer 'Nmt' is not supported") != std::string::npos);
   const auto twice = text::compile_tokenizer_json(R"({"model": {}, "model": {}})", "t.json");
