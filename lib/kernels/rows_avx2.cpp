@@ -9,10 +9,13 @@
 namespace thimble::kernels {
 namespace {
 
-#include "kernels/attention.inc"
+// Each builds on those before it.
+// clang-format off
 #include "kernels/lanes_avx2.h"
-#include "kernels/rows.inc"
 #include "kernels/vector_math.inc"
+#include "kernels/rows.inc"
+#include "kernels/attention.inc"
+// clang-format on
 
 }  // namespace
 

@@ -11,10 +11,13 @@
 namespace thimble::kernels {
 namespace {
 
-#include "kernels/attention.inc"
+// Each builds on those before it.
+// clang-format off
 #include "kernels/lanes_scalar.h"
-#include "kernels/rows.inc"
 #include "kernels/vector_math.inc"
+#include "kernels/rows.inc"
+#include "kernels/attention.inc"
+// clang-format on
 
 }  // namespace
 
