@@ -222,8 +222,11 @@ Expected<Member> write_member(AtomicFile& file, const Array& array) {
   if (member.offset + member.size > 0xfffffffeull) return unsupported("an .npz of more than 4 GB");
   auto crc =
       crc32(0, reinterpret_cast<const Bytef*>(header.data()), static_cast<uInt>(header.size()));
-  crc = crc32(crc, reinterpret_cast<const Bytef*>(array.bytes.data()),
-              static_cast<uInt>(array.bytes.size()));
+  // zlib takes no bytes at a null address for a wish to start afresh.
+  if (!array.bytes.empty()) {
+    crc = crc32(crc, reinterpret_cast<const Bytef*>(array.bytes.data()),
+                static_cast<uInt>(array.bytes.size()));
+  }
   member.crc = static_cast<std::uint32_t>(crc);
   std::string local;
   put(local, kLocalHeader);

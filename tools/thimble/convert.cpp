@@ -84,7 +84,7 @@ void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
       ->type_name("FORMAT");
   command
       ->add_option("--type", choices->type,
-                   "GGUF's type for products: f32, f16, q8_0 or q4_0; f32 unless given")
+                   "Of products: f32, f16, q8_0 or q4_0 (GGUF), f32, f16 or bf16 (safetensors)")
       ->type_name("TYPE");
 }
 
