@@ -11,6 +11,9 @@ namespace {
 using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
+// What goes into a table is made before the table, one statement each: the order in which a call
+// evaluates its arguments differs between compilers, and with it the bytes would.
+//
 // --- writing
 // ---------------------------------------------------------------------------------------------------
 
@@ -40,10 +43,13 @@ Offset<fb::Slot> pack(FlatBufferBuilder& b, const Slot& slot) {
 }
 
 Offset<fb::Tensor> pack(FlatBufferBuilder& b, const Tensor& t) {
-  return fb::CreateTensor(b, b.CreateString(t.name), static_cast<std::uint8_t>(t.layout),
-                          static_cast<std::uint8_t>(t.type), b.CreateVector(t.dims), t.rows,
-                          t.inputs, t.axis, t.bits, t.group_size, static_cast<std::uint8_t>(t.zero),
-                          t.constant_zero, b.CreateVector(t.segments));
+  const auto segments = b.CreateVector(t.segments);
+  const auto dims = b.CreateVector(t.dims);
+  const auto name = b.CreateString(t.name);
+  return fb::CreateTensor(b, name, static_cast<std::uint8_t>(t.layout),
+                          static_cast<std::uint8_t>(t.type), dims, t.rows, t.inputs, t.axis, t.bits,
+                          t.group_size, static_cast<std::uint8_t>(t.zero), t.constant_zero,
+                          segments);
 }
 
 Offset<fb::Segment> pack(FlatBufferBuilder& b, const Segment& s) {
@@ -51,21 +57,30 @@ Offset<fb::Segment> pack(FlatBufferBuilder& b, const Segment& s) {
                            b.CreateVector(s.digest.bytes.data(), s.digest.bytes.size()));
 }
 
+Offset<fb::Attribute> pack(FlatBufferBuilder& b, const Attribute& a) {
+  const auto floats = b.CreateVector(a.floats);
+  const auto ints = b.CreateVector(a.ints);
+  const auto name = b.CreateString(a.name);
+  return fb::CreateAttribute(b, name, ints, floats);
+}
+
 Offset<fb::Instruction> pack(FlatBufferBuilder& b, const Instruction& i) {
-  const auto attributes = list_of<fb::Attribute>(b, i.attributes, [&](const Attribute& a) {
-    return fb::CreateAttribute(b, b.CreateString(a.name), b.CreateVector(a.ints),
-                               b.CreateVector(a.floats));
-  });
-  return fb::CreateInstruction(b, static_cast<std::uint16_t>(i.op), b.CreateString(i.name),
-                               b.CreateVector(i.inputs), b.CreateVector(i.outputs), attributes,
-                               b.CreateVector(i.regions));
+  const auto attributes = list_of<fb::Attribute>(
+      b, i.attributes, [&](const Attribute& attribute) { return pack(b, attribute); });
+  const auto regions = b.CreateVector(i.regions);
+  const auto outputs = b.CreateVector(i.outputs);
+  const auto inputs = b.CreateVector(i.inputs);
+  const auto name = b.CreateString(i.name);
+  return fb::CreateInstruction(b, static_cast<std::uint16_t>(i.op), name, inputs, outputs,
+                               attributes, regions);
 }
 
 Offset<fb::Region> pack(FlatBufferBuilder& b, const Region& region) {
   const auto instructions = list_of<fb::Instruction>(
       b, region.instructions, [&](const Instruction& i) { return pack(b, i); });
-  return fb::CreateRegion(b, b.CreateVector(region.inputs), b.CreateVector(region.outputs),
-                          instructions);
+  const auto outputs = b.CreateVector(region.outputs);
+  const auto inputs = b.CreateVector(region.inputs);
+  return fb::CreateRegion(b, inputs, outputs, instructions);
 }
 
 // --- reading
@@ -260,7 +275,9 @@ std::vector<std::byte> write_header(const Header& header) {
       fb::CreateGeneration(b, b.CreateVector(g.eos_token_ids), g.bos_token_id, g.temperature,
                            g.top_k, g.top_p, g.repetition_penalty);
   const auto metadata = list_of<fb::Pair>(b, header.metadata, [&](const auto& pair) {
-    return fb::CreatePair(b, b.CreateString(pair.first), b.CreateString(pair.second));
+    const auto value = b.CreateString(pair.second);
+    const auto key = b.CreateString(pair.first);
+    return fb::CreatePair(b, key, value);
   });
   const auto chat_template = b.CreateString(header.chat_template);
   const auto root = fb::CreateHeader(
