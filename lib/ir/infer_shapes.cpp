@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ir/model.h"
 #include "ir/ops/schema.h"
 #include "ir/ops/shape_context.h"
@@ -20,7 +22,7 @@ Error unknown_operator(const Node& node) {
   return unsupported(std::move(text));
 }
 
-Status check_arity(const Graph& graph, const Node& node, const OpSchema& schema) {
+Status check_arity(const Node& node, const OpSchema& schema) {
   const auto count = static_cast<int>(node.inputs.size());
   if (count < schema.min_inputs || count > schema.max_inputs) {
     return invalid_file("there are " + std::to_string(count) + " inputs");
@@ -33,9 +35,6 @@ Status check_arity(const Graph& graph, const Node& node, const OpSchema& schema)
     const bool optional = i >= schema.min_inputs && schema.max_inputs != kAnyNumber;
     if (!input.valid() && !optional)
       return invalid_file("input " + std::to_string(i) + " is missing");
-    if (input.valid() && !graph.value(input).shape) {
-      return unsupported("the shape of '" + graph.value(input).name + "' is not known");
-    }
   }
   return ok();
 }
@@ -55,14 +54,39 @@ bool worth_following(const ShapeContext::Result& result) {
          element_count(result.shape) == Dim(static_cast<std::int64_t>(result.data->size()));
 }
 
+bool shapes_known(const Graph& graph, const Node& node) {
+  return std::all_of(node.inputs.begin(), node.inputs.end(), [&](ValueId input) {
+    return !input.valid() || graph.value(input).shape.has_value();
+  });
+}
+
+// Results whose shapes are found only as the model runs have a type all the same.
+void give_types(Graph& graph, const Node& node, const OpSchema& schema,
+                const ShapeContext& context) {
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    if (!node.outputs[i].valid()) continue;
+    const DType type = schema.type != nullptr ? schema.type(context, i)
+                       : !node.inputs.empty() ? context.dtype(0)
+                                              : DType::kUndefined;
+    graph.value(node.outputs[i]).dtype = type;
+    graph.value(node.outputs[i]).shape.reset();
+  }
+}
+
 Status infer_node(Model& model, Graph& graph, NodeId id,
                   std::vector<std::optional<DimData>>& data) {
   const Node& node = graph.node(id);
   const OpSchema* schema = find_operator(node.domain, node.op);
   if (schema == nullptr) return unknown_operator(node);
-  THIMBLE_TRY(check_arity(graph, node, *schema));
+  THIMBLE_TRY(check_arity(node, *schema));
   ShapeContext context(model, graph, node, data);
-  THIMBLE_TRY(schema->infer(context));
+  const bool tried = schema->infer != nullptr && shapes_known(graph, node);
+  Status inferred = tried ? schema->infer(context) : ok();
+  if (!inferred && inferred.error().code != ErrorCode::kUnsupported) return inferred;
+  if (!tried || !inferred) {
+    give_types(graph, node, *schema, context);
+    return ok();
+  }
   std::vector<ShapeContext::Result>& results = context.results();
   if (results.size() < node.outputs.size()) {
     return invalid_file("there are " + std::to_string(node.outputs.size()) + " results");

@@ -9,26 +9,13 @@ namespace {
 
 std::optional<program::Type> program_type(ir::DType type) {
   switch (type) {
-    case ir::DType::kF32:
-      return program::Type::kF32;
-    case ir::DType::kF16:
-      return program::Type::kF16;
-    case ir::DType::kBF16:
-      return program::Type::kBF16;
-    case ir::DType::kF64:
-      return program::Type::kF64;
-    case ir::DType::kU8:
-      return program::Type::kU8;
-    case ir::DType::kI8:
-      return program::Type::kI8;
-    case ir::DType::kI32:
-      return program::Type::kI32;
-    case ir::DType::kI64:
-      return program::Type::kI64;
-    case ir::DType::kBool:
-      return program::Type::kBool;
-    default:
+    case ir::DType::kUndefined:
+    case ir::DType::kString:
+    case ir::DType::kC64:
+    case ir::DType::kC128:
       return std::nullopt;
+    default:
+      return static_cast<program::Type>(type);  // both number types as ONNX does
   }
 }
 
@@ -55,10 +42,10 @@ program::Type computed_type(program::Type type) {
 }  // namespace
 
 program::Attribute ints(std::string name, std::vector<std::int64_t> values) {
-  return {std::move(name), std::move(values), {}};
+  return {std::move(name), std::move(values), {}, {}};
 }
 program::Attribute floats(std::string name, std::vector<float> values) {
-  return {std::move(name), {}, std::move(values)};
+  return {std::move(name), {}, std::move(values), {}};
 }
 
 Handler find_handler(std::string_view op, std::string_view domain) {
@@ -134,11 +121,7 @@ Status Lowering::lower_inputs() {
 Status Lowering::lower_node(ir::NodeId id) {
   const ir::Node& node = graph().node(id);
   const Handler handler = find_handler(node.op, node.domain);
-  if (handler == nullptr) {
-    const std::string full = node.domain.empty() ? node.op : node.domain + "." + node.op;
-    return unsupported("the runtime has no operator " + full).at_tensor(node.name);
-  }
-  return handler(*this, id, node);
+  return handler != nullptr ? handler(*this, id, node) : lower_direct(*this, id, node);
 }
 
 Status Lowering::finish_states() {
@@ -199,8 +182,8 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
         .at_tensor(value.name);
   }
   slot.type = computed_type(*type);
-  if (!value.shape)
-    return unsupported("the shape is unknown before the model runs").at_tensor(value.name);
+  slot.dynamic = !value.shape.has_value();
+  if (slot.dynamic) return slot;
   for (const ir::Dim& dim : *value.shape) {
     THIMBLE_ASSIGN(program::Size steps, size(dim));
     slot.dims.push_back(std::move(steps));

@@ -76,6 +76,9 @@ program::Attribute floats(std::string name, std::vector<float> values);
 using Handler = Status (*)(Lowering&, ir::NodeId, const ir::Node&);
 Handler find_handler(std::string_view op, std::string_view domain);
 
+// The instruction that is the node's operator itself, with its inputs and attributes (direct.cpp).
+Status lower_direct(Lowering& lowering, ir::NodeId, const ir::Node& node);
+
 // Families; each returns nullptr for operators it doesn't know.
 Handler linear_handler(std::string_view op, std::string_view domain);       // linear.cpp
 Handler elementwise_handler(std::string_view op, std::string_view domain);  // elementwise.cpp

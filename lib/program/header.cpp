@@ -60,8 +60,9 @@ Offset<fb::Segment> pack(FlatBufferBuilder& b, const Segment& s) {
 Offset<fb::Attribute> pack(FlatBufferBuilder& b, const Attribute& a) {
   const auto floats = b.CreateVector(a.floats);
   const auto ints = b.CreateVector(a.ints);
+  const auto text = a.text.empty() ? Offset<flatbuffers::String>() : b.CreateString(a.text);
   const auto name = b.CreateString(a.name);
-  return fb::CreateAttribute(b, name, ints, floats);
+  return fb::CreateAttribute(b, name, ints, floats, text);
 }
 
 Offset<fb::Instruction> pack(FlatBufferBuilder& b, const Instruction& i) {
@@ -164,7 +165,8 @@ Expected<Segment> unpack(const fb::Segment& s) {
 }
 
 Expected<Attribute> unpack(const fb::Attribute& a) {
-  return Attribute{text(a.name()), values<std::int64_t>(a.ints()), values<float>(a.floats())};
+  return Attribute{text(a.name()), values<std::int64_t>(a.ints()), values<float>(a.floats()),
+                   text(a.text())};
 }
 
 Expected<Instruction> unpack(const fb::Instruction& i) {

@@ -17,28 +17,6 @@ Error broken(std::string message, const std::string& name) {
 
 bool known_type(Type type) { return type_bytes(type) != 0; }
 
-struct Arity {
-  Op op;
-  std::size_t min_inputs, max_inputs, min_outputs, max_outputs;
-};
-constexpr std::size_t kMany = 1 << 16;
-constexpr Arity kArities[] = {
-    {Op::kLinear, 3, kMany, 1, kMany}, {Op::kGather, 2, 2, 1, 1},  {Op::kRmsNorm, 1, 2, 1, 1},
-    {Op::kLayerNorm, 1, 3, 1, 1},      {Op::kRotary, 3, 3, 1, 1},  {Op::kAttention, 3, 6, 1, 3},
-    {Op::kUnary, 1, 1, 1, 1},          {Op::kBinary, 2, 2, 1, 1},  {Op::kGatedUnary, 2, 2, 1, 1},
-    {Op::kSoftmax, 1, 1, 1, 1},        {Op::kReshape, 1, 1, 1, 1}, {Op::kTranspose, 1, 1, 1, 1},
-    {Op::kConcat, 1, kMany, 1, 1},     {Op::kSlice, 1, 1, 1, 1},   {Op::kReduce, 1, 1, 1, 1},
-    {Op::kCast, 1, 1, 1, 1},           {Op::kWhere, 3, 3, 1, 1},   {Op::kMatMul, 2, 2, 1, 1},
-    {Op::kExpand, 1, 1, 1, 1},         {Op::kScale, 1, 1, 1, 1},   {Op::kRange, 0, 0, 1, 1},
-    {Op::kCumSum, 1, 1, 1, 1},
-};
-
-const Arity* arity_of(Op op) {
-  const auto* at = std::find_if(std::begin(kArities), std::end(kArities),
-                                [&](const Arity& a) { return a.op == op; });
-  return at == std::end(kArities) ? nullptr : at;
-}
-
 Status verify_size(const Program& program, const Size& size, const std::string& name) {
   int depth = 0;
   for (const SizeStep& step : size) {
@@ -85,73 +63,131 @@ Status verify_tensor(const Program& program, const Tensor& tensor) {
   return ok();
 }
 
-Status verify_instruction(const Program& program, const Instruction& instruction) {
-  const Arity* arity = arity_of(instruction.op);
-  if (arity == nullptr) {
-    return unsupported("instruction " + std::to_string(static_cast<int>(instruction.op)) +
-                       " is not known")
-        .at_tensor(instruction.name)
-        .fix("the file may come from a newer version");
-  }
-  const std::size_t inputs = instruction.inputs.size(), outputs = instruction.outputs.size();
-  if (inputs < arity->min_inputs || inputs > arity->max_inputs || outputs < arity->min_outputs ||
-      outputs > arity->max_outputs) {
-    return broken("an instruction has the wrong number of inputs or outputs", instruction.name);
-  }
-  if (instruction.op == Op::kLinear && inputs != 1 + 2 * outputs)
-    return broken("a product's weights and results don't pair", instruction.name);
-  const auto slots = static_cast<std::int32_t>(program.slots.size());
-  for (std::size_t i = 0; i < inputs; ++i) {
-    const std::int32_t slot = instruction.inputs[i];
-    const bool optional =
-        (instruction.op == Op::kLinear && i > 0 && i % 2 == 0) ||
-        (instruction.op == Op::kAttention && i > 2) ||
-        ((instruction.op == Op::kRmsNorm || instruction.op == Op::kLayerNorm) && i > 0);
-    if (slot >= slots || slot < (optional ? -1 : 0))
-      return broken("an instruction reads a slot that isn't there", instruction.name);
-  }
-  for (std::size_t i = 0; i < outputs; ++i) {
-    const std::int32_t slot = instruction.outputs[i];
-    const bool optional = i > 0 && instruction.op == Op::kAttention;
-    if (slot >= slots || slot < (optional ? -1 : 0))
-      return broken("an instruction writes a slot that isn't there", instruction.name);
-    if (slot >= 0 &&
-        program.slots[static_cast<std::size_t>(slot)].kind != Slot::Kind::kActivation) {
-      return broken("an instruction writes an input or a constant", instruction.name);
-    }
-  }
-  return ok();
+// Absent inputs of the instructions whose inputs come in pairs or whose optional ones are in front.
+bool may_be_absent(const Instruction& instruction, const OpRule& rule, std::size_t input) {
+  if (instruction.op == Op::kLinear) return input > 0 && input % 2 == 0;
+  if (instruction.op == Op::kLoop) return input < 2;
+  return input >= rule.required && rule.required != kMany;
 }
 
-Status verify_region(const Program& program, const Region& region) {
-  const auto slots = static_cast<std::int32_t>(program.slots.size());
-  for (const auto* list : {&region.inputs, &region.outputs}) {
-    for (const std::int32_t slot : *list) {
-      if (slot < 0 || slot >= slots) return invalid_file("a region names a slot that isn't there");
-    }
+// A name for each slot that a region may read, and the proof that every slot is written once,
+// before it is read, and that regions don't hold themselves.
+class RegionVerifier {
+ public:
+  explicit RegionVerifier(const Program& program)
+      : program_(program), ready_(program.slots.size()), visited_(program.regions.size()) {
+    for (std::size_t i = 0; i < ready_.size(); ++i)
+      ready_[i] = program.slots[i].kind != Slot::Kind::kActivation;
   }
-  // Everything is written once, before it is read.
-  std::vector<bool> ready(program.slots.size(), false);
-  for (std::size_t i = 0; i < program.slots.size(); ++i)
-    ready[i] = program.slots[i].kind != Slot::Kind::kActivation;
-  for (const Instruction& instruction : region.instructions) {
-    THIMBLE_TRY(verify_instruction(program, instruction));
-    for (const std::int32_t slot : instruction.inputs) {
-      if (slot >= 0 && !ready[static_cast<std::size_t>(slot)])
+
+  Status entry() {
+    visited_[0] = true;
+    THIMBLE_TRY(body(program_.regions[0]));
+    return std::all_of(visited_.begin(), visited_.end(), [](bool seen) { return seen; })
+               ? ok()
+               : Status(invalid_file("a region is never used"));
+  }
+
+ private:
+  bool is_slot(std::int32_t slot, std::int32_t least) const {
+    return slot >= least && slot < static_cast<std::int32_t>(program_.slots.size());
+  }
+
+  Status body(const Region& region) {
+    for (const Instruction& instruction : region.instructions) {
+      THIMBLE_TRY(shape(instruction));
+      THIMBLE_TRY(reads(instruction));
+      for (const std::int32_t index : instruction.regions)
+        THIMBLE_TRY(inner(index, instruction.name));
+      for (const std::int32_t slot : instruction.outputs) {
+        if (slot >= 0) THIMBLE_TRY(write(slot, instruction.name));
+      }
+    }
+    for (const std::int32_t slot : region.outputs) {
+      if (!is_slot(slot, 0) || !ready_[static_cast<std::size_t>(slot)])
+        return invalid_file("an output is never computed");
+    }
+    return ok();
+  }
+
+  // What a body computes is its own: nobody reads it once the body has run.
+  Status inner(std::int32_t index, const std::string& name) {
+    if (index < 1 || index >= static_cast<std::int32_t>(program_.regions.size()) ||
+        visited_[static_cast<std::size_t>(index)])
+      return broken("an instruction names a body that isn't there or isn't its own", name);
+    if (++depth_ > kMaxDepth) return broken("bodies are nested too deep", name);
+    visited_[static_cast<std::size_t>(index)] = true;
+    const Region& region = program_.regions[static_cast<std::size_t>(index)];
+    std::vector<bool> outer = ready_;
+    for (const std::int32_t slot : region.inputs) {
+      if (!is_slot(slot, 0)) return broken("a body names a slot that isn't there", name);
+      THIMBLE_TRY(write(slot, name));
+    }
+    THIMBLE_TRY(body(region));
+    --depth_;
+    for (std::size_t i = 0; i < ready_.size(); ++i) {
+      if (ready_[i] && !outer[i]) local_.push_back(static_cast<std::int32_t>(i));
+    }
+    ready_ = std::move(outer);
+    return ok();
+  }
+
+  Status shape(const Instruction& instruction) const {
+    const OpRule* rule = find_rule(instruction.op);
+    if (rule == nullptr) {
+      return unsupported("instruction " + std::to_string(static_cast<int>(instruction.op)) +
+                         " is not known")
+          .at_tensor(instruction.name)
+          .fix("the file may come from a newer version");
+    }
+    const std::size_t inputs = instruction.inputs.size(), outputs = instruction.outputs.size();
+    const std::size_t least = rule->required == kMany ? 1 : rule->required;
+    const std::size_t bodies = instruction.op == Op::kIf                                    ? 2
+                               : instruction.op == Op::kLoop || instruction.op == Op::kScan ? 1
+                                                                                            : 0;
+    const bool no_results = instruction.op == Op::kIf || instruction.op == Op::kLoop;
+    if (inputs < least || inputs > rule->max_inputs || outputs > rule->max_outputs ||
+        (outputs == 0 && !no_results) || instruction.regions.size() != bodies) {
+      return broken("an instruction has the wrong number of inputs or outputs", instruction.name);
+    }
+    if (instruction.op == Op::kLinear && inputs != 1 + 2 * outputs)
+      return broken("a product's weights and results don't pair", instruction.name);
+    return ok();
+  }
+
+  Status reads(const Instruction& instruction) const {
+    const OpRule& rule = *find_rule(instruction.op);
+    for (std::size_t i = 0; i < instruction.inputs.size(); ++i) {
+      const std::int32_t slot = instruction.inputs[i];
+      if (!is_slot(slot, may_be_absent(instruction, rule, i) ? -1 : 0))
+        return broken("an instruction reads a slot that isn't there", instruction.name);
+      if (slot >= 0 && !ready_[static_cast<std::size_t>(slot)])
         return broken("an instruction reads what isn't computed yet", instruction.name);
     }
-    for (const std::int32_t slot : instruction.outputs) {
-      if (slot < 0) continue;
-      if (ready[static_cast<std::size_t>(slot)])
-        return broken("a slot is written twice", instruction.name);
-      ready[static_cast<std::size_t>(slot)] = true;
+    for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
+      if (!is_slot(instruction.outputs[i], i > 0 && instruction.op != Op::kLinear ? -1 : 0))
+        return broken("an instruction writes a slot that isn't there", instruction.name);
     }
+    return ok();
   }
-  for (const std::int32_t slot : region.outputs) {
-    if (!ready[static_cast<std::size_t>(slot)]) return invalid_file("an output is never computed");
+
+  Status write(std::int32_t index, const std::string& name) {
+    const auto slot = static_cast<std::size_t>(index);
+    if (program_.slots[slot].kind != Slot::Kind::kActivation)
+      return broken("an instruction writes an input or a constant", name);
+    if (ready_[slot] || std::find(local_.begin(), local_.end(), index) != local_.end())
+      return broken("a slot is written twice", name);
+    ready_[slot] = true;
+    return ok();
   }
-  return ok();
-}
+
+  static constexpr int kMaxDepth = 32;
+  const Program& program_;
+  std::vector<bool> ready_;          // by slot
+  std::vector<bool> visited_;        // by region
+  std::vector<std::int32_t> local_;  // slots of bodies that were seen
+  int depth_ = 0;
+};
 
 Status verify_segments(const Program& program, std::uint64_t file_bytes) {
   std::vector<const Segment*> sorted;
@@ -266,43 +302,42 @@ int type_bytes(Type type) {
   switch (type) {
     case Type::kF32:
     case Type::kI32:
+    case Type::kU32:
       return 4;
     case Type::kF64:
     case Type::kI64:
+    case Type::kU64:
       return 8;
     case Type::kF16:
     case Type::kBF16:
+    case Type::kU16:
+    case Type::kI16:
       return 2;
     case Type::kU8:
     case Type::kI8:
     case Type::kBool:
+    case Type::kF8E4M3FN:
+    case Type::kF8E4M3FNUZ:
+    case Type::kF8E5M2:
+    case Type::kF8E5M2FNUZ:
+    case Type::kU4:
+    case Type::kI4:
+    case Type::kF4E2M1:
+    case Type::kF8E8M0:
+    case Type::kU2:
+    case Type::kI2:
       return 1;
   }
   return 0;
 }
 
 std::string_view type_name(Type type) {
-  switch (type) {
-    case Type::kF32:
-      return "f32";
-    case Type::kI32:
-      return "i32";
-    case Type::kF64:
-      return "f64";
-    case Type::kI64:
-      return "i64";
-    case Type::kF16:
-      return "f16";
-    case Type::kBF16:
-      return "bf16";
-    case Type::kU8:
-      return "u8";
-    case Type::kI8:
-      return "i8";
-    case Type::kBool:
-      return "bool";
-  }
-  return "?";
+  constexpr std::string_view kNames[] = {
+      "?",          "f32",    "u8",         "i8",  "u16", "i16",    "i32",    "i64",  "?",
+      "bool",       "f16",    "f64",        "u32", "u64", "?",      "?",      "bf16", "f8e4m3fn",
+      "f8e4m3fnuz", "f8e5m2", "f8e5m2fnuz", "u4",  "i4",  "f4e2m1", "f8e8m0", "u2",   "i2"};
+  const auto index = static_cast<std::size_t>(type);
+  return index < std::size(kNames) ? kNames[index] : "?";
 }
 
 Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
@@ -362,6 +397,11 @@ float Instruction::real(std::string_view attribute, float fallback) const {
   return found != nullptr && !found->floats.empty() ? found->floats.front() : fallback;
 }
 
+std::string_view Instruction::text(std::string_view attribute, std::string_view fallback) const {
+  const Attribute* found = find(attribute);
+  return found != nullptr && !found->text.empty() ? std::string_view(found->text) : fallback;
+}
+
 Status verify(const Program& program, std::uint64_t file_bytes) {
   if (program.task > Task::kEmbed || program.cache > CacheType::kInt8 || program.max_context < 0)
     return invalid_file("the program's settings are damaged");
@@ -369,7 +409,11 @@ Status verify(const Program& program, std::uint64_t file_bytes) {
   THIMBLE_TRY(verify_segments(program, file_bytes));
   for (const Tensor& tensor : program.tensors) THIMBLE_TRY(verify_tensor(program, tensor));
   for (const Slot& slot : program.slots) THIMBLE_TRY(verify_slot(program, slot));
-  for (const Region& region : program.regions) THIMBLE_TRY(verify_region(program, region));
+  for (const std::int32_t slot : program.regions[0].inputs) {
+    if (slot < 0 || slot >= static_cast<std::int32_t>(program.slots.size()))
+      return invalid_file("a region names a slot that isn't there");
+  }
+  THIMBLE_TRY(RegionVerifier(program).entry());
   for (const State& state : program.states) THIMBLE_TRY(verify_state(program, state));
   THIMBLE_TRY(verify_bound(program));
   return verify_caches(program);

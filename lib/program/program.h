@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "program/ops.h"
 #include "support/expected.h"
 #include "support/hash.h"
 
@@ -23,12 +24,27 @@ enum class Type : std::uint8_t {  // ONNX's numbers
   kF32 = 1,
   kU8 = 2,
   kI8 = 3,
+  kU16 = 4,
+  kI16 = 5,
   kI32 = 6,
   kI64 = 7,
   kBool = 9,
   kF16 = 10,
   kF64 = 11,
+  kU32 = 12,
+  kU64 = 13,
   kBF16 = 16,
+  // Narrow types: a byte an element in memory, its bits as ONNX packs them.
+  kF8E4M3FN = 17,
+  kF8E4M3FNUZ = 18,
+  kF8E5M2 = 19,
+  kF8E5M2FNUZ = 20,
+  kU4 = 21,
+  kI4 = 22,  // sign-extended
+  kF4E2M1 = 23,
+  kF8E8M0 = 24,
+  kU2 = 25,
+  kI2 = 26,  // sign-extended
 };
 int type_bytes(Type type);
 std::string_view type_name(Type type);
@@ -92,34 +108,6 @@ struct Tensor {
 // Bytes of each stream of a tensor, in order; an error when the shape overflows or breaks a rule.
 Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor);
 
-enum class Op : std::uint16_t {
-  kLinear = 1,   // (x, w1, [b1], w2, [b2], ...) -> (y1, y2, ...); ints `activation`: 0 f32, 1 int8,
-                 // 2 int16
-  kGather = 2,   // (table, indices); ints `axis`
-  kRmsNorm = 3,  // (x, [scale]); floats `epsilon`; ints `width`: of the normalised row
-  kLayerNorm = 4,  // (x, [scale], [bias]); floats `epsilon`; ints `width`
-  kRotary = 5,  // (x [batch, seq, heads * dim] or [batch, heads, seq, dim], cos, sin [batch, seq,
-                // rot/2]); ints `interleaved`, `heads` (0 for the 4-D form), `rotary`
-  kAttention = 6,   // (q, k, v, [mask], [past_key], [past_value]) -> (y, [present_key],
-                    // [present_value]); q [batch, seq, q_heads * dim]; see attention attributes
-  kUnary = 7,       // (x); ints `function`: UnaryFunction
-  kBinary = 8,      // (a, b) with ONNX broadcasting; ints `function`: BinaryFunction
-  kGatedUnary = 9,  // (gate, up): function(gate) * up; ints `function`
-  kSoftmax = 10,    // (x); ints `axis`
-  kReshape = 11,    // (x): same elements, the output slot's dims
-  kTranspose = 12,  // (x); ints `perm`
-  kConcat = 13,     // (...); ints `axis`
-  kSlice = 14,      // (x); ints `starts`, `ends`, `axes`, `steps` (constants)
-  kReduce = 15,     // (x); ints `axes`, `function`: ReduceFunction
-  kCast = 16,       // (x): to the output slot's type
-  kWhere = 17,      // (condition, a, b) with broadcasting
-  kMatMul = 18,     // (a, b): both computed, batched with broadcasting
-  kExpand = 19,     // (x): to the output slot's dims
-  kScale = 20,      // (x): x * floats `factor`
-  kRange = 21,      // () -> [0, 1, ...] along the output slot's only dim
-  kCumSum = 22,     // (x); ints `axis`: inclusive, forwards
-};
-
 enum class UnaryFunction : std::uint8_t {
   kIdentity = 0,
   kSilu = 1,
@@ -177,6 +165,7 @@ struct Attribute {
   std::string name;
   std::vector<std::int64_t> ints;
   std::vector<float> floats;
+  std::string text;
 };
 
 struct Instruction {
@@ -190,8 +179,11 @@ struct Instruction {
   const Attribute* find(std::string_view attribute) const;
   std::int64_t integer(std::string_view attribute, std::int64_t fallback) const;
   float real(std::string_view attribute, float fallback) const;
+  std::string_view text(std::string_view attribute, std::string_view fallback) const;
 };
 
+// The entry's inputs come with the call; a body's are set by the instruction that runs it. A body
+// reads outer slots as they are.
 struct Region {
   std::vector<std::int32_t> inputs;  // slots
   std::vector<std::int32_t> outputs;

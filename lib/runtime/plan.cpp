@@ -46,17 +46,26 @@ std::int32_t Planner::root(std::int32_t slot) const {
   return slot;
 }
 
+// A body's instructions read outer slots while the instruction that runs it does.
+void Planner::read_in(const program::Instruction& instruction, std::size_t at,
+                      std::vector<std::size_t>& last) const {
+  for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+    for (const std::int32_t slot : *list) {
+      if (slot >= 0) last[static_cast<std::size_t>(root(slot))] = at;
+    }
+  }
+  for (const std::int32_t index : instruction.regions) {
+    const program::Region& body = program_.regions[static_cast<std::size_t>(index)];
+    for (const program::Instruction& inner : body.instructions) read_in(inner, at, last);
+    for (const std::int32_t slot : body.outputs) last[static_cast<std::size_t>(root(slot))] = at;
+  }
+}
+
 Plan Planner::make() const {
   const std::size_t count = program_.slots.size();
   const std::size_t end = region_.instructions.size();
   std::vector<std::size_t> last(count, 0);
-  for (std::size_t i = 0; i < end; ++i) {
-    for (const auto* list : {&region_.instructions[i].inputs, &region_.instructions[i].outputs}) {
-      for (const std::int32_t slot : *list) {
-        if (slot >= 0) last[static_cast<std::size_t>(root(slot))] = i;
-      }
-    }
-  }
+  for (std::size_t i = 0; i < end; ++i) read_in(region_.instructions[i], i, last);
   for (const std::int32_t slot : region_.outputs) last[static_cast<std::size_t>(root(slot))] = end;
   for (const program::State& state : program_.states)
     last[static_cast<std::size_t>(root(state.output))] = end;

@@ -33,6 +33,8 @@ class Planner {
 
  private:
   std::int32_t root(std::int32_t slot) const;
+  void read_in(const program::Instruction& instruction, std::size_t at,
+               std::vector<std::size_t>& last) const;
 
   const program::Program& program_;
   const program::Region& region_;

@@ -1,12 +1,11 @@
 #include "runtime/session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <map>
 
 #include "runtime/ops/ops.h"
 #include "runtime/plan.h"
+#include "runtime/state.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -60,66 +59,11 @@ std::int64_t count_of(const Dims& dims) {
 
 std::int64_t TensorView::count() const { return count_of(dims); }
 
-struct Session::State {
-  State(const program::Bundle& b, ThreadPool& pool, const SessionOptions& o, kernels::Isa isa)
-      : bundle(b),
-        options(o),
-        machine{pool, kernels::linear_kernels(isa), kernels::row_kernels(isa),
-                kernels::attention_kernels(isa), o.float_activations} {}
-
-  const program::Bundle& bundle;
-  SessionOptions options;
-  Machine machine;
-  std::vector<Value> values;  // by slot
-  std::vector<Call> calls;
-  std::vector<Cache> caches;
-  std::vector<std::vector<std::byte>> copies;  // by State of kind kCopy: what the input holds
-  std::vector<std::int64_t> symbols;
-  Memory arena;
-  bool planned = false;  // do the plan and the checks fit the dims of the call before?
-  std::int64_t past = 0;
-  std::int64_t capacity = 0;
-  std::vector<std::pair<std::int32_t, std::int32_t>>
-      aliases;  // (reshaped slot, whose memory it is)
-  std::vector<TensorView> outputs;
-  MemoryPlan memory;
-  Observer observer;
-  bool profiling = false;
-  std::vector<Profile> profiles;
-
-  const program::Program& program() const { return bundle.program; }
-  Value* value(std::int32_t slot) {
-    return slot < 0 ? nullptr : &values[static_cast<std::size_t>(slot)];
-  }
-  const Slot& slot(std::int32_t index) const {
-    return program().slots[static_cast<std::size_t>(index)];
-  }
-
-  Status prepare();
-  void prepare_constants();
-  Status prepare_caches();
-  Status prepare_calls();
-  Cache* cache_of(std::int32_t input_slot);
-  Status bind(std::span<const TensorView> inputs);
-  Status bind_input(std::int32_t index, const TensorView& view);
-  Status bind_dims(std::int32_t index, const Dims& dims);
-  Status check_inputs();
-  Expected<bool> size_activations();
-  Status plan();
-  Status check_copies();
-  Status execute();
-  void finish();
-};
-
 Status Session::State::prepare() {
   values.resize(program().slots.size());
   symbols.assign(program().symbols.size(), -1);
   for (std::size_t i = 0; i < values.size(); ++i) values[i].type = program().slots[i].type;
-  for (const Slot& described : program().slots) {
-    if (described.dynamic)
-      return unsupported("sizes that are known only when they are computed")
-          .at_tensor(described.name);
-  }
+  own.resize(values.size());
   prepare_constants();
   THIMBLE_TRY(prepare_caches());
   return prepare_calls();
@@ -184,27 +128,59 @@ Cache* Session::State::cache_of(std::int32_t input_slot) {
 }
 
 Status Session::State::prepare_calls() {
-  for (const program::Instruction& instruction : program().regions[0].instructions) {
-    if (find_operator(instruction.op) == nullptr)
-      return unsupported("this build lacks an instruction").at_tensor(instruction.name);
-    Call call{instruction, machine, {}, {}, {}};
-    for (const std::int32_t index : instruction.inputs) call.inputs.push_back(value(index));
-    for (const std::int32_t index : instruction.outputs) call.outputs.push_back(value(index));
-    if (instruction.op == program::Op::kAttention && instruction.inputs.size() > 5 &&
-        instruction.inputs[4] >= 0) {
-      call.keys = cache_of(instruction.inputs[4]);
-      call.values = cache_of(instruction.inputs[5]);
-      if (call.keys == nullptr || call.values == nullptr)
-        return invalid_file("attention reads a cache that isn't there").at_tensor(instruction.name);
+  for (const program::Region& region : program().regions) {
+    regions.emplace_back();
+    for (const program::Instruction& instruction : region.instructions) {
+      THIMBLE_ASSIGN(Bound bound, bind_call(instruction));
+      regions.back().push_back(std::move(bound));
     }
-    calls.push_back(std::move(call));
   }
   return ok();
+}
+
+namespace {
+
+bool is_control(program::Op op) {
+  return op == program::Op::kIf || op == program::Op::kLoop || op == program::Op::kScan;
+}
+
+// Those whose slots have planned dims where all are known; the others look at their inputs first.
+bool is_planned_kind(program::Op op) { return op < program::Op::kClip; }
+
+}  // namespace
+
+Expected<Session::State::Bound> Session::State::bind_call(const program::Instruction& instruction) {
+  Bound bound{Call{instruction, machine, {}, {}, {}}, find_operator(instruction.op)};
+  Call& call = bound.call;
+  if (bound.op == nullptr && !is_control(instruction.op))
+    return unsupported("this build lacks the instruction " +
+                       std::string(program::find_rule(instruction.op)->name))
+        .at_tensor(instruction.name);
+  for (const auto* list : {&instruction.inputs, &instruction.outputs}) {
+    for (const std::int32_t index : *list) {
+      (list == &instruction.inputs ? call.inputs : call.outputs).push_back(value(index));
+      if (index >= 0 && slot(index).dynamic) bound.planned = false;
+    }
+  }
+  const bool plannable = bound.op != nullptr && is_planned_kind(instruction.op);
+  if (!plannable) bound.planned = false;
+  if (!bound.planned && bound.op != nullptr && bound.op->shape == nullptr)
+    return unsupported("an instruction needs sizes that are known only as they are computed")
+        .at_tensor(instruction.name);
+  if (instruction.op == program::Op::kAttention && instruction.inputs.size() > 5 &&
+      instruction.inputs[4] >= 0) {
+    call.keys = cache_of(instruction.inputs[4]);
+    call.values = cache_of(instruction.inputs[5]);
+    if (call.keys == nullptr || call.values == nullptr)
+      return invalid_file("attention reads a cache that isn't there").at_tensor(instruction.name);
+  }
+  return bound;
 }
 
 // A dim that is one symbol binds it; every other one must come out right.
 Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
   const Slot& described = slot(index);
+  if (described.dynamic) return ok();
   if (dims.size() != described.dims.size()) {
     return bad_input(described.name, "has " + std::to_string(dims.size()) + " dimensions, not " +
                                          std::to_string(described.dims.size()));
@@ -295,7 +271,7 @@ Status Session::State::bind(std::span<const TensorView> inputs) {
 Status Session::State::check_inputs() {
   for (const std::int32_t index : program().regions[0].inputs) {
     const Slot& described = slot(index);
-    if (described.kind != Slot::Kind::kInput) continue;
+    if (described.kind != Slot::Kind::kInput || described.dynamic) continue;
     const Dims& given = values[static_cast<std::size_t>(index)].dims;
     for (std::size_t d = 0; d < given.size(); ++d) {
       const auto expected = program::evaluate(described.dims[d], symbols);
@@ -315,7 +291,7 @@ Expected<bool> Session::State::size_activations() {
   bool changed = false;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Slot& described = program().slots[i];
-    if (described.kind != Slot::Kind::kActivation) continue;
+    if (described.kind != Slot::Kind::kActivation || described.dynamic) continue;
     Value& value = values[i];
     changed |= value.dims.size() != described.dims.size();
     value.dims.resize(described.dims.size());
@@ -330,8 +306,10 @@ Expected<bool> Session::State::size_activations() {
 
 Status Session::State::plan() {
   THIMBLE_ASSIGN(const bool changed, size_activations());
-  for (Call& call : calls) {
+  for (Bound& bound : regions[0]) {
+    Call& call = bound.call;
     call.past = past;
+    if (!bound.planned) continue;
     if (!planned || changed || call.keys != nullptr) {
       if (Status status = check_call(call); !status)
         return std::move(status).error().at_tensor(call.instruction.name);
@@ -349,23 +327,26 @@ Status Session::State::plan() {
       return Error(ErrorCode::kResource, "a value would be too large")
           .at_tensor(program().slots[i].name);
     planner.set_bytes(static_cast<std::int32_t>(i), *bytes);
-    if (values[i].cached) planner.keep_out(static_cast<std::int32_t>(i));
+    if (values[i].cached || program().slots[i].dynamic)
+      planner.keep_out(static_cast<std::int32_t>(i));
   }
   const Plan plan = planner.make();
-  std::size_t scratch = 0;
-  for (Call& call : calls) {
-    const Operator* op = find_operator(call.instruction.op);
-    if (op->scratch != nullptr)
-      scratch = std::max(scratch, round_up<std::size_t>(op->scratch(call), Memory::kAlignment));
+  std::size_t shared = 0;
+  for (const Bound& bound : regions[0]) {
+    if (bound.planned && bound.op->scratch != nullptr)
+      shared = std::max(shared,
+                        round_up<std::size_t>(bound.op->scratch(bound.call), Memory::kAlignment));
   }
-  const std::size_t total = plan.bytes + scratch;
+  const std::size_t total = plan.bytes + shared;
   if (total > arena.size() || arena.size() == 0) THIMBLE_TRY(arena.allocate(total));
   memory.activations = std::max<std::uint64_t>(memory.activations, total);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (plan.offset[i] != Plan::kNone) values[i].data = arena.data() + plan.offset[i];
   }
   aliases = plan.aliases;
-  for (Call& call : calls) call.scratch = {arena.data() + plan.bytes, scratch};
+  for (Bound& bound : regions[0]) {
+    if (bound.planned) bound.call.scratch = {arena.data() + plan.bytes, shared};
+  }
   planned = true;
   return ok();
 }
@@ -377,31 +358,6 @@ Status Session::State::check_copies() {
     const Value &from = *value(state.output), &to = *value(state.input);
     if (from.type != to.type || from.dims != to.dims)
       return invalid_file("a state changes its shape").at_tensor(slot(state.input).name);
-  }
-  return ok();
-}
-
-Status Session::State::execute() {
-  // Inputs may lie elsewhere than in the call before.
-  for (const auto& [to, from] : aliases)
-    values[static_cast<std::size_t>(to)].data = values[static_cast<std::size_t>(from)].data;
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    Call& call = calls[i];
-    const auto start =
-        profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
-    if (Status status = find_operator(call.instruction.op)->run(call); !status) {
-      return std::move(status).error().note("in '" + call.instruction.name + "'");
-    }
-    if (profiling) {
-      profiles[i].calls += 1;
-      profiles[i].seconds +=
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    }
-    if (!observer) continue;
-    for (const std::int32_t index : call.instruction.outputs) {
-      if (index < 0 || value(index)->data == nullptr) continue;
-      observer(index, {value(index)->type, value(index)->dims, value(index)->data});
-    }
   }
   return ok();
 }
@@ -478,9 +434,13 @@ const program::Bundle& Session::bundle() const { return state_->bundle; }
 void Session::enable_profile() {
   state_->profiling = true;
   state_->profiles.clear();
-  for (const Call& call : state_->calls) {
-    state_->profiles.push_back(
-        {find_operator(call.instruction.op)->name, call.instruction.name, 0, 0});
+  for (auto& region : state_->regions) {
+    for (State::Bound& bound : region) {
+      const program::Instruction& instruction = bound.call.instruction;
+      bound.profile = state_->profiles.size();
+      state_->profiles.push_back(
+          {program::find_rule(instruction.op)->name, instruction.name, 0, 0});
+    }
   }
 }
 std::vector<Session::Profile> Session::profile() const { return state_->profiles; }

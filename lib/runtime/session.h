@@ -38,7 +38,9 @@ struct MemoryPlan {           // bytes
   std::uint64_t weights = 0;  // mapped or held
   std::uint64_t caches = 0;
   std::uint64_t activations = 0;  // the largest arena planned so far
-  std::uint64_t total() const { return weights + caches + activations; }
+  std::uint64_t found = 0;        // of values whose sizes are found as they are computed
+  std::uint64_t scratch = 0;      // of the instructions that compute those
+  std::uint64_t total() const { return weights + caches + activations + found + scratch; }
 };
 
 // Sees each named value as it is computed: (slot index, value). Used by calibration and blame.

@@ -71,9 +71,13 @@ struct Call {
 // One operator of the runtime.
 struct Operator {
   program::Op op;
-  const char* name;
   Status (*run)(Call& call);
   std::size_t (*scratch)(const Call& call);  // null: none
+  // The dims of every result, from the inputs' types, dims and elements and from the attributes;
+  // whatever `run` relies on is checked here. Called right before `run`, so everything that is read
+  // is there. `results` has one entry an output. Null: check_call knows the operator, and all its
+  // slots have planned dims.
+  Status (*shape)(const Call& call, std::vector<Dims>& results);
 };
 
 const Operator* find_operator(program::Op op);

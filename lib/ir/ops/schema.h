@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/dtype.h"
 #include "support/expected.h"
 
 namespace thimble::ir {
@@ -45,10 +46,30 @@ struct OpSchema {
   int min_outputs = 1;
   int max_outputs = 1;
   std::vector<AttributeSchema> attributes;
+  // Null where no shape can be told before the model runs.
   Status (*infer)(ShapeContext&) = nullptr;
+  // The type of a result where `infer` is null or lacks a shape or an element; null: input 0's.
+  DType (*type)(const ShapeContext&, std::size_t output) = nullptr;
 };
 
+// Types of results for OpSchema::type.
+namespace types {
+DType boolean(const ShapeContext& context, std::size_t output);
+DType i64(const ShapeContext& context, std::size_t output);
+DType second(const ShapeContext& context, std::size_t output);  // input 1's
+DType third(const ShapeContext& context, std::size_t output);   // input 2's
+DType target(const ShapeContext& context,
+             std::size_t output);  // attribute `to` or `dtype`; else input 0's
+DType value_or_f32(const ShapeContext& context, std::size_t output);  // attribute `value`'s
+}  // namespace types
+
 std::span<const OpSchema> operators();
+
+// Parts of the table.
+std::vector<OpSchema> arithmetic_schemas();  // table_arithmetic.cpp
+std::vector<OpSchema> image_schemas();       // table_images.cpp
+std::vector<OpSchema> selection_schemas();   // table_selection.cpp
+std::vector<OpSchema> control_schemas();     // table_control.cpp
 const OpSchema* find_operator(std::string_view domain, std::string_view name);  // null: unknown
 
 }  // namespace thimble::ir

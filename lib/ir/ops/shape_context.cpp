@@ -50,6 +50,29 @@ Expected<std::vector<std::int64_t>> ShapeContext::need_numbers(std::size_t input
   return numbers;
 }
 
+namespace types {
+
+DType boolean(const ShapeContext&, std::size_t) { return DType::kBool; }
+DType i64(const ShapeContext&, std::size_t) { return DType::kI64; }
+DType second(const ShapeContext& context, std::size_t) { return context.dtype(1); }
+DType third(const ShapeContext& context, std::size_t) { return context.dtype(2); }
+
+DType target(const ShapeContext& context, std::size_t) {
+  for (const std::string_view name : {"to", "dtype"}) {
+    if (context.node().find(name) != nullptr)
+      return static_cast<DType>(context.node().integer(name, 0));
+  }
+  return context.dtype(0);
+}
+
+DType value_or_f32(const ShapeContext& context, std::size_t) {
+  const AttributeValue* value = context.node().find("value");
+  return value == nullptr ? DType::kF32
+                          : constant_type(context.model().weight(std::get<WeightId>(*value)));
+}
+
+}  // namespace types
+
 Expected<std::size_t> normal_axis(std::int64_t axis, std::size_t rank) {
   const auto signed_rank = static_cast<std::int64_t>(rank);
   if (axis < -signed_rank || axis >= signed_rank) {

@@ -15,7 +15,9 @@ OpSchema binary(std::string_view name, std::vector<AttributeSchema> attributes =
 OpSchema variadic(std::string_view name) {
   return {"", name, 1, kAnyNumber, 1, 1, {}, shapes::arithmetic};
 }
-OpSchema compare(std::string_view name) { return {"", name, 2, 2, 1, 1, {}, shapes::comparison}; }
+OpSchema compare(std::string_view name) {
+  return {"", name, 2, 2, 1, 1, {}, shapes::comparison, types::boolean};
+}
 OpSchema reduction(std::string_view name) {
   return {"", name, 1, 2, 1, 1, {{"keepdims"}, {"noop_with_empty_axes"}}, shapes::reduce};
 }
@@ -67,8 +69,16 @@ std::vector<OpSchema> elementwise() {
       compare("LessOrEqual"),
       compare("Greater"),
       compare("GreaterOrEqual"),
-      {"", "Where", 3, 3, 1, 1, {}, shapes::where},
-      {"", "Cast", 1, 1, 1, 1, {{"saturate"}, {"to", K::kInteger, true}}, shapes::cast},
+      {"", "Where", 3, 3, 1, 1, {}, shapes::where, types::second},
+      {"",
+       "Cast",
+       1,
+       1,
+       1,
+       1,
+       {{"saturate"}, {"to", K::kInteger, true}},
+       shapes::cast,
+       types::target},
       {"", "Identity", 1, 1, 1, 1, {}, shapes::integer_preserving},
       {"",
        "Constant",
@@ -82,7 +92,15 @@ std::vector<OpSchema> elementwise() {
         {"value_int"},
         {"value_ints", K::kIntegers}},
        shapes::constant},
-      {"", "ConstantOfShape", 1, 1, 1, 1, {{"value", K::kWeight}}, shapes::constant_of_shape},
+      {"",
+       "ConstantOfShape",
+       1,
+       1,
+       1,
+       1,
+       {{"value", K::kWeight}},
+       shapes::constant_of_shape,
+       types::value_or_f32},
   };
 }
 
@@ -94,7 +112,7 @@ std::vector<OpSchema> layout() {
       {"", "Squeeze", 1, 2, 1, 1, {}, shapes::squeeze},
       {"", "Flatten", 1, 1, 1, 1, {{"axis"}}, shapes::flatten},
       {"", "Expand", 2, 2, 1, 1, {}, shapes::expand},
-      {"", "Shape", 1, 1, 1, 1, {{"end"}, {"start"}}, shapes::shape_of},
+      {"", "Shape", 1, 1, 1, 1, {{"end"}, {"start"}}, shapes::shape_of, types::i64},
       {"", "Concat", 1, kAnyNumber, 1, 1, {{"axis", K::kInteger, true}}, shapes::concat},
       {"", "Slice", 3, 5, 1, 1, {}, shapes::slice},
       {"", "Split", 1, 2, 1, kAnyNumber, {{"axis"}, {"num_outputs"}}, shapes::split},
@@ -177,7 +195,8 @@ std::string_view attribute_kind_name(AttributeKind kind) {
 std::span<const OpSchema> operators() {
   static const std::vector<OpSchema> table = [] {
     std::vector<OpSchema> all;
-    for (const auto& part : {elementwise(), layout(), products()}) {
+    for (const auto& part : {elementwise(), layout(), products(), arithmetic_schemas(),
+                             image_schemas(), selection_schemas(), control_schemas()}) {
       all.insert(all.end(), part.begin(), part.end());
     }
     return all;

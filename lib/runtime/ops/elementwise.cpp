@@ -211,6 +211,8 @@ double number_at(const Value& value, std::int64_t i) {
       return static_cast<const std::uint8_t*>(value.data)[i];
     case Type::kI8:
       return static_cast<const std::int8_t*>(value.data)[i];
+    default:
+      break;
   }
   return 0;
 }
@@ -244,6 +246,8 @@ void set_number(Value& value, std::int64_t i, double x) {
     case Type::kBool:
       static_cast<std::uint8_t*>(value.data)[i] = x != 0;
       break;
+    default:
+      break;
   }
 }
 
@@ -258,8 +262,6 @@ void over_pieces(Call& call, std::int64_t count, F f) {
     if (from < to) f(from, to - from);
   });
 }
-
-}  // namespace
 
 Status run_unary(Call& call) {
   const Value& x = *call.inputs[0];
@@ -359,6 +361,20 @@ Status run_cast(Call& call) {
   const Value& x = *call.inputs[0];
   for (std::int64_t i = 0; i < x.count(); ++i) set_number(*call.outputs[0], i, number_at(x, i));
   return ok();
+}
+
+}  // namespace
+
+std::span<const Operator> elementwise_operators() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kUnary, run_unary, nullptr, shape_same},
+      {program::Op::kGatedUnary, run_gated, nullptr, shape_same},
+      {program::Op::kBinary, run_binary, nullptr, shape_binary},
+      {program::Op::kScale, run_scale, nullptr, shape_same},
+      {program::Op::kWhere, run_where, nullptr, shape_where},
+      {program::Op::kCast, run_cast, nullptr, shape_same},
+  };
+  return kOperators;
 }
 
 }  // namespace thimble::runtime

@@ -116,8 +116,6 @@ class Product {
   kernels::Int8Rows rows_;
 };
 
-}  // namespace
-
 std::size_t linear_scratch(const Call& call) {
   const Shape shape = shape_of(call);
   const std::size_t rows =
@@ -171,6 +169,16 @@ Status run_matmul(Call& call) {
         });
       });
   return ok();
+}
+
+}  // namespace
+
+std::span<const Operator> product_operators() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kLinear, run_linear, linear_scratch, shape_linear},
+      {program::Op::kMatMul, run_matmul, nullptr, shape_matmul},
+  };
+  return kOperators;
 }
 
 }  // namespace thimble::runtime

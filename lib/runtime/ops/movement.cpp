@@ -127,8 +127,6 @@ void cumsum_typed(const Value& x, std::int64_t length, std::int64_t inner, Value
   }
 }
 
-}  // namespace
-
 Status run_gather(Call& call) {
   const Value& table = *call.inputs[0];
   const Value& indices = *call.inputs[1];
@@ -180,12 +178,6 @@ Status run_concat(Call& call) {
     at += x->dims[axis];
   }
   return ok();
-}
-
-std::int64_t slice_start(std::int64_t start, std::int64_t step, std::int64_t dim) {
-  if (start < 0) start = start < -dim ? -1 : start + dim;
-  if (step > 0) return std::clamp<std::int64_t>(start, 0, dim);
-  return std::min(start, dim - 1);
 }
 
 Status run_slice(Call& call) {
@@ -278,6 +270,23 @@ Status run_cumsum(Call& call) {
     default:
       return unsupported("CumSum is of f32, i64 or i32 values");
   }
+}
+
+}  // namespace
+
+std::span<const Operator> movement_operators() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kGather, run_gather, nullptr, shape_gather},
+      {program::Op::kReshape, run_reshape, nullptr, nullptr},
+      {program::Op::kTranspose, run_transpose, nullptr, shape_transpose},
+      {program::Op::kConcat, run_concat, nullptr, shape_concat},
+      {program::Op::kSlice, run_slice, nullptr, nullptr},
+      {program::Op::kExpand, run_expand, nullptr, nullptr},
+      {program::Op::kRange, run_range, nullptr, nullptr},
+      {program::Op::kReduce, run_reduce, nullptr, nullptr},
+      {program::Op::kCumSum, run_cumsum, nullptr, shape_same},
+  };
+  return kOperators;
 }
 
 }  // namespace thimble::runtime

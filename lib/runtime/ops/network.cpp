@@ -151,6 +151,8 @@ Status check_attention(const Call& call) {
   return ok();
 }
 
+namespace {
+
 Status run_rms_norm(Call& call) {
   const std::int64_t width = call.instruction.integer("width", 0);
   const float* x = call.inputs[0]->floats();
@@ -228,6 +230,19 @@ Status run_attention(Call& call) {
   const Attention a = shape_of(call);
   if (a.tokens == 0) return ok();
   return call.keys != nullptr ? attend_cached(call, a) : attend_plain(call, a);
+}
+
+}  // namespace
+
+std::span<const Operator> network_operators() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kRmsNorm, run_rms_norm, nullptr, shape_same},
+      {program::Op::kLayerNorm, run_layer_norm, nullptr, shape_same},
+      {program::Op::kSoftmax, run_softmax, nullptr, shape_same},
+      {program::Op::kRotary, run_rotary, nullptr, shape_same},
+      {program::Op::kAttention, run_attention, attention_scratch, nullptr},
+  };
+  return kOperators;
 }
 
 }  // namespace thimble::runtime

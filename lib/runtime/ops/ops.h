@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <span>
 
 #include "runtime/values.h"
 
@@ -13,33 +14,31 @@ namespace thimble::runtime {
 Status check_call(const Call& call);
 Status check_attention(const Call& call);
 
-Status run_linear(Call& call);
-std::size_t linear_scratch(const Call& call);
-Status run_matmul(Call& call);
+// The operators of each family; table.cpp joins them.
+std::span<const Operator> product_operators();      // linear.cpp
+std::span<const Operator> network_operators();      // network.cpp: norms, rotary, attention
+std::span<const Operator> elementwise_operators();  // elementwise.cpp
+std::span<const Operator> movement_operators();     // movement.cpp
+std::span<const Operator> arithmetic_operators();   // arithmetic.cpp
+std::span<const Operator> image_operators();        // images.cpp
+std::span<const Operator> selection_operators();    // selection.cpp
 
-Status run_rms_norm(Call& call);
-Status run_layer_norm(Call& call);
-Status run_softmax(Call& call);
-Status run_rotary(Call& call);
-Status run_attention(Call& call);
-std::size_t attention_scratch(const Call& call);
+// Dims of results of the operators that are planned where they can be (shapes.cpp).
+Status shape_same(const Call& call, std::vector<Dims>& results);
+Status shape_binary(const Call& call, std::vector<Dims>& results);
+Status shape_where(const Call& call, std::vector<Dims>& results);
+Status shape_linear(const Call& call, std::vector<Dims>& results);
+Status shape_matmul(const Call& call, std::vector<Dims>& results);
+Status shape_gather(const Call& call, std::vector<Dims>& results);
+Status shape_transpose(const Call& call, std::vector<Dims>& results);
+Status shape_concat(const Call& call, std::vector<Dims>& results);
 
-Status run_unary(Call& call);
-Status run_gated(Call& call);
-Status run_binary(Call& call);
-Status run_scale(Call& call);
-Status run_where(Call& call);
-Status run_cast(Call& call);
-
-Status run_gather(Call& call);
-Status run_reshape(Call& call);
-Status run_transpose(Call& call);
-Status run_concat(Call& call);
-Status run_slice(Call& call);
-Status run_expand(Call& call);
-Status run_range(Call& call);
-Status run_reduce(Call& call);
-Status run_cumsum(Call& call);
+// ONNX broadcasting of two shapes; an error when they don't fit.
+Expected<Dims> broadcast_dims(const Dims& a, const Dims& b);
+// An axis counted from the front; an error when it is outside [-rank, rank).
+Expected<std::size_t> axis_at(std::int64_t axis, std::size_t rank);
+// The elements of an i64 or i32 input as numbers.
+Expected<std::vector<std::int64_t>> integers_of(const Value& value);
 
 // Scratch in equal parts, one per thread that is working at the moment.
 class ScratchParts {

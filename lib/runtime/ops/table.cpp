@@ -1,42 +1,16 @@
-// Every operator of this build, in one list.
+// Every operator of this build, found by its number.
 
 #include "runtime/ops/ops.h"
 
 namespace thimble::runtime {
-namespace {
-
-using program::Op;
-
-constexpr Operator kOperators[] = {
-    {Op::kLinear, "Linear", run_linear, linear_scratch},
-    {Op::kGather, "Gather", run_gather, nullptr},
-    {Op::kRmsNorm, "RmsNorm", run_rms_norm, nullptr},
-    {Op::kLayerNorm, "LayerNorm", run_layer_norm, nullptr},
-    {Op::kRotary, "Rotary", run_rotary, nullptr},
-    {Op::kAttention, "Attention", run_attention, attention_scratch},
-    {Op::kUnary, "Unary", run_unary, nullptr},
-    {Op::kBinary, "Binary", run_binary, nullptr},
-    {Op::kGatedUnary, "GatedUnary", run_gated, nullptr},
-    {Op::kSoftmax, "Softmax", run_softmax, nullptr},
-    {Op::kReshape, "Reshape", run_reshape, nullptr},
-    {Op::kTranspose, "Transpose", run_transpose, nullptr},
-    {Op::kConcat, "Concat", run_concat, nullptr},
-    {Op::kSlice, "Slice", run_slice, nullptr},
-    {Op::kReduce, "Reduce", run_reduce, nullptr},
-    {Op::kCast, "Cast", run_cast, nullptr},
-    {Op::kWhere, "Where", run_where, nullptr},
-    {Op::kMatMul, "MatMul", run_matmul, nullptr},
-    {Op::kExpand, "Expand", run_expand, nullptr},
-    {Op::kScale, "Scale", run_scale, nullptr},
-    {Op::kRange, "Range", run_range, nullptr},
-    {Op::kCumSum, "CumSum", run_cumsum, nullptr},
-};
-
-}  // namespace
 
 const Operator* find_operator(program::Op op) {
-  for (const Operator& candidate : kOperators) {
-    if (candidate.op == op) return &candidate;
+  for (const auto family :
+       {product_operators, network_operators, elementwise_operators, movement_operators,
+        arithmetic_operators, image_operators, selection_operators}) {
+    for (const Operator& candidate : family()) {
+      if (candidate.op == op) return &candidate;
+    }
   }
   return nullptr;
 }
