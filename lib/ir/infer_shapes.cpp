@@ -161,7 +161,7 @@ Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& g
   for (const ValueId id : graph.constants()) {
     Value& value = graph.value(id);
     const Weight& weight = model.weight(value.weight);
-    value.dtype = constant_type(weight);
+    value.dtype = constant_type(model, weight);
     value.shape = Shape(weight.dims.begin(), weight.dims.end());
   }
   std::vector<std::optional<DimData>> data(graph.value_capacity());

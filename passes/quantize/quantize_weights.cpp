@@ -195,7 +195,7 @@ class QuantizeWeights : public pass::Pass {
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, search));
     }
     weight.encoding = encoding;
-    model.graph.value(use.value).dtype = ir::constant_type(weight);
+    model.graph.value(use.value).dtype = ir::constant_type(model, weight);
     return ok();
   }
 
