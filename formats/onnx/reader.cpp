@@ -37,6 +37,8 @@ Expected<ir::Model> build(TensorFiles& files) {
   model.source_format = "onnx";
   keep_metadata(info, model);
   THIMBLE_TRY(GraphBuilder(info, files, model).run());
+  THIMBLE_TRY(ir::infer_shapes(model));
+  THIMBLE_TRY(ir::verify(model));
   return model;
 }
 

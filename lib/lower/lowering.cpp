@@ -34,11 +34,6 @@ bool is_table(const ir::Graph& graph, ir::ValueId value) {
   return gathered;
 }
 
-// Half-precision values are computed in f32.
-program::Type computed_type(program::Type type) {
-  return type == program::Type::kF16 || type == program::Type::kBF16 ? program::Type::kF32 : type;
-}
-
 }  // namespace
 
 program::Attribute ints(std::string name, std::vector<std::int64_t> values) {
@@ -226,7 +221,7 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
                        std::string(ir::dtype_name(value.dtype)))
         .at_tensor(value.name);
   }
-  slot.type = computed_type(*type);
+  slot.type = *type;
   slot.dynamic = !value.shape || !is_entry();
   if (slot.dynamic) return slot;
   for (const ir::Dim& dim : *value.shape) {
