@@ -2,6 +2,7 @@
 // A pass: one change to a model, described by data and run by one manager.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,7 +49,7 @@ class Pass {
 // What passes/all.cpp lists: description and maker.
 struct Registration {
   PassInfo info;
-  std::unique_ptr<Pass> (*make)();
+  std::function<std::unique_ptr<Pass>()> make;
 };
 
 // One configured step of a recipe.
