@@ -44,8 +44,7 @@ Status GraphBuilder::add_nodes(const std::vector<NodeInfo>& nodes, Scope& scope)
   for (const NodeInfo& node : nodes) {
     if (Status status = add_node(node, scope); !status) {
       Error error = std::move(status).error();
-      const bool named = !error.place.tensor.empty();
-      if (!named) error = std::move(error).at_tensor(label(node));
+      if (error.place.tensor.empty()) error.place.tensor = label(node);
       return std::move(error).note("in node '" + label(node) + "', operator " +
                                    std::string(node.op));
     }
