@@ -10,6 +10,17 @@ namespace {
 
 constexpr int kNowhere = -1;  // depends on constants alone
 
+// By the names of its weights, or its own.
+int layer_named(const ir::Model& model, ir::NodeId id) {
+  const ir::Node& node = model.graph.node(id);
+  for (const ir::ValueId input : node.inputs) {
+    if (!input.valid() || !model.graph.value(input).weight.valid()) continue;
+    const int layer = ir::layer_of(model.weight(model.graph.value(input).weight).name);
+    if (layer >= 0) return layer;
+  }
+  return ir::layer_of(node.name);
+}
+
 class Cutter {
  public:
   explicit Cutter(const ir::Model& model)
@@ -20,11 +31,11 @@ class Cutter {
         stage_of_value_(graph_.value_capacity(), kNowhere),
         is_state_(graph_.value_capacity()) {
     for (const ir::WeightUse& use : ir::quantizable_weights(model)) {
-      for (const ir::NodeId node : use.nodes) {
-        layers_[node.index] = use.layer;
-        multiplies_[node.index] = true;
-        last_stage_ = std::max(last_stage_, use.layer + 1);
-      }
+      for (const ir::NodeId node : use.nodes) multiplies_[node.index] = true;
+    }
+    for (const ir::NodeId node : graph_.order()) {
+      layers_[node.index] = layer_named(model, node);
+      last_stage_ = std::max(last_stage_, layers_[node.index] + 1);
     }
     for (const ir::ValueId input : graph_.inputs()) stage_of_value_[input.index] = 0;
     for (const ir::State& state : model.states) {
