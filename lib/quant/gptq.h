@@ -15,7 +15,7 @@
 
 namespace thimble::quant {
 
-struct GptqKernels;  // gptq_kernels.h
+struct FitKernels;  // fit.h
 
 struct GptqOptions {
   // Added to the Hessian's diagonal, as a fraction of the diagonal's mean; > 0.
@@ -26,7 +26,8 @@ struct GptqOptions {
   // Scales of all groups from the original weights; else a group's from its weights as they are
   // when its first input is reached.
   bool static_groups = false;
-  // Inputs whose errors are passed on together. Changes the speed and no bit; >= 1.
+  // Inputs whose errors are passed on together. Changes the speed and, without
+  // an asymmetry, no bit; >= 1.
   int block_size = 128;
   // How scales are found; kMse weighs an input's error by its diagonal of the Hessian.
   Search search = Search::kMse;
@@ -34,7 +35,7 @@ struct GptqOptions {
   // Hessian (which is then X_quant^T X_quant). Empty: plain GPTQ.
   std::span<const double> asymmetry;
   // Null: those for this CPU.
-  const GptqKernels* kernels = nullptr;
+  const FitKernels* kernels = nullptr;
   const linalg::GemmKernels* gemm_kernels = nullptr;
 };
 
@@ -59,10 +60,5 @@ struct GptqResult {
 Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
                           std::span<const double> hessian, const ir::Encoding& encoding,
                           const GptqOptions& options, ThreadPool& pool);
-
-// Sum over rows of e H e^T for errors e [rows, inputs], H [inputs, inputs] (its lower triangle).
-double hessian_error(std::span<const float> errors, std::int64_t rows, std::int64_t inputs,
-                     std::span<const double> hessian, ThreadPool& pool,
-                     const linalg::GemmKernels* kernels = nullptr);
 
 }  // namespace thimble::quant
