@@ -1,13 +1,15 @@
 #include "calibrate/calibration.h"
 
 #include <algorithm>
-#include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "data/text.h"
 
 namespace thimble::calibrate {
 namespace {
+
+constexpr std::int64_t kContext = 512;
 
 bool is_state(const ir::Model& model, const std::string& name) {
   return std::any_of(model.states.begin(), model.states.end(),
@@ -41,6 +43,20 @@ Expected<std::vector<std::int64_t>> input_values(const std::string& name,
   return values;
 }
 
+Expected<data::WindowOptions> window_options(const ir::Model& model, const TextOptions& options) {
+  const std::int64_t limit =
+      model.max_context > 0 ? model.max_context : std::numeric_limits<std::int64_t>::max();
+  if (options.context > limit) {
+    return invalid_argument("a calibration context of " + std::to_string(options.context) +
+                            " tokens is more than the model's " + std::to_string(limit))
+        .fix("calibrate: {context: " + std::to_string(limit) + "}");
+  }
+  data::WindowOptions windows;
+  windows.context = options.context > 0 ? options.context : std::min(kContext, limit);
+  windows.max_windows = std::max<std::int64_t>(1, options.tokens / windows.context);
+  return windows;
+}
+
 }  // namespace
 
 Expected<Calibration> Calibration::from_text(const ir::Model& model, std::string_view text,
@@ -49,15 +65,8 @@ Expected<Calibration> Calibration::from_text(const ir::Model& model, std::string
     return unsupported("the model has no tokenizer, so no text can calibrate it")
         .in(model.source_path);
   }
-  if (model.max_context > 0 && options.context > model.max_context) {
-    return invalid_argument("a calibration context of " + std::to_string(options.context) +
-                            " tokens is more than the model's " + std::to_string(model.max_context))
-        .fix("calibrate: {context: " + std::to_string(model.max_context) + "}");
-  }
+  THIMBLE_ASSIGN(const data::WindowOptions windows, window_options(model, options));
   THIMBLE_ASSIGN(const tokenizer::Tokenizer tokenizer, tokenizer::Tokenizer::load(model.tokenizer));
-  data::WindowOptions windows;
-  windows.context = options.context;
-  windows.max_windows = std::max<std::int64_t>(1, options.tokens / options.context);
   THIMBLE_ASSIGN(const std::vector<data::Window> cut, data::make_windows(text, tokenizer, windows));
   std::vector<Sample> samples(cut.size());
   for (const ir::ValueId id : model.graph.inputs()) {

@@ -16,7 +16,7 @@ namespace thimble::calibrate {
 
 struct TextOptions {
   std::int64_t tokens = 65536;  // at most; whole windows of `context`
-  std::int64_t context = 512;
+  std::int64_t context = 0;     // 0: 512, or the model's limit if that is less
 };
 
 class Calibration {

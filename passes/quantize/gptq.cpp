@@ -13,6 +13,7 @@
 #include "passes/quantize/settings.h"
 #include "quant/decode.h"
 #include "quant/gptq.h"
+#include "quant/hessian.h"
 #include "support/system.h"
 
 namespace thimble::passes {
@@ -292,6 +293,7 @@ class Gptq : public pass::Pass {
     options.act_order = act_order_;
     options.static_groups = act_order_;
     options.search = target.choice.settings.search;
+    THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
     Errors plain;
     double error = 0, rounding = 0, signal = 0;
     std::size_t dead = 0;
@@ -307,7 +309,7 @@ class Gptq : public pass::Pass {
       plain.signal += errors.signal;
       error += done->error;
       rounding += done->rounding_error;
-      signal += quant::hessian_error(part, count, inputs, statistics.gram, run.context.pool);
+      signal += hessian.error(part, count, run.context.pool);
       dead = done->dead.size();
       append(rows, done->rows);
     }
