@@ -1,6 +1,7 @@
 #include "passes/all.h"
 
 #include "passes/quantize/convert_floats.h"
+#include "passes/quantize/gptq.h"
 #include "passes/quantize/quantize_weights.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
@@ -14,6 +15,11 @@ std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
       dead_code(),      constant_folding(), fuse_activations(), fuse_norms(),
       fuse_attention(), convert_floats(),   quantize_weights(),
+      dead_code(),
+      constant_folding(),
+      convert_floats(),
+      gptq(),
+      quantize_weights(),
   };
   return kAll;
 }
