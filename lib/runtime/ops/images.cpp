@@ -1,9 +1,20 @@
 // Operators over images and sequences, listed.
 
-#include "runtime/ops/ops.h"
+#include "runtime/ops/images.h"
 
 namespace thimble::runtime {
 
-std::span<const Operator> image_operators() { return {}; }
+std::span<const Operator> image_operators() {
+  static const std::vector<Operator> kAll = [] {
+    std::vector<Operator> all;
+    for (const auto family : {convolution_operators, whole_convolutions, pool_operators,
+                              normalization_operators, rearranging_operators}) {
+      const std::span<const Operator> some = family();
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+  }();
+  return kAll;
+}
 
 }  // namespace thimble::runtime
