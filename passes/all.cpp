@@ -13,10 +13,11 @@ namespace thimble::passes {
 
 std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
-      dead_code(),      constant_folding(), fuse_activations(), fuse_norms(),
-      fuse_attention(), convert_floats(),   quantize_weights(),
       dead_code(),
       constant_folding(),
+      fuse_activations(),
+      fuse_norms(),
+      fuse_attention(),
       convert_floats(),
       gptq(),
       quantize_weights(),

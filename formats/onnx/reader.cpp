@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "formats/onnx/builder.h"
+#include "formats/onnx/upgrade.h"
 
 namespace thimble::formats::onnx {
 namespace {
@@ -37,6 +38,7 @@ Expected<ir::Model> build(TensorFiles& files) {
   model.source_format = "onnx";
   keep_metadata(info, model);
   THIMBLE_TRY(GraphBuilder(info, files, model).run());
+  THIMBLE_TRY(upgrade(model, info.opset()));
   THIMBLE_TRY(ir::infer_shapes(model));
   THIMBLE_TRY(ir::verify(model));
   return model;

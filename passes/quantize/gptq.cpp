@@ -177,7 +177,7 @@ class Gptq : public pass::Pass {
         THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, target.encoding, {}));
       }
       weight.encoding = target.encoding;
-      model.graph.value(target.use.value).dtype = ir::constant_type(weight);
+      model.graph.value(target.use.value).dtype = ir::constant_type(model, weight);
       report.decisions.push_back(decision_on(weight, target.choice.why));
       report.changes += 1;
     }
@@ -341,7 +341,7 @@ class Gptq : public pass::Pass {
       ir::Weight& weight = run.model.weight(target.use.weight);
       weight.source = result.source;
       weight.encoding = target.encoding;
-      run.model.graph.value(target.use.value).dtype = ir::constant_type(weight);
+      run.model.graph.value(target.use.value).dtype = ir::constant_type(run.model, weight);
       activations.add(run.model, target.use, target.choice.settings.activation);
       pass::TensorDecision decision = decision_on(weight, target.choice.why);
       decision.error = result.error;
