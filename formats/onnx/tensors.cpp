@@ -117,11 +117,6 @@ Expected<ir::Weight> dense_weight(const TensorInfo& tensor, TensorFiles& files) 
   weight.name = tensor.name;
   weight.dtype = type;
   weight.dims = tensor.dims;
-  if (const int bits = ir::dtype_bits(type);
-      bits < 8 && weight.rows() > 1 && weight.inputs() % (8 / bits) != 0) {
-    return unsupported("its rows of " + std::string(ir::dtype_name(type)) +
-                       " don't fill whole bytes");
-  }
   if (!tensor.external && !tensor.raw_data) {
     THIMBLE_ASSIGN(auto bytes, typed_bytes(tensor, typed_field(type), size));
     const auto rows = static_cast<std::uint64_t>(weight.rows());
@@ -148,6 +143,37 @@ Expected<ir::Weight> dense_weight(const TensorInfo& tensor, TensorFiles& files) 
   return mapped_weight(std::move(weight.name), entry);
 }
 
+bool rows_fill_bytes(const ir::Weight& weight) {
+  const int bits = ir::dtype_bits(weight.dtype);
+  return bits >= 8 || weight.rows() <= 1 || weight.inputs() % (8 / bits) == 0;
+}
+
+// A tensor whose rows begin inside a byte: all of it or nothing.
+class WholeSource : public ir::WeightSource {
+ public:
+  explicit WholeSource(const ir::Weight& of)
+      : inner_(of.source), rows_(of.rows()), bytes_(inner_->in_place()) {}
+  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
+    if (begin != 0 || end != rows_) return unsupported("rows begin inside a byte");
+    ir::Rows rows;
+    rows.count = rows_;
+    rows.dense = bytes_;
+    rows.owner = inner_;
+    return rows;
+  }
+  std::span<const std::byte> in_place() const override { return bytes_; }
+  std::string describe() const override { return inner_->describe(); }
+
+ private:
+  std::shared_ptr<const ir::WeightSource> inner_;
+  std::int64_t rows_;
+  std::span<const std::byte> bytes_;
+};
+
+Error named(Error error, const TensorInfo& tensor) {
+  return std::move(error).at_tensor(std::string(tensor.name));
+}
+
 // Indices, shapes and flags are no parameters.
 bool is_parameter_type(ir::DType type) {
   return ir::dtype_is_float(type) || (ir::dtype_bits(type) <= 8 && type != ir::DType::kBool);
@@ -169,7 +195,12 @@ Expected<ir::DType> dtype_of(std::int64_t data_type) {
 
 Expected<ir::Weight> weight_of(const TensorInfo& tensor, TensorFiles& files) {
   Expected<ir::Weight> weight = dense_weight(tensor, files);
-  if (!weight) return std::move(weight).error().at_tensor(std::string(tensor.name));
+  if (!weight) return named(std::move(weight).error(), tensor);
+  if (!rows_fill_bytes(*weight)) {
+    return named(unsupported("its rows of " + std::string(ir::dtype_name(weight->dtype)) +
+                             " don't fill whole bytes"),
+                 tensor);
+  }
   weight->source_parameters =
       is_parameter_type(weight->dtype) ? static_cast<std::uint64_t>(weight->element_count()) : 0;
   return weight;
@@ -184,7 +215,10 @@ Expected<ir::Weight> read_tensor(const std::string& path) {
     if (tensor.segmented) {
       return unsupported("not a TensorProto: sequences and optionals are not supported");
     }
-    return weight_of(tensor, files);
+    Expected<ir::Weight> whole = dense_weight(tensor, files);
+    if (!whole) return named(std::move(whole).error(), tensor);
+    if (!rows_fill_bytes(*whole)) whole->source = std::make_shared<WholeSource>(*whole);
+    return whole;
   };
   Expected<ir::Weight> weight = read();
   if (!weight) return std::move(weight).error().in(path);

@@ -21,10 +21,11 @@ struct TensorFiles {
   ExternalFiles external;
 };
 // A dense weight of the tensor's name, dims and type; types below 8 bits are packed, the first
-// element in the low bits.
+// element in the low bits, and their rows must fill whole bytes.
 Expected<ir::Weight> weight_of(const TensorInfo& tensor, TensorFiles& files);
 
-// A file that is one TensorProto, as the data sets of ONNX's backend tests are.
+// A file that is one TensorProto, as the data sets of ONNX's backend tests are. Where rows of a
+// type below 8 bits don't fill whole bytes, only all of them can be read at once.
 Expected<ir::Weight> read_tensor(const std::string& path);
 
 }  // namespace thimble::formats::onnx

@@ -232,6 +232,9 @@ TEST_CASE("tensors: raw, typed and packed data") {
   CHECK(nibbles.dtype == ir::DType::kI4);
   CHECK(nibbles.source->in_place().size() == 2);
   CHECK(nibbles.source->in_place()[0] == std::byte{0x21});
+  // Rows that begin inside a byte.
+  CHECK(*ir::read_floats(read_tensor_bytes(tensor("t", 22, {2, 3}) + text(9, "\x21\x43\xf5"))) ==
+        std::vector<float>{1, 2, 3, 4, 5, -1});
   CHECK(read_tensor_bytes(tensor("t", 1, {0, 3})).element_count() == 0);
   CHECK(read_tensor_bytes(tensor("t", 1, {0, 3}) + text(9, "")).element_count() == 0);
 }

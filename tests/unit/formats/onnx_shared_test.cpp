@@ -31,6 +31,25 @@ void read_one(const fs::path& path, Counts& counts) {
   ++counts.unsupported;
 }
 
+void read_one_tensor(const fs::path& path, Counts& counts) {
+  const auto weight = read_tensor(path.string());
+  INFO(path);
+  if (!weight) {
+    ++counts.unsupported;
+    return;
+  }
+  ++counts.read;
+  CHECK(weight->source->in_place().size() == weight->byte_size());
+}
+
+Counts read_all_tensors(const fs::path& folder) {
+  Counts counts;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".pb") read_one_tensor(entry.path(), counts);
+  }
+  return counts;
+}
+
 Counts read_all(const fs::path& folder) {
   Counts counts;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
@@ -59,6 +78,10 @@ TEST_CASE("the models of the ONNX backend tests are read") {
     CHECK(counts.unsupported == unsupported);
   };
   check("node", 1710, 55);  // strings, sequences, optionals
+  // The others are strings, sequences and optionals.
+  const Counts tensors = read_all_tensors(scratch.path() / "node");
+  CHECK(tensors.read == 5922);
+  CHECK(tensors.unsupported == 107);
   check("light", 9, 0);
   check("simple", 17, 6);  // strings
   check("pytorch-converted", 82, 0);
