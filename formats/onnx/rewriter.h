@@ -27,6 +27,7 @@ class Rewriter {
   bool alive() const { return graph_.alive(id_); }
   ir::Model& model() { return model_; }
   ir::Graph& graph() { return graph_; }
+  const ir::Graph& graph() const { return graph_; }
 
   ir::ValueId input(std::size_t index) const;  // invalid when absent
   bool has(std::size_t index) const { return input(index).valid(); }

@@ -129,8 +129,8 @@ constexpr std::array kAdapters = {
     Adapter{"LogSoftmax", 13, softmax},
     Adapter{"Hardmax", 13, softmax},
     Adapter{"Dropout", kAlways, dropout},
+    Adapter{"Resize", 13, resize},  // before Upsample, which becomes one
     Adapter{"Upsample", kAlways, upsample},
-    Adapter{"Resize", 13, resize},
     Adapter{"BatchNormalization", 14, batch_normalization},
     Adapter{"GroupNormalization", 21, group_normalization},
 };

@@ -1,0 +1,43 @@
+#include "formats/onnx/contrib.h"
+
+#include <array>
+
+namespace thimble::formats::onnx {
+namespace {
+
+// ONNX Runtime's exporters put this one into the default domain, too.
+bool is_contrib(const ir::Node& node) {
+  return node.domain == "com.microsoft" ||
+         (node.domain.empty() && node.op == "SimplifiedLayerNormalization");
+}
+
+Status rewrite_node(Rewriter& r) {
+  const std::array<std::span<const Adapter>, 5> parts = {norm_contribs(), product_contribs(),
+                                                         blockwise_contribs(), quantized_contribs(),
+                                                         attention_contribs()};
+  for (const auto part : parts) {
+    for (const Adapter& adapter : part) {
+      if (r.node().op == adapter.op) return adapter.rewrite(r);
+    }
+  }
+  return ok();
+}
+
+Status rewrite_graph(ir::Model& model, ir::Graph& graph) {
+  for (const ir::NodeId id : graph.order()) {
+    if (!is_contrib(graph.node(id))) continue;
+    Rewriter rewriter(model, graph, id, 23);
+    THIMBLE_TRY(rewrite_node(rewriter));
+  }
+  return ok();
+}
+
+}  // namespace
+
+Status rewrite_contrib(ir::Model& model) {
+  THIMBLE_TRY(rewrite_graph(model, model.graph));
+  for (ir::Graph& body : model.graphs) THIMBLE_TRY(rewrite_graph(model, body));
+  return ok();
+}
+
+}  // namespace thimble::formats::onnx

@@ -1,0 +1,132 @@
+// Products with, and look-ups in, constant matrices of a few bits.
+
+#include <array>
+
+#include "formats/onnx/blockwise.h"
+#include "formats/onnx/contrib.h"
+
+namespace thimble::formats::onnx {
+namespace {
+
+// A constant, also when a Reshape stands before it: a head that is tied to the embedding sees the
+// same bytes in other dims.
+const ir::Weight* constant_bytes(const Rewriter& r, std::size_t input) {
+  const ir::ValueId value = r.input(input);
+  if (const ir::Weight* weight = r.weight_of(value)) return weight;
+  if (!value.valid()) return nullptr;
+  const ir::NodeId producer = r.graph().value(value).producer;
+  if (!producer.valid() || !r.graph().node(producer).is("Reshape")) return nullptr;
+  const Inputs& inputs = r.graph().node(producer).inputs;
+  return inputs.empty() ? nullptr : r.weight_of(inputs.front());
+}
+
+Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t scales,
+                 std::size_t zeros) {
+  const ir::Weight *code_weight = constant_bytes(r, codes), *scale = constant_bytes(r, scales);
+  if (code_weight == nullptr || scale == nullptr) {
+    return r.refuse("its quantized matrix and scales must be constants");
+  }
+  if (!code_weight->encoding.is_dense() || !scale->encoding.is_dense()) {
+    return r.refuse("its quantized matrix is encoded already");
+  }
+  p.codes = *code_weight;
+  p.scales = *scale;
+  if (!r.has(zeros)) return ok();
+  const ir::Weight* zero = constant_bytes(r, zeros);
+  if (zero == nullptr) return r.refuse("its zero points must be constants");
+  p.zeros = *zero;
+  return ok();
+}
+
+// The constant's value in this graph.
+Expected<ir::ValueId> weight_value(Rewriter& r, const Blockwise& parts) {
+  auto found = blockwise_weight(r.model(), parts);
+  if (!found) return std::move(found).error().note(r.refuse("see its matrix").to_string());
+  const ir::WeightId id = *found;
+  if (&r.graph() == &r.model().graph) return r.model().constant(id);
+  for (const ir::ValueId value : r.graph().constants()) {
+    if (r.graph().value(value).weight == id) return value;
+  }
+  const ir::Weight& weight = r.model().weight(id);
+  return r.graph().add_constant(id, weight.name, ir::constant_type(weight),
+                                ir::Shape(weight.dims.begin(), weight.dims.end()));
+}
+
+// Which block each input is of; anything but their order is the mark of a permutation.
+Status check_group_index(const Rewriter& r, std::size_t input, const Blockwise& p) {
+  if (!r.has(input)) return ok();
+  const ir::Weight* weight = r.weight_of(r.input(input));
+  if (weight == nullptr) return r.refuse("its group index must be constant");
+  THIMBLE_ASSIGN(const std::vector<std::int64_t> index, ir::read_integers(*weight));
+  for (std::size_t i = 0; i < index.size(); ++i) {
+    if (index[i] != static_cast<std::int64_t>(i) / p.block) {
+      return r.refuse("inputs in another order than that of their groups are not supported");
+    }
+  }
+  return ok();
+}
+
+// Inputs: a, codes, scales, zero points, group index, bias.
+Status matmul_nbits(Rewriter& r) {
+  Blockwise p;
+  p.rows = r.node().integer("N", 0);
+  p.inputs = r.node().integer("K", 0);
+  p.block = r.node().integer("block_size", 0);
+  const std::int64_t bits = r.node().integer("bits", 4);
+  p.bits = bits > 0 && bits <= 8 ? static_cast<int>(bits) : 0;
+  p.default_zero = p.bits > 0 ? 1 << (p.bits - 1) : 0;
+  if (!r.has(0)) return r.refuse("it has no input");
+  if (r.node().integer("weight_prepacked", 0) != 0) return r.refuse("a matrix packed for a GPU");
+  THIMBLE_TRY(set_parts(r, p, 1, 2, 3));
+  if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
+  if (p.block > 0) THIMBLE_TRY(check_group_index(r, 4, p));
+  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, p));
+  const ir::ValueId factor =
+      r.emit("Transpose", {weight}, {{"perm", std::vector<std::int64_t>{1, 0}}});
+  ir::ValueId y = r.emit("MatMul", {r.input(0), factor});
+  if (r.has(5)) y = r.emit("Add", {y, r.input(5)});
+  r.replace({y});
+  return ok();
+}
+
+// Inputs: codes, indices, scales, zero points.
+Status gather_block_quantized(Rewriter& r) {
+  Blockwise p;
+  if (!r.has(1)) return r.refuse("it has no indices");
+  THIMBLE_TRY(set_parts(r, p, 0, 2, 3));
+  const auto rank = r.rank_of(r.input(0));
+  const std::int64_t axis = r.node().integer("quantize_axis", 1);
+  if (r.node().integer("gather_axis", 0) != 0 || (axis != 1 && axis != -1)) {
+    return r.refuse("it is supported with rows gathered and their last axis quantized");
+  }
+  if ((rank && *rank != 2) || p.codes.dims.empty()) {
+    return r.refuse("it is supported on a matrix");
+  }
+  const bool bytes = p.codes.dtype == ir::DType::kU8;
+  if (!bytes && p.codes.dtype != ir::DType::kU4 && p.codes.dtype != ir::DType::kI4) {
+    return r.refuse("its codes must be bytes or integers of 4 bits");
+  }
+  const std::int64_t bits = bytes ? r.node().integer("bits", 4) : 4;
+  p.bits = bits == 2 || bits == 4 || bits == 8 ? static_cast<int>(bits) : 0;
+  if (p.bits == 0) return r.refuse("codes of " + std::to_string(bits) + " bits");
+  p.is_signed = p.codes.dtype == ir::DType::kI4;
+  p.default_zero = bytes ? 1 << (p.bits - 1) : 0;
+  p.block = r.node().integer("block_size", 128);
+  p.rows = p.codes.dims.front();
+  if (p.rows < 1) return r.refuse("an empty matrix");
+  p.inputs = p.codes.element_count() / p.rows * (bytes ? 8 / p.bits : 1);
+  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, p));
+  r.replace({r.emit("Gather", {weight, r.input(1)}, {{"axis", std::int64_t{0}}})});
+  return ok();
+}
+
+constexpr std::array kAdapters = {
+    Adapter{"MatMulNBits", 0, matmul_nbits},
+    Adapter{"GatherBlockQuantized", 0, gather_block_quantized},
+};
+
+}  // namespace
+
+std::span<const Adapter> blockwise_contribs() { return kAdapters; }
+
+}  // namespace thimble::formats::onnx
