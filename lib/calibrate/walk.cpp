@@ -54,6 +54,14 @@ Expected<Walk> Walk::create(const ir::Model& model, std::span<const Sample> samp
   return walk;
 }
 
+bool Walk::at_hand(ir::ValueId value) const {
+  const auto has = [](const auto& all, auto one) {
+    return std::find(all.begin(), all.end(), one) != all.end();
+  };
+  const ir::NodeId producer = model_->graph.value(value).producer;
+  return has(block().reads, value) || (producer.valid() && has(block().nodes, producer));
+}
+
 Status Walk::run(std::span<const ir::ValueId> watch, const Watcher& watcher,
                  const RunOptions& options) {
   THIMBLE_CHECK(!done(), "a block is left to run");

@@ -50,6 +50,11 @@ class Walk {
   bool done() const { return position_ == blocks_.size(); }
   const Block& block() const { return blocks_[position_]; }
 
+  // Does the block read or compute the value?
+  bool at_hand(ir::ValueId value) const;
+  const ir::Model& model() const { return *model_; }
+  ThreadPool& pool() const { return *pool_; }
+
   // Called for each sample in order and each watched value in order; the view is valid during the
   // call.
   using Watcher = std::function<Status(std::size_t sample, std::size_t watched,

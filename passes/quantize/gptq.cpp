@@ -9,7 +9,7 @@
 #include <map>
 
 #include "calibrate/calibration.h"
-#include "calibrate/statistics.h"
+#include "calibrate/observe.h"
 #include "passes/quantize/settings.h"
 #include "quant/decode.h"
 #include "quant/gptq.h"
@@ -28,6 +28,7 @@ struct Target {
   Choice choice;
   ir::Encoding encoding;
   ir::ValueId input;
+  std::int64_t width = 0;  // of the input
 };
 
 // What is known of a target once it is done. Figures are in the journal's order.
@@ -106,17 +107,21 @@ class Gptq : public pass::Pass {
     }
     if (context.dry_run) return pretend(model, targets, report.current());
     if (context.calibration == nullptr)
-      return invalid_argument("gptq needs a calibration").fix("give the recipe `calibrate`");
+      return invalid_argument("gptq needs a calibration").fix(kCalibrateRemedy);
     Run run{model, context, report, journal_key(report)};
     THIMBLE_ASSIGN(calibrate::Walk walk,
                    calibrate::Walk::create(model, context.calibration->samples(), context.pool));
     context.progress.begin("gptq", static_cast<double>(targets.size()), "weights");
     auto next = targets.begin();
-    while (next != targets.end()) {
-      const auto end = std::partition(
+    while (next != targets.end() && !walk.done()) {
+      const auto end = std::stable_partition(
           next, targets.end(), [&](const Target& target) { return reads(walk.block(), target); });
       THIMBLE_TRY(quantize_block(run, walk, std::span(next, end), end == targets.end()));
       next = end;
+    }
+    for (; next != targets.end(); ++next) {
+      report.current().warnings.push_back("'" + model.weight(next->use.weight).name +
+                                          "' is left as it is: what it multiplies is constant");
     }
     context.progress.end();
     return ok();
@@ -129,7 +134,6 @@ class Gptq : public pass::Pass {
     pass::Report& report;
     std::string key;
   };
-  using Statistics = std::map<ir::ValueId, calibrate::InputStatistics>;
 
   static std::string journal_key(const pass::Report& report) {
     std::string key = "gptq " + std::to_string(report.passes.size());
@@ -155,6 +159,11 @@ class Gptq : public pass::Pass {
         report.decisions.back().kept = true;
         continue;
       }
+      if (!weight.encoding.is_dense() && choice->settings.bits >= weight.encoding.bits) {
+        report.decisions.push_back(decision_on(weight, "kept on its own grid"));
+        report.decisions.back().kept = true;
+        continue;
+      }
       if (use.nodes.size() > 1) {
         report.warnings.push_back("'" + weight.name +
                                   "' is left as it is: several products share it");
@@ -162,7 +171,8 @@ class Gptq : public pass::Pass {
       }
       const auto linear = ir::match_linear(model, use.nodes.front());
       THIMBLE_CHECK(linear, "a weight that isn't gathered is multiplied");
-      targets.push_back({use, *choice, choice->settings.encoding(weight, use.axis), linear->input});
+      targets.push_back({use, *choice, choice->settings.encoding(weight, use.axis), linear->input,
+                         linear->inputs});
     }
     rules_.warn_unused(report);
     return targets;
@@ -189,18 +199,21 @@ class Gptq : public pass::Pass {
   Status quantize_block(Run& run, calibrate::Walk& walk, std::span<const Target> targets,
                         bool last) {
     std::map<std::uint32_t, Result> results;  // by weight
-    std::vector<ir::ValueId> wanted;
+    std::vector<Target> wanted;  // the first of each input that is still to be observed
     for (const Target& target : targets) {
+      const auto reads_the_same = [&](const Target& other) { return other.input == target.input; };
       if (std::optional<Result> known = find(run, target)) {
         results.emplace(target.use.weight.index, *std::move(known));
-      } else if (std::find(wanted.begin(), wanted.end(), target.input) == wanted.end()) {
-        wanted.push_back(target.input);
+      } else if (std::none_of(wanted.begin(), wanted.end(), reads_the_same)) {
+        wanted.push_back(target);
       }
     }
     for (std::size_t at = 0; at < wanted.size();) {
-      const std::size_t count = group_size(run.model, std::span(wanted).subspan(at));
-      THIMBLE_ASSIGN(Statistics statistics,
-                     observe(run, walk, std::span(wanted).subspan(at, count)));
+      const std::size_t count = group_size(std::span(wanted).subspan(at));
+      std::vector<ir::ValueId> inputs;
+      for (std::size_t i = at; i < at + count; ++i) inputs.push_back(wanted[i].input);
+      THIMBLE_ASSIGN(const calibrate::Statistics statistics,
+                     calibrate::observe_block(walk, inputs, true, {}));
       at += count;
       for (const Target& target : targets) {
         const auto found = statistics.find(target.input);
@@ -225,40 +238,16 @@ class Gptq : public pass::Pass {
     return from_journal(*std::move(finished));
   }
 
-  // How many of the values fit the memory for statistics; at least one.
-  static std::size_t group_size(const ir::Model& model, std::span<const ir::ValueId> values) {
+  // How many of the inputs fit the memory for statistics; at least one.
+  static std::size_t group_size(std::span<const Target> inputs) {
     std::uint64_t bytes = 0;
     std::size_t count = 0;
-    while (count < values.size()) {
-      bytes += calibrate::statistics_bytes(width_of(model, values[count]), true);
+    while (count < inputs.size()) {
+      bytes += calibrate::statistics_bytes(inputs[count].width, true);
       if (count > 0 && bytes > kStatisticsBytes) break;
       ++count;
     }
     return count;
-  }
-
-  static std::int64_t width_of(const ir::Model& model, ir::ValueId value) {
-    const auto& shape = model.graph.value(value).shape;
-    const std::optional<std::int64_t> width = shape->back().constant();
-    THIMBLE_CHECK(width, "the input of a product has a known width");
-    return *width;
-  }
-
-  static Expected<Statistics> observe(Run& run, calibrate::Walk& walk,
-                                      std::span<const ir::ValueId> values) {
-    std::vector<calibrate::StatisticsAccumulator> sums;
-    for (const ir::ValueId value : values)
-      sums.emplace_back(width_of(run.model, value), true, run.context.pool);
-    THIMBLE_TRY(walk.run(values,
-                         [&](std::size_t, std::size_t which, const runtime::TensorView& view) {
-                           sums[which].add({static_cast<const float*>(view.data),
-                                            static_cast<std::size_t>(view.count())});
-                           return ok();
-                         },
-                         {}));
-    Statistics out;
-    for (std::size_t i = 0; i < values.size(); ++i) out.emplace(values[i], sums[i].finish());
-    return out;
   }
 
   Expected<Result> quantize(Run& run, const Target& target,

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "calibrate/calibration.h"
+#include "calibrate/observe.h"
 #include "ir/match.h"
 #include "passes/quantize/settings.h"
 #include "quant/quantize.h"
@@ -32,15 +34,49 @@ pass::TensorDecision kept(const ir::Weight& weight, std::string why) {
   return decision;
 }
 
+using Energies = calibrate::Statistics;
+
+std::vector<ir::ValueId> inputs_of(const ir::Model& model, const ir::WeightUse& use) {
+  std::vector<ir::ValueId> inputs;
+  for (const ir::NodeId node : use.nodes) {
+    const auto linear = ir::match_linear(model, node);
+    if (linear && std::find(inputs.begin(), inputs.end(), linear->input) == inputs.end())
+      inputs.push_back(linear->input);
+  }
+  return inputs;
+}
+
+// The share of each input in what goes into the weight's products, relative to the largest: an
+// error in a weight costs that much in the squared error of the outputs. Empty: all the same.
+std::vector<float> importance_of(const ir::Model& model, const ir::WeightUse& use,
+                                 const Energies& energies) {
+  std::vector<double> sum;
+  for (const ir::ValueId input : inputs_of(model, use)) {
+    const auto found = energies.find(input);
+    if (found == energies.end()) continue;
+    sum.resize(found->second.energy.size());
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += found->second.energy[i];
+  }
+  const double most = sum.empty() ? 0 : *std::max_element(sum.begin(), sum.end());
+  if (most == 0) return {};
+  std::vector<float> importance;
+  for (const double energy : sum) importance.push_back(static_cast<float>(energy / most));
+  return importance;
+}
+
 class QuantizeWeights : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
     requantize_ = options.boolean("requantize");
+    importance_ = options.boolean("importance");
     return rules_.configure(options);
   }
 
-  Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
+  bool needs_calibration() const override { return importance_; }
+
+  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
     const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
+    THIMBLE_ASSIGN(const Energies energies, observe(model, uses, context));
     rules_.begin(uses);
     ActivationWishes activations;
     for (const ir::WeightUse& use : uses) {
@@ -58,7 +94,7 @@ class QuantizeWeights : public pass::Pass {
         report.current().decisions.push_back(kept(weight, "kept on its own grid"));
         continue;
       }
-      THIMBLE_TRY(quantize(model, use, choice->settings));
+      THIMBLE_TRY(quantize(model, use, choice->settings, energies));
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
     }
@@ -68,18 +104,36 @@ class QuantizeWeights : public pass::Pass {
   }
 
  private:
+  // What goes into each product, from the model as it is before this pass; empty where no weight
+  // counts more than another.
+  Expected<Energies> observe(const ir::Model& model, const std::vector<ir::WeightUse>& uses,
+                             pass::Context& context) const {
+    if (!importance_ || context.dry_run) return Energies();
+    if (context.calibration == nullptr)
+      return invalid_argument("`importance` needs a calibration").fix(kCalibrateRemedy);
+    std::vector<ir::ValueId> inputs;
+    for (const ir::WeightUse& use : uses) {
+      for (const ir::ValueId input : inputs_of(model, use)) {
+        if (std::find(inputs.begin(), inputs.end(), input) == inputs.end()) inputs.push_back(input);
+      }
+    }
+    return calibrate::observe_model(model, context.calibration->samples(), inputs, context.pool);
+  }
+
   // A weight that comes quantized lies on its grid exactly: rounding it again at as many bits only
   // loses.
   bool stays_on_its_grid(const ir::Weight& weight, const Settings& settings) const {
     return !weight.encoding.is_dense() && settings.bits >= weight.encoding.bits && !requantize_;
   }
 
-  static Status quantize(ir::Model& model, const ir::WeightUse& use, const Settings& settings) {
+  static Status quantize(ir::Model& model, const ir::WeightUse& use, const Settings& settings,
+                         const Energies& energies) {
     ir::Weight& weight = model.weight(use.weight);
     const ir::Encoding encoding = settings.encoding(weight, use.axis);
     if (weight.source != nullptr) {  // none in a graph that was parsed from text
       quant::SearchOptions search;
       search.search = settings.search;
+      search.importance = importance_of(model, use, energies);
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, search));
     }
     weight.encoding = encoding;
@@ -98,6 +152,7 @@ class QuantizeWeights : public pass::Pass {
 
   Rules rules_;
   bool requantize_ = false;
+  bool importance_ = false;
 };
 
 std::vector<pass::OptionInfo> option_infos() {
@@ -112,6 +167,10 @@ std::vector<pass::OptionInfo> option_infos() {
        .type = pass::OptionType::kBool,
        .fallback = "false",
        .help = "round weights again that come quantized in as few bits"},
+      {.name = "importance",
+       .type = pass::OptionType::kBool,
+       .fallback = "false",
+       .help = "search: mse weighs an input's error by its energy in the calibration"},
       only_option(),
       rules_option(),
   };

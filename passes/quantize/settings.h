@@ -14,6 +14,9 @@
 
 namespace thimble::passes {
 
+inline constexpr const char* kCalibrateRemedy =
+    "add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE";
+
 struct Settings {
   std::int64_t bits = 4;
   std::int64_t group_size = 32;  // 0: the whole row
