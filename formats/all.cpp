@@ -8,6 +8,7 @@
 #include "formats/gguf/writer.h"
 #include "formats/huggingface/reader.h"
 #include "formats/huggingface/writer.h"
+#include "formats/onnx/reader.h"
 
 namespace thimble::formats {
 namespace {
@@ -37,14 +38,14 @@ Expected<ir::Model> read_file(const std::string& path, const ReadOptions& option
         .in(path)
         .fix("put config.json beside it, and name the folder");
   }
-  if (extension == ".onnx") return unsupported("ONNX models are not read yet").in(path);
+  if (extension == ".onnx" || onnx::is_onnx(path)) return onnx::read(path, options);
   if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt") {
     return unsupported("pickle checkpoints are not read: they execute code")
         .in(path)
         .fix("convert it to safetensors first");
   }
   return unsupported(
-             "not a format that is known; known are Hugging Face folders, GGUF and .thimble files")
+             "not a format that is known; known are Hugging Face folders, GGUF and ONNX files")
       .in(path);
 }
 

@@ -15,8 +15,8 @@ struct ReadOptions {
   std::optional<ir::Pooling> pooling;  // encoders: in place of what the folder says
 };
 
-// `path` is a Hugging Face folder, a GGUF file, or the name of a model in the local Hugging Face
-// cache
+// `path` is a Hugging Face folder, a GGUF or ONNX file, or the name of a model in the local Hugging
+// Face cache
 // ("org/name"). Errors name the file, the place in it and the remedy.
 Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options);
 

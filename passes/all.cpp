@@ -1,17 +1,24 @@
 #include "passes/all.h"
 
 #include "passes/quantize/convert_floats.h"
+#include "passes/quantize/gptq.h"
 #include "passes/quantize/quantize_weights.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
+#include "passes/simplify/fuse_activations.h"
+#include "passes/simplify/fuse_attention.h"
+#include "passes/simplify/fuse_norms.h"
 
 namespace thimble::passes {
 
 std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
+      dead_code(),      constant_folding(), fuse_activations(), fuse_norms(),
+      fuse_attention(), convert_floats(),   quantize_weights(),
       dead_code(),
       constant_folding(),
       convert_floats(),
+      gptq(),
       quantize_weights(),
   };
   return kAll;

@@ -151,7 +151,7 @@ DecoderInputs add_decoder_inputs(Builder& builder) {
   const ir::Shape tokens = {Dim::symbol("batch"), Dim::symbol("seq")};
   return {graph.add_input("input_ids", ir::DType::kI64, tokens),
           graph.add_input("position_ids", ir::DType::kI64, tokens),
-          graph.add_input("logit_positions", ir::DType::kI64, {Dim::symbol("n_logits")})};
+          graph.add_input("logit_positions", ir::DType::kI64, ir::Shape{Dim::symbol("n_logits")})};
 }
 
 ir::ValueId add_attention(Builder& builder, const AttentionInputs& in, std::int64_t layer,

@@ -213,6 +213,17 @@ Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<floa
   return ok();
 }
 
+void unpack_narrow(DType type, std::span<const std::byte> packed, std::span<std::byte> out) {
+  const auto bits = static_cast<unsigned>(dtype_bits(type));
+  const bool is_signed = type == DType::kI4 || type == DType::kI2;
+  const unsigned per_byte = 8 / bits, mask = (1u << bits) - 1, sign = 1u << (bits - 1);
+  for (std::size_t i = 0; i < out.size() && i / per_byte < packed.size(); ++i) {
+    const auto byte = std::to_integer<unsigned>(packed[i / per_byte]);
+    const unsigned code = byte >> (i % per_byte * bits) & mask;
+    out[i] = static_cast<std::byte>(is_signed ? (code ^ sign) - sign : code);
+  }
+}
+
 Status decode_rows(const Encoding& encoding, DType type, const Rows& rows, std::int64_t inputs,
                    std::span<float> out) {
   const std::size_t elements =

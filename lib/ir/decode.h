@@ -14,6 +14,10 @@ namespace thimble::ir {
 // refused, as is a span that is too short.
 Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<float> out);
 
+// Types narrower than a byte as a byte each, sign-extended where they are signed; `out.size()` of
+// them. `packed` may be shorter: what isn't there stays.
+void unpack_narrow(DType type, std::span<const std::byte> packed, std::span<std::byte> out);
+
 // `rows.count` rows of `inputs` weights each into out [count, inputs]. `type` is that of a dense
 // weight. Streams that are too short are refused.
 Status decode_rows(const Encoding& encoding, DType type, const Rows& rows, std::int64_t inputs,

@@ -63,13 +63,20 @@ ValueId Graph::new_value(Value value) {
   return id;
 }
 
-ValueId Graph::add_input(std::string name, DType dtype, Shape shape) {
+ValueId Graph::add_input(std::string name, DType dtype, std::optional<Shape> shape) {
   Value value;
   value.name = std::move(name);
   value.dtype = dtype;
   value.shape = std::move(shape);
   inputs_.push_back(new_value(std::move(value)));
   return inputs_.back();
+}
+
+ValueId Graph::add_capture(std::string name, DType dtype, std::optional<Shape> shape) {
+  if (const std::optional<ValueId> other = find_value(name)) rename(*other, name + ".1");
+  captures_.push_back(add_input(std::move(name), dtype, std::move(shape)));
+  inputs_.pop_back();
+  return captures_.back();
 }
 
 ValueId Graph::add_constant(WeightId weight, std::string name, DType dtype, Shape shape) {
@@ -137,14 +144,17 @@ void Graph::erase_unused_constants() {
   }
 }
 
-void Graph::erase_input(ValueId input) {
-  const auto place = std::find(inputs_.begin(), inputs_.end(), input);
-  THIMBLE_CHECK(place != inputs_.end() && users(input).empty() && !is_output(input),
-                "an erased input is unused");
-  inputs_.erase(place);
-  names_.erase(value(input).name);
-  values_[input.index].alive = false;
+void Graph::erase_from(std::vector<ValueId>& list, ValueId erased) {
+  const auto place = std::find(list.begin(), list.end(), erased);
+  THIMBLE_CHECK(place != list.end() && users(erased).empty() && !is_output(erased),
+                "an erased input or capture is unused");
+  list.erase(place);
+  names_.erase(value(erased).name);
+  values_[erased.index].alive = false;
 }
+
+void Graph::erase_input(ValueId input) { erase_from(inputs_, input); }
+void Graph::erase_capture(ValueId capture) { erase_from(captures_, capture); }
 
 void Graph::replace_uses(ValueId from, ValueId to) {
   for (const NodeId id : order_) {

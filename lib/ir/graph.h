@@ -80,7 +80,12 @@ class Graph {
  public:
   std::string name;
 
-  ValueId add_input(std::string name, DType dtype, Shape shape);
+  ValueId add_input(std::string name, DType dtype, std::optional<Shape> shape);
+  // A value that stands for the value of the same name in the graph that encloses this body (there
+  // it may be a capture in turn). Names link the two: edits of the outer graph go through
+  // ir::rename and ir::replace_uses (model.h). If the name is taken here, the other value gets a
+  // suffix.
+  ValueId add_capture(std::string name, DType dtype, std::optional<Shape> shape);
   ValueId add_constant(WeightId weight, std::string name, DType dtype, Shape shape);
   // Appends a node with `output_names.size()` fresh results (empty name: absent result; a taken
   // name gets a suffix). Attributes are sorted.
@@ -91,12 +96,14 @@ class Graph {
 
   void erase(NodeId node);  // its results must be unused
   void erase_unused_constants();
-  void erase_input(ValueId input);              // must be unused
-  void replace_uses(ValueId from, ValueId to);  // in nodes and graph outputs
-  void rename(ValueId value, std::string name);
+  void erase_input(ValueId input);               // must be unused
+  void erase_capture(ValueId capture);           // must be unused
+  void replace_uses(ValueId from, ValueId to);   // in nodes and graph outputs
+  void rename(ValueId value, std::string name);  // a taken name gets a suffix
 
   const std::vector<ValueId>& inputs() const { return inputs_; }
   const std::vector<ValueId>& outputs() const { return outputs_; }
+  const std::vector<ValueId>& captures() const { return captures_; }
   std::vector<NodeId> order() const;  // live nodes, topologically sorted
   std::vector<ValueId> constants() const;
 
@@ -125,6 +132,7 @@ class Graph {
   };
   std::string unique_name(std::string_view wanted) const;
   ValueId new_value(Value value);
+  void erase_from(std::vector<ValueId>& list, ValueId value);
   NodeId place_node(std::vector<NodeId>::iterator place, Node node,
                     const std::vector<std::string>& output_names);
 
@@ -133,6 +141,7 @@ class Graph {
   std::vector<NodeId> order_;
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
+  std::vector<ValueId> captures_;
   std::unordered_map<std::string, ValueId> names_;
 };
 

@@ -73,12 +73,67 @@ void give_types(Graph& graph, const Node& node, const OpSchema& schema,
   }
 }
 
+Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& graph);
+
+bool is_control(const Node& node) { return node.is("If") || node.is("Loop") || node.is("Scan"); }
+
+// What a body's inputs are: types as outside; shapes may change from round to round.
+void give_body_inputs(const Graph& graph, const Node& node, Graph& body) {
+  const std::vector<ValueId>& inputs = body.inputs();
+  const bool loop = node.is("Loop");
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    Value& into = body.value(inputs[i]);
+    into.shape.reset();
+    if (loop && i < 2) {
+      into.dtype = i == 0 ? DType::kI64 : DType::kBool;
+      into.shape = Shape();
+    } else if (i < node.inputs.size() && node.inputs[i].valid()) {
+      into.dtype = graph.value(node.inputs[i]).dtype;
+    }
+  }
+  for (const ValueId capture : body.captures()) {
+    const auto outer = graph.find_value(body.value(capture).name);
+    if (!outer) continue;
+    body.value(capture).dtype = graph.value(*outer).dtype;
+    body.value(capture).shape = graph.value(*outer).shape;
+  }
+}
+
+// If, Loop and Scan: the types of what their bodies give; the shape too, where both branches of an
+// If agree on it.
+Status infer_control(Model& model, Graph& graph, NodeId id) {
+  const Node node = graph.node(id);
+  const std::vector<GraphId> parts = bodies(node);
+  for (const GraphId part : parts) {
+    give_body_inputs(graph, node, model.graphs[part.index]);
+    THIMBLE_TRY(infer_graph(model, model.graphs[part.index]));
+  }
+  const std::size_t skipped = node.is("Loop") ? 1 : 0;  // the condition
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    if (!node.outputs[i].valid()) continue;
+    Value& out = graph.value(node.outputs[i]);
+    out.shape.reset();
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+      const Graph& body = model.graphs[parts[p].index];
+      if (i + skipped >= body.outputs().size()) return invalid_file("a body gives too few results");
+      const Value& from = body.value(body.outputs()[i + skipped]);
+      if (p > 0 && out.dtype != from.dtype)
+        return invalid_file("the branches give results of different types");
+      const bool same = node.is("If") && (p == 0 || out.shape == from.shape);
+      out.dtype = from.dtype;
+      out.shape = same ? from.shape : std::nullopt;
+    }
+  }
+  return ok();
+}
+
 Status infer_node(Model& model, Graph& graph, NodeId id,
                   std::vector<std::optional<DimData>>& data) {
   const Node& node = graph.node(id);
   const OpSchema* schema = find_operator(node.domain, node.op);
   if (schema == nullptr) return unknown_operator(node);
   THIMBLE_TRY(check_arity(node, *schema));
+  if (is_control(node)) return infer_control(model, graph, id);
   ShapeContext context(model, graph, node, data);
   const bool tried = schema->infer != nullptr && shapes_known(graph, node);
   Status inferred = tried ? schema->infer(context) : ok();
@@ -106,7 +161,7 @@ Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& g
   for (const ValueId id : graph.constants()) {
     Value& value = graph.value(id);
     const Weight& weight = model.weight(value.weight);
-    value.dtype = constant_type(weight);
+    value.dtype = constant_type(model, weight);
     value.shape = Shape(weight.dims.begin(), weight.dims.end());
   }
   std::vector<std::optional<DimData>> data(graph.value_capacity());
@@ -126,7 +181,6 @@ Expected<std::vector<std::optional<DimData>>> infer_data(Model& model) {
 
 Status infer_shapes(Model& model) {
   THIMBLE_TRY(infer_graph(model, model.graph));
-  for (Graph& graph : model.graphs) THIMBLE_TRY(infer_graph(model, graph));
   return ok();
 }
 

@@ -20,24 +20,6 @@ std::string role_of(std::string_view name) {
   return {};
 }
 
-// The number after a part such as "layers" in "model.layers.7.mlp" or "/model/layers.7/mlp".
-int layer_of(std::string_view name) {
-  std::string_view before;
-  while (!name.empty()) {
-    const std::size_t end = std::min(name.find_first_of("./"), name.size());
-    const std::string_view part = name.substr(0, end);
-    name.remove_prefix(std::min(end + 1, name.size()));
-    int number = 0;
-    const auto [stop, code] = std::from_chars(part.data(), part.data() + part.size(), number);
-    const bool is_number = code == std::errc() && stop == part.data() + part.size() && number >= 0;
-    const bool follows = before == "layers" || before == "layer" || before == "h" ||
-                         before == "blk" || before == "blocks" || before == "block";
-    if (is_number && follows) return number;
-    before = part;
-  }
-  return -1;
-}
-
 // The constant matrix behind a factor, directly or through Transpose(perm [1, 0]).
 struct Factor {
   ValueId constant;
@@ -119,6 +101,23 @@ void name_use(const Model& model, WeightUse& use) {
 }
 
 }  // namespace
+
+int layer_of(std::string_view name) {
+  std::string_view before;
+  while (!name.empty()) {
+    const std::size_t end = std::min(name.find_first_of("./"), name.size());
+    const std::string_view part = name.substr(0, end);
+    name.remove_prefix(std::min(end + 1, name.size()));
+    int number = 0;
+    const auto [stop, code] = std::from_chars(part.data(), part.data() + part.size(), number);
+    const bool is_number = code == std::errc() && stop == part.data() + part.size() && number >= 0;
+    const bool follows = before == "layers" || before == "layer" || before == "h" ||
+                         before == "blk" || before == "blocks" || before == "block";
+    if (is_number && follows) return number;
+    before = part;
+  }
+  return -1;
+}
 
 std::optional<Linear> match_linear(const Model& model, NodeId id) {
   const Node& node = model.graph.node(id);

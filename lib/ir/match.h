@@ -40,4 +40,8 @@ struct WeightUse {
 };
 std::vector<WeightUse> quantizable_weights(const Model& model);
 
+// The layer that a weight's or node's name tells of: 7 in "model.layers.7.mlp", "/h.7/attn" or
+// "blk.7.ffn_up"; -1 when it tells of none.
+int layer_of(std::string_view name);
+
 }  // namespace thimble::ir

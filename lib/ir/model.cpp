@@ -2,8 +2,87 @@
 
 namespace thimble::ir {
 
-DType constant_type(const Weight& weight) {
-  return dtype_is_float(weight.dtype) || !weight.encoding.is_dense() ? DType::kF32 : weight.dtype;
+namespace {
+
+std::optional<ValueId> capture_of(const Graph& body, std::string_view name) {
+  for (const ValueId capture : body.captures()) {
+    if (body.value(capture).name == name) return capture;
+  }
+  return std::nullopt;
+}
+
+// Every body of the graph's nodes that captures the value, with the capture.
+std::vector<std::pair<GraphId, ValueId>> captures_of(const Model& model, const Graph& graph,
+                                                     std::string_view name) {
+  std::vector<std::pair<GraphId, ValueId>> out;
+  for (const NodeId id : graph.order()) {
+    for (const GraphId body : bodies(graph.node(id))) {
+      const auto capture = capture_of(model.graphs[body.index], name);
+      if (capture) out.emplace_back(body, *capture);
+    }
+  }
+  return out;
+}
+
+ValueId constant_in(Graph& graph, const Value& like) {
+  for (const ValueId id : graph.constants()) {
+    if (graph.value(id).weight == like.weight) return id;
+  }
+  return graph.add_constant(like.weight, like.name, like.dtype, *like.shape);
+}
+
+// Makes a body's capture stand for another value of the outer graph: it is renamed, joins a capture
+// of that name, or gives way to a constant.
+void redirect(Model& model, GraphId id, ValueId capture, const Value& outer) {
+  Graph& body = model.graphs[id.index];
+  const std::string& name = outer.name;
+  const std::optional<ValueId> existing = body.find_value(name);
+  if (existing == capture) return;
+  const std::optional<ValueId> same =
+      outer.weight.valid() ? constant_in(body, outer) : capture_of(body, name);
+  if (same) {
+    replace_uses(model, body, capture, *same);
+    body.erase_capture(capture);
+    return;
+  }
+  if (existing) rename(model, body, *existing, name + ".1");
+  rename(model, body, capture, name);
+}
+
+}  // namespace
+
+DType constant_type(const Model& model, const Weight& weight) {
+  if (!weight.encoding.is_dense()) return DType::kF32;
+  const int bits = dtype_bits(weight.dtype);
+  const bool told_apart = model.source_format == "onnx" && (bits == 64 || bits <= 8);
+  return dtype_is_float(weight.dtype) && !told_apart ? DType::kF32 : weight.dtype;
+}
+
+std::vector<GraphId> bodies(const Node& node) {
+  std::vector<GraphId> out;
+  for (const Attribute& attribute : node.attributes) {
+    if (const auto* body = std::get_if<GraphId>(&attribute.value)) out.push_back(*body);
+  }
+  return out;
+}
+
+void rename(Model& model, Graph& graph, ValueId value, std::string name) {
+  const auto captures = captures_of(model, graph, graph.value(value).name);
+  graph.rename(value, std::move(name));
+  for (const auto& [body, capture] : captures) {
+    redirect(model, body, capture, graph.value(value));
+  }
+}
+
+void replace_uses(Model& model, Graph& graph, ValueId from, ValueId to) {
+  for (const auto& [body, capture] : captures_of(model, graph, graph.value(from).name)) {
+    redirect(model, body, capture, graph.value(to));
+  }
+  graph.replace_uses(from, to);
+}
+
+bool is_captured(const Model& model, const Graph& graph, ValueId value) {
+  return !captures_of(model, graph, graph.value(value).name).empty();
 }
 
 WeightId Model::add_weight(Weight weight) {
@@ -23,7 +102,7 @@ ValueId Model::constant(WeightId id) {
     if (graph.value(value).weight == id) return value;
   }
   const Weight& used = weight(id);
-  return graph.add_constant(id, used.name, constant_type(used),
+  return graph.add_constant(id, used.name, constant_type(*this, used),
                             Shape(used.dims.begin(), used.dims.end()));
 }
 

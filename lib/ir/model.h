@@ -57,7 +57,7 @@ struct Model {
   const Weight& weight(WeightId id) const;
   Weight& weight(WeightId id);
   // The constant value of a weight in the main graph, added on first use: uses share it. Its type
-  // is constant_type(weight).
+  // is constant_type(*this, weight).
   ValueId constant(WeightId id);
   std::uint64_t parameter_count() const;  // of the original float model, shared ones once
   std::uint64_t weight_bytes() const;     // of weights that are alive
@@ -65,7 +65,19 @@ struct Model {
 
 // The type of a weight's value in a graph. How its numbers are stored doesn't show: a float of any
 // width, and any encoded weight, is f32 to those who use it. Integers and bools are what they are.
-DType constant_type(const Weight& weight);
+// A graph that came from ONNX tells f64 and floats of 8 bits or fewer from f32, so there dense
+// weights of these keep their type.
+DType constant_type(const Model& model, const Weight& weight);
+
+// Edits of a value that bodies of the graph's nodes may capture: captures follow, at every level.
+// `graph` is the model's main graph or one of its bodies. A taken name gets a suffix.
+void rename(Model& model, Graph& graph, ValueId value, std::string name);
+// In nodes, in graph outputs and in captures.
+void replace_uses(Model& model, Graph& graph, ValueId from, ValueId to);
+// Does a body of one of the graph's nodes capture it?
+bool is_captured(const Model& model, const Graph& graph, ValueId value);
+// The bodies of a node: its attributes that are graphs.
+std::vector<GraphId> bodies(const Node& node);
 
 // Every rule that a graph must keep: ids in range, order topological, one producer, attributes and
 // inputs as the operator's schema says, weights' shapes as the values', encodings legal for their

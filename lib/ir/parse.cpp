@@ -286,8 +286,21 @@ class Parser {
     if (existing && graph.value(*existing).weight == id) return *existing;
     if (existing) return lexer_.wrong(at, "the name '" + wanted + "' is taken");
     const Weight& weight = model_.weight(id);
-    return graph.add_constant(id, wanted, constant_type(weight),
+    return graph.add_constant(id, wanted, constant_type(model_, weight),
                               Shape(weight.dims.begin(), weight.dims.end()));
+  }
+
+  // `(%a: f32[n], %b)`: inputs or captures.
+  using AddParameter = ValueId (Graph::*)(std::string, DType, std::optional<Shape>);
+  Status parameters(Graph& graph, AddParameter add) {
+    THIMBLE_TRY(expect('('));
+    while (!token_.is(')')) {
+      THIMBLE_ASSIGN(const Value input, definition(graph));
+      set_type(graph, (graph.*add)(input.name, input.dtype, input.shape), input);
+      THIMBLE_ASSIGN(const bool more, take(','));
+      if (!more) break;
+    }
+    return expect(')');
   }
 
   Status graph(Graph& graph) {
@@ -295,14 +308,11 @@ class Parser {
       return wrong("the graph's name expected");
     graph.name = token_.text;
     THIMBLE_TRY(advance());
-    THIMBLE_TRY(expect('('));
-    while (!token_.is(')')) {
-      THIMBLE_ASSIGN(const Value input, definition(graph));
-      set_type(graph, graph.add_input(input.name, input.dtype, {}), input);
-      THIMBLE_ASSIGN(const bool more, take(','));
-      if (!more) break;
+    THIMBLE_TRY(parameters(graph, &Graph::add_input));
+    if (token_.is_word("captures")) {
+      THIMBLE_TRY(advance());
+      THIMBLE_TRY(parameters(graph, &Graph::add_capture));
     }
-    THIMBLE_TRY(expect(')'));
     THIMBLE_TRY(expect('{'));
     for (;;) {
       THIMBLE_TRY(skip_lines());

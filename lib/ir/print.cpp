@@ -189,7 +189,11 @@ class Printer {
     for (std::size_t i = 0; i < g.inputs().size(); ++i) {
       out_ += (i > 0 ? ", " : "") + definition(g, g.inputs()[i]);
     }
-    out_ += ") {\n";
+    out_ += ")";
+    for (std::size_t i = 0; i < g.captures().size(); ++i) {
+      out_ += (i > 0 ? ", " : " captures (") + definition(g, g.captures()[i]);
+    }
+    out_ += g.captures().empty() ? " {\n" : ") {\n";
     for (const ValueId id : g.constants()) {
       const std::string own = use(g, id);
       const WeightId weight = g.value(id).weight;

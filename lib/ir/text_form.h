@@ -17,7 +17,8 @@
 // - `_` is an absent input or result. Types may be left out; `*` is an unknown shape.
 // - After a node, `// text` is its name; a line that begins with `//` is a comment.
 // - `domain::Op` names an operator outside of ai.onnx. `#0` is a body, which stands above:
-//   `body name(...) {...}`.
+//   `body name(...) {...}`. A body that reads values of the graph around it lists them, by the
+//   names that they have there: `body name(%x: f32[n]) captures (%y: f32[n]) {...}`.
 // - Attributes: 1, 1.0, "text", [1, 2], [1.0], ["a"], @weight, #0; empty lists are ints[],
 //   floats[], strings[].
 // - A weight's values are printed when it is dense, small and of a plain type. Strings escape

@@ -61,6 +61,7 @@ class GraphVerifier {
 
   Status run() {
     for (const ValueId input : graph_.inputs()) THIMBLE_TRY(define_input(input));
+    for (const ValueId capture : graph_.captures()) THIMBLE_TRY(define_input(capture));
     for (const ValueId constant : graph_.constants()) THIMBLE_TRY(define_constant(constant));
     for (const NodeId id : graph_.order()) {
       if (Status status = node(id); !status) {
@@ -107,9 +108,9 @@ class GraphVerifier {
     if (!value.shape || *value.shape != Shape(weight.dims.begin(), weight.dims.end())) {
       return broken("constant '" + value.name + "' has another shape than its weight");
     }
-    if (value.dtype != constant_type(weight)) {
+    if (const DType type = constant_type(model_, weight); value.dtype != type) {
       return broken("constant '" + value.name + "' is " + std::string(dtype_name(value.dtype)) +
-                    ", but its weight makes " + std::string(dtype_name(constant_type(weight))));
+                    ", but its weight makes " + std::string(dtype_name(type)));
     }
     return ok();
   }
@@ -124,10 +125,23 @@ class GraphVerifier {
       if (input.valid() && !is_defined(input))
         return broken("an input is computed later or nowhere");
     }
+    for (const GraphId body : bodies(n)) THIMBLE_TRY(captures(model_.graphs[body.index]));
     for (const ValueId output : n.outputs) {
       if (!output.valid()) continue;
       THIMBLE_TRY(define(output));
       if (graph_.value(output).producer != id) return broken("a result names another producer");
+    }
+    return ok();
+  }
+
+  // What a body captures is computed before the node.
+  Status captures(const Graph& body) const {
+    for (const ValueId capture : body.captures()) {
+      const std::string& name = body.value(capture).name;
+      const std::optional<ValueId> outer = graph_.find_value(name);
+      if (!outer || !is_defined(*outer)) {
+        return broken("'" + name + "', which a body captures, is computed later or nowhere");
+      }
     }
     return ok();
   }
@@ -207,6 +221,7 @@ Status verify(const Model& model) {
       return std::move(status).error().at_tensor(weight.name);
     }
   }
+  if (!model.graph.captures().empty()) return broken("the main graph captures a value");
   THIMBLE_TRY(GraphVerifier(model, model.graph).run());
   for (const Graph& graph : model.graphs) THIMBLE_TRY(GraphVerifier(model, graph).run());
   for (const State& state : model.states) THIMBLE_TRY(check_state(model.graph, state));

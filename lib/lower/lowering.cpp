@@ -34,11 +34,6 @@ bool is_table(const ir::Graph& graph, ir::ValueId value) {
   return gathered;
 }
 
-// Half-precision values are computed in f32.
-program::Type computed_type(program::Type type) {
-  return type == program::Type::kF16 || type == program::Type::kBF16 ? program::Type::kF32 : type;
-}
-
 }  // namespace
 
 program::Attribute ints(std::string name, std::vector<std::int64_t> values) {
@@ -49,7 +44,8 @@ program::Attribute floats(std::string name, std::vector<float> values) {
 }
 
 Handler find_handler(std::string_view op, std::string_view domain) {
-  for (const auto family : {linear_handler, elementwise_handler, shape_handler, network_handler}) {
+  for (const auto family :
+       {linear_handler, elementwise_handler, shape_handler, network_handler, control_handler}) {
     if (const Handler handler = family(op, domain)) return handler;
   }
   return nullptr;
@@ -66,10 +62,19 @@ bool is_shape_input(const ir::Node& node, std::size_t input) {
 
 Expected<Lowered> Lowering::run() {
   out_.program.regions.emplace_back();
+  scopes_.emplace_back(model_.graph, 0);
+  THIMBLE_TRY(lower_graph());
+  THIMBLE_TRY(finish_states());
+  out_.program.task = static_cast<program::Task>(model_.task);
+  out_.program.max_context = model_.max_context;
+  return std::move(out_);
+}
+
+Status Lowering::lower_graph() {
   mark_needed();
   THIMBLE_TRY(lower_inputs());
   for (const ir::NodeId id : graph().order()) {
-    if (!needed_[id.index] || done_[id.index]) continue;
+    if (!needed(id) || is_done(id)) continue;
     if (Status status = lower_node(id); !status) {
       const ir::Node& node = graph().node(id);
       return std::move(status)
@@ -78,28 +83,61 @@ Expected<Lowered> Lowering::run() {
           .in(model_.source_path);
     }
   }
+  std::vector<std::int32_t> outputs;
   for (const ir::ValueId value : graph().outputs()) {
     THIMBLE_ASSIGN(const std::int32_t index, slot(value));
-    out_.program.regions[0].outputs.push_back(index);
+    outputs.push_back(index);
   }
-  THIMBLE_TRY(finish_states());
-  out_.program.task = static_cast<program::Task>(model_.task);
-  out_.program.max_context = model_.max_context;
-  return std::move(out_);
+  program().regions[scope().region].outputs = std::move(outputs);
+  return ok();
+}
+
+Expected<std::int32_t> Lowering::lower_body(ir::GraphId body) {
+  const std::size_t region = program().regions.size();
+  program().regions.emplace_back();
+  scopes_.emplace_back(model_.graphs[body.index], region);
+  THIMBLE_TRY(map_captures());
+  THIMBLE_TRY(lower_graph());
+  scopes_.pop_back();
+  return static_cast<std::int32_t>(region);
+}
+
+// A captured value is the slot that it has outside.
+Status Lowering::map_captures() {
+  Scope inner = std::move(scopes_.back());
+  scopes_.pop_back();
+  for (const ir::ValueId capture : inner.graph.captures()) {
+    const std::string& name = inner.graph.value(capture).name;
+    const auto outer = graph().find_value(name);
+    if (!outer) return invalid_file("a body reads '" + name + "', which isn't there");
+    THIMBLE_ASSIGN(inner.slots[capture.index], slot(*outer));
+  }
+  scopes_.push_back(std::move(inner));
+  return ok();
+}
+
+bool Lowering::is_captured(ir::ValueId value) const {
+  return ir::is_captured(model_, graph(), value);
 }
 
 void Lowering::mark_needed() {
-  needed_.assign(graph().node_capacity(), false);
+  std::vector<bool>& needed = scope().needed;
   std::vector<ir::ValueId> work = graph().outputs();
   while (!work.empty()) {
     const ir::ValueId value = work.back();
     work.pop_back();
     const ir::NodeId producer = graph().value(value).producer;
-    if (!producer.valid() || needed_[producer.index]) continue;
-    needed_[producer.index] = true;
+    if (!producer.valid() || needed[producer.index]) continue;
+    needed[producer.index] = true;
     const ir::Node& node = graph().node(producer);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i].valid() && !is_shape_input(node, i)) work.push_back(node.inputs[i]);
+    }
+    for (const ir::GraphId body : ir::bodies(node)) {
+      for (const ir::ValueId capture : model_.graphs[body.index].captures()) {
+        const auto outer = graph().find_value(model_.graphs[body.index].value(capture).name);
+        if (outer) work.push_back(*outer);
+      }
     }
   }
 }
@@ -110,9 +148,11 @@ Status Lowering::lower_inputs() {
     const std::string& name = graph().value(value).name;
     const bool state = std::any_of(model_.states.begin(), model_.states.end(),
                                    [&](const ir::State& s) { return s.input == name; });
-    described.kind = state ? program::Slot::Kind::kState : program::Slot::Kind::kInput;
-    slots_[value.index] = static_cast<std::int32_t>(program().slots.size());
-    program().regions[0].inputs.push_back(static_cast<std::int32_t>(program().slots.size()));
+    if (is_entry())
+      described.kind = state ? program::Slot::Kind::kState : program::Slot::Kind::kInput;
+    const auto index = static_cast<std::int32_t>(program().slots.size());
+    scope().slots[value.index] = index;
+    program().regions[scope().region].inputs.push_back(index);
     program().slots.push_back(std::move(described));
   }
   return ok();
@@ -181,8 +221,8 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
                        std::string(ir::dtype_name(value.dtype)))
         .at_tensor(value.name);
   }
-  slot.type = computed_type(*type);
-  slot.dynamic = !value.shape.has_value();
+  slot.type = *type;
+  slot.dynamic = !value.shape || !is_entry();
   if (slot.dynamic) return slot;
   for (const ir::Dim& dim : *value.shape) {
     THIMBLE_ASSIGN(program::Size steps, size(dim));
@@ -193,16 +233,17 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
 
 Expected<std::int32_t> Lowering::slot(ir::ValueId value) {
   if (!value.valid()) return -1;
-  if (const auto known = slots_.find(value.index); known != slots_.end()) return known->second;
+  auto& slots = scope().slots;
+  if (const auto known = slots.find(value.index); known != slots.end()) return known->second;
   if (graph().value(value).weight.valid()) {
     THIMBLE_ASSIGN(const std::int32_t index, add_constant(value));
-    slots_[value.index] = index;
+    slots[value.index] = index;
     return index;
   }
   THIMBLE_ASSIGN(program::Slot described, describe(value));
   const auto index = static_cast<std::int32_t>(program().slots.size());
   program().slots.push_back(std::move(described));
-  slots_[value.index] = index;
+  slots[value.index] = index;
   return index;
 }
 
@@ -240,6 +281,8 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
   const bool table = weight.dims.size() == 2 && is_table(graph(), value);
   if (const auto known = linear_slots_.find(id.index * 2); known != linear_slots_.end())
     return known->second;
+  if (const auto known = constant_slots_.find(id.index); known != constant_slots_.end())
+    return known->second;
   if (!weight.encoding.is_dense()) {
     THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
     auto payload = tile_payload(weight, tiles);
@@ -260,7 +303,7 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
   auto payload = as_f32 ? f32_payload(weight) : dense_payload(weight);
   THIMBLE_ASSIGN(const std::int32_t index,
                  constant_slot(value, add_tensor(std::move(tensor), std::move(payload))));
-  if (table) linear_slots_[id.index * 2] = index;
+  (table ? linear_slots_[id.index * 2] : constant_slots_[id.index]) = index;
   return index;
 }
 
@@ -299,7 +342,7 @@ Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
 program::Instruction& Lowering::emit(program::Op op, const ir::Node& node,
                                      std::vector<std::int32_t> inputs,
                                      std::vector<std::int32_t> outputs) {
-  auto& instructions = program().regions[0].instructions;
+  auto& instructions = program().regions[scope().region].instructions;
   instructions.push_back({.op = op,
                           .name = node.name,
                           .inputs = std::move(inputs),
@@ -326,8 +369,8 @@ Status Lowering::emit_plain(program::Op op, const ir::Node& node,
 }
 
 const ir::Shape* Lowering::shape(ir::ValueId value) const {
-  const auto& shape = graph().value(value).shape;
-  return shape ? &*shape : nullptr;
+  const ir::Value& known = graph().value(value);
+  return known.shape && (is_entry() || known.weight.valid()) ? &*known.shape : nullptr;
 }
 
 std::optional<std::vector<std::int64_t>> Lowering::constant_integers(ir::ValueId value) const {
@@ -347,10 +390,10 @@ std::optional<float> Lowering::constant_scalar(ir::ValueId value) const {
 }
 
 std::optional<ir::NodeId> Lowering::only_user(ir::ValueId value) const {
-  if (graph().is_output(value)) return std::nullopt;
+  if (graph().is_output(value) || is_captured(value)) return std::nullopt;
   std::optional<ir::NodeId> only;
   for (const ir::NodeId user : graph().users(value)) {
-    if (!needed_[user.index]) continue;
+    if (!needed(user)) continue;
     if (only) return std::nullopt;
     only = user;
   }

@@ -1,6 +1,7 @@
 #pragma once
 // The state of one lowering, shared by the files that lower one family of operators each.
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -15,24 +16,23 @@ namespace thimble::lower {
 
 class Lowering {
  public:
-  explicit Lowering(const ir::Model& model)
-      : model_(model), done_(model.graph.node_capacity(), false) {}
+  explicit Lowering(const ir::Model& model) : model_(model) {}
   Expected<Lowered> run();
 
   const ir::Model& model() const { return model_; }
-  const ir::Graph& graph() const { return model_.graph; }
+  const ir::Graph& graph() const { return scope().graph; }  // the one that is being lowered
   program::Program& program() { return out_.program; }
 
   // A node that another instruction took care of.
-  void mark_done(ir::NodeId node) { done_[node.index] = true; }
-  bool is_done(ir::NodeId node) const { return done_[node.index]; }
+  void mark_done(ir::NodeId node) { scope().done[node.index] = true; }
+  bool is_done(ir::NodeId node) const { return scope().done[node.index]; }
 
   // The slot of a value, made on first use; constants become tensors in their plain form (small
   // floats as f32, integers and gathered tables as they are). -1 for an absent value.
   Expected<std::int32_t> slot(ir::ValueId value);
-  bool has_slot(ir::ValueId value) const { return slots_.contains(value.index); }
+  bool has_slot(ir::ValueId value) const { return scope().slots.contains(value.index); }
   // Makes `value` another name of the slot that `source` has (Identity, no-op casts).
-  void alias(ir::ValueId value, std::int32_t slot) { slots_[value.index] = slot; }
+  void alias(ir::ValueId value, std::int32_t slot) { scope().slots[value.index] = slot; }
   // The slot of a constant as the weight of a product: W [N, K] row-major or in tiles.
   Expected<std::int32_t> weight_slot(const ir::Linear& linear);
   Expected<program::Size> size(const ir::Dim& dim);
@@ -43,15 +43,37 @@ class Lowering {
   Status emit_plain(program::Op op, const ir::Node& node,
                     std::vector<program::Attribute> attributes = {});
 
+  // A body of If, Loop or Scan as a region; its index.
+  Expected<std::int32_t> lower_body(ir::GraphId body);
+
   // Static facts.
+  // The dims that a value's slot is planned with; null where they are found as the model runs:
+  // unknown before, or of a value that a body computes.
   const ir::Shape* shape(ir::ValueId value) const;
   std::optional<std::vector<std::int64_t>> constant_integers(ir::ValueId value) const;
   std::optional<float> constant_scalar(ir::ValueId value) const;  // a f32 constant of one element
   // The only node that reads `value`, when there is exactly one and the graph doesn't output it.
   std::optional<ir::NodeId> only_user(ir::ValueId value) const;
-  bool needed(ir::NodeId node) const { return needed_[node.index]; }
+  bool needed(ir::NodeId node) const { return scope().needed[node.index]; }
 
  private:
+  // One graph on its way: the main one, or a body inside those before it.
+  struct Scope {
+    explicit Scope(const ir::Graph& g, std::size_t r)
+        : graph(g), region(r), done(g.node_capacity()), needed(g.node_capacity()) {}
+    const ir::Graph& graph;
+    std::size_t region;
+    std::vector<bool> done;                                 // by node
+    std::vector<bool> needed;                               // by node
+    std::unordered_map<std::uint32_t, std::int32_t> slots;  // by value
+  };
+  Scope& scope() { return scopes_.back(); }
+  const Scope& scope() const { return scopes_.back(); }
+  bool is_entry() const { return scopes_.size() == 1; }
+
+  Status lower_graph();
+  Status map_captures();
+  bool is_captured(ir::ValueId value) const;  // by a body of this graph
   void mark_needed();
   Status lower_inputs();
   Status lower_node(ir::NodeId id);
@@ -63,10 +85,9 @@ class Lowering {
 
   const ir::Model& model_;
   Lowered out_;
-  std::vector<bool> done_;
-  std::vector<bool> needed_;
-  std::unordered_map<std::uint32_t, std::int32_t> slots_;         // by value
-  std::unordered_map<std::uint32_t, std::int32_t> linear_slots_;  // by weight * 2 + transposed
+  std::deque<Scope> scopes_;
+  std::unordered_map<std::uint32_t, std::int32_t> constant_slots_;  // by weight: in its plain form
+  std::unordered_map<std::uint32_t, std::int32_t> linear_slots_;    // by weight * 2 + transposed
 };
 
 program::Attribute ints(std::string name, std::vector<std::int64_t> values);
@@ -83,6 +104,7 @@ Status lower_direct(Lowering& lowering, ir::NodeId, const ir::Node& node);
 Handler linear_handler(std::string_view op, std::string_view domain);       // linear.cpp
 Handler elementwise_handler(std::string_view op, std::string_view domain);  // elementwise.cpp
 Handler shape_handler(std::string_view op, std::string_view domain);        // shape.cpp
+Handler control_handler(std::string_view op, std::string_view domain);      // control.cpp
 Handler network_handler(std::string_view op,
                         std::string_view domain);  // network.cpp: norms, rotary, attention
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ir/decode.h"
 #include "kernels/linear.h"
 #include "support/checked.h"
 #include "support/half.h"
@@ -32,6 +33,27 @@ class DensePayload : public Payload {
     weight_.source->release(begin, end);
   }
   std::span<const std::byte> in_place() const override { return weight_.source->in_place(); }
+
+ private:
+  ir::Weight weight_;
+};
+
+// Types narrower than a byte, a byte each: the runtime computes with nothing smaller.
+class UnpackedPayload : public Payload {
+ public:
+  explicit UnpackedPayload(const ir::Weight& weight) : weight_(weight) {}
+  std::int64_t pieces() const override { return 1; }
+  std::vector<std::uint64_t> piece_bytes() const override {
+    return {static_cast<std::uint64_t>(weight_.element_count())};
+  }
+  Status produce(std::int64_t, std::int64_t, Streams streams) const override {
+    THIMBLE_ASSIGN(const ir::Rows rows, weight_.source->read(0, weight_.rows()));
+    ir::unpack_narrow(weight_.dtype, rows.dense, streams[0]);
+    return ok();
+  }
+  void release(std::int64_t, std::int64_t) const override {
+    weight_.source->release(0, weight_.rows());
+  }
 
  private:
   ir::Weight weight_;
@@ -226,6 +248,7 @@ program::Type scale_type_of(const ir::Encoding& encoding) {
 }  // namespace
 
 std::unique_ptr<Payload> dense_payload(const ir::Weight& weight) {
+  if (ir::dtype_bits(weight.dtype) < 8) return std::make_unique<UnpackedPayload>(weight);
   return std::make_unique<DensePayload>(weight);
 }
 std::unique_ptr<Payload> f32_payload(const ir::Weight& weight) {

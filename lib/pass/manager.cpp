@@ -37,6 +37,18 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
 
 }  // namespace
 
+const Step* first_calibrated(std::span<const Step> steps, const ManagerOptions& options) {
+  for (const Step& step : steps) {
+    const std::string& name = step.registration->info.name;
+    if (!contains(options.disable, name)) {
+      const std::unique_ptr<Pass> pass = step.registration->make();
+      if (pass->configure(step.options) && pass->needs_calibration()) return &step;
+    }
+    if (options.stop_after == name) break;
+  }
+  return nullptr;
+}
+
 Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,
                   const ManagerOptions& options, Report& report) {
   for (const Step& step : steps) {

@@ -2,6 +2,7 @@
 // A pass: one change to a model, described by data and run by one manager.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,8 +34,9 @@ struct Context {
   ThreadPool& pool;
   Progress& progress;
   std::uint64_t seed = 0;
-  bool strict = false;  // every fallback is an error
-  calibrate::Calibration* calibration = nullptr;
+  bool strict = false;   // every fallback is an error
+  bool dry_run = false;  // only sizes are wanted: encodings are chosen, no weight is looked at
+  calibrate::Calibration* calibration = nullptr;  // given where needs_calibration() says so
 };
 
 class Pass {
@@ -42,13 +44,14 @@ class Pass {
   virtual ~Pass() = default;
   // Takes the checked options and complains about combinations that cannot be.
   virtual Status configure(const Options& options) = 0;
+  virtual bool needs_calibration() const { return false; }  // known once configured
   virtual Status run(ir::Model& model, Context& context, Report& report) = 0;
 };
 
 // What passes/all.cpp lists: description and maker.
 struct Registration {
   PassInfo info;
-  std::unique_ptr<Pass> (*make)();
+  std::function<std::unique_ptr<Pass>()> make;
 };
 
 // One configured step of a recipe.
@@ -62,6 +65,9 @@ struct ManagerOptions {
   std::string print_after;           // print the graph after this pass ("*": each)
   std::string stop_after;
 };
+
+// The first of the steps that needs a calibration; null: none does.
+const Step* first_calibrated(std::span<const Step> steps, const ManagerOptions& options);
 
 // Runs, times and verifies every pass; a verifier failure is our bug and names the pass.
 Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,

@@ -15,7 +15,11 @@ struct TensorDecision {
   double bits_per_weight = 0;  // payload bits over elements
   std::uint64_t parameters = 0;
   std::optional<double> error;  // |W - Q(W)|^2 / |W|^2, known once the weight was written
-  std::string why;              // the rule that decided: "rule 2 (role: embedding)", "default"
+  // What the product's outputs lose over the calibration, |X (W - Q(W))^T|^2 / |X W^T|^2, and what
+  // they would by rounding to nearest.
+  std::optional<double> output_error, rounding_output_error;
+  std::string why;    // the rule that decided: "rule 2 (role: embedding)", "default"
+  bool kept = false;  // the pass looked at the weight and left it as it was
 };
 
 struct PassReport {

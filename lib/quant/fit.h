@@ -38,6 +38,20 @@ struct FitCodes {
   alignas(64) float signal[kLanes];  // sum of w^2
 };
 
+// A run of inputs of 16 rows that are quantized under the same parameters, one after the other:
+// each one's error is passed on to the inputs after it (GPTQ, Algorithm 1's inner loop).
+struct Compensation {
+  float* weights = nullptr;          // [n][kLanes] of a block of inputs: those after the run change
+  float* errors = nullptr;           // [n][kLanes], out: (w - decoded) / factor[i][i]
+  std::uint8_t* codes = nullptr;     // [n][kLanes], out
+  const float* factor = nullptr;     // [n, n], rows `stride` apart; w[j] -= error[i] factor[i][j]
+  const float* asymmetry = nullptr;  // likewise; w[j] += w[i] asymmetry[i][j]. Null: none
+  std::int64_t stride = 0;
+  std::int64_t n = 0;
+  std::int64_t begin = 0, end = 0;  // the run
+  int top = 15;                     // the largest code
+};
+
 struct FitKernels {
   kernels::Isa isa;
   void (*fit)(const FitInput& input, FitParameters& out);
@@ -47,9 +61,14 @@ struct FitKernels {
   void (*to_lanes)(const float* x, std::int64_t stride, std::int64_t n, float* out);
   void (*from_lanes)(const std::uint8_t* codes, std::int64_t n, std::uint8_t* out,
                      std::int64_t stride);
+  void (*compensate)(const Compensation& in, const FitParameters& parameters);
 };
 
 std::span<const FitKernels* const> fit_variants();  // scalar first; only those compiled in
 const FitKernels& fit_kernels();                    // for this CPU (or what THIMBLE_ISA asks for)
+
+// What an encoding says of a fit: zeros, codes and rounders. Weights and importance are the
+// caller's.
+FitInput fit_input(const ir::Encoding& encoding, bool search);
 
 }  // namespace thimble::quant

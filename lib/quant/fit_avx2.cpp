@@ -20,6 +20,9 @@ inline V add(V x, V y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b
 inline V sub(V x, V y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
 inline V mul(V x, V y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
 inline V div(V x, V y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline V fma(V x, V y, V z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
 inline V min(V x, V y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
 inline V max(V x, V y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
 inline Mask equal(V x, V y) {
@@ -39,12 +42,16 @@ inline void store_bytes(std::uint8_t* p, V v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
 
+// Each builds on those before it.
+// clang-format off
 #include "quant/fit.inc"
+#include "quant/gptq.inc"
 #include "quant/transpose_avx.inc"
+// clang-format on
 
 }  // namespace
 
 extern const FitKernels kFitAvx2;
-const FitKernels kFitAvx2 = {kernels::Isa::kAvx2, fit, encode, to_lanes, from_lanes};
+const FitKernels kFitAvx2 = {kernels::Isa::kAvx2, fit, encode, to_lanes, from_lanes, compensate};
 
 }  // namespace thimble::quant

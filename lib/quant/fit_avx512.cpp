@@ -17,6 +17,7 @@ inline V add(V x, V y) { return {_mm512_add_ps(x.v, y.v)}; }
 inline V sub(V x, V y) { return {_mm512_sub_ps(x.v, y.v)}; }
 inline V mul(V x, V y) { return {_mm512_mul_ps(x.v, y.v)}; }
 inline V div(V x, V y) { return {_mm512_div_ps(x.v, y.v)}; }
+inline V fma(V x, V y, V z) { return {_mm512_fmadd_ps(x.v, y.v, z.v)}; }
 inline V min(V x, V y) { return {_mm512_min_ps(x.v, y.v)}; }
 inline V max(V x, V y) { return {_mm512_max_ps(x.v, y.v)}; }
 inline Mask equal(V x, V y) { return _mm512_cmp_ps_mask(x.v, y.v, _CMP_EQ_OQ); }
@@ -26,12 +27,17 @@ inline void store_bytes(std::uint8_t* p, V v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v.v)));
 }
 
+// Each builds on those before it.
+// clang-format off
 #include "quant/fit.inc"
+#include "quant/gptq.inc"
 #include "quant/transpose_avx.inc"
+// clang-format on
 
 }  // namespace
 
 extern const FitKernels kFitAvx512;
-const FitKernels kFitAvx512 = {kernels::Isa::kAvx512Vnni, fit, encode, to_lanes, from_lanes};
+const FitKernels kFitAvx512 = {
+    kernels::Isa::kAvx512Vnni, fit, encode, to_lanes, from_lanes, compensate};
 
 }  // namespace thimble::quant

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <cstring>
 
 #include "quant/fit.h"
@@ -55,6 +56,13 @@ inline V mul(V a, V b) {
 inline V div(V a, V b) {
   return each([&](int i) { return a.part[i] / b.part[i]; });
 }
+inline V fma(V a, V b, V c) {
+  V out;
+  for (int i = 0; i < kParts; ++i) {
+    for (int j = 0; j < 4; ++j) out.part[i][j] = std::fma(a.part[i][j], b.part[i][j], c.part[i][j]);
+  }
+  return out;
+}
 // As the vector instructions have it: the second where they are equal.
 inline V min(V a, V b) {
   return each([&](int i) { return choose(a.part[i] < b.part[i], a.part[i], b.part[i]); });
@@ -77,7 +85,11 @@ inline void store_bytes(std::uint8_t* p, V v) {
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::uint8_t>(static_cast<int>(lanes[i]));
 }
 
+// The second builds on the first.
+// clang-format off
 #include "quant/fit.inc"
+#include "quant/gptq.inc"
+// clang-format on
 
 void to_lanes(const float* x, std::int64_t stride, std::int64_t n, float* out) {
   for (int r = 0; r < kLanes; ++r) {
@@ -94,6 +106,7 @@ void from_lanes(const std::uint8_t* codes, std::int64_t n, std::uint8_t* out, st
 }  // namespace
 
 extern const FitKernels kFitScalar;
-const FitKernels kFitScalar = {kernels::Isa::kScalar, fit, encode, to_lanes, from_lanes};
+const FitKernels kFitScalar = {
+    kernels::Isa::kScalar, fit, encode, to_lanes, from_lanes, compensate};
 
 }  // namespace thimble::quant

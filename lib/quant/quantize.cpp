@@ -93,12 +93,7 @@ class Quantizer {
         errors_(errors),
         groups_(encoding.groups(inputs)),
         size_(groups_ == 1 ? inputs : encoding.group_size) {
-    input_.zero_kind = encoding.zero;
-    input_.constant_zero = encoding.constant_zero;
-    input_.top = (1 << encoding.bits) - 1;
-    input_.search = options.search == Search::kMse;
-    input_.round_scales = scale_rounder(encoding.scale_type);
-    input_.round_minima = minimum_rounder(encoding.scale_type);
+    input_ = fit_input(encoding, options.search == Search::kMse);
     lanes_.resize(static_cast<std::size_t>(size_ * kLanes));
     codes_.resize(lanes_.size());
   }
@@ -188,6 +183,17 @@ class Quantizer {
 };
 
 }  // namespace
+
+FitInput fit_input(const ir::Encoding& encoding, bool search) {
+  FitInput input;
+  input.zero_kind = encoding.zero;
+  input.constant_zero = encoding.constant_zero;
+  input.top = (1 << encoding.bits) - 1;
+  input.search = search;
+  input.round_scales = scale_rounder(encoding.scale_type);
+  input.round_minima = minimum_rounder(encoding.scale_type);
+  return input;
+}
 
 Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
                      const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,

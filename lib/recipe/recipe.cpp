@@ -61,6 +61,26 @@ const std::vector<pass::OptionInfo>& evaluate_options() {
   };
   return kOptions;
 }
+const std::vector<pass::OptionInfo>& calibrate_options() {
+  static const std::vector<pass::OptionInfo> kOptions = {
+      {.name = "text", .type = OptionType::kText, .help = "the file to calibrate on"},
+      {.name = "tokens",
+       .type = OptionType::kInteger,
+       .fallback = "65536",
+       .unit = "tokens",
+       .help = "at most; whole windows count",
+       .minimum = 8,
+       .maximum = 1 << 28},
+      {.name = "context",
+       .type = OptionType::kInteger,
+       .fallback = "0",
+       .unit = "tokens",
+       .help = "of a window; 0: 512, or the model's limit if that is less",
+       .minimum = 0,
+       .maximum = 1 << 20},
+  };
+  return kOptions;
+}
 const std::vector<pass::OptionInfo>& model_options() {
   static const std::vector<pass::OptionInfo> kOptions = {
       {.name = "path", .type = OptionType::kText, .help = "the model that the recipe is for"},
@@ -69,8 +89,8 @@ const std::vector<pass::OptionInfo>& model_options() {
   return kOptions;
 }
 
-const std::vector<std::string> kKeys = {"version", "seed",   "extends",  "model",
-                                        "cache",   "passes", "evaluate", "gates"};
+const std::vector<std::string> kKeys = {"version",   "seed",   "extends",  "model", "cache",
+                                        "calibrate", "passes", "evaluate", "gates"};
 const std::vector<std::string> kCaches = {"f32", "f16", "int8"};
 
 class Parser {
@@ -95,6 +115,8 @@ class Parser {
                                        " is not known; this program reads version 1");
     }
     THIMBLE_TRY(parse_scalars(map, recipe));
+    if (const OptionValue* calibrate = find(map, "calibrate"))
+      THIMBLE_TRY(parse_calibration(*calibrate, recipe));
     if (const OptionValue* passes = find(map, "passes")) THIMBLE_TRY(parse_passes(*passes, recipe));
     if (const OptionValue* evaluate = find(map, "evaluate"))
       THIMBLE_TRY(parse_evaluation(*evaluate, recipe));
@@ -196,6 +218,21 @@ class Parser {
     recipe.evaluation.context = checked.integer("context");
     recipe.evaluation.stride = checked.integer("stride");
     recipe.evaluation.max_windows = checked.integer("max_windows");
+    return ok();
+  }
+
+  Status parse_calibration(const OptionValue& value, Recipe& recipe) {
+    THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(calibrate_options(), value));
+    if (checked.has("text")) recipe.calibration.text = beside(checked.text("text"));
+    recipe.calibration.tokens = checked.integer("tokens");
+    recipe.calibration.context = checked.integer("context");
+    const std::int64_t context = recipe.calibration.context;
+    if (context != 0 && context < 8)
+      return wrong(checked.find("context")->place, "'context' is 0, or 8 tokens and more");
+    if (context > recipe.calibration.tokens)
+      return wrong(checked.find("context")->place,
+                   "a 'context' of " + std::to_string(context) + " does not fit into " +
+                       std::to_string(recipe.calibration.tokens) + " 'tokens'");
     return ok();
   }
 

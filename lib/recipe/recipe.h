@@ -23,6 +23,13 @@ struct Evaluation {
   std::int64_t max_windows = 0;
 };
 
+// Where passes that calibrate learn what goes through the model.
+struct CalibrationSource {
+  std::string text;  // a file; empty: given on the command line, or none
+  std::int64_t tokens = 65536;
+  std::int64_t context = 0;  // 0: 512, or the model's limit if that is less
+};
+
 struct Recipe {
   std::string name;  // the file, or the shipped recipe's name
   std::string text;  // as read, for provenance
@@ -31,6 +38,7 @@ struct Recipe {
   std::string cache;       // "f32", "f16", "int8"; empty: f16 for quantized models
   std::string model_path;  // optional; relative to the recipe
   std::string model_sha256;
+  CalibrationSource calibration;
   std::vector<pass::Step> passes;
   Evaluation evaluation;
   std::vector<eval::Gate> gates;

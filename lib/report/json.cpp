@@ -43,6 +43,9 @@ Json tensors(const pass::Report& report) {
                      {"scheme", decision.scheme},
                      {"bits_per_weight", decision.bits_per_weight}};
       if (decision.error) tensor["error"] = *decision.error;
+      if (decision.output_error) tensor["output_error"] = *decision.output_error;
+      if (decision.rounding_output_error)
+        tensor["rounding_output_error"] = *decision.rounding_output_error;
       tensor["why"] = decision.why;
       tensor["pass"] = pass.pass;
       list.push_back(std::move(tensor));

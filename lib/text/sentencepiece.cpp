@@ -5,67 +5,17 @@
 
 #include <cstring>
 
-#include "support/cursor.h"
+#include "support/wire.h"
 #include "text/compile.h"
 
 namespace thimble::text {
 namespace {
 
+using wire::each_field;
+using wire::Field;
 using namespace tokenizer;  // NOLINT: this file writes its tables
 
 constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
-
-struct Field {
-  std::uint32_t number = 0;
-  std::uint64_t value = 0;           // varints and fixed widths
-  std::span<const std::byte> bytes;  // length-delimited
-};
-
-Expected<std::uint64_t> read_varint(Cursor& cursor) {
-  std::uint64_t value = 0;
-  for (int shift = 0; shift < 64; shift += 7) {
-    THIMBLE_ASSIGN(const auto byte, cursor.read<std::uint8_t>());
-    value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-    if ((byte & 0x80) == 0) return value;
-  }
-  return invalid_file("a number has too many bytes").at_offset(cursor.offset());
-}
-
-Expected<Field> read_field(Cursor& cursor) {
-  THIMBLE_ASSIGN(const auto tag, read_varint(cursor));
-  Field field{static_cast<std::uint32_t>(tag >> 3), 0, {}};
-  switch (tag & 7) {
-    case 0: {
-      THIMBLE_ASSIGN(field.value, read_varint(cursor));
-      return field;
-    }
-    case 1: {
-      THIMBLE_ASSIGN(field.value, cursor.read<std::uint64_t>());
-      return field;
-    }
-    case 2: {
-      THIMBLE_ASSIGN(const auto size, read_varint(cursor));
-      THIMBLE_ASSIGN(field.bytes, cursor.read_bytes(size));
-      return field;
-    }
-    case 5: {
-      THIMBLE_ASSIGN(field.value, cursor.read<std::uint32_t>());
-      return field;
-    }
-    default:
-      return invalid_file("not a SentencePiece model").at_offset(cursor.offset());
-  }
-}
-
-template <class Visit>
-Status each_field(std::span<const std::byte> message, Visit visit) {
-  Cursor cursor(message);
-  while (cursor.remaining() > 0) {
-    THIMBLE_ASSIGN(const Field field, read_field(cursor));
-    THIMBLE_TRY(visit(field));
-  }
-  return ok();
-}
 
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -74,7 +24,7 @@ std::string text_of(std::span<const std::byte> bytes) {
 Status read_piece(std::span<const std::byte> message, Tables& tables) {
   Token token;
   std::uint64_t type = 1;
-  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
+  THIMBLE_TRY(each_field(message, 0, [&](const Field& field) -> Status {
     if (field.number == 1) token.bytes = text_of(field.bytes);
     if (field.number == 2) {
       const auto bits = static_cast<std::uint32_t>(field.value);
@@ -105,7 +55,7 @@ struct Spec {
 };
 
 Status read_trainer(std::span<const std::byte> message, Spec& spec) {
-  return each_field(message, [&](const Field& field) -> Status {
+  return each_field(message, 0, [&](const Field& field) -> Status {
     if (field.number == 3) spec.model_type = field.value;
     if (field.number == 41) spec.bos = static_cast<std::int32_t>(field.value);
     if (field.number == 42) spec.eos = static_cast<std::int32_t>(field.value);
@@ -114,7 +64,7 @@ Status read_trainer(std::span<const std::byte> message, Spec& spec) {
 }
 
 Status read_normalizer(std::span<const std::byte> message, Spec& spec) {
-  return each_field(message, [&](const Field& field) -> Status {
+  return each_field(message, 0, [&](const Field& field) -> Status {
     if (field.number == 2) spec.charsmap = !field.bytes.empty();
     if (field.number == 3) spec.dummy_prefix = field.value != 0;
     if (field.number == 4) spec.remove_extra = field.value != 0;
@@ -128,7 +78,7 @@ Status read_normalizer(std::span<const std::byte> message, Spec& spec) {
 Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const std::string& file) {
   Tables tables;
   Spec spec;
-  const Status read = each_field(model, [&](const Field& field) -> Status {
+  const Status read = each_field(model, 0, [&](const Field& field) -> Status {
     if (field.number == 1) return read_piece(field.bytes, tables);
     if (field.number == 2) return read_trainer(field.bytes, spec);
     if (field.number == 3) return read_normalizer(field.bytes, spec);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -24,7 +25,7 @@ namespace thimble::cli {
 namespace {
 
 struct Choices {
-  std::string model, output, text;
+  std::string model, output, text, calibrate;
   std::int64_t context = 0;  // 0: the recipe's
   std::int64_t max_windows = 0;
   RecipeChoices recipe;
@@ -34,14 +35,33 @@ struct Choices {
 
 // Everything that decides the output's bytes.
 std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
-                        const Choices& choices, const std::string& text_digest) {
+                        const Choices& choices, const std::string& text_digest,
+                        const std::string& calibration_digest) {
   Hasher hasher;
   hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
-                "\n" + text_digest);
+                "\n" + text_digest + "\n" + calibration_digest);
   hasher.update("\n" + std::to_string(choices.context) + " " + std::to_string(choices.max_windows));
   for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
+  for (const std::string& pass : choices.manager.disable) hasher.update("\nwithout " + pass);
+  if (!choices.manager.stop_after.empty()) hasher.update("\nup to " + choices.manager.stop_after);
   return hasher.finish().hex();
+}
+
+// What the passes calibrate on: the file's text; nothing when none of them does.
+Expected<std::optional<std::string>> calibration_text(const Choices& choices,
+                                                      const recipe::Recipe& recipe) {
+  const pass::Step* step = pass::first_calibrated(recipe.passes, choices.manager);
+  if (step == nullptr) return std::optional<std::string>();
+  const std::string path = choices.calibrate.empty() ? recipe.calibration.text : choices.calibrate;
+  if (path.empty()) {
+    return Error(ErrorCode::kInvalidRecipe, "the pass '" + step->registration->info.name +
+                                                "' calibrates, and the recipe has no text for it")
+        .in(recipe.name)
+        .fix("add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE");
+  }
+  THIMBLE_ASSIGN(std::string text, data::read_text(path));
+  return std::optional<std::string>(std::move(text));
 }
 
 std::string metadata_value(const program::Bundle& bundle, std::string_view key) {
@@ -132,12 +152,13 @@ Status check_output(const Choices& choices) {
   return ok();
 }
 
-Status check_memory(const Environment& environment, const ir::Model& model) {
+Status check_memory(const Environment& environment, const ir::Model& model,
+                    std::int64_t calibrated) {
   std::uint64_t limit = system::memory_limit();
   if (!environment.globals.max_memory.empty()) {
     THIMBLE_ASSIGN(limit, size_option(environment.globals.max_memory, "--max-memory"));
   }
-  const std::uint64_t needed = working_memory(model, environment.pool.threads());
+  const std::uint64_t needed = working_memory(model, environment.pool.threads(), calibrated);
   if (needed <= limit) return ok();
   return Error(ErrorCode::kResource, "this takes about " + format_bytes(needed) +
                                          " of memory and " + format_bytes(limit) + " is allowed")
@@ -198,8 +219,10 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   }
   THIMBLE_TRY(check_output(choices));
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
-  THIMBLE_ASSIGN(Prepared prepared, prepare(choices.model, recipe, choices.manager, environment));
-  THIMBLE_TRY(check_memory(environment, prepared.original));
+  THIMBLE_ASSIGN(const auto calibration, calibration_text(choices, recipe));
+  THIMBLE_ASSIGN(Prepared prepared, read_original(choices.model, environment));
+  THIMBLE_TRY(
+      check_memory(environment, prepared.original, calibration ? recipe.calibration.tokens : 0));
   THIMBLE_ASSIGN(prepared.source_digest, digest_of_source(prepared.original, environment));
   const std::string text = choices.text.empty() ? recipe.evaluation.text : choices.text;
   std::string text_digest;
@@ -207,10 +230,20 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     THIMBLE_ASSIGN(const std::string content, data::read_text(text));
     text_digest = digest_of(content).hex();
   }
-  const std::string print = fingerprint(recipe, prepared, choices, text_digest);
+  const std::string calibration_digest = calibration ? digest_of(*calibration).hex() : "";
+  const std::string print = fingerprint(recipe, prepared, choices, text_digest, calibration_digest);
   if (!choices.force && up_to_date(choices.output, print))
     return say_up_to_date(choices, environment.globals);
 
+  std::unique_ptr<calibrate::Calibration> calibrated;
+  if (calibration) {
+    THIMBLE_ASSIGN(calibrated, make_calibration(prepared.original, recipe, *calibration));
+    THIMBLE_ASSIGN(auto journal, calibrate::Journal::open(choices.output + ".work", print));
+    calibrated->set_journal(std::move(journal));
+  }
+  THIMBLE_TRY(run_recipe(prepared, recipe,
+                         {.manager = choices.manager, .calibration = calibrated.get()},
+                         environment));
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
   lowered.program.cache = cache_type(recipe, prepared.model);
   program::Metadata metadata = provenance(prepared, recipe, print);
@@ -224,6 +257,7 @@ Expected<int> run(const Choices& choices, Environment& environment) {
                                                     writer->file_bytes(), environment));
   add_metrics(metadata, outcome.metrics);
   THIMBLE_TRY(writer->finish(std::move(metadata)));
+  if (calibrated) THIMBLE_TRY(calibrated->journal()->remove());
 
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -259,6 +293,10 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
       ->required()
       ->type_name("FILE");
   add_recipe_options(*command, choices->recipe);
+  command
+      ->add_option("--calibrate", choices->calibrate,
+                   "Text to calibrate on, in place of the recipe's")
+      ->type_name("FILE");
   command->add_option("--text", choices->text, "Text to evaluate on, in place of the recipe's")
       ->type_name("FILE");
   command

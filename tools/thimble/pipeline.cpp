@@ -43,21 +43,37 @@ Expected<std::string> digest_of_source(const ir::Model& model, Environment& envi
   return hasher.finish().hex();
 }
 
-Expected<Prepared> prepare(const std::string& path, const recipe::Recipe& recipe,
-                           const pass::ManagerOptions& options, Environment& environment) {
+Expected<Prepared> read_original(const std::string& path, Environment& environment) {
   Prepared prepared;
   formats::ReadOptions read;
   read.strict = environment.globals.strict;
   THIMBLE_ASSIGN(prepared.original, formats::read_model(path, read));
   prepared.model = prepared.original;
+  return prepared;
+}
+
+Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
+                  Environment& environment) {
   pass::Context context{environment.pool, environment.progress, recipe.seed,
                         environment.globals.strict};
-  THIMBLE_TRY(pass::run_passes(prepared.model, recipe.passes, context, options, prepared.report));
+  context.dry_run = request.dry_run;
+  context.calibration = request.calibration;
+  THIMBLE_TRY(
+      pass::run_passes(prepared.model, recipe.passes, context, request.manager, prepared.report));
   for (const pass::PassReport& pass : prepared.report.passes) {
     for (const std::string& warning : pass.warnings)
       environment.progress.message("warning: " + pass.pass + ": " + warning);
   }
-  return prepared;
+  return ok();
+}
+
+Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
+                                                                   const recipe::Recipe& recipe,
+                                                                   const std::string& text) {
+  THIMBLE_ASSIGN(calibrate::Calibration made,
+                 calibrate::Calibration::from_text(
+                     model, text, {recipe.calibration.tokens, recipe.calibration.context}));
+  return std::make_unique<calibrate::Calibration>(std::move(made));
 }
 
 void collect_errors(const ir::Model& model, pass::Report& report) {
@@ -83,16 +99,32 @@ program::CacheType cache_type(const recipe::Recipe& recipe, const ir::Model& mod
   return quantized ? program::CacheType::kF16 : program::CacheType::kF32;
 }
 
-// Each thread holds one chunk of rows as read, as f32, as codes and as tiles.
-std::uint64_t working_memory(const ir::Model& model, int threads) {
+// Each thread holds one chunk of rows as read, as f32, as codes and as tiles. A calibration holds
+// what a block reads, for all tokens, and the statistics of the widest products.
+std::uint64_t working_memory(const ir::Model& model, int threads, std::int64_t calibrated) {
   constexpr std::uint64_t kFixed = 48u << 20;
   constexpr std::uint64_t kChunk = 16u << 20;
-  std::uint64_t widest = 0;
+  std::uint64_t widest = 0, inputs = 0;
   for (const ir::Weight& weight : model.weights) {
-    if (weight.source != nullptr)
-      widest = std::max(widest, static_cast<std::uint64_t>(weight.inputs()) * 16 * 16);
+    if (weight.source == nullptr) continue;
+    widest = std::max(widest, static_cast<std::uint64_t>(weight.inputs()) * 16 * 16);
+    inputs = std::max(inputs, static_cast<std::uint64_t>(weight.inputs()));
   }
-  return kFixed + static_cast<std::uint64_t>(threads) * std::max(kChunk, widest);
+  const std::uint64_t rows =
+      kFixed + static_cast<std::uint64_t>(threads) * std::max(kChunk, widest);
+  if (calibrated == 0) return rows;
+  std::uint64_t boundary = 0;
+  for (const calibrate::Block& block : calibrate::cut_into_blocks(model)) {
+    std::uint64_t width = 0;
+    for (const ir::ValueId value : block.keeps) {
+      const auto& shape = model.graph.value(value).shape;
+      if (shape && shape->size() == 3 && shape->back().constant())
+        width += static_cast<std::uint64_t>(*shape->back().constant());
+    }
+    boundary = std::max(boundary, width);
+  }
+  return rows + boundary * static_cast<std::uint64_t>(calibrated) * sizeof(float) +
+         inputs * inputs * 36;
 }
 
 }  // namespace thimble::cli

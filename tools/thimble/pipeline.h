@@ -1,9 +1,11 @@
 #pragma once
 // What `compress` and `plan` do, step by step: model -> passes -> lowered program.
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "calibrate/calibration.h"
 #include "ir/model.h"
 #include "lower/lower.h"
 #include "pass/pass.h"
@@ -19,9 +21,22 @@ struct Prepared {
   std::string source_digest;
 };
 
-// Reads the model and runs the recipe's passes. Weights stay thunks: nothing is computed yet.
-Expected<Prepared> prepare(const std::string& path, const recipe::Recipe& recipe,
-                           const pass::ManagerOptions& options, Environment& environment);
+// Reads the model: both copies are the original.
+Expected<Prepared> read_original(const std::string& path, Environment& environment);
+
+// Runs the recipe's passes. Where none calibrates, weights stay thunks: nothing is computed yet.
+struct PassRequest {
+  pass::ManagerOptions manager;
+  bool dry_run = false;
+  calibrate::Calibration* calibration = nullptr;  // see make_calibration
+};
+Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
+                  Environment& environment);
+
+// What the recipe's passes calibrate on; null when none does. `text` is the file's content.
+Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
+                                                                   const recipe::Recipe& recipe,
+                                                                   const std::string& text);
 
 // The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as
 // it reads.
@@ -33,6 +48,7 @@ void collect_errors(const ir::Model& model, pass::Report& report);
 program::CacheType cache_type(const recipe::Recipe& recipe, const ir::Model& model);
 
 // An estimate, in bytes, of the memory that compressing takes beside the mapped source.
-std::uint64_t working_memory(const ir::Model& model, int threads);
+// `calibrated` tokens go through the model at a time; 0 when no pass calibrates.
+std::uint64_t working_memory(const ir::Model& model, int threads, std::int64_t calibrated);
 
 }  // namespace thimble::cli

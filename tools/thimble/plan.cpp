@@ -28,14 +28,17 @@ struct Choices {
 
 Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
-  THIMBLE_ASSIGN(const Prepared prepared, prepare(choices.model, recipe, {}, environment));
+  THIMBLE_ASSIGN(Prepared prepared, read_original(choices.model, environment));
+  THIMBLE_TRY(run_recipe(prepared, recipe, {.dry_run = true}, environment));
   THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(prepared.model));
   std::uint64_t payload = 0;
   for (const program::Segment& segment : lowered.program.segments) payload += segment.size;
   const std::uint64_t parameters = prepared.original.parameter_count();
   const double bits =
       parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
-  const std::uint64_t memory = working_memory(prepared.original, environment.pool.threads());
+  const std::uint64_t memory = working_memory(
+      prepared.original, environment.pool.threads(),
+      pass::first_calibrated(recipe.passes, {}) != nullptr ? recipe.calibration.tokens : 0);
   const double seconds =
       static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
   if (environment.globals.json) {

@@ -133,7 +133,7 @@ Status constant(ShapeContext& c) {
   const Node& node = c.node();
   if (const AttributeValue* value = node.find("value")) {
     const Weight& weight = c.model().weight(std::get<WeightId>(*value));
-    c.give(weight.dtype, Shape(weight.dims.begin(), weight.dims.end()));
+    c.give(constant_type(c.model(), weight), Shape(weight.dims.begin(), weight.dims.end()));
   } else if (node.find("value_int") != nullptr) {
     c.give(DType::kI64, {}, DimData{node.integer("value_int", 0)});
   } else if (node.find("value_ints") != nullptr) {
@@ -157,7 +157,7 @@ Status constant_of_shape(ShapeContext& c) {
   std::optional<Dim> filler;
   if (const AttributeValue* value = c.node().find("value")) {
     const Weight& weight = c.model().weight(std::get<WeightId>(*value));
-    type = weight.dtype;
+    type = constant_type(c.model(), weight);
     if (holds_data(type) && weight.source != nullptr && weight.element_count() == 1) {
       if (const auto numbers = read_integers(weight)) filler = Dim((*numbers)[0]);
     }

@@ -67,8 +67,9 @@ DType target(const ShapeContext& context, std::size_t) {
 
 DType value_or_f32(const ShapeContext& context, std::size_t) {
   const AttributeValue* value = context.node().find("value");
-  return value == nullptr ? DType::kF32
-                          : constant_type(context.model().weight(std::get<WeightId>(*value)));
+  if (value == nullptr) return DType::kF32;
+  const Model& model = context.model();
+  return constant_type(model, model.weight(std::get<WeightId>(*value)));
 }
 
 }  // namespace types

@@ -176,7 +176,7 @@ TEST_CASE("formats that are not sources are refused with a remedy") {
     return read.error();
   };
   CHECK(refusal("a.thimble", "THIMBLE\0").remedy.find("made from") != std::string::npos);
-  CHECK(refusal("a.onnx", "x").code == ErrorCode::kUnsupported);
+  CHECK(refusal("a.onnx", "x").code == ErrorCode::kInvalidFile);
   CHECK(refusal("a.pt", "PK").message.find("execute code") != std::string::npos);
   const auto missing = read_model("no-such-org/no-such-model", {});
   REQUIRE_FALSE(missing.has_value());

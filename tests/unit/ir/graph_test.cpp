@@ -18,7 +18,7 @@ Node call(std::string op, std::vector<ValueId> inputs) {
 
 TEST_CASE("nodes keep their order and ids through edits") {
   Graph g;
-  const ValueId x = g.add_input("x", DType::kF32, {Dim::symbol("n")});
+  const ValueId x = g.add_input("x", DType::kF32, Shape{Dim::symbol("n")});
   const NodeId a = g.add_node(call("Relu", {x}), {"a"});
   const ValueId va = g.node(a).outputs[0];
   const NodeId b = g.add_node(call("Tanh", {va}), {"b"});
@@ -43,8 +43,8 @@ TEST_CASE("nodes keep their order and ids through edits") {
 
 TEST_CASE("absent results, renamed and erased values") {
   Graph g;
-  const ValueId x = g.add_input("x", DType::kF32, {});
-  const ValueId unused = g.add_input("unused", DType::kF32, {});
+  const ValueId x = g.add_input("x", DType::kF32, Shape{});
+  const ValueId unused = g.add_input("unused", DType::kF32, Shape{});
   const NodeId split = g.add_node(call("Split", {x}), {"", "second"});
   CHECK_FALSE(g.node(split).outputs[0].valid());
   const ValueId second = g.node(split).outputs[1];
@@ -87,10 +87,16 @@ TEST_CASE("how a float weight is stored does not show in the graph") {
   w.name = "w";
   w.dtype = DType::kBF16;
   w.dims = {2, 2};
-  CHECK(constant_type(w) == DType::kF32);
+  CHECK(constant_type(model, w) == DType::kF32);
   CHECK(model.graph.value(model.constant(model.add_weight(w))).dtype == DType::kF32);
   w.dtype = DType::kI64;
-  CHECK(constant_type(w) == DType::kI64);
+  CHECK(constant_type(model, w) == DType::kI64);
   w.dtype = DType::kF64;
-  CHECK(constant_type(w) == DType::kF32);
+  CHECK(constant_type(model, w) == DType::kF32);
+  model.source_format = "onnx";
+  CHECK(constant_type(model, w) == DType::kF64);
+  w.dtype = DType::kF8E4M3FN;
+  CHECK(constant_type(model, w) == DType::kF8E4M3FN);
+  w.dtype = DType::kF16;
+  CHECK(constant_type(model, w) == DType::kF32);
 }

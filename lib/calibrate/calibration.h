@@ -1,0 +1,42 @@
+#pragma once
+// What passes that calibrate are given: samples of what the model will see, and the journal that
+// their results go to.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "calibrate/journal.h"
+#include "calibrate/walk.h"
+
+namespace thimble::calibrate {
+
+struct TextOptions {
+  std::int64_t tokens = 65536;  // at most; whole windows of `context`
+  std::int64_t context = 0;     // 0: 512, or the model's limit if that is less
+};
+
+class Calibration {
+ public:
+  // Windows of a text as `thimble eval` cuts them, each a whole sequence from position 0. Errors: a
+  // model without a tokenizer, an input that text can't fill, a text shorter than one window, a
+  // context longer than the model's.
+  static Expected<Calibration> from_text(const ir::Model& model, std::string_view text,
+                                         const TextOptions& options);
+  explicit Calibration(std::vector<Sample> samples) : samples_(std::move(samples)) {}
+
+  std::span<const Sample> samples() const { return samples_; }
+
+  // Null where results are held in memory.
+  Journal* journal() const { return journal_.get(); }
+  void set_journal(std::unique_ptr<Journal> journal) { journal_ = std::move(journal); }
+
+ private:
+  std::vector<Sample> samples_;
+  std::unique_ptr<Journal> journal_;
+};
+
+}  // namespace thimble::calibrate

@@ -1,0 +1,46 @@
+#pragma once
+// Results of long passes, kept as they come: a folder beside the output with one file per finished
+// weight. A run that was cut short is taken up by the next one of the same fingerprint; another
+// one's clears the folder; success removes it. Files appear whole or not at all and carry a digest,
+// so a crash at any moment costs at most the weight that was being worked on.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/weight.h"
+
+namespace thimble::calibrate {
+
+// A weight that is done: its rows lie in the folder, mapped.
+struct Finished {
+  std::shared_ptr<const ir::WeightSource> source;
+  std::vector<double> figures;  // what the pass wants to know again: errors for the report
+};
+
+class Journal {
+ public:
+  // Makes the folder when it isn't there. Files in it that aren't ours are left alone.
+  static Expected<std::unique_ptr<Journal>> open(const std::string& folder,
+                                                 const std::string& fingerprint);
+
+  // What an earlier run finished under this key, for a weight of this shape and encoding; a damaged
+  // file counts as none.
+  std::optional<Finished> find(const std::string& key, const ir::Weight& weight) const;
+  // Writes all rows of `weight` (shape and encoding; not per tensor), and gives them back mapped.
+  Expected<Finished> add(const std::string& key, const ir::Weight& weight, const ir::Rows& rows,
+                         std::vector<double> figures) const;
+  // Mappings stay valid.
+  Status remove() const;
+
+ private:
+  explicit Journal(std::string folder) : folder_(std::move(folder)) {}
+  std::string path_of(const std::string& key) const;
+  Status clear() const;
+
+  std::string folder_;
+};
+
+}  // namespace thimble::calibrate

@@ -1,0 +1,76 @@
+#pragma once
+// Takes samples through a model block by block: what a block reads is at hand while it runs, as
+// often as wanted, and is replaced by what it gives when the walk moves on.
+//
+// Nothing here computes: a block is a model of its own (ir::extract) on the same road to the
+// runtime as the whole (lower, program, runtime), so a value has the same bits as in a run of the
+// whole model. Memory: what one boundary holds for all samples (values that are the same in several
+// samples are held once) and what one sample takes to run.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "calibrate/blocks.h"
+#include "ir/model.h"
+#include "runtime/session.h"
+#include "support/thread_pool.h"
+
+namespace thimble::calibrate {
+
+// A tensor that the calibration holds, shared between the samples that have the same.
+struct Held {
+  program::Type type = program::Type::kF32;
+  std::vector<std::int64_t> dims;
+  std::shared_ptr<const std::vector<std::byte>> bytes;
+  runtime::TensorView view() const { return {type, dims, bytes->data()}; }
+};
+
+// One call of a model: its inputs by name (states are not among them: each call starts empty).
+using Sample = std::map<std::string, Held>;
+
+struct RunOptions {
+  bool move = false;               // go on to the next block with what this run gives
+  bool float_activations = false;  // products in f32 on decoded weights
+};
+
+class Walk {
+ public:
+  // `model` must outlive the walk and keep its graph; its weights may change between runs, which
+  // then see the new ones. An error when the samples lack an input of the model.
+  static Expected<Walk> create(const ir::Model& model, std::span<const Sample> samples,
+                               ThreadPool& pool);
+
+  std::size_t block_count() const { return blocks_.size(); }
+  std::size_t position() const { return position_; }  // of the block that runs next
+  bool done() const { return position_ == blocks_.size(); }
+  const Block& block() const { return blocks_[position_]; }
+
+  // Called for each sample in order and each watched value in order; the view is valid during the
+  // call.
+  using Watcher = std::function<Status(std::size_t sample, std::size_t watched,
+                                       const runtime::TensorView& value)>;
+  // Runs the block over all samples. `watch` names values that the block reads or computes. An
+  // interrupt (system::interrupted) ends it with kInterrupted.
+  Status run(std::span<const ir::ValueId> watch, const Watcher& watcher, const RunOptions& options);
+
+ private:
+  using Values = std::map<std::uint32_t, Held>;  // by value
+
+  Walk(const ir::Model& model, ThreadPool& pool) : model_(&model), pool_(&pool) {}
+  Status run_sample(runtime::Session& session, const ir::Model& part, std::size_t sample,
+                    std::span<const ir::ValueId> watch, const Watcher& watcher, bool move);
+  Held hold(ir::ValueId value, const runtime::TensorView& view) const;
+
+  const ir::Model* model_;
+  ThreadPool* pool_;
+  std::vector<Block> blocks_;
+  std::size_t position_ = 0;
+  std::vector<Values> values_;  // by sample
+};
+
+}  // namespace thimble::calibrate

@@ -1,0 +1,139 @@
+#include "quant/awq.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "quant/hessian.h"
+#include "quant/parallel.h"
+#include "support/math.h"
+
+namespace thimble::quant {
+namespace {
+
+constexpr double kLeast = 1e-4;  // of a scale, before they are centred
+
+std::vector<float> scales_of(std::span<const float> magnitudes, double alpha) {
+  std::vector<double> raw;
+  for (const float m : magnitudes) {
+    raw.push_back(alpha == 0 ? 1 : std::max(kLeast, math::pow(static_cast<double>(m), alpha)));
+  }
+  const auto [least, most] = std::ranges::minmax(raw);
+  const double centre = std::sqrt(least * most);
+  std::vector<float> scales;
+  for (const double s : raw) scales.push_back(static_cast<float>(s / centre));
+  return scales;
+}
+
+class Awq {
+ public:
+  Awq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+      std::span<const double> diagonal, const Hessian* hessian, const ir::Encoding& encoding,
+      Search search, ThreadPool& pool)
+      : weights_(weights),
+        rows_(rows),
+        inputs_(inputs),
+        diagonal_(diagonal),
+        hessian_(hessian),
+        encoding_(encoding),
+        search_(search),
+        pool_(pool) {}
+
+  Expected<double> error(std::span<const float> scales) const {
+    std::vector<float> scaled(weights_.size());
+    each_row([&](std::int64_t at, std::int64_t i) {
+      scaled[at] = weights_[at] * scales[static_cast<std::size_t>(i)];
+    });
+    ir::Rows codes;
+    THIMBLE_TRY(quantize_rows_parallel(scaled, rows_, inputs_, encoding_,
+                                       {search_, importance(scales)}, codes, pool_));
+    THIMBLE_ASSIGN(std::vector<float> errors,
+                   rounding_errors(scaled, codes, inputs_, encoding_, pool_));
+    each_row([&](std::int64_t at, std::int64_t i) {
+      errors[at] /= scales[static_cast<std::size_t>(i)];
+    });
+    if (hessian_ != nullptr) return hessian_->error(errors, rows_, pool_);
+    double total = 0;
+    for (std::size_t at = 0; at < errors.size(); ++at) {
+      const double e = errors[at];
+      total += e * e * diagonal_[at % static_cast<std::size_t>(inputs_)];
+    }
+    return total;
+  }
+
+ private:
+  template <class F>
+  void each_row(F f) const {
+    pool_.parallel_for(static_cast<std::size_t>(rows_), 16,
+                       [&](std::size_t begin, std::size_t end) {
+                         for (std::size_t row = begin; row < end; ++row) {
+                           for (std::int64_t i = 0; i < inputs_; ++i) {
+                             f(static_cast<std::int64_t>(row) * inputs_ + i, i);
+                           }
+                         }
+                       });
+  }
+
+  // An error in w s costs s^2 times less than one in w.
+  std::vector<float> importance(std::span<const float> scales) const {
+    const double most = std::ranges::max(diagonal_);
+    std::vector<float> out;
+    if (most == 0) return out;
+    for (std::size_t i = 0; i < diagonal_.size(); ++i) {
+      const double s = scales[i];
+      out.push_back(static_cast<float>(diagonal_[i] / most / (s * s)));
+    }
+    return out;
+  }
+
+  std::span<const float> weights_;
+  std::int64_t rows_, inputs_;
+  std::span<const double> diagonal_;
+  const Hessian* hessian_;
+  const ir::Encoding& encoding_;
+  Search search_;
+  ThreadPool& pool_;
+};
+
+}  // namespace
+
+Expected<AwqResult> awq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+                        std::span<const float> magnitudes, std::span<const double> hessian,
+                        const ir::Encoding& encoding, const AwqOptions& options, ThreadPool& pool) {
+  THIMBLE_CHECK(std::ssize(weights) == rows * inputs && std::ssize(magnitudes) == inputs,
+                "weights are [rows, inputs], magnitudes [inputs]");
+  THIMBLE_CHECK(encoding.kind == ir::EncodingKind::kAffine && !encoding.per_tensor,
+                "awq scales affine weights per row or group, not " + encoding.to_string());
+  THIMBLE_CHECK(inputs >= 1 && options.grid >= 1, "there is something to search");
+  for (const float m : magnitudes) {
+    if (!(m >= 0) || std::isinf(m)) {
+      return unsupported("the inputs' mean magnitude is not finite")
+          .fix("look for overflow in the activations that it was gathered from");
+    }
+  }
+  std::optional<Hessian> full;
+  std::vector<double> diagonal(hessian.begin(), hessian.end());
+  if (std::ssize(hessian) != inputs) {
+    THIMBLE_ASSIGN(full, Hessian::make(hessian, inputs));
+    diagonal.resize(static_cast<std::size_t>(inputs));
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      diagonal[static_cast<std::size_t>(i)] = full->diagonal(i);
+    }
+  }
+  const Awq search(weights, rows, inputs, diagonal, full ? &*full : nullptr, encoding,
+                   options.search, pool);
+  AwqResult best;
+  for (int step = 0; step < options.grid; ++step) {
+    const double alpha = static_cast<double>(step) / options.grid;
+    std::vector<float> scales = scales_of(magnitudes, alpha);
+    THIMBLE_ASSIGN(const double error, search.error(scales));
+    if (step == 0) best.rounding_error = error;
+    if (step > 0 && !(error < best.error)) continue;
+    best.scales = std::move(scales);
+    best.alpha = alpha;
+    best.error = error;
+  }
+  return best;
+}
+
+}  // namespace thimble::quant

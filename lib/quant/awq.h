@@ -1,0 +1,35 @@
+#pragma once
+// Activation-aware scales (AWQ, Lin et al. 2023, arXiv 2306.00978, equations 4 and 5): inputs that
+// are large on average get finer steps, s = magnitude^alpha, and the layer before divides by s.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "quant/quantize.h"
+#include "support/thread_pool.h"
+
+namespace thimble::quant {
+
+struct AwqOptions {
+  int grid = 20;  // alpha is 0, 1/grid, ..., (grid - 1)/grid; >= 1
+  Search search = Search::kMse;
+};
+
+struct AwqResult {
+  std::vector<float> scales;  // [inputs], > 0; sqrt(largest * smallest) is 1
+  double alpha = 0;
+  // Sums over rows of e H e^T, e = w - Q(w s) / s: with s = 1 and with the scales that were chosen.
+  double rounding_error = 0;
+  double error = 0;
+};
+
+// The alpha with the least error (the smaller of equals) for weights [rows, inputs], row-major;
+// those of layers that share their inputs stand one below the other. `magnitudes` [inputs] are
+// means of |x|, finite and >= 0. `hessian` is X^T X [inputs, inputs], of which the lower triangle
+// is read, or its diagonal alone [inputs]. The same on every machine and for any number of threads.
+Expected<AwqResult> awq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+                        std::span<const float> magnitudes, std::span<const double> hessian,
+                        const ir::Encoding& encoding, const AwqOptions& options, ThreadPool& pool);
+
+}  // namespace thimble::quant

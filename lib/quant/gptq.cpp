@@ -1,0 +1,283 @@
+#include "quant/gptq.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "linalg/cholesky.h"
+#include "quant/fit.h"
+#include "quant/hessian.h"
+#include "quant/parallel.h"
+#include "support/checked.h"
+
+namespace thimble::quant {
+namespace {
+
+using linalg::Region;
+using linalg::row_major;
+using linalg::Update;
+
+// The permuted, damped Hessian's factor U, and GPTAQ's matrix P: triu(D U^T, 1) U.
+struct Factors {
+  std::vector<float> hessian;    // [n, n]
+  std::vector<float> asymmetry;  // [n, n] or empty
+};
+
+Expected<Factors> factorise(const Hessian& hessian, const std::vector<std::int64_t>& order,
+                            const GptqOptions& options, ThreadPool& pool) {
+  const std::int64_t n = hessian.inputs();
+  std::vector<double> damped = hessian.permuted(order, options.damp, pool);
+  auto upper = linalg::inverse_upper(damped, n, pool, options.gemm_kernels);
+  if (!upper) {
+    return std::move(upper)
+        .error()
+        .note("this is the Hessian of the inputs, damped")
+        .fix("raise `damp` or calibrate with more tokens");
+  }
+  Factors factors{std::move(*upper), {}};
+  if (options.asymmetry.empty()) return factors;
+  damped = {};
+  std::vector<float> d(static_cast<std::size_t>(n * n)), product(d.size());
+  for (std::int64_t i = 0; i < n; ++i) {
+    const double* row = options.asymmetry.data() + order[static_cast<std::size_t>(i)] * n;
+    for (std::int64_t j = 0; j < n; ++j) {
+      d[static_cast<std::size_t>(i * n + j)] =
+          static_cast<float>(row[order[static_cast<std::size_t>(j)]] * hessian.unit());
+    }
+  }
+  const auto u = row_major<const float>(factors.hessian.data(), n, n);
+  gemm(row_major<const float>(d.data(), n, n), u.transposed(), row_major(product.data(), n, n),
+       Update::kAdd, Region::kAll, pool, options.gemm_kernels);
+  for (std::int64_t i = 0; i < n; ++i) std::fill_n(product.begin() + i * n, i + 1, 0.0f);
+  factors.asymmetry.resize(product.size());
+  gemm(row_major<const float>(product.data(), n, n), u, row_major(factors.asymmetry.data(), n, n),
+       Update::kAdd, Region::kAll, pool, options.gemm_kernels);
+  return factors;
+}
+
+// The weights as they change, a row per input in the order of their turns; kLanes rows of the
+// matrix side by side are one strip, which no other touches.
+class Solver {
+ public:
+  Solver(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+         const ir::Encoding& encoding, const GptqOptions& options, const Factors& factors,
+         const std::vector<std::int64_t>& order, std::span<const float> importance, ir::Rows& out,
+         ThreadPool& pool)
+      : rows_(rows),
+        inputs_(inputs),
+        width_(round_up<std::int64_t>(rows, kLanes)),
+        groups_(encoding.groups(inputs)),
+        group_size_(groups_ == 1 ? inputs : encoding.group_size),
+        options_(options),
+        factors_(factors),
+        order_(order),
+        importance_(importance),
+        out_(out),
+        pool_(pool),
+        fixed_(options.static_groups || options.act_order || groups_ == 1),
+        input_(fit_input(encoding, options.search == Search::kMse)),
+        kernels_(options.kernels != nullptr ? *options.kernels : fit_kernels()) {
+    weights_.resize(static_cast<std::size_t>(inputs * width_));
+    each_strip([&](std::int64_t row, std::int64_t count) {
+      for (std::int64_t i = 0; i < inputs_; ++i) {
+        float* to = weights_.data() + i * width_ + row;
+        const float* from = weights.data() + row * inputs_ + order_[static_cast<std::size_t>(i)];
+        for (std::int64_t r = 0; r < count; ++r) to[r] = from[r * inputs_];
+      }
+    });
+  }
+
+  void run() {
+    for (std::int64_t begin = 0; begin < inputs_;) {
+      const std::int64_t end = block_end(begin);
+      errors_.assign(static_cast<std::size_t>((end - begin) * width_), 0);
+      each_strip([&](std::int64_t row, std::int64_t count) { block(begin, end, row, count); });
+      pass_on(begin, end);
+      begin = end;
+    }
+  }
+
+ private:
+  template <class F>
+  void each_strip(F f) {
+    const auto strips = static_cast<std::size_t>(width_ / kLanes);
+    pool_.parallel_for(strips, 1, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t strip = begin; strip < end; ++strip) {
+        const std::int64_t row = static_cast<std::int64_t>(strip) * kLanes;
+        f(row, std::min<std::int64_t>(kLanes, rows_ - row));
+      }
+    });
+  }
+
+  // A group begins with all errors before it passed on: either blocks hold whole groups or they end
+  // where groups do.
+  std::int64_t block_end(std::int64_t begin) const {
+    std::int64_t end = begin + options_.block_size;
+    if (!fixed_ && group_size_ <= options_.block_size) {
+      end = begin + options_.block_size / group_size_ * group_size_;
+    } else if (!fixed_) {
+      end = std::min(end, (begin / group_size_ + 1) * group_size_);
+    }
+    return std::min(end, inputs_);
+  }
+
+  void block(std::int64_t begin, std::int64_t end, std::int64_t row, std::int64_t count) {
+    const std::int64_t n = end - begin;
+    std::vector<float> lanes(static_cast<std::size_t>(n * kLanes)), errors(lanes.size());
+    std::vector<std::uint8_t> codes(lanes.size());
+    copy_lanes(weights_.data() + begin * width_ + row, width_, n, lanes.data(), kLanes);
+    Compensation step;
+    step.weights = lanes.data();
+    step.errors = errors.data();
+    step.codes = codes.data();
+    step.factor = factors_.hessian.data() + begin * inputs_ + begin;
+    if (!factors_.asymmetry.empty()) {
+      step.asymmetry = factors_.asymmetry.data() + begin * inputs_ + begin;
+    }
+    step.stride = inputs_;
+    step.n = n;
+    step.top = input_.top;
+    for (step.begin = 0; step.begin < n; step.begin = step.end) {
+      const std::int64_t group = group_of(begin + step.begin);
+      step.end = step.begin + 1;
+      while (step.end < n && group_of(begin + step.end) == group) ++step.end;
+      const FitParameters parameters = !fixed_ && begin + step.begin == group * group_size_
+                                           ? fit_group(group, step, begin, row, count)
+                                           : stored(group, row, count);
+      kernels_.compensate(step, parameters);
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::uint8_t* to = out_.codes.data() + row * inputs_ + order_at(begin + i);
+      for (std::int64_t r = 0; r < count; ++r) {
+        to[r * inputs_] = codes[static_cast<std::size_t>(i * kLanes + r)];
+      }
+    }
+    copy_lanes(errors.data(), kLanes, n, errors_.data() + row, width_);
+    // The weights that were rounded: GPTAQ's term asks for them.
+    copy_lanes(lanes.data(), kLanes, n, weights_.data() + begin * width_ + row, width_);
+  }
+
+  // What a finished block does to all inputs after it.
+  void pass_on(std::int64_t begin, std::int64_t end) {
+    const std::int64_t n = end - begin, rest = inputs_ - end;
+    if (rest == 0) return;
+    const auto later = row_major(weights_.data() + end * width_, rest, width_);
+    const auto part = [&](const std::vector<float>& factor) {
+      return linalg::Matrix<const float>{factor.data() + begin * inputs_ + end, n, rest, inputs_, 1}
+          .transposed();
+    };
+    gemm(part(factors_.hessian), row_major<const float>(errors_.data(), n, width_), later,
+         Update::kSubtract, Region::kAll, pool_, options_.gemm_kernels);
+    if (factors_.asymmetry.empty()) return;
+    gemm(part(factors_.asymmetry),
+         row_major<const float>(weights_.data() + begin * width_, n, width_), later, Update::kAdd,
+         Region::kAll, pool_, options_.gemm_kernels);
+  }
+
+  FitParameters fit_group(std::int64_t group, const Compensation& step, std::int64_t block,
+                          std::int64_t row, std::int64_t count) {
+    const std::int64_t first = group * group_size_;
+    FitInput input = input_;
+    input.n = std::min(group_size_, inputs_ - first);
+    input.importance = importance_.empty() ? nullptr : importance_.data() + first;
+    std::vector<float> aside;  // a group that is longer than the block
+    if (first + input.n <= block + step.n) {
+      input.x = step.weights + step.begin * kLanes;
+    } else {
+      aside.resize(static_cast<std::size_t>(input.n * kLanes));
+      copy_lanes(weights_.data() + first * width_ + row, width_, input.n, aside.data(), kLanes);
+      input.x = aside.data();
+    }
+    FitParameters parameters;
+    kernels_.fit(input, parameters);
+    for (std::int64_t r = 0; r < count; ++r) {
+      const auto at = static_cast<std::size_t>((row + r) * groups_ + group);
+      out_.scales[at] = parameters.scale[r];
+      if (!out_.zero_points.empty()) {
+        out_.zero_points[at] = static_cast<std::uint8_t>(parameters.zero[r]);
+      }
+      if (!out_.minima.empty()) out_.minima[at] = parameters.minimum[r];
+    }
+    return parameters;
+  }
+
+  FitParameters stored(std::int64_t group, std::int64_t row, std::int64_t count) const {
+    FitParameters parameters{};
+    for (std::int64_t r = 0; r < count; ++r) {
+      const auto at = static_cast<std::size_t>((row + r) * groups_ + group);
+      parameters.scale[r] = out_.scales[at];
+      parameters.zero[r] = out_.zero_points.empty() ? static_cast<float>(input_.constant_zero)
+                                                    : static_cast<float>(out_.zero_points[at]);
+      if (!out_.minima.empty()) {
+        parameters.zero[r] = 0;
+        parameters.minimum[r] = out_.minima[at];
+      }
+    }
+    return parameters;
+  }
+
+  static void copy_lanes(const float* from, std::int64_t from_stride, std::int64_t n, float* to,
+                         std::int64_t to_stride) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::copy_n(from + i * from_stride, kLanes, to + i * to_stride);
+    }
+  }
+
+  std::int64_t order_at(std::int64_t turn) const { return order_[static_cast<std::size_t>(turn)]; }
+  std::int64_t group_of(std::int64_t turn) const { return order_at(turn) / group_size_; }
+
+  std::int64_t rows_, inputs_, width_, groups_, group_size_;
+  const GptqOptions& options_;
+  const Factors& factors_;
+  const std::vector<std::int64_t>& order_;
+  std::span<const float> importance_;
+  ir::Rows& out_;
+  ThreadPool& pool_;
+  bool fixed_;  // parameters of all groups are those of the original weights
+  FitInput input_;
+  const FitKernels& kernels_;
+  std::vector<float> weights_;  // [inputs][width]
+  std::vector<float> errors_;   // [block][width]
+};
+
+}  // namespace
+
+Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+                          std::span<const double> hessian, const ir::Encoding& encoding,
+                          const GptqOptions& options, ThreadPool& pool) {
+  THIMBLE_CHECK(encoding.kind == ir::EncodingKind::kAffine && !encoding.per_tensor,
+                "gptq writes affine codes per row or group, not " + encoding.to_string());
+  THIMBLE_CHECK(std::ssize(weights) == rows * inputs, "weights are [rows, inputs]");
+  THIMBLE_CHECK(options.asymmetry.empty() || options.asymmetry.size() == hessian.size(),
+                "the asymmetry is [inputs, inputs]");
+  THIMBLE_CHECK(options.block_size >= 1 && options.damp > 0, "options lie in their ranges");
+  GptqResult result;
+  THIMBLE_ASSIGN(const Hessian view, Hessian::make(hessian, inputs));
+  result.dead = view.dead();
+  const SearchOptions search{options.search, view.importance()};
+  THIMBLE_TRY(quantize_rows_parallel(weights, rows, inputs, encoding, search, result.rows, pool));
+  const auto measure = [&]() -> Expected<double> {
+    THIMBLE_ASSIGN(const auto errors,
+                   rounding_errors(weights, result.rows, inputs, encoding, pool));
+    return view.error(errors, rows, pool, options.gemm_kernels) +
+           cross_error(weights, errors, rows, inputs, options.asymmetry, pool,
+                       options.gemm_kernels);
+  };
+  THIMBLE_ASSIGN(result.rounding_error, measure());
+  std::vector<std::int64_t> order(static_cast<std::size_t>(inputs));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  if (options.act_order) {
+    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+      return view.diagonal(a) > view.diagonal(b);
+    });
+  }
+  THIMBLE_ASSIGN(const Factors factors, factorise(view, order, options, pool));
+  Solver(weights, rows, inputs, encoding, options, factors, order, search.importance, result.rows,
+         pool)
+      .run();
+  THIMBLE_ASSIGN(result.error, measure());
+  return result;
+}
+
+}  // namespace thimble::quant

@@ -1,0 +1,64 @@
+#pragma once
+// GPTQ: codes of a weight matrix such that the layer's outputs change least, one input after the
+// other, each error passed on to the inputs that are still to come (Frantar et al. 2022, arXiv
+// 2210.17323, Algorithm 1), and GPTAQ's term for inputs that already carry the error of the layers
+// before (Li et al. 2025, arXiv 2504.02692).
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ir/weight.h"
+#include "linalg/gemm.h"
+#include "quant/quantize.h"
+#include "support/thread_pool.h"
+
+namespace thimble::quant {
+
+struct FitKernels;  // fit.h
+
+struct GptqOptions {
+  // Added to the Hessian's diagonal, as a fraction of the diagonal's mean; > 0.
+  double damp = 0.01;
+  // Inputs with larger diagonals first (ties: the earlier input). Implies static_groups. Codes stay
+  // in the inputs' own order.
+  bool act_order = false;
+  // Scales of all groups from the original weights; else a group's from its weights as they are
+  // when its first input is reached.
+  bool static_groups = false;
+  // Inputs whose errors are passed on together. Changes the speed and, without
+  // an asymmetry, no bit; >= 1.
+  int block_size = 128;
+  // How scales are found; kMse weighs an input's error by its diagonal of the Hessian.
+  Search search = Search::kMse;
+  // GPTAQ: (X_float - X_quant)^T X_quant, [inputs, inputs] row-major, on the same scale as the
+  // Hessian (which is then X_quant^T X_quant). Empty: plain GPTQ.
+  std::span<const double> asymmetry;
+  // Null: those for this CPU.
+  const FitKernels* kernels = nullptr;
+  const linalg::GemmKernels* gemm_kernels = nullptr;
+};
+
+struct GptqResult {
+  ir::Rows rows;  // every row, canonical streams
+  // What the layer's outputs lose over the calibration tokens: sum over rows of e H e^T, e = w -
+  // decoded, by rounding to nearest with the same search and by this algorithm. With an asymmetry D
+  // they are sum of e H e^T + 2 w D e^T, the error against the float model's outputs less a
+  // constant (so they may be negative).
+  double rounding_error = 0;
+  double error = 0;
+  // Inputs that were 0 in all of the calibration (H_jj = 0): their codes are those of rounding.
+  std::vector<std::int64_t> dead;
+};
+
+// Weights [rows, inputs], row-major, to affine codes of 1 to 8 bits, per row or per group
+// (not per tensor). `hessian` is X^T X or any positive multiple of it, [inputs, inputs] row-major;
+// only its lower triangle is read. A row's result depends on that row alone and is the same on
+// every machine and for any number of threads.
+//   Errors: a weight or a Hessian that isn't finite, a negative diagonal, a damped Hessian that
+//   isn't positive definite. Memory: 12 inputs^2 + 16 rows * inputs bytes, about.
+Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+                          std::span<const double> hessian, const ir::Encoding& encoding,
+                          const GptqOptions& options, ThreadPool& pool);
+
+}  // namespace thimble::quant

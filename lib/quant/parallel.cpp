@@ -1,0 +1,89 @@
+#include "quant/parallel.h"
+
+#include <algorithm>
+
+#include "quant/decode.h"
+#include "support/checked.h"
+
+namespace thimble::quant {
+namespace {
+
+constexpr std::int64_t kChunk = 64;
+
+// The part of a row-major stream that belongs to rows [begin, begin + count); empty stays empty.
+template <class T>
+std::vector<T> slice(const std::vector<T>& stream, std::int64_t begin, std::int64_t count,
+                     std::int64_t rows) {
+  const std::int64_t width = std::ssize(stream) / rows;
+  return {stream.begin() + begin * width, stream.begin() + (begin + count) * width};
+}
+
+template <class T>
+void place(const std::vector<T>& part, std::vector<T>& stream, std::int64_t begin,
+           std::int64_t count) {
+  std::copy(part.begin(), part.end(), stream.begin() + begin * (std::ssize(part) / count));
+}
+
+}  // namespace
+
+Status quantize_rows_parallel(std::span<const float> weights, std::int64_t rows,
+                              std::int64_t inputs, const ir::Encoding& encoding,
+                              const SearchOptions& options, ir::Rows& out, ThreadPool& pool) {
+  THIMBLE_CHECK(!encoding.per_tensor, "rows that don't depend on each other");
+  const auto chunks = static_cast<std::size_t>(ceil_div(rows, kChunk));
+  if (chunks <= 1) return quantize_rows(weights, rows, inputs, encoding, options, out);
+  const auto scales = static_cast<std::size_t>(rows * encoding.groups(inputs));
+  out = {};
+  out.count = rows;
+  out.codes.resize(weights.size());
+  out.scales.resize(scales);
+  if (encoding.zero == ir::ZeroKind::kPoints) out.zero_points.resize(scales);
+  if (encoding.zero == ir::ZeroKind::kMinima) out.minima.resize(scales);
+  std::vector<std::uint8_t> failed(chunks);
+  pool.parallel_for(chunks, 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t chunk = begin; chunk < end; ++chunk) {
+      const std::int64_t row = static_cast<std::int64_t>(chunk) * kChunk;
+      const std::int64_t count = std::min(kChunk, rows - row);
+      const auto part = weights.subspan(static_cast<std::size_t>(row * inputs),
+                                        static_cast<std::size_t>(count * inputs));
+      ir::Rows streams;
+      failed[chunk] = !quantize_rows(part, count, inputs, encoding, options, streams);
+      if (failed[chunk]) continue;
+      place(streams.codes, out.codes, row, count);
+      place(streams.scales, out.scales, row, count);
+      place(streams.zero_points, out.zero_points, row, count);
+      place(streams.minima, out.minima, row, count);
+    }
+  });
+  if (std::ranges::count(failed, 0) == std::ssize(failed)) return ok();
+  return quantize_rows(weights, rows, inputs, encoding, options, out);  // to name the row
+}
+
+Expected<std::vector<float>> rounding_errors(std::span<const float> weights, const ir::Rows& rows,
+                                             std::int64_t inputs, const ir::Encoding& encoding,
+                                             ThreadPool& pool) {
+  std::vector<float> errors(weights.size());
+  const auto chunks = static_cast<std::size_t>(ceil_div(rows.count, kChunk));
+  std::vector<Status> statuses(chunks);
+  pool.parallel_for(chunks, 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t chunk = begin; chunk < end; ++chunk) {
+      const std::int64_t row = static_cast<std::int64_t>(chunk) * kChunk;
+      const std::int64_t count = std::min(kChunk, rows.count - row);
+      ir::Rows part;
+      part.count = count;
+      part.codes = slice(rows.codes, row, count, rows.count);
+      part.scales = slice(rows.scales, row, count, rows.count);
+      part.zero_points = slice(rows.zero_points, row, count, rows.count);
+      part.minima = slice(rows.minima, row, count, rows.count);
+      float* out = errors.data() + row * inputs;
+      statuses[chunk] = decode_rows(encoding, part, count, inputs, out);
+      for (std::int64_t i = 0; i < count * inputs; ++i) {
+        out[i] = weights[static_cast<std::size_t>(row * inputs + i)] - out[i];
+      }
+    }
+  });
+  for (Status& status : statuses) THIMBLE_TRY(std::move(status));
+  return errors;
+}
+
+}  // namespace thimble::quant

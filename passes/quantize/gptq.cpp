@@ -1,0 +1,402 @@
+// gptq: the codes of a product's weight that change its outputs on the calibration least (Frantar
+// et al. 2022, arXiv 2210.17323), block by block. Inputs of a block come from the blocks before it
+// as they are quantized already, or from the float model. Weights that products don't read, or that
+// several blocks share, are left to quantize-weights.
+
+#include "passes/quantize/gptq.h"
+
+#include <algorithm>
+#include <map>
+
+#include "calibrate/calibration.h"
+#include "calibrate/statistics.h"
+#include "passes/quantize/settings.h"
+#include "quant/decode.h"
+#include "quant/gptq.h"
+#include "quant/hessian.h"
+#include "support/system.h"
+
+namespace thimble::passes {
+namespace {
+
+// What statistics of one run over a block, and one call of the algorithm, may take.
+constexpr std::uint64_t kStatisticsBytes = std::uint64_t{1} << 30;
+constexpr std::int64_t kWeightBytes = std::int64_t{512} << 20;
+
+struct Target {
+  ir::WeightUse use;
+  Choice choice;
+  ir::Encoding encoding;
+  ir::ValueId input;
+};
+
+// What is known of a target once it is done. Figures are in the journal's order.
+struct Result {
+  std::shared_ptr<const ir::WeightSource> source;
+  double error = 0, output_error = 0, rounding_output_error = 0;
+};
+
+Result from_journal(calibrate::Finished finished) {
+  const std::vector<double>& f = finished.figures;
+  return {std::move(finished.source), f.at(0), f.at(1), f.at(2)};
+}
+
+double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
+
+// The weight as [rows, inputs] with its inputs along `axis`.
+Expected<std::vector<float>> read_matrix(const ir::Weight& weight, int axis) {
+  THIMBLE_ASSIGN(std::vector<float> values, quant::decode_rows(weight, 0, weight.rows()));
+  const bool columns = weight.encoding.is_dense() && axis == 0;
+  const bool turned = !weight.encoding.is_dense() && (weight.encoding.axis == 0) != (axis == 0);
+  if (turned)
+    return unsupported("the weight comes quantized along its other axis").at_tensor(weight.name);
+  if (!columns) return values;
+  const auto inputs = static_cast<std::size_t>(weight.dims[0]);
+  const auto rows = static_cast<std::size_t>(weight.dims[1]);
+  std::vector<float> out(values.size());
+  for (std::size_t k = 0; k < inputs; ++k) {
+    for (std::size_t n = 0; n < rows; ++n) out[n * inputs + k] = values[k * rows + n];
+  }
+  return out;
+}
+
+void append(ir::Rows& all, const ir::Rows& part) {
+  const auto add = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  all.count += part.count;
+  add(all.codes, part.codes);
+  add(all.scales, part.scales);
+  add(all.zero_points, part.zero_points);
+}
+
+struct Errors {
+  double noise = 0, signal = 0;
+};
+
+Expected<Errors> plain_errors(std::span<const float> weights, std::int64_t inputs,
+                              const ir::Encoding& encoding, const ir::Rows& rows) {
+  std::vector<float> decoded(weights.size());
+  THIMBLE_TRY(quant::decode_rows(encoding, rows, rows.count, inputs, decoded.data()));
+  Errors errors;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double w = weights[i], e = w - decoded[i];
+    errors.noise += e * e;
+    errors.signal += w * w;
+  }
+  return errors;
+}
+
+class Gptq : public pass::Pass {
+ public:
+  Status configure(const pass::Options& options) override {
+    damp_ = options.real("damp");
+    act_order_ = options.boolean("act_order");
+    sequential_ = options.boolean("sequential");
+    return rules_.configure(options);
+  }
+
+  bool needs_calibration() const override { return true; }
+
+  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
+    THIMBLE_ASSIGN(std::vector<Target> targets, choose(model, report.current()));
+    if (targets.empty()) {
+      report.current().warnings.push_back("no weight was quantized");
+      return ok();
+    }
+    if (context.dry_run) return pretend(model, targets, report.current());
+    if (context.calibration == nullptr)
+      return invalid_argument("gptq needs a calibration").fix("give the recipe `calibrate`");
+    Run run{model, context, report, journal_key(report)};
+    THIMBLE_ASSIGN(calibrate::Walk walk,
+                   calibrate::Walk::create(model, context.calibration->samples(), context.pool));
+    context.progress.begin("gptq", static_cast<double>(targets.size()), "weights");
+    auto next = targets.begin();
+    while (next != targets.end()) {
+      const auto end = std::partition(
+          next, targets.end(), [&](const Target& target) { return reads(walk.block(), target); });
+      THIMBLE_TRY(quantize_block(run, walk, std::span(next, end), end == targets.end()));
+      next = end;
+    }
+    context.progress.end();
+    return ok();
+  }
+
+ private:
+  struct Run {
+    ir::Model& model;
+    pass::Context& context;
+    pass::Report& report;
+    std::string key;
+  };
+  using Statistics = std::map<ir::ValueId, calibrate::InputStatistics>;
+
+  static std::string journal_key(const pass::Report& report) {
+    std::string key = "gptq " + std::to_string(report.passes.size());
+    for (const auto& [name, value] : report.passes.back().options) key += " " + name + "=" + value;
+    return key;
+  }
+
+  static bool reads(const calibrate::Block& block, const Target& target) {
+    return std::find(block.nodes.begin(), block.nodes.end(), target.use.nodes.front()) !=
+           block.nodes.end();
+  }
+
+  Expected<std::vector<Target>> choose(const ir::Model& model, pass::PassReport& report) {
+    const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
+    rules_.begin(uses);
+    std::vector<Target> targets;
+    for (const ir::WeightUse& use : uses) {
+      const std::optional<Choice> choice = rules_.choose(model, use);
+      if (!choice || use.gathered) continue;
+      const ir::Weight& weight = model.weight(use.weight);
+      if (choice->skip) {
+        report.decisions.push_back(decision_on(weight, "skipped by " + choice->why));
+        report.decisions.back().kept = true;
+        continue;
+      }
+      if (use.nodes.size() > 1) {
+        report.warnings.push_back("'" + weight.name +
+                                  "' is left as it is: several products share it");
+        continue;
+      }
+      const auto linear = ir::match_linear(model, use.nodes.front());
+      THIMBLE_CHECK(linear, "a weight that isn't gathered is multiplied");
+      targets.push_back({use, *choice, choice->settings.encoding(weight, use.axis), linear->input});
+    }
+    rules_.warn_unused(report);
+    return targets;
+  }
+
+  // Sizes without the work: rounding takes as many bits.
+  static Status pretend(ir::Model& model, const std::vector<Target>& targets,
+                        pass::PassReport& report) {
+    for (const Target& target : targets) {
+      ir::Weight& weight = model.weight(target.use.weight);
+      if (weight.source != nullptr) {
+        THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, target.encoding, {}));
+      }
+      weight.encoding = target.encoding;
+      model.graph.value(target.use.value).dtype = ir::constant_type(weight);
+      report.decisions.push_back(decision_on(weight, target.choice.why));
+      report.changes += 1;
+    }
+    return ok();
+  }
+
+  // Statistics of a block all come from its float weights; the next block's inputs from what it
+  // became, unless the float model's are wanted.
+  Status quantize_block(Run& run, calibrate::Walk& walk, std::span<const Target> targets,
+                        bool last) {
+    std::map<std::uint32_t, Result> results;  // by weight
+    std::vector<ir::ValueId> wanted;
+    for (const Target& target : targets) {
+      if (std::optional<Result> known = find(run, target)) {
+        results.emplace(target.use.weight.index, *std::move(known));
+      } else if (std::find(wanted.begin(), wanted.end(), target.input) == wanted.end()) {
+        wanted.push_back(target.input);
+      }
+    }
+    for (std::size_t at = 0; at < wanted.size();) {
+      const std::size_t count = group_size(run.model, std::span(wanted).subspan(at));
+      THIMBLE_ASSIGN(Statistics statistics,
+                     observe(run, walk, std::span(wanted).subspan(at, count)));
+      at += count;
+      for (const Target& target : targets) {
+        const auto found = statistics.find(target.input);
+        if (found == statistics.end() || results.contains(target.use.weight.index)) continue;
+        THIMBLE_ASSIGN(Result result, quantize(run, target, found->second));
+        results.emplace(target.use.weight.index, std::move(result));
+      }
+    }
+    if (!sequential_ && !last) THIMBLE_TRY(walk.run({}, {}, {.move = true}));
+    apply(run, targets, results);
+    if (sequential_ && !last) THIMBLE_TRY(walk.run({}, {}, {.move = true}));
+    return ok();
+  }
+
+  static std::optional<Result> find(const Run& run, const Target& target) {
+    const calibrate::Journal* journal = run.context.calibration->journal();
+    if (journal == nullptr) return std::nullopt;
+    ir::Weight weight = run.model.weight(target.use.weight);
+    weight.encoding = target.encoding;
+    std::optional<calibrate::Finished> finished = journal->find(run.key, weight);
+    if (!finished || finished->figures.size() != 3) return std::nullopt;
+    return from_journal(*std::move(finished));
+  }
+
+  // How many of the values fit the memory for statistics; at least one.
+  static std::size_t group_size(const ir::Model& model, std::span<const ir::ValueId> values) {
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+    while (count < values.size()) {
+      bytes += calibrate::statistics_bytes(width_of(model, values[count]), true);
+      if (count > 0 && bytes > kStatisticsBytes) break;
+      ++count;
+    }
+    return count;
+  }
+
+  static std::int64_t width_of(const ir::Model& model, ir::ValueId value) {
+    const auto& shape = model.graph.value(value).shape;
+    const std::optional<std::int64_t> width = shape->back().constant();
+    THIMBLE_CHECK(width, "the input of a product has a known width");
+    return *width;
+  }
+
+  static Expected<Statistics> observe(Run& run, calibrate::Walk& walk,
+                                      std::span<const ir::ValueId> values) {
+    std::vector<calibrate::StatisticsAccumulator> sums;
+    for (const ir::ValueId value : values)
+      sums.emplace_back(width_of(run.model, value), true, run.context.pool);
+    THIMBLE_TRY(walk.run(values,
+                         [&](std::size_t, std::size_t which, const runtime::TensorView& view) {
+                           sums[which].add({static_cast<const float*>(view.data),
+                                            static_cast<std::size_t>(view.count())});
+                           return ok();
+                         },
+                         {}));
+    Statistics out;
+    for (std::size_t i = 0; i < values.size(); ++i) out.emplace(values[i], sums[i].finish());
+    return out;
+  }
+
+  Expected<Result> quantize(Run& run, const Target& target,
+                            const calibrate::InputStatistics& statistics) {
+    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    ir::Weight weight = run.model.weight(target.use.weight);
+    THIMBLE_ASSIGN(const std::vector<float> matrix, read_matrix(weight, target.use.axis));
+    weight.source->release(0, weight.rows());
+    weight.encoding = target.encoding;
+    ir::Rows rows;
+    THIMBLE_ASSIGN(const Result errors, quantize_matrix(run, target, matrix, statistics, rows));
+    const calibrate::Journal* journal = run.context.calibration->journal();
+    if (journal == nullptr) {
+      Result result = errors;
+      result.source = ir::owned_rows(weight, std::move(rows));
+      return result;
+    }
+    THIMBLE_ASSIGN(calibrate::Finished finished,
+                   journal->add(run.key, weight, rows,
+                                {errors.error, errors.output_error, errors.rounding_output_error}));
+    return from_journal(std::move(finished));
+  }
+
+  // Rows don't depend on each other: as many at a time as memory allows.
+  Expected<Result> quantize_matrix(Run& run, const Target& target, std::span<const float> matrix,
+                                   const calibrate::InputStatistics& statistics, ir::Rows& rows) {
+    const std::int64_t inputs = statistics.width;
+    const std::int64_t total = static_cast<std::int64_t>(matrix.size()) / inputs;
+    const std::int64_t step = std::max<std::int64_t>(16, kWeightBytes / (16 * inputs) / 16 * 16);
+    quant::GptqOptions options;
+    options.damp = damp_;
+    options.act_order = act_order_;
+    options.static_groups = act_order_;
+    options.search = target.choice.settings.search;
+    THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
+    Errors plain;
+    double error = 0, rounding = 0, signal = 0;
+    std::size_t dead = 0;
+    for (std::int64_t row = 0; row < total; row += step) {
+      const std::int64_t count = std::min(step, total - row);
+      const auto part = matrix.subspan(static_cast<std::size_t>(row * inputs),
+                                       static_cast<std::size_t>(count * inputs));
+      auto done = quant::gptq(part, count, inputs, statistics.gram, target.encoding, options,
+                              run.context.pool);
+      if (!done) return std::move(done).error().at_tensor(run.model.weight(target.use.weight).name);
+      THIMBLE_ASSIGN(const Errors errors, plain_errors(part, inputs, target.encoding, done->rows));
+      plain.noise += errors.noise;
+      plain.signal += errors.signal;
+      error += done->error;
+      rounding += done->rounding_error;
+      signal += hessian.error(part, count, run.context.pool);
+      dead = done->dead.size();
+      append(rows, done->rows);
+    }
+    warn(run, target, statistics, dead);
+    return Result{nullptr, ratio(plain.noise, plain.signal), ratio(error, signal),
+                  ratio(rounding, signal)};
+  }
+
+  static void warn(Run& run, const Target& target, const calibrate::InputStatistics& statistics,
+                   std::size_t dead) {
+    const std::string& name = run.model.weight(target.use.weight).name;
+    std::vector<std::string>& warnings = run.report.current().warnings;
+    if (dead > 0) {
+      warnings.push_back("'" + name + "': " + std::to_string(dead) +
+                         " inputs were 0 in all of the calibration; theirs are rounded");
+    }
+    if (statistics.tokens < statistics.width) {
+      warnings.push_back("'" + name + "': " + std::to_string(statistics.tokens) +
+                         " tokens of calibration for " + std::to_string(statistics.width) +
+                         " inputs: the Hessian is singular but for its damping");
+    }
+  }
+
+  static void apply(Run& run, std::span<const Target> targets,
+                    const std::map<std::uint32_t, Result>& results) {
+    ActivationWishes activations;
+    for (const Target& target : targets) {
+      const Result& result = results.at(target.use.weight.index);
+      ir::Weight& weight = run.model.weight(target.use.weight);
+      weight.source = result.source;
+      weight.encoding = target.encoding;
+      run.model.graph.value(target.use.value).dtype = ir::constant_type(weight);
+      activations.add(run.model, target.use, target.choice.settings.activation);
+      pass::TensorDecision decision = decision_on(weight, target.choice.why);
+      decision.error = result.error;
+      decision.output_error = result.output_error;
+      decision.rounding_output_error = result.rounding_output_error;
+      run.report.current().decisions.push_back(std::move(decision));
+      run.report.current().changes += 1;
+      run.context.progress.advance(1);
+    }
+    activations.apply(run.model);
+  }
+
+  Rules rules_;
+  double damp_ = 0.01;
+  bool act_order_ = true;
+  bool sequential_ = true;
+};
+
+std::vector<pass::OptionInfo> option_infos() {
+  using pass::OptionType;
+  return {
+      bits_option(),
+      group_size_option(false),
+      symmetric_option(),
+      scale_option(),
+      search_option(),
+      activations_option(),
+      {.name = "damp",
+       .type = OptionType::kReal,
+       .fallback = "0.01",
+       .help = "added to the Hessian's diagonal, as a share of the diagonal's mean",
+       .minimum = 1e-6,
+       .maximum = 1},
+      {.name = "act_order",
+       .type = OptionType::kBool,
+       .fallback = "true",
+       .help = "inputs of most energy first; groups keep their scales and codes their places"},
+      {.name = "sequential",
+       .type = OptionType::kBool,
+       .fallback = "true",
+       .help = "calibrate a layer on what the quantized layers before it give; false: on the float "
+               "model's values"},
+      only_option(),
+      rules_option(),
+  };
+}
+
+}  // namespace
+
+pass::Registration gptq() {
+  return {{.name = "gptq",
+           .summary = "Write weights of products in 2 to 8 bits that change their outputs least",
+           .kind = pass::Kind::kLossy,
+           .options = option_infos()},
+          [] { return std::unique_ptr<pass::Pass>(new Gptq); }};
+}
+
+}  // namespace thimble::passes

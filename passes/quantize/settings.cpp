@@ -1,0 +1,231 @@
+#include "passes/quantize/settings.h"
+
+#include <algorithm>
+
+namespace thimble::passes {
+namespace {
+
+using pass::OptionType;
+using pass::OptionValue;
+
+Error wrong(const OptionValue& value, std::string message) {
+  Error error(ErrorCode::kInvalidRecipe, std::move(message));
+  error.place = value.place;
+  return error;
+}
+
+Status apply_group_size(const OptionValue& value, Settings& settings) {
+  const auto* size = std::get_if<std::int64_t>(&value.value);
+  settings.per_tensor = size == nullptr && *value.text() == "tensor";
+  settings.group_size = size == nullptr ? 0 : *size;
+  if (size == nullptr || *size == 16 || *size % 32 == 0) return ok();
+  return wrong(value,
+               "'group_size' is " + std::to_string(*size) + "; it must be 16 or a multiple of 32");
+}
+
+// One option that was checked already, over what is set so far.
+Status apply(const std::string& key, const OptionValue& value, Settings& settings) {
+  if (key == "bits") settings.bits = std::get<std::int64_t>(value.value);
+  if (key == "group_size") THIMBLE_TRY(apply_group_size(value, settings));
+  if (key == "symmetric") settings.symmetric = std::get<bool>(value.value);
+  if (key == "scale") settings.scale_type = *ir::dtype_from_name(*value.text());
+  if (key == "search")
+    settings.search = *value.text() == "mse" ? quant::Search::kMse : quant::Search::kAbsmax;
+  if (key == "activations") {
+    settings.activation = *value.text() == "int8"    ? ir::ActivationScheme::kInt8
+                          : *value.text() == "int16" ? ir::ActivationScheme::kInt16
+                                                     : ir::ActivationScheme::kFloat;
+  }
+  return ok();
+}
+
+OptionValue selector_part(const OptionValue& rule) {
+  OptionValue selector = rule;
+  std::erase_if(std::get<OptionValue::Map>(selector.value),
+                [](const auto& entry) { return !pass::Selector::is_key(entry.first); });
+  return selector;
+}
+
+double bits_per_weight(const ir::Weight& weight) {
+  const auto elements = static_cast<double>(weight.element_count());
+  const std::uint64_t bits =
+      weight.encoding.payload_bits(weight.rows(), weight.inputs(), weight.dtype);
+  return elements == 0 ? 0 : static_cast<double>(bits) / elements;
+}
+
+// Of two uses of one value the more exact counts.
+ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
+  const auto is = [&](ir::ActivationScheme scheme) { return a == scheme || b == scheme; };
+  if (is(ir::ActivationScheme::kFloat)) return ir::ActivationScheme::kFloat;
+  return is(ir::ActivationScheme::kInt16) ? ir::ActivationScheme::kInt16
+                                          : ir::ActivationScheme::kInt8;
+}
+
+}  // namespace
+
+ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
+  ir::Encoding e;
+  e.kind = ir::EncodingKind::kAffine;
+  e.bits = static_cast<int>(bits);
+  e.group_size = group_size;
+  e.per_tensor = per_tensor;
+  e.zero = symmetric ? ir::ZeroKind::kConstant : ir::ZeroKind::kPoints;
+  e.constant_zero = symmetric ? 1 << (bits - 1) : 0;
+  e.scale_type = scale_type;
+  e.axis = axis + 1 == static_cast<int>(weight.dims.size()) ? -1 : axis;
+  return e;
+}
+
+Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings& base,
+                                       std::size_t number) {
+  Rule rule;
+  const OptionValue selector = selector_part(value);
+  THIMBLE_ASSIGN(rule.selector, pass::Selector::parse(selector));
+  rule.settings = base;
+  for (const auto& [key, item] : *value.map()) {
+    if (key == "skip") rule.skip = std::get<bool>(item.value);
+    THIMBLE_TRY(apply(key, item, rule.settings));
+  }
+  std::string text = selector.to_string();
+  if (text.size() > 2) text = " (" + text.substr(1, text.size() - 2) + ")";
+  rule.text = "rule " + std::to_string(number) + (text == "{}" ? "" : text);
+  return rule;
+}
+
+Status Rules::configure(const pass::Options& options) {
+  for (const char* key : {"bits", "group_size", "symmetric", "scale", "search", "activations"}) {
+    if (const OptionValue* value = options.find(key)) THIMBLE_TRY(apply(key, *value, base_));
+  }
+  if (const OptionValue* only = options.find("only")) {
+    THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
+  }
+  if (const OptionValue* rules = options.find("rules")) {
+    for (const OptionValue& value : *rules->list()) {
+      THIMBLE_ASSIGN(Rule rule, make_rule(value, base_, rules_.size() + 1));
+      rules_.push_back(std::move(rule));
+    }
+  }
+  return ok();
+}
+
+void Rules::begin(const std::vector<ir::WeightUse>& uses) {
+  layers_ = 0;
+  for (const ir::WeightUse& use : uses) layers_ = std::max(layers_, use.layer + 1);
+  matched_.assign(rules_.size(), false);
+}
+
+std::optional<Choice> Rules::choose(const ir::Model& model, const ir::WeightUse& use) {
+  if (!only_.matches(model, use, layers_)) return std::nullopt;
+  for (std::size_t i = 0; i < rules_.size(); ++i) {
+    if (!rules_[i].selector.matches(model, use, layers_)) continue;
+    matched_[i] = true;
+    return Choice{rules_[i].settings, rules_[i].skip, rules_[i].text};
+  }
+  return Choice{base_, false, "default"};
+}
+
+void Rules::warn_unused(pass::PassReport& report) const {
+  for (std::size_t i = 0; i < matched_.size(); ++i) {
+    if (!matched_[i]) report.warnings.push_back(rules_[i].text + " applies to no weight");
+  }
+}
+
+void ActivationWishes::add(const ir::Model& model, const ir::WeightUse& use,
+                           ir::ActivationScheme scheme) {
+  for (const ir::NodeId node : use.nodes) {
+    const std::optional<ir::Linear> linear = ir::match_linear(model, node);
+    if (!linear) continue;
+    const auto [place, is_new] = schemes_.emplace(linear->input, scheme);
+    if (!is_new) place->second = finer(place->second, scheme);
+  }
+}
+
+void ActivationWishes::apply(ir::Model& model) const {
+  for (const auto& [value, scheme] : schemes_) model.graph.value(value).activation = scheme;
+}
+
+pass::TensorDecision decision_on(const ir::Weight& weight, std::string why) {
+  pass::TensorDecision decision;
+  decision.tensor = weight.name;
+  decision.scheme = weight.encoding.is_dense() ? std::string(ir::dtype_name(weight.dtype))
+                                               : weight.encoding.to_string();
+  decision.bits_per_weight = bits_per_weight(weight);
+  decision.parameters = static_cast<std::uint64_t>(weight.element_count());
+  decision.why = std::move(why);
+  return decision;
+}
+
+pass::OptionInfo bits_option() {
+  return {.name = "bits",
+          .type = OptionType::kInteger,
+          .fallback = "4",
+          .unit = "bits",
+          .help = "width of a code",
+          .minimum = 2,
+          .maximum = 8};
+}
+
+pass::OptionInfo symmetric_option() {
+  return {.name = "symmetric",
+          .type = OptionType::kBool,
+          .fallback = "true",
+          .help = "codes around 0; false adds a zero point to each scale"};
+}
+
+pass::OptionInfo scale_option() {
+  return {.name = "scale",
+          .type = OptionType::kWord,
+          .fallback = "f16",
+          .help = "type of the scales",
+          .words = {"f16", "bf16", "f32"}};
+}
+
+pass::OptionInfo search_option() {
+  return {.name = "search",
+          .type = OptionType::kWord,
+          .fallback = "mse",
+          .help = "how scales are found: from the extremes, or by least squared error",
+          .words = {"absmax", "mse"}};
+}
+
+pass::OptionInfo activations_option() {
+  return {.name = "activations",
+          .type = OptionType::kWord,
+          .fallback = "int8",
+          .help =
+              "how inputs of a quantized product are written; values that several products read "
+              "take the finest",
+          .words = {"float", "int8", "int16"}};
+}
+
+pass::OptionInfo only_option() {
+  return {.name = "only",
+          .type = OptionType::kSelector,
+          .help = "the weights to look at; others stay as they are"};
+}
+
+pass::OptionInfo rules_option() {
+  return {
+      .name = "rules",
+      .type = OptionType::kRules,
+      .help =
+          "selectors with options of their own, or `skip: true`; the first that matches counts"};
+}
+
+pass::OptionInfo group_size_option(bool per_tensor) {
+  pass::OptionInfo info = {
+      .name = "group_size",
+      .type = OptionType::kIntegerOrWord,
+      .fallback = "32",
+      .unit = "inputs",
+      .help = "inputs that share a scale: 16, a multiple of 32 or a whole channel",
+      .minimum = 16,
+      .maximum = 256,
+      .words = {"channel"}};
+  if (!per_tensor) return info;
+  info.help = "inputs that share a scale: 16, a multiple of 32, a whole channel or the tensor";
+  info.words.push_back("tensor");
+  return info;
+}
+
+}  // namespace thimble::passes

@@ -1,0 +1,87 @@
+#pragma once
+// What the passes that choose encodings share: options, rules over selectors, what a decision says.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/match.h"
+#include "pass/pass.h"
+#include "pass/selector.h"
+#include "quant/quantize.h"
+
+namespace thimble::passes {
+
+struct Settings {
+  std::int64_t bits = 4;
+  std::int64_t group_size = 32;  // 0: the whole row
+  bool per_tensor = false;
+  bool symmetric = true;
+  ir::DType scale_type = ir::DType::kF16;
+  quant::Search search = quant::Search::kMse;
+  ir::ActivationScheme activation = ir::ActivationScheme::kInt8;
+
+  // The affine encoding that these say for a weight whose inputs lie along `axis` of its dims.
+  ir::Encoding encoding(const ir::Weight& weight, int axis) const;
+};
+
+// What to do to one weight, and by which rule.
+struct Choice {
+  Settings settings;
+  bool skip = false;
+  std::string why;  // "rule 2 (role: embedding)", "default"
+};
+
+// `only`, `rules` and the options that rules may set, read from a pass's options.
+class Rules {
+ public:
+  Status configure(const pass::Options& options);
+  // Starts over for a model: which weights there are, and how many layers.
+  void begin(const std::vector<ir::WeightUse>& uses);
+  // Nothing: `only` leaves the weight out.
+  std::optional<Choice> choose(const ir::Model& model, const ir::WeightUse& use);
+  // A warning for each rule that chose nothing since begin().
+  void warn_unused(pass::PassReport& report) const;
+
+ private:
+  struct Rule {
+    pass::Selector selector;
+    Settings settings;
+    bool skip = false;
+    std::string text;
+  };
+  static Expected<Rule> make_rule(const pass::OptionValue& value, const Settings& base,
+                                  std::size_t number);
+
+  Settings base_;
+  pass::Selector only_;
+  std::vector<Rule> rules_;
+  std::vector<bool> matched_;
+  int layers_ = 0;
+};
+
+// The options that Rules reads, for a pass's description: "bits", ..., or "only" and "rules".
+pass::OptionInfo bits_option();
+pass::OptionInfo group_size_option(bool per_tensor);
+pass::OptionInfo symmetric_option();
+pass::OptionInfo scale_option();
+pass::OptionInfo search_option();
+pass::OptionInfo activations_option();
+pass::OptionInfo only_option();
+pass::OptionInfo rules_option();
+
+// How each value that a quantized product reads is written; of several wishes the finest counts.
+class ActivationWishes {
+ public:
+  void add(const ir::Model& model, const ir::WeightUse& use, ir::ActivationScheme scheme);
+  void apply(ir::Model& model) const;
+
+ private:
+  std::map<ir::ValueId, ir::ActivationScheme> schemes_;
+};
+
+pass::TensorDecision decision_on(const ir::Weight& weight, std::string why);
+
+}  // namespace thimble::passes

@@ -1,0 +1,78 @@
+#include "passes/simplify/rewrite.h"
+
+#include <algorithm>
+
+namespace thimble::passes {
+namespace {
+
+using Change = Expected<std::int64_t> (*)(ir::Model&, ir::Graph&);
+
+class Rewrite : public pass::Pass {
+ public:
+  explicit Rewrite(Change change) : change_(change) {}
+  Status configure(const pass::Options&) override { return ok(); }
+  Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
+    std::int64_t changes = 0;
+    THIMBLE_ASSIGN(changes, change_(model, model.graph));
+    for (ir::Graph& body : model.graphs) {
+      THIMBLE_ASSIGN(const std::int64_t inside, change_(model, body));
+      changes += inside;
+    }
+    report.current().changes = changes;
+    return changes > 0 ? ir::infer_shapes(model) : ok();
+  }
+
+ private:
+  Change change_;
+};
+
+}  // namespace
+
+pass::Registration rewrite(std::string name, std::string summary, Change change) {
+  return {{.name = std::move(name),
+           .summary = std::move(summary),
+           .kind = pass::Kind::kRewrite,
+           .options = {}},
+          [change] { return std::unique_ptr<pass::Pass>(new Rewrite(change)); }};
+}
+
+bool is_used(const ir::Model& model, const ir::Graph& graph, const ir::Node& node) {
+  return std::any_of(node.outputs.begin(), node.outputs.end(), [&](ir::ValueId output) {
+    return output.valid() && (graph.is_output(output) || !graph.users(output).empty() ||
+                              ir::is_captured(model, graph, output));
+  });
+}
+
+bool same_kind(const ir::Graph& graph, ir::ValueId a, ir::ValueId b) {
+  const ir::Value &left = graph.value(a), &right = graph.value(b);
+  return left.dtype == right.dtype && left.shape && right.shape && *left.shape == *right.shape;
+}
+
+ir::NodeId replace_node(ir::Model& model, ir::Graph& graph, ir::NodeId old, std::string op,
+                        std::vector<ir::ValueId> inputs, std::vector<ir::Attribute> attributes) {
+  const ir::ValueId result = graph.node(old).outputs[0];
+  const std::string name = graph.value(result).name;
+  ir::Node node{.domain = "",
+                .op = std::move(op),
+                .name = graph.node(old).name,
+                .inputs = std::move(inputs),
+                .outputs = {},
+                .attributes = std::move(attributes)};
+  const ir::NodeId fresh = graph.insert_before(old, std::move(node), {name});
+  const ir::ValueId made = graph.node(fresh).outputs[0];
+  graph.value(made).dtype = graph.value(result).dtype;
+  graph.value(made).shape = graph.value(result).shape;
+  ir::replace_uses(model, graph, result, made);
+  graph.erase(old);
+  ir::rename(model, graph, made, name);
+  return fresh;
+}
+
+ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight) {
+  const ir::Shape shape(weight.dims.begin(), weight.dims.end());
+  const std::string name = weight.name;
+  const ir::WeightId id = model.add_weight(std::move(weight));
+  return graph.add_constant(id, name, ir::constant_type(model, model.weight(id)), shape);
+}
+
+}  // namespace thimble::passes

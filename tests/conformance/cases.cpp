@@ -1,0 +1,160 @@
+#include "conformance/cases.h"
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+
+#include "formats/onnx/reader.h"
+#include "formats/onnx/tensors.h"
+#include "ir/decode.h"
+#include "lower/lower.h"
+#include "runtime/session.h"
+#include "support/half.h"
+
+namespace thimble::conformance {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A tensor of the test as the runtime takes it: narrow types a byte an element.
+struct Sample {
+  program::Type type = program::Type::kF32;
+  std::vector<std::int64_t> dims;
+  std::vector<std::byte> bytes;
+
+  runtime::TensorView view() const { return {type, dims, bytes.data()}; }
+};
+
+Expected<Sample> read_sample(const std::string& path) {
+  THIMBLE_ASSIGN(const ir::Weight weight, formats::onnx::read_tensor(path));
+  Sample out{static_cast<program::Type>(weight.dtype), weight.dims, {}};
+  THIMBLE_ASSIGN(const ir::Rows rows, weight.source->read(0, weight.rows()));
+  if (ir::dtype_bits(weight.dtype) >= 8) {
+    out.bytes.assign(rows.dense.begin(), rows.dense.end());
+  } else {
+    out.bytes.resize(static_cast<std::size_t>(weight.element_count()));
+    ir::unpack_narrow(weight.dtype, rows.dense, out.bytes);
+  }
+  return out;
+}
+
+template <class T>
+T load(const void* data, std::int64_t i) {
+  T value;
+  std::memcpy(&value, static_cast<const std::byte*>(data) + static_cast<std::size_t>(i) * sizeof(T),
+              sizeof(T));
+  return value;
+}
+
+double number(program::Type type, const void* data, std::int64_t i) {
+  using program::Type;
+  switch (type) {
+    case Type::kF32:
+      return load<float>(data, i);
+    case Type::kF64:
+      return load<double>(data, i);
+    case Type::kF16:
+      return half_to_float(load<std::uint16_t>(data, i));
+    case Type::kBF16:
+      return bfloat_to_float(load<std::uint16_t>(data, i));
+    case Type::kI64:
+      return static_cast<double>(load<std::int64_t>(data, i));
+    case Type::kU64:
+      return static_cast<double>(load<std::uint64_t>(data, i));
+    case Type::kI32:
+      return load<std::int32_t>(data, i);
+    case Type::kU32:
+      return load<std::uint32_t>(data, i);
+    case Type::kI16:
+      return load<std::int16_t>(data, i);
+    case Type::kU16:
+      return load<std::uint16_t>(data, i);
+    case Type::kI8:
+      return load<std::int8_t>(data, i);
+    default:
+      return load<std::uint8_t>(data, i);  // narrow types: equal bytes, equal numbers
+  }
+}
+
+std::string dims_text(const std::vector<std::int64_t>& dims) {
+  std::string out = "[";
+  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
+  return out + "]";
+}
+
+// Empty when they agree.
+std::string difference(const runtime::TensorView& got, const Sample& wanted,
+                       const Tolerance& tolerance) {
+  if (got.type != wanted.type) {
+    return "type " + std::string(program::type_name(got.type)) + " instead of " +
+           std::string(program::type_name(wanted.type));
+  }
+  if (got.dims != wanted.dims)
+    return "shape " + dims_text(got.dims) + " instead of " + dims_text(wanted.dims);
+  for (std::int64_t i = 0; i < got.count(); ++i) {
+    const double a = number(got.type, got.data, i);
+    const double b = number(wanted.type, wanted.bytes.data(), i);
+    if (std::isnan(a) && std::isnan(b)) continue;
+    if (a == b || std::fabs(a - b) <= tolerance.absolute + tolerance.relative * std::fabs(b))
+      continue;
+    return "element " + std::to_string(i) + " is " + std::to_string(a) + ", not " +
+           std::to_string(b);
+  }
+  return "";
+}
+
+Expected<std::vector<Sample>> read_samples(const fs::path& set, const std::string& kind) {
+  std::vector<Sample> out;
+  for (std::size_t i = 0;; ++i) {
+    const fs::path path = set / (kind + "_" + std::to_string(i) + ".pb");
+    if (!fs::exists(path)) return out;
+    THIMBLE_ASSIGN(Sample sample, read_sample(path.string()));
+    out.push_back(std::move(sample));
+  }
+}
+
+// Empty when every output agrees.
+Expected<std::string> run_set(runtime::Session& session, const fs::path& set,
+                              const Tolerance& tolerance) {
+  THIMBLE_ASSIGN(const std::vector<Sample> inputs, read_samples(set, "input"));
+  THIMBLE_ASSIGN(const std::vector<Sample> wanted, read_samples(set, "output"));
+  std::vector<runtime::TensorView> views;
+  for (const Sample& input : inputs) views.push_back(input.view());
+  THIMBLE_TRY(session.run(views));
+  if (session.outputs().size() != wanted.size())
+    return std::to_string(session.outputs().size()) + " outputs instead of " +
+           std::to_string(wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const std::string why = difference(session.outputs()[i], wanted[i], tolerance);
+    if (!why.empty()) return "output " + std::to_string(i) + ": " + why;
+  }
+  return std::string();
+}
+
+Expected<std::string> run_sets(const fs::path& folder, const Tolerance& tolerance,
+                               ThreadPool& pool) {
+  THIMBLE_ASSIGN(const ir::Model model, formats::onnx::read((folder / "model.onnx").string(), {}));
+  THIMBLE_ASSIGN(const program::Bundle bundle, lower::load(model, pool));
+  THIMBLE_TRY(program::verify(bundle.program, ~std::uint64_t{0}));
+  THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, pool));
+  for (std::size_t i = 0;; ++i) {
+    const fs::path set = folder / ("test_data_set_" + std::to_string(i));
+    if (!fs::exists(set)) return std::string();
+    THIMBLE_ASSIGN(const std::string why, run_set(*session, set, tolerance));
+    if (!why.empty()) return why;
+  }
+}
+
+}  // namespace
+
+Result run_case(const std::string& folder, const Tolerance& tolerance, ThreadPool& pool) {
+  const Expected<std::string> why = run_sets(folder, tolerance, pool);
+  if (why) return {why->empty() ? Outcome::kPassed : Outcome::kFailed, *why};
+  const Error& error = why.error();
+  std::string text = error.message;
+  if (!error.place.tensor.empty()) text += " ('" + error.place.tensor + "')";
+  return {error.code == ErrorCode::kUnsupported ? Outcome::kSkipped : Outcome::kFailed, text};
+}
+
+}  // namespace thimble::conformance

@@ -1,0 +1,28 @@
+#pragma once
+// ONNX backend test cases: a folder with model.onnx and test_data_set_N/{input,output}_K.pb.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/thread_pool.h"
+
+namespace thimble::conformance {
+
+// |got - wanted| <= absolute + relative * |wanted|, as the tests' own runner compares.
+struct Tolerance {
+  double absolute = 1e-7;
+  double relative = 1e-3;
+};
+
+enum class Outcome { kPassed, kFailed, kSkipped };
+
+struct Result {
+  Outcome outcome = Outcome::kPassed;
+  std::string why;  // of the first difference, or what is not supported
+};
+
+// Reads, lowers and runs the model on every data set of the case.
+Result run_case(const std::string& folder, const Tolerance& tolerance, ThreadPool& pool);
+
+}  // namespace thimble::conformance

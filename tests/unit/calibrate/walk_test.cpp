@@ -1,0 +1,142 @@
+#include "calibrate/walk.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "formats/all.h"
+#include "ir/extract.h"
+#include "ir/match.h"
+#include "lower/lower.h"
+#include "unit/catch.h"
+
+namespace thimble::calibrate {
+namespace {
+
+ir::Model fable() {
+  auto model = formats::read_model(THIMBLE_SOURCE_DIR "/tests/data/fable", {});
+  REQUIRE(model.has_value());
+  return *std::move(model);
+}
+
+Held integers(std::vector<std::int64_t> dims, const std::vector<std::int64_t>& values) {
+  const auto* data = reinterpret_cast<const std::byte*>(values.data());
+  return {program::Type::kI64, std::move(dims),
+          std::make_shared<const std::vector<std::byte>>(data, data + values.size() * 8)};
+}
+
+Sample sample(std::int64_t count, std::int64_t seed) {
+  std::vector<std::int64_t> tokens, positions;
+  for (std::int64_t i = 0; i < count; ++i) {
+    tokens.push_back((i * 37 + seed * 11) % 300);
+    positions.push_back(i);
+  }
+  return {{"input_ids", integers({1, count}, tokens)},
+          {"position_ids", integers({1, count}, positions)},
+          {"logit_positions", integers({count}, positions)}};
+}
+
+std::vector<ir::ValueId> product_inputs(const ir::Model& model, const Block& block) {
+  std::vector<ir::ValueId> out;
+  for (const ir::NodeId node : block.nodes) {
+    const auto linear = ir::match_linear(model, node);
+    if (linear && std::find(out.begin(), out.end(), linear->input) == out.end())
+      out.push_back(linear->input);
+  }
+  return out;
+}
+
+using Bytes = std::vector<std::byte>;
+Bytes bytes_of(const runtime::TensorView& view) {
+  const auto* data = static_cast<const std::byte*>(view.data);
+  return {data, data + view.count() * program::type_bytes(view.type)};
+}
+
+// What an observer of the whole model sees, by value's name.
+std::map<std::string, Bytes> observe_whole(const ir::Model& model, const Sample& sample,
+                                           ThreadPool& pool) {
+  const auto bundle = lower::load(model, pool);
+  REQUIRE(bundle.has_value());
+  runtime::SessionOptions options;
+  options.cache_from_program = false;
+  options.max_context = 64;
+  auto session = runtime::Session::create(*bundle, pool, options);
+  REQUIRE(session.has_value());
+  std::map<std::string, Bytes> seen;
+  (*session)->set_observer([&](std::int32_t slot, const runtime::TensorView& view) {
+    seen[bundle->program.slots[static_cast<std::size_t>(slot)].name] = bytes_of(view);
+  });
+  std::vector<runtime::TensorView> inputs;
+  for (const char* name : {"input_ids", "position_ids", "logit_positions"})
+    inputs.push_back(sample.at(name).view());
+  REQUIRE((*session)->run(inputs).has_value());
+  return seen;
+}
+
+}  // namespace
+
+TEST_CASE("a decoder is cut into a prologue, its layers and an epilogue") {
+  const ir::Model model = fable();
+  const std::vector<Block> blocks = cut_into_blocks(model);
+  std::vector<int> layers;
+  for (const Block& block : blocks) layers.push_back(block.layer);
+  REQUIRE(layers.size() >= 3);
+  CHECK(layers.front() == -1);
+  CHECK(layers.back() == -1);
+  for (std::size_t i = 1; i + 1 < layers.size(); ++i) CHECK(layers[i] == static_cast<int>(i) - 1);
+  for (std::size_t i = 1; i + 1 < layers.size(); ++i) {
+    CHECK(product_inputs(model, blocks[i]).size() == 4);
+    CHECK(blocks[i].writes.size() == 1);  // the residual stream
+  }
+  CHECK(product_inputs(model, blocks.back()).size() == 1);
+  CHECK(blocks.back().keeps.empty());
+}
+
+TEST_CASE("a graph without layers is one block") {
+  const auto model =
+      ir::parse("graph g(%x: f32[n, 2]) {\n  %y: f32[n, 2] = Relu(%x)\n  return %y\n}\n");
+  if (!model) FAIL(model.error().to_string());
+  CHECK(cut_into_blocks(*model).size() == 1);
+}
+
+TEST_CASE("block by block, products read what they read in a run of the whole model, bit for bit") {
+  const ir::Model model = fable();
+  ThreadPool pool(2);
+  const std::vector<Sample> samples{sample(48, 1), sample(64, 2), sample(48, 3)};
+  auto walk = Walk::create(model, samples, pool);
+  REQUIRE(walk.has_value());
+  std::vector<std::map<std::string, Bytes>> parts(samples.size());
+  while (!walk->done()) {
+    const auto watch = product_inputs(model, walk->block());
+    const Status status =
+        walk->run(watch,
+                  [&](std::size_t s, std::size_t w, const runtime::TensorView& view) {
+                    parts[s][model.graph.value(watch[w]).name] = bytes_of(view);
+                    return ok();
+                  },
+                  {.move = true});
+    if (!status) FAIL(status.error().to_string());
+  }
+  for (std::size_t s = 0; s < samples.size(); ++s) {
+    const auto whole = observe_whole(model, samples[s], pool);
+    CHECK(parts[s].size() > 8);
+    for (const auto& [name, bytes] : parts[s]) {
+      INFO(name);
+      REQUIRE(whole.count(name) == 1);
+      CHECK(whole.at(name) == bytes);
+    }
+  }
+}
+
+TEST_CASE("a sample that lacks an input is refused by name") {
+  const ir::Model model = fable();
+  ThreadPool pool(1);
+  Sample lacking = sample(8, 1);
+  lacking.erase("position_ids");
+  const std::vector<Sample> samples{lacking};
+  const auto walk = Walk::create(model, samples, pool);
+  REQUIRE_FALSE(walk.has_value());
+  CHECK(walk.error().message.find("position_ids") != std::string::npos);
+}
+
+}  // namespace thimble::calibrate

@@ -1,0 +1,72 @@
+#include "ir/extract.h"
+
+#include "unit/catch.h"
+
+using namespace thimble;
+using namespace thimble::ir;
+
+namespace {
+
+ValueId id_of(const Model& model, std::string_view name) {
+  const auto found = model.graph.find_value(name);
+  REQUIRE(found.has_value());
+  return *found;
+}
+
+// x -> Relu a -> MatMul W b -> Add(b, a) c -> Tanh d, with a tied weight used again after it.
+Model chain() {
+  Model m;
+  const Shape shape = {Dim::symbol("n"), 2};
+  const ValueId x = m.graph.add_input("x", DType::kF32, shape);
+  const ValueId unused = m.graph.add_input("unused", DType::kF32, shape);
+  (void)unused;
+  const WeightId w = m.add_weight(make_dense("w", {2, 2}, std::vector<float>{1, 2, 3, 4}));
+  const WeightId other = m.add_weight(make_dense("other", {2, 2}, std::vector<float>{5, 6, 7, 8}));
+  auto node = [&](std::string op, std::vector<ValueId> inputs, const std::string& name) {
+    Node n;
+    n.op = std::move(op);
+    n.name = name;
+    n.inputs = std::move(inputs);
+    return m.graph.node(m.graph.add_node(std::move(n), {name})).outputs[0];
+  };
+  const ValueId a = node("Relu", {x}, "a");
+  const ValueId b = node("MatMul", {a, m.constant(w)}, "b");
+  const ValueId c = node("Add", {b, a}, "c");
+  const ValueId d = node("MatMul", {c, m.constant(other)}, "d");
+  m.graph.set_outputs({d});
+  REQUIRE(infer_shapes(m).has_value());
+  return m;
+}
+
+}  // namespace
+
+TEST_CASE("a part holds the nodes between its cuts and shares the sources of its weights") {
+  const Model whole = chain();
+  const Model part = extract(whole, std::vector{id_of(whole, "a")}, std::vector{id_of(whole, "c")});
+  REQUIRE(verify(part).has_value());
+  CHECK(part.graph.order().size() == 2);
+  REQUIRE(part.graph.inputs().size() == 1);
+  CHECK(part.graph.value(part.graph.inputs()[0]).name == "a");
+  REQUIRE(part.graph.outputs().size() == 1);
+  CHECK(part.graph.value(part.graph.outputs()[0]).name == "c");
+  REQUIRE(part.weights.size() == 1);
+  CHECK(part.weights[0].name == "w");
+  CHECK(part.weights[0].source == whole.weights[0].source);
+}
+
+TEST_CASE("graph inputs that a part needs come along, others do not") {
+  const Model whole = chain();
+  const Model part = extract(whole, {}, std::vector{id_of(whole, "b"), id_of(whole, "a")});
+  REQUIRE(verify(part).has_value());
+  REQUIRE(part.graph.inputs().size() == 1);
+  CHECK(part.graph.value(part.graph.inputs()[0]).name == "x");
+  CHECK(part.graph.outputs().size() == 2);
+}
+
+TEST_CASE("an input given that is also an output passes through") {
+  const Model whole = chain();
+  const std::vector cut{id_of(whole, "a")};
+  const Model part = extract(whole, cut, cut);
+  CHECK(part.graph.order().empty());
+  CHECK(part.graph.inputs() == part.graph.outputs());
+}
