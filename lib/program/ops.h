@@ -89,6 +89,7 @@ enum class Op : std::uint16_t {
   kRoiAlign = 90,
   kAffineGrid = 91,
   kCenterCropPad = 92,
+  kRmsNormOf = 93,  // RMSNormalization over any axes
 
   // Selection, shapes, attention (runtime/ops/selection.cpp, scatter.cpp, ...).
   kGatherElements = 96,

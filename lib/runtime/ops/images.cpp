@@ -7,8 +7,9 @@ namespace thimble::runtime {
 std::span<const Operator> image_operators() {
   static const std::vector<Operator> kAll = [] {
     std::vector<Operator> all;
-    for (const auto family : {convolution_operators, whole_convolutions, pool_operators,
-                              normalization_operators, rearranging_operators}) {
+    for (const auto family :
+         {convolution_operators, whole_convolutions, pool_operators, normalization_operators,
+          rearranging_operators, resize_operators, recurrent_operators}) {
       const std::span<const Operator> some = family();
       all.insert(all.end(), some.begin(), some.end());
     }

@@ -18,6 +18,8 @@ std::span<const Operator> resize_operators();         // resize.cpp
 std::span<const Operator> rearranging_operators();    // rearrange.cpp: DepthToSpace, Pad, ...
 std::span<const Operator> recurrent_operators();      // recurrent.cpp
 std::span<const Operator> sampling_operators();       // sample.cpp: GridSample, RoiAlign, ...
+std::span<const Operator> spreading_operators();      // spread.cpp: MaxUnpool, Col2Im
+std::span<const Operator> row_normalizations();       // normalize_rows.cpp
 
 // Null where it is absent.
 inline const Value* input_at(const Call& call, std::size_t i) {
