@@ -13,14 +13,9 @@ namespace thimble::passes {
 
 std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
-      dead_code(),
-      constant_folding(),
-      fuse_activations(),
-      fuse_norms(),
-      fuse_attention(),
-      convert_floats(),
-      gptq(),
-      quantize_weights(),
+      dead_code(),  constant_folding(), fuse_activations(),
+      fuse_norms(), fuse_attention(),   convert_floats(),
+      gptq(),       quantize_weights(),
   };
   return kAll;
 }

@@ -48,7 +48,7 @@ Expected<ir::ValueId> weight_value(Rewriter& r, const Blockwise& parts) {
     if (r.graph().value(value).weight == id) return value;
   }
   const ir::Weight& weight = r.model().weight(id);
-  return r.graph().add_constant(id, weight.name, ir::constant_type(weight),
+  return r.graph().add_constant(id, weight.name, ir::constant_type(r.model(), weight),
                                 ir::Shape(weight.dims.begin(), weight.dims.end()));
 }
 

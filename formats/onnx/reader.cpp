@@ -39,8 +39,6 @@ Expected<ir::Model> build(TensorFiles& files) {
   keep_metadata(info, model);
   THIMBLE_TRY(GraphBuilder(info, files, model).run());
   THIMBLE_TRY(upgrade(model, info.opset()));
-  THIMBLE_TRY(ir::infer_shapes(model));
-  THIMBLE_TRY(ir::verify(model));
   return model;
 }
 
@@ -57,7 +55,7 @@ bool is_onnx(const std::string& path) {
           next == 0x3a || next == 0x42);
 }
 
-Expected<ir::Model> read(const std::string& path, const ReadOptions&) {
+Expected<ir::Model> read_as_written(const std::string& path) {
   TensorFiles files{nullptr, ExternalFiles(path)};
   THIMBLE_ASSIGN(files.file, MappedFile::open(path));
   Expected<ir::Model> model = build(files);
@@ -67,6 +65,14 @@ Expected<ir::Model> read(const std::string& path, const ReadOptions&) {
   for (std::string& external : files.external.paths()) {
     model->source_files.push_back(std::move(external));
   }
+  return model;
+}
+
+Expected<ir::Model> read(const std::string& path, const ReadOptions&) {
+  THIMBLE_ASSIGN(ir::Model model, read_as_written(path));
+  if (Status inferred = ir::infer_shapes(model); !inferred)
+    return std::move(inferred).error().in(path);
+  if (Status verified = ir::verify(model); !verified) return std::move(verified).error().in(path);
   return model;
 }
 

@@ -16,6 +16,10 @@ inline constexpr std::int64_t kNewestOpset = 27;
 
 // By the first bytes: does the file begin as a ModelProto does?
 bool is_onnx(const std::string& path);
+// The graph in the operators of the newest opset, with only the shapes that the file tells;
+// operators that we don't know are left as they are.
+Expected<ir::Model> read_as_written(const std::string& path);
+// The same with every shape inferred; refuses operators that we don't know.
 Expected<ir::Model> read(const std::string& path, const ReadOptions& options);
 
 }  // namespace thimble::formats::onnx

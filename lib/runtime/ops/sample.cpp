@@ -140,25 +140,24 @@ Status sample_grid(Call& call, const Sampling& s) {
   const Value &x = *call.inputs[0], &grid = *call.inputs[1];
   const std::int64_t channels = x.dims[1];
   const std::int64_t points = product_of(grid.dims, 1, grid.dims.size() - 1);
-  over_rows(call.machine, x.dims[0] * points, channels * 32,
-            [&](std::size_t begin, std::size_t end) {
-              for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end);
-                   ++p) {
-                std::array<AxisReads, 3> axes;
-                for (std::size_t d = 0; d < 3 - s.rank; ++d) axes[d].weights[0] = 1;
-                for (std::size_t i = 0; i < s.rank; ++i) {  // the grid says x first
-                  const std::int64_t at = p * static_cast<std::int64_t>(s.rank) +
-                                          static_cast<std::int64_t>(s.rank - 1 - i);
-                  const std::size_t d = 3 - s.rank + i;
-                  axes[d] = reads_of(s, static_cast<double>(data_of<T>(grid)[at]), s.in[d]);
-                }
-                const std::int64_t n = p / points;
-                for (std::int64_t c = n * channels; c < (n + 1) * channels; ++c) {
-                  data_of<T>(*call.outputs[0])[c * points + p % points] =
-                      read_at(data_of<T>(x) + c * volume(s.in), s.in, axes);
-                }
-              }
-            });
+  over_rows(
+      call.machine, x.dims[0] * points, channels * 32, [&](std::size_t begin, std::size_t end) {
+        for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
+          std::array<AxisReads, 3> axes;
+          for (std::size_t d = 0; d < 3 - s.rank; ++d) axes[d].weights[0] = 1;
+          for (std::size_t i = 0; i < s.rank; ++i) {  // the grid says x first
+            const std::int64_t at =
+                p * static_cast<std::int64_t>(s.rank) + static_cast<std::int64_t>(s.rank - 1 - i);
+            const std::size_t d = 3 - s.rank + i;
+            axes[d] = reads_of(s, static_cast<double>(data_of<T>(grid)[at]), s.in[d]);
+          }
+          const std::int64_t n = p / points;
+          for (std::int64_t c = n * channels; c < (n + 1) * channels; ++c) {
+            data_of<T>(*call.outputs[0])[c * points + p % points] =
+                read_at(data_of<T>(x) + c * volume(s.in), s.in, axes);
+          }
+        }
+      });
   return ok();
 }
 
@@ -196,9 +195,7 @@ void fill_grid(const Value& theta, bool align, Value& grid) {
       const auto size = static_cast<double>(places[rank - i]);
       const auto index = static_cast<double>(rest % places[rank - i]);
       rest /= places[rank - i];
-      at[i] = !align     ? (2 * index + 1) / size - 1
-              : size > 1 ? 2 * index / (size - 1) - 1
-                         : -1;
+      at[i] = !align ? (2 * index + 1) / size - 1 : size > 1 ? 2 * index / (size - 1) - 1 : -1;
     }
     at[rank] = 1;
     const T* matrix = data_of<T>(theta) + static_cast<std::size_t>(rest) * rank * (rank + 1);
@@ -247,9 +244,8 @@ Expected<Regions> regions_of(const Call& call) {
 
 Status shape_regions(const Call& call, std::vector<Dims>& results) {
   const Value &x = *call.inputs[0], &regions = *call.inputs[1], &batch = *call.inputs[2];
-  THIMBLE_TRY(demand(is_real(x.type) && regions.type == x.type &&
-                         call.outputs[0]->type == x.type && x.dims.size() == 4 &&
-                         regions.dims.size() == 2 && regions.dims[1] == 4 &&
+  THIMBLE_TRY(demand(is_real(x.type) && regions.type == x.type && call.outputs[0]->type == x.type &&
+                         x.dims.size() == 4 && regions.dims.size() == 2 && regions.dims[1] == 4 &&
                          batch.dims == Dims{regions.dims[0]},
                      "RoiAlign's inputs don't fit"));
   THIMBLE_ASSIGN(const Regions r, regions_of(call));

@@ -36,9 +36,9 @@ Expected<Dims> unpooled_dims(const Call& call) {
 
 Status shape_unpool(const Call& call, std::vector<Dims>& results) {
   const Value &x = *call.inputs[0], &indices = *call.inputs[1];
-  THIMBLE_TRY(demand(call.outputs[0]->type == x.type && indices.type == Type::kI64 &&
-                         indices.dims == x.dims,
-                     "MaxUnpool's inputs don't fit"));
+  THIMBLE_TRY(demand(
+      call.outputs[0]->type == x.type && indices.type == Type::kI64 && indices.dims == x.dims,
+      "MaxUnpool's inputs don't fit"));
   THIMBLE_ASSIGN(results[0], unpooled_dims(call));
   if (const Value* shape = input_at(call, 2)) {
     THIMBLE_ASSIGN(results[0], integers_of(*shape));

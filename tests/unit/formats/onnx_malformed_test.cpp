@@ -18,7 +18,7 @@ const std::string kRelu = n(node("Relu", {"x"}, {"y"}));
 
 std::string refusal(const std::string& bytes) {
   const Scratch scratch;
-  const auto model = read(scratch.write("m.onnx", bytes), {});
+  const auto model = read_as_written(scratch.write("m.onnx", bytes));
   return model ? "" : model.error().to_string();
 }
 std::string graph_refusal(const std::string& graph) { return refusal(model_bytes(graph)); }
@@ -180,7 +180,7 @@ struct Folder {
   Scratch scratch;
   std::string read_with(const std::string& initializer, const std::string& model = "model/m.onnx") {
     const std::string graph = n(node("Add", {"x", "w"}, {"y"})) + initializer + kX + kY;
-    const auto made = read(scratch.write(model, model_bytes(graph)), {});
+    const auto made = read_as_written(scratch.write(model, model_bytes(graph)));
     if (!made) return made.error().to_string();
     const auto values = ir::read_floats(made->weight(ir::WeightId{0}));
     REQUIRE(values.has_value());

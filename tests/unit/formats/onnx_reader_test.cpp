@@ -10,7 +10,7 @@ namespace {
 
 ir::Model read_bytes(const std::string& bytes) {
   const Scratch scratch;
-  auto model = read(scratch.write("m.onnx", bytes), {});
+  auto model = read_as_written(scratch.write("m.onnx", bytes));
   if (!model) FAIL(model.error().to_string());
   return *std::move(model);
 }

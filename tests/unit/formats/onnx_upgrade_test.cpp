@@ -1,9 +1,9 @@
 // Operators of older opsets, and what they become: text in, text out.
 
-#include "formats/onnx/upgrade.h"
 #include <algorithm>
 #include <regex>
 
+#include "formats/onnx/upgrade.h"
 #include "unit/catch.h"
 
 using namespace thimble;
