@@ -4,14 +4,11 @@
 #include <cmath>
 #include <functional>
 
+#include "eval/bootstrap.h"
 #include "support/math.h"
-#include "support/rng.h"
 
 namespace thimble::eval {
 namespace {
-
-constexpr int kResamples = 1000;
-constexpr std::uint64_t kSeed = 20240117;
 
 using Statistic = std::function<double(const WindowScore& total)>;
 
@@ -24,22 +21,12 @@ void add(WindowScore& total, const WindowScore& window) {
   total.same_top += window.same_top;
 }
 
-Interval bootstrap(const Scores& scores, const Statistic& statistic) {
-  WindowScore total;
-  for (const WindowScore& window : scores.windows) add(total, window);
-  const double value = statistic(total);
-  if (scores.windows.size() < 2) return {value, value, value};
-  Rng rng(kSeed, "bootstrap");
-  std::vector<double> values;
-  values.reserve(kResamples);
-  for (int i = 0; i < kResamples; ++i) {
-    WindowScore resampled;
-    for (std::size_t w = 0; w < scores.windows.size(); ++w)
-      add(resampled, scores.windows[rng.below(scores.windows.size())]);
-    values.push_back(statistic(resampled));
-  }
-  std::sort(values.begin(), values.end());
-  return {value, values[kResamples * 25 / 1000], values[kResamples * 975 / 1000 - 1]};
+Interval over_windows(const Scores& scores, const Statistic& statistic) {
+  return bootstrap(scores.windows.size(), [&](const std::vector<std::size_t>& indices) {
+    WindowScore total;
+    for (const std::size_t index : indices) add(total, scores.windows[index]);
+    return statistic(total);
+  });
 }
 
 double per_token(double sum, const WindowScore& total) {
@@ -49,21 +36,21 @@ double per_token(double sum, const WindowScore& total) {
 }  // namespace
 
 Interval perplexity(const Scores& scores) {
-  return bootstrap(scores, [](const WindowScore& t) { return math::exp(per_token(t.nll, t)); });
+  return over_windows(scores, [](const WindowScore& t) { return math::exp(per_token(t.nll, t)); });
 }
 Interval perplexity_ratio(const Scores& scores) {
-  return bootstrap(scores, [](const WindowScore& t) {
+  return over_windows(scores, [](const WindowScore& t) {
     return math::exp(per_token(t.nll - t.reference_nll, t));
   });
 }
 Interval mean_kl(const Scores& scores) {
-  return bootstrap(scores, [](const WindowScore& t) { return per_token(t.kl, t); });
+  return over_windows(scores, [](const WindowScore& t) { return per_token(t.kl, t); });
 }
 Interval mean_kl_weights(const Scores& scores) {
-  return bootstrap(scores, [](const WindowScore& t) { return per_token(t.kl_weights, t); });
+  return over_windows(scores, [](const WindowScore& t) { return per_token(t.kl_weights, t); });
 }
 Interval top1_agreement(const Scores& scores) {
-  return bootstrap(
+  return over_windows(
       scores, [](const WindowScore& t) { return per_token(static_cast<double>(t.same_top), t); });
 }
 
@@ -97,8 +84,10 @@ const Metric* find(const std::vector<Metric>& metrics, std::string_view name) {
 
 const std::vector<std::string>& known_metrics() {
   static const std::vector<std::string> kNames = {
-      "perplexity",     "perplexity_ratio", "kl_mean",    "kl_weights", "kl_p99",
-      "top1_agreement", "cosine_mean",      "cosine_min", "size",       "bits_per_weight"};
+      "perplexity",     "perplexity_ratio", "kl_mean",       "kl_weights",
+      "kl_p99",         "top1_agreement",   "top1_accuracy", "top1_drop",
+      "cosine_mean",    "cosine_min",       "sqnr_db",       "size",
+      "bits_per_weight"};
   return kNames;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 
 #include "pass/selector.h"
 
@@ -60,12 +61,42 @@ std::string_view type_text(OptionType type) {
       return "a whole number or a word";
     case OptionType::kText:
       return "text";
+    case OptionType::kReals:
+      return "a number or a list of numbers";
     case OptionType::kSelector:
       return "a selector such as {role: mlp}";
     case OptionType::kRules:
       return "a list of rules such as [{role: embedding, bits: 8}]";
   }
   return "";
+}
+
+std::optional<double> number_of(const OptionValue& value) {
+  if (const auto* whole = std::get_if<std::int64_t>(&value.value))
+    return static_cast<double>(*whole);
+  if (const auto* real = std::get_if<double>(&value.value)) return *real;
+  return std::nullopt;
+}
+
+// The numbers of a list, or the one number; nothing when there is anything else.
+std::optional<std::vector<double>> numbers_of(const OptionValue& value) {
+  std::vector<double> numbers;
+  const OptionValue::List one = {value};
+  for (const OptionValue& item : value.list() != nullptr ? *value.list() : one) {
+    const std::optional<double> number = number_of(item);
+    if (!number) return std::nullopt;
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+Status check_numbers(const OptionInfo& info, const OptionValue& value) {
+  const auto numbers = numbers_of(value);
+  if (!numbers || numbers->empty())
+    return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) +
+                            ", not " + value.to_string());
+  for (const double number : *numbers) THIMBLE_TRY(check_range(info, value, number));
+  return ok();
 }
 
 Status check_rules(const std::vector<OptionInfo>& infos, const OptionValue& rules) {
@@ -118,6 +149,8 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
     case OptionType::kText:
       if (value.text() != nullptr) return ok();
       break;
+    case OptionType::kReals:
+      return check_numbers(info, value);
     case OptionType::kSelector:
       if (value.map() == nullptr) break;
       THIMBLE_TRY(Selector::parse(value));
@@ -205,14 +238,16 @@ std::int64_t Options::integer(std::string_view name) const {
 }
 
 double Options::real(std::string_view name) const {
-  if (const OptionValue* value = find(name)) {
-    const auto* whole = std::get_if<std::int64_t>(&value->value);
-    return whole != nullptr ? static_cast<double>(*whole) : std::get<double>(value->value);
-  }
+  if (const OptionValue* value = find(name)) return *number_of(*value);
   const std::string& text = info(name).fallback;
   double number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
+}
+
+std::vector<double> Options::reals(std::string_view name) const {
+  if (const OptionValue* value = find(name)) return *numbers_of(*value);
+  return {real(name)};
 }
 
 std::string Options::text(std::string_view name) const {

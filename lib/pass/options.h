@@ -43,6 +43,7 @@ enum class OptionType : std::uint8_t {
   kWord,           // one of `words`
   kIntegerOrWord,  // either
   kText,
+  kReals,     // a number, or a list of them; each in minimum..maximum
   kSelector,  // {name: GLOB or list, operator: ..., role: ..., first: N, last: N}
   kRules,     // a list of selectors with the pass's own options beside them
 };
@@ -71,6 +72,7 @@ class Options {
   std::int64_t integer(std::string_view name) const;
   double real(std::string_view name) const;
   std::string text(std::string_view name) const;
+  std::vector<double> reals(std::string_view name) const;
   Place place(std::string_view name) const;
   // Every option with its value, defaults included: what the report and the fingerprint record.
   std::vector<std::pair<std::string, std::string>> listed() const;

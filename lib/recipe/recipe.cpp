@@ -34,9 +34,14 @@ const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
   return at == map.end() ? nullptr : &at->second;
 }
 
+std::vector<pass::OptionInfo> with_data_set(std::vector<pass::OptionInfo> options) {
+  for (pass::OptionInfo& option : data_set_options()) options.push_back(std::move(option));
+  return options;
+}
+
 // The parts that are plain options share the checking that passes' options have.
 const std::vector<pass::OptionInfo>& evaluate_options() {
-  static const std::vector<pass::OptionInfo> kOptions = {
+  static const std::vector<pass::OptionInfo> kOptions = with_data_set({
       {.name = "text", .type = OptionType::kText, .help = "the file to score"},
       {.name = "context",
        .type = OptionType::kInteger,
@@ -58,11 +63,11 @@ const std::vector<pass::OptionInfo>& evaluate_options() {
        .help = "0: all",
        .minimum = 0,
        .maximum = 1 << 30},
-  };
+  });
   return kOptions;
 }
 const std::vector<pass::OptionInfo>& calibrate_options() {
-  static const std::vector<pass::OptionInfo> kOptions = {
+  static const std::vector<pass::OptionInfo> kOptions = with_data_set({
       {.name = "text", .type = OptionType::kText, .help = "the file to calibrate on"},
       {.name = "tokens",
        .type = OptionType::kInteger,
@@ -78,7 +83,7 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
        .help = "of a window; 0: 512, or the model's limit if that is less",
        .minimum = 0,
        .maximum = 1 << 20},
-  };
+  });
   return kOptions;
 }
 const std::vector<pass::OptionInfo>& model_options() {
@@ -129,6 +134,15 @@ class Parser {
     const std::filesystem::path p(path);
     return p.is_absolute() || directory_.empty() ? path
                                                  : (std::filesystem::path(directory_) / p).string();
+  }
+
+  // A text goes before a data set, so both at once would hide one of them.
+  Expected<DataSet> data_set(const pass::Options& checked) const {
+    THIMBLE_ASSIGN(DataSet set, data_set_of(checked));
+    if (!set.empty() && checked.has("text"))
+      return wrong(checked.place("text"), "a 'text' and a data set exclude each other");
+    for (std::string* path : paths_of(set)) *path = beside(*path);
+    return set;
   }
 
   Status parse_scalars(const OptionValue::Map& map, Recipe& recipe) {
@@ -218,6 +232,7 @@ class Parser {
     recipe.evaluation.context = checked.integer("context");
     recipe.evaluation.stride = checked.integer("stride");
     recipe.evaluation.max_windows = checked.integer("max_windows");
+    THIMBLE_ASSIGN(recipe.evaluation.data, data_set(checked));
     return ok();
   }
 
@@ -226,6 +241,7 @@ class Parser {
     if (checked.has("text")) recipe.calibration.text = beside(checked.text("text"));
     recipe.calibration.tokens = checked.integer("tokens");
     recipe.calibration.context = checked.integer("context");
+    THIMBLE_ASSIGN(recipe.calibration.data, data_set(checked));
     const std::int64_t context = recipe.calibration.context;
     if (context != 0 && context < 8)
       return wrong(checked.find("context")->place, "'context' is 0, or 8 tokens and more");

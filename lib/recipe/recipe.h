@@ -12,6 +12,7 @@
 
 #include "eval/gate.h"
 #include "pass/pass.h"
+#include "recipe/data_set.h"
 #include "recipe/yaml.h"
 
 namespace thimble::recipe {
@@ -21,6 +22,7 @@ struct Evaluation {
   std::int64_t context = 512;
   std::int64_t stride = 0;
   std::int64_t max_windows = 0;
+  DataSet data;  // in place of a text
 };
 
 // Where passes that calibrate learn what goes through the model.
@@ -28,6 +30,7 @@ struct CalibrationSource {
   std::string text;  // a file; empty: given on the command line, or none
   std::int64_t tokens = 65536;
   std::int64_t context = 0;  // 0: 512, or the model's limit if that is less
+  DataSet data;              // in place of a text
 };
 
 struct Recipe {

@@ -31,8 +31,11 @@ Expected<std::vector<eval::Gate>> gates_of(const Choices& choices, EvaluationReq
   if (!choices.recipe.recipe.empty()) {
     THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
     gates = recipe.gates;
-    if (request.text.empty()) request.text = recipe.evaluation.text;
-    request.windows.context = recipe.evaluation.context;
+    if (!request.given()) {
+      request.text = recipe.evaluation.text;
+      request.windows.context = recipe.evaluation.context;
+      request.data = recipe.evaluation.data;
+    }
   }
   for (const std::string& text : choices.gates) {
     THIMBLE_ASSIGN(eval::Gate gate, eval::parse_gate(text, {.file = "--gate"}));
@@ -61,13 +64,12 @@ void set_exact(std::vector<eval::Metric>& metrics, const std::string& name, doub
 Expected<std::vector<eval::Metric>> measure(const Choices& choices, const Opened& opened,
                                             EvaluationRequest& request, Environment& environment) {
   std::vector<eval::Metric> metrics = recorded_metrics(opened.bundle);
-  if (!request.text.empty()) {
+  if (request.given()) {
     std::optional<Opened> reference;
     if (!choices.text.reference.empty()) {
       THIMBLE_ASSIGN(reference, open_any(choices.text.reference, environment));
     }
     request.weights = reference.has_value();
-    THIMBLE_TRY(set_cache(choices.text.cache, request.session));
     THIMBLE_ASSIGN(auto measured,
                    evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                             request, environment));
@@ -89,7 +91,7 @@ Status write_text(const std::string& path, const std::string& text) {
 }
 
 Expected<int> run(const Choices& choices, Environment& environment) {
-  EvaluationRequest request{choices.text.text, choices.text.windows, false, {}};
+  THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text, false));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
   if (gates.empty() && choices.baseline.empty()) {
     return Error(ErrorCode::kUsage, "nothing to check")

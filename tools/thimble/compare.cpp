@@ -103,9 +103,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened right, open_any(choices.right, environment));
   THIMBLE_ASSIGN(const auto list, differences(left.bundle, right.bundle));
   std::vector<eval::Metric> metrics;
-  if (!choices.text.text.empty()) {
-    EvaluationRequest request{choices.text.text, choices.text.windows, true, {}};
-    THIMBLE_TRY(set_cache(choices.text.cache, request.session));
+  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text, true));
+  if (request.given()) {
     THIMBLE_ASSIGN(metrics,
                    evaluate(right.bundle, choices.right, &left.bundle, request, environment));
   }

@@ -169,12 +169,12 @@ Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe
                                     const Prepared& prepared, const program::Bundle& artifact,
                                     std::uint64_t file_bytes, Environment& environment) {
   Outcome outcome;
-  const std::string text = choices.text.empty() ? recipe.evaluation.text : choices.text;
-  if (!text.empty()) {
+  EvaluationRequest request;
+  request.text = choices.text.empty() ? recipe.evaluation.text : choices.text;
+  if (choices.text.empty()) request.data = recipe.evaluation.data;
+  if (request.given()) {
     THIMBLE_ASSIGN(const program::Bundle reference,
                    lower::load(prepared.original, environment.pool));
-    EvaluationRequest request;
-    request.text = text;
     request.windows = {recipe.evaluation.context, recipe.evaluation.stride,
                        recipe.evaluation.max_windows};
     if (choices.context > 0) request.windows.context = choices.context;

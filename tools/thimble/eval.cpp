@@ -10,7 +10,6 @@
 #include "report/summary.h"
 #include "support/system.h"
 #include "tools/thimble/evaluation.h"
-#include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -22,16 +21,17 @@ struct Choices {
 };
 
 Expected<int> run(const Choices& choices, Environment& environment) {
-  if (choices.text.text.empty())
-    return Error(ErrorCode::kUsage, "eval needs a text").fix("give one with --text FILE");
+  if (choices.text.text.empty() && choices.text.data.empty()) {
+    return Error(ErrorCode::kUsage, "eval needs something to score on")
+        .fix("give a text with --text FILE, or tensors with --npz or --idx");
+  }
   const auto start = std::chrono::steady_clock::now();
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   std::optional<Opened> reference;
   if (!choices.text.reference.empty()) {
     THIMBLE_ASSIGN(reference, open_any(choices.text.reference, environment));
   }
-  EvaluationRequest request{choices.text.text, choices.text.windows, reference.has_value(), {}};
-  THIMBLE_TRY(set_cache(choices.text.cache, request.session));
+  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text, reference.has_value()));
   THIMBLE_ASSIGN(const auto metrics,
                  evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                           request, environment));

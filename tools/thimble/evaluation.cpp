@@ -1,8 +1,12 @@
 #include "tools/thimble/evaluation.h"
 
+#include <algorithm>
 #include <sstream>
 
+#include "eval/arrays.h"
 #include "eval/score.h"
+#include "eval/tensors.h"
+#include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -35,12 +39,35 @@ Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bund
   return eval::summarize_cosines(cosines);
 }
 
+Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bundle,
+                                                     const program::Bundle* reference,
+                                                     const EvaluationRequest& request,
+                                                     Environment& environment) {
+  THIMBLE_ASSIGN(const auto source,
+                 recipe::open_data_set(request.data, eval::input_specs(bundle.program)));
+  eval::TensorScoreOptions options;
+  options.max_calls = static_cast<std::size_t>(request.data.samples);
+  options.candidate = request.session;
+  options.on_calls = [&](double count) { environment.progress.advance(count); };
+  const std::size_t count =
+      options.max_calls == 0 ? source->size() : std::min(source->size(), options.max_calls);
+  environment.progress.begin("evaluating", static_cast<double>(count), "samples");
+  auto scores = eval::score_tensors(bundle, reference, *source, environment.pool, options);
+  environment.progress.end();
+  if (!scores) return std::move(scores).error();
+  std::vector<eval::Metric> metrics = eval::summarize_tensors(*scores);
+  if (!metrics.empty()) return metrics;
+  return Error(ErrorCode::kUsage, "without labels a model is evaluated beside another")
+      .fix("give labels with --labels, or the model that this one was made from with --reference");
+}
+
 }  // namespace
 
 Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, const std::string& path,
                                              const program::Bundle* reference,
                                              const EvaluationRequest& request,
                                              Environment& environment) {
+  if (!request.data.empty()) return evaluate_tensors(bundle, reference, request, environment);
   THIMBLE_ASSIGN(const std::string text, data::read_text(request.text));
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   if (bundle.program.task == program::Task::kEmbed)
@@ -63,8 +90,34 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
   return eval::summarize(*scores);
 }
 
+Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights) {
+  EvaluationRequest request{choices.text, choices.windows, choices.data, weights, {}};
+  if (!choices.text.empty() && !choices.data.empty())
+    return Error(ErrorCode::kUsage, "a text and a data set exclude each other");
+  THIMBLE_TRY(set_cache(choices.cache, request.session));
+  return request;
+}
+
 void add_text_options(CLI::App& command, TextChoices& choices) {
   command.add_option("--text", choices.text, "The text to score")->type_name("FILE");
+  command.add_option("--npz", choices.data.npz, "Arrays to score, or a folder of archives")
+      ->type_name("FILE");
+  command.add_option("--idx", choices.data.idx, "Images to score, in the MNIST database's format")
+      ->type_name("FILE");
+  command.add_option("--labels", choices.data.labels, "The classes of those images")
+      ->type_name("FILE");
+  command
+      .add_option("--scale", choices.data.preprocessing.scale,
+                  "A pixel goes in as (byte * scale - mean) / std")
+      ->type_name("X");
+  command.add_option("--mean", choices.data.preprocessing.mean, "One number, or one per channel")
+      ->type_name("X");
+  command
+      .add_option("--std", choices.data.preprocessing.deviation, "One number, or one per channel")
+      ->type_name("X");
+  command.add_option("--samples", choices.data.samples, "Score only this many")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N");
   command
       .add_option("--reference", choices.reference, "The float model that this one was made from")
       ->type_name("MODEL");

@@ -7,6 +7,7 @@
 #include "data/text.h"
 #include "eval/metrics.h"
 #include "program/bundle.h"
+#include "recipe/data_set.h"
 #include "runtime/session.h"
 #include "tools/thimble/command.h"
 
@@ -15,11 +16,15 @@ namespace thimble::cli {
 struct EvaluationRequest {
   std::string text;  // a file
   data::WindowOptions windows;
+  recipe::DataSet data;  // in place of a text
   bool weights = false;  // kl_weights, too
   runtime::SessionOptions session;
+
+  bool given() const { return !text.empty() || !data.empty(); }
 };
 
-// A decoder on windows of the text, an encoder on its lines (which needs a reference).
+// A decoder on windows of the text, an encoder on its lines (which needs a reference), any model on
+// a data set's tensors.
 Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, const std::string& path,
                                              const program::Bundle* reference,
                                              const EvaluationRequest& request,
@@ -31,7 +36,10 @@ struct TextChoices {
   std::string reference;
   data::WindowOptions windows;
   std::string cache;
+  recipe::DataSet data;
 };
+// An error for a cache type that isn't known.
+Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights);
 void add_text_options(CLI::App& command, TextChoices& choices);
 
 }  // namespace thimble::cli

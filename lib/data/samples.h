@@ -1,0 +1,55 @@
+#pragma once
+// Inputs for models that take tensors, one call at a time, so that a data set is never held whole
+// but for the bytes of its file.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/npz.h"
+#include "support/expected.h"
+
+namespace thimble::data {
+
+// What a model wants of one input. A dim of -1 is free: images and IDX files take 1 for it.
+struct InputSpec {
+  std::string name;
+  std::string descr;  // NumPy's: "<f4", "<i8", ...
+  std::vector<std::int64_t> dims;
+};
+
+class SampleSource {
+ public:
+  virtual ~SampleSource() = default;
+  virtual std::size_t size() const = 0;  // calls, > 0
+  // The arrays of one call, by the inputs' names. Thread-safe.
+  virtual Expected<std::vector<Array>> read(std::size_t index) const = 0;
+  // The class that the call's input belongs to, where the data set says it.
+  virtual std::optional<std::int64_t> label(std::size_t) const { return std::nullopt; }
+};
+
+// How bytes become numbers: x = (byte * scale - mean) / deviation, mean and deviation per channel
+// (one entry: the same for all).
+struct Preprocessing {
+  float scale = 1;
+  std::vector<float> mean = {0};
+  std::vector<float> deviation = {1};
+};
+
+// A NumPy archive, or a folder of them in the order of their names. An archive is one call when its
+// arrays have the inputs' ranks, and one call per entry of the first axis when they have one more.
+Expected<std::unique_ptr<SampleSource>> npz_samples(const std::string& path,
+                                                    const std::vector<InputSpec>& inputs);
+
+// IDX files of unsigned bytes (the MNIST database's format, plain or compressed by gzip): images
+// [count, height, width] or [count, height, width, channels] for the model's only input, and labels
+// [count]; no labels where `labels` is empty.
+Expected<std::unique_ptr<SampleSource>> idx_samples(const std::string& images,
+                                                    const std::string& labels,
+                                                    const std::vector<InputSpec>& inputs,
+                                                    const Preprocessing& preprocessing);
+
+}  // namespace thimble::data

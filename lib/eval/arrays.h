@@ -1,0 +1,27 @@
+#pragma once
+// NumPy arrays as what sessions take and give.
+
+#include <string>
+#include <vector>
+
+#include "data/npz.h"
+#include "data/samples.h"
+#include "program/bundle.h"
+#include "runtime/session.h"
+
+namespace thimble::eval {
+
+// A view of the array's bytes; an error for types that sessions don't take.
+Expected<runtime::TensorView> view_of(const data::Array& array);
+data::Array array_of(std::string name, const runtime::TensorView& view);  // a copy
+
+// The inputs that a call brings (states are not among them), in order.
+std::vector<data::InputSpec> input_specs(const program::Program& program);
+// Views for Session::run, in the program's order; an array that isn't there is an error that lists
+// what the model takes.
+Expected<std::vector<runtime::TensorView>> bind_inputs(const program::Program& program,
+                                                       const std::vector<data::Array>& arrays);
+// Names of Session::outputs(), in order.
+std::vector<std::string> output_names(const program::Program& program);
+
+}  // namespace thimble::eval

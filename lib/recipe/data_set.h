@@ -1,0 +1,35 @@
+#pragma once
+// Inputs for models that take tensors, as `calibrate` and `evaluate` name them.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/samples.h"
+#include "pass/options.h"
+
+namespace thimble::recipe {
+
+// Files as a recipe or the command line names them; `npz` or `idx` is set, or neither.
+struct DataSet {
+  std::string npz;     // an archive or a folder of them
+  std::string idx;     // images
+  std::string labels;  // of `idx`
+  data::Preprocessing preprocessing;
+  std::int64_t samples = 0;  // calls at most; 0: all
+
+  bool empty() const { return npz.empty() && idx.empty(); }
+};
+
+// The keys that say a data set, for the description of the key that holds them.
+std::vector<pass::OptionInfo> data_set_options();
+// From checked options; paths are not resolved. An error when they name two sets.
+Expected<DataSet> data_set_of(const pass::Options& options);
+// Every path of it.
+std::vector<std::string*> paths_of(DataSet& set);
+// The calls that the set holds, for a model with these inputs.
+Expected<std::unique_ptr<data::SampleSource>> open_data_set(
+    const DataSet& set, const std::vector<data::InputSpec>& inputs);
+
+}  // namespace thimble::recipe
