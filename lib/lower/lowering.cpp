@@ -25,7 +25,7 @@ bool is_table(const ir::Graph& graph, ir::ValueId value) {
   bool gathered = false;
   for (const ir::NodeId user : graph.users(value)) {
     const ir::Node& node = graph.node(user);
-    if (node.is("Gather") && node.inputs[0] == value) {
+    if (node.is("Gather") && node.inputs[0] == value && node.integer("axis", 0) == 0) {
       gathered = true;
     } else if (!node.is("Transpose") && !node.is("MatMul")) {
       return false;
@@ -51,13 +51,53 @@ Handler find_handler(std::string_view op, std::string_view domain) {
   return nullptr;
 }
 
+namespace {
+
+// Inputs that say a shape rather than carry data.
 bool is_shape_input(const ir::Node& node, std::size_t input) {
-  if (node.op == "Range" || node.op == "ConstantOfShape") return true;
+  if (node.op == "Range") return true;
   const bool has_parameters = node.op == "Reshape" || node.op == "Expand" ||
                               node.op == "Unsqueeze" || node.op == "Squeeze" ||
                               node.op == "Slice" || node.op == "Split" ||
                               node.op.starts_with("Reduce") || node.op == "CumSum";
   return has_parameters && input > 0;
+}
+
+}  // namespace
+
+bool Lowering::is_constant(ir::ValueId value) const {
+  return !value.valid() || graph().value(value).weight.valid();
+}
+
+bool Lowering::is_planned(const ir::Node& node) const {
+  if (!node.domain.empty() || node.outputs.empty()) return false;
+  for (const ir::ValueId output : node.outputs) {
+    if (!output.valid() || shape(output) == nullptr) return false;
+  }
+  if (node.op == "Reshape" || node.op == "Expand" || node.op == "Unsqueeze" ||
+      node.op == "Squeeze") {
+    return true;
+  }
+  if (node.op == "Range") {
+    const auto start = constant_integers(node.inputs[0]);
+    const auto step = constant_integers(node.inputs[2]);
+    return start && step && *start == std::vector<std::int64_t>{0} &&
+           *step == std::vector<std::int64_t>{1};
+  }
+  if (node.op == "Split") {
+    const auto rank = static_cast<std::int64_t>(shape(node.outputs[0])->size());
+    const std::int64_t axis = node.integer("axis", 0);
+    const auto at = static_cast<std::size_t>(axis < 0 ? axis + rank : axis);
+    return std::all_of(node.outputs.begin(), node.outputs.end(),
+                       [&](ir::ValueId part) { return (*shape(part))[at].constant().has_value(); });
+  }
+  // Slices, reductions and sums say axes and bounds as constants.
+  return std::all_of(node.inputs.begin() + 1, node.inputs.end(),
+                     [&](ir::ValueId input) { return is_constant(input); });
+}
+
+bool Lowering::skips(const ir::Node& node, std::size_t input) const {
+  return is_shape_input(node, input) && is_planned(node);
 }
 
 Expected<Lowered> Lowering::run() {
@@ -131,7 +171,7 @@ void Lowering::mark_needed() {
     needed[producer.index] = true;
     const ir::Node& node = graph().node(producer);
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i].valid() && !is_shape_input(node, i)) work.push_back(node.inputs[i]);
+      if (node.inputs[i].valid() && !skips(node, i)) work.push_back(node.inputs[i]);
     }
     for (const ir::GraphId body : ir::bodies(node)) {
       for (const ir::ValueId capture : model_.graphs[body.index].captures()) {
@@ -298,7 +338,8 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
         .at_tensor(weight.name);
   }
   program::Tensor tensor{.name = weight.name, .type = *type, .dims = weight.dims};
-  const bool as_f32 = ir::dtype_is_float(weight.dtype) && weight.dtype != ir::DType::kF32 && !table;
+  const bool as_f32 =
+      graph().value(value).dtype == ir::DType::kF32 && weight.dtype != ir::DType::kF32 && !table;
   if (as_f32) tensor.type = program::Type::kF32;
   auto payload = as_f32 ? f32_payload(weight) : dense_payload(weight);
   THIMBLE_ASSIGN(const std::int32_t index,
@@ -356,7 +397,7 @@ Status Lowering::emit_plain(program::Op op, const ir::Node& node,
                             std::vector<program::Attribute> attributes) {
   std::vector<std::int32_t> inputs, outputs;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    if (is_shape_input(node, i)) break;
+    if (op < program::Op::kClip && skips(node, i)) break;
     THIMBLE_ASSIGN(const std::int32_t index, slot(node.inputs[i]));
     inputs.push_back(index);
   }

@@ -50,6 +50,13 @@ class Lowering {
   // The dims that a value's slot is planned with; null where they are found as the model runs:
   // unknown before, or of a value that a body computes.
   const ir::Shape* shape(ir::ValueId value) const;
+  // Of an operator with inputs that say sizes, axes or bounds: is all known that its planned
+  // instruction (kReshape, kSlice, ...) is made of? If not, the ONNX operator's own instruction
+  // reads those inputs as the model runs.
+  bool is_planned(const ir::Node& node) const;
+  // An input that an instruction needn't read: it says a shape that is known.
+  bool skips(const ir::Node& node, std::size_t input) const;
+  bool is_constant(ir::ValueId value) const;  // or absent
   std::optional<std::vector<std::int64_t>> constant_integers(ir::ValueId value) const;
   std::optional<float> constant_scalar(ir::ValueId value) const;  // a f32 constant of one element
   // The only node that reads `value`, when there is exactly one and the graph doesn't output it.
@@ -107,8 +114,5 @@ Handler shape_handler(std::string_view op, std::string_view domain);        // s
 Handler control_handler(std::string_view op, std::string_view domain);      // control.cpp
 Handler network_handler(std::string_view op,
                         std::string_view domain);  // network.cpp: norms, rotary, attention
-
-// Inputs that say a shape rather than carry data: lowering reads the inferred shape instead.
-bool is_shape_input(const ir::Node& node, std::size_t input);
 
 }  // namespace thimble::lower

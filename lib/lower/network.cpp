@@ -29,12 +29,12 @@ Status lower_norm(Lowering& lowering, ir::NodeId, const ir::Node& node) {
       op, node, {floats("epsilon", {node.real("epsilon", 1e-5f)}), ints("width", {width})});
 }
 
-Status lower_rotary(Lowering& lowering, ir::NodeId, const ir::Node& node) {
-  if (node.inputs.size() > 3 && node.inputs[3].valid()) {
-    return unsupported(
-               "RotaryEmbedding is supported with cos and sin per position (no position_ids)")
-        .at_tensor(node.name);
-  }
+// Angles for each position, heads side by side: the planned form. Anything else is looked up as the
+// model runs.
+Status lower_rotary(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
+  const ir::Shape* shape = lowering.shape(node.inputs[0]);
+  const bool looked_up = node.inputs.size() > 3 && node.inputs[3].valid();
+  if (looked_up || shape == nullptr || shape->size() != 3) return lower_direct(lowering, id, node);
   return lowering.emit_plain(program::Op::kRotary, node,
                              {ints("heads", {node.integer("num_heads", 0)}),
                               ints("rotary", {node.integer("rotary_embedding_dim", 0)}),
@@ -64,23 +64,61 @@ bool is_state_input(const Lowering& lowering, ir::ValueId value) {
   return false;
 }
 
-Status lower_attention(Lowering& lowering, ir::NodeId, const ir::Node& node) {
+// No mask, or one bool a key.
+bool is_key_mask(const Lowering& lowering, const ir::Node& node) {
+  if (node.inputs.size() < 4 || !node.inputs[3].valid()) return true;
+  const ir::Shape* shape = lowering.shape(node.inputs[3]);
+  const ir::Shape *queries = lowering.shape(node.inputs[0]), *keys = lowering.shape(node.inputs[1]);
+  return lowering.graph().value(node.inputs[3]).dtype == ir::DType::kBool && shape != nullptr &&
+         keys != nullptr && shape->size() == 4 && (*shape)[0] == (*queries)[0] &&
+         (*shape)[1] == ir::Dim(1) && (*shape)[2] == ir::Dim(1) && (*shape)[3] == (*keys)[1];
+}
+
+// What the planned instruction does: [batch, seq, heads * dim] of f32, no more results than a cache
+// takes.
+bool is_planned_attention(const Lowering& lowering, const ir::Node& node, bool cached) {
   const ir::Shape* query = lowering.shape(node.inputs[0]);
-  const std::int64_t q_heads = node.integer("q_num_heads", 0);
-  const std::int64_t kv_heads = node.integer("kv_num_heads", 0);
-  if (query == nullptr || query->size() != 3 || q_heads == 0 || kv_heads == 0 ||
-      !query->back().constant()) {
-    return unsupported("Attention is supported on [batch, seq, heads * dim] with head counts given")
-        .at_tensor(node.name);
+  const bool padded = node.inputs.size() > 6 && node.inputs[6].valid();
+  const std::size_t results = cached ? 3 : 1;
+  const bool windows =
+      node.integer("left_window_size", -1) >= 0 || node.integer("right_window_size", -1) >= 0;
+  return query != nullptr && query->size() == 3 && query->back().constant() &&
+         node.integer("q_num_heads", 0) > 0 && node.integer("kv_num_heads", 0) > 0 && !padded &&
+         !windows && node.outputs.size() <= results && is_key_mask(lowering, node) &&
+         lowering.shape(node.inputs[1]) != nullptr && lowering.shape(node.inputs[2]) != nullptr &&
+         lowering.graph().value(node.inputs[0]).dtype == ir::DType::kF32;
+}
+
+// Attributes go over under their own names; domain `thimble` adds `window`.
+Status lower_whole_attention(Lowering& lowering, const ir::Node& node) {
+  std::vector<program::Attribute> attributes;
+  for (const ir::Attribute& attribute : node.attributes) {
+    if (const auto* integer = std::get_if<std::int64_t>(&attribute.value))
+      attributes.push_back(ints(attribute.name, {*integer}));
+    if (const auto* real = std::get_if<float>(&attribute.value))
+      attributes.push_back(floats(attribute.name, {*real}));
   }
-  const std::int64_t dim = *query->back().constant() / q_heads;
-  const std::int64_t window = node.integer("window", 0);
-  const bool cached = node.inputs.size() > 5 && node.inputs[4].valid();
-  if (cached) {
-    if (!is_state_input(lowering, node.inputs[4]) || !is_state_input(lowering, node.inputs[5])) {
-      return unsupported("Attention is supported with caches that are states of the model")
+  return lowering.emit_plain(program::Op::kAttentionOf, node, std::move(attributes));
+}
+
+Status lower_attention(Lowering& lowering, ir::NodeId, const ir::Node& node) {
+  const bool past = node.inputs.size() > 5 && node.inputs[4].valid();
+  const bool cached =
+      past && is_state_input(lowering, node.inputs[4]) && is_state_input(lowering, node.inputs[5]);
+  if (!is_planned_attention(lowering, node, cached) || past != cached) {
+    if (cached) {
+      return unsupported(
+                 "attention with a cache that is a state of the model is supported on [batch, seq, "
+                 "heads * dim], with head counts and without other options")
           .at_tensor(node.name);
     }
+    return lower_whole_attention(lowering, node);
+  }
+  const std::int64_t q_heads = node.integer("q_num_heads", 0);
+  const std::int64_t kv_heads = node.integer("kv_num_heads", 0);
+  const std::int64_t dim = *lowering.shape(node.inputs[0])->back().constant() / q_heads;
+  const std::int64_t window = node.integer("window", 0);
+  if (cached) {
     THIMBLE_TRY(add_cache(lowering, node, 4, 1, window));
     THIMBLE_TRY(add_cache(lowering, node, 5, 2, window));
   }

@@ -60,6 +60,7 @@ Status Session::State::run_bound(Bound& bound) {
 
 Status Session::State::run_found(Bound& bound) {
   Call& call = bound.call;
+  THIMBLE_TRY(check_operands(call));
   bound.results.assign(call.outputs.size(), {});
   THIMBLE_TRY(bound.op->shape(call, bound.results));
   for (std::size_t i = 0; i < call.outputs.size(); ++i) {

@@ -66,6 +66,9 @@ struct Call {
   Cache* keys = nullptr;         // attention with a cache
   Cache* values = nullptr;
   std::int64_t past = 0;  // positions in the caches
+  // What an operator's `shape` found out on its way and its `run` would find again: the elements
+  // that NonZero selects, say.
+  mutable std::vector<std::int64_t> found = {};
 };
 
 // One operator of the runtime.

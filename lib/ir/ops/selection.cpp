@@ -110,6 +110,19 @@ Status slice(ShapeContext& c) {
   return ok();
 }
 
+namespace {
+
+// Elements [start, start + count) of those known; nothing where that isn't certain.
+std::optional<DimData> part_of(const std::optional<DimData>& data, const Dim& start,
+                               const Dim& count) {
+  const auto first = start.constant(), length = count.constant();
+  if (!data || !first || !length || *first + *length > static_cast<std::int64_t>(data->size()))
+    return std::nullopt;
+  return DimData(data->begin() + *first, data->begin() + *first + *length);
+}
+
+}  // namespace
+
 Status split(ShapeContext& c) {
   const Shape& from = c.shape(0);
   THIMBLE_ASSIGN(const std::size_t axis, normal_axis(c.node().integer("axis", 0), from.size()));
@@ -137,10 +150,13 @@ Status split(ShapeContext& c) {
     if (sizes.back().constant().value_or(0) < 0) return invalid_file("more parts than elements");
   }
   std::vector<ShapeContext::Result> results;
+  const std::optional<DimData> data = from.size() == 1 ? c.data(0) : std::nullopt;
+  Dim start = 0;
   for (const Dim& size : sizes) {
     Shape out = from;
     out[axis] = size;
-    results.push_back({c.dtype(0), std::move(out), std::nullopt});
+    results.push_back({c.dtype(0), std::move(out), part_of(data, start, size)});
+    start = start + size;
   }
   c.give(std::move(results));
   return ok();

@@ -35,6 +35,15 @@ Status split(ShapeContext& c);
 Status gather(ShapeContext& c);
 Status range(ShapeContext& c);
 
+// gathering.cpp
+Status gather_elements(ShapeContext& c);
+Status gather_nd(ShapeContext& c);
+Status non_zero(ShapeContext& c);
+Status one_hot(ShapeContext& c);
+Status tile(ShapeContext& c);
+Status size(ShapeContext& c);
+Status eye_like(ShapeContext& c);
+
 // products.cpp
 Status matmul(ShapeContext& c);
 Status gemm(ShapeContext& c);

@@ -24,10 +24,10 @@ OpSchema reduction(std::string_view name) {
 
 // `window` > 0: a key is seen when key_position > query_position - window.
 OpSchema attention(std::string_view domain) {
-  OpSchema schema{domain, "Attention", 3, 6, 1, 4, {}, shapes::attention};
-  schema.attributes = {
-      {"is_causal"},       {"kv_num_heads"},      {"q_num_heads"},      {"qk_matmul_output_mode"},
-      {"scale", K::kReal}, {"softcap", K::kReal}, {"softmax_precision"}};
+  OpSchema schema{domain, "Attention", 3, 7, 1, 4, {}, shapes::attention};
+  schema.attributes = {{"is_causal"},       {"kv_num_heads"},          {"left_window_size"},
+                       {"q_num_heads"},     {"qk_matmul_output_mode"}, {"right_window_size"},
+                       {"scale", K::kReal}, {"softcap", K::kReal},     {"softmax_precision"}};
   if (domain == "thimble") schema.attributes.push_back({"window", K::kInteger, true});
   return schema;
 }

@@ -21,9 +21,8 @@ bool same(const Value& a, const Value& b) { return a.type == b.type && a.dims ==
 bool same_count(const Value& a, const Value& b) { return a.count() == b.count(); }
 bool is_float(const Value& v) { return v.type == Type::kF32; }
 std::size_t axis_of(const Call& call, std::size_t rank) {
-  const std::int64_t axis = call.instruction.integer("axis", 0);
-  return axis < 0 || axis >= static_cast<std::int64_t>(rank) ? rank
-                                                             : static_cast<std::size_t>(axis);
+  const auto axis = axis_at(call.instruction.integer("axis", 0), rank);
+  return axis ? *axis : rank;
 }
 
 // Does `dims` broadcast to `out`?
@@ -39,15 +38,6 @@ bool spreads(const Dims& dims, const Dims& out) {
 bool is_weight(const Call& call, std::size_t input) {
   return (call.instruction.op == Op::kLinear && input % 2 == 1) ||
          (call.instruction.op == Op::kGather && input == 0);
-}
-
-// Tiles have no plain elements: only products and lookups read them.
-Status check_operands(const Call& call) {
-  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
-    if (call.inputs[i] != nullptr && call.inputs[i]->tensor != nullptr && !is_weight(call, i))
-      return invalid_file("an instruction can't read a tensor in tiles");
-  }
-  return ok();
 }
 
 Status check_linear(const Call& call) {
@@ -171,13 +161,13 @@ Status check_reshape(const Call& call) {
 
 Status check_transpose(const Call& call) {
   const Value &x = *call.inputs[0], &y = *call.outputs[0];
-  const program::Attribute* perm = call.instruction.find("perm");
+  const Dims perm = permutation_of(call);
   const std::size_t rank = x.dims.size();
-  if (perm == nullptr || perm->ints.size() != rank || y.dims.size() != rank || x.type != y.type)
+  if (perm.size() != rank || y.dims.size() != rank || x.type != y.type)
     return invalid_file("Transpose's perm doesn't fit");
   std::vector<bool> seen(rank, false);
   for (std::size_t d = 0; d < rank; ++d) {
-    const std::int64_t axis = perm->ints[d];
+    const std::int64_t axis = perm[d];
     if (axis < 0 || axis >= static_cast<std::int64_t>(rank) ||
         seen[static_cast<std::size_t>(axis)] ||
         y.dims[d] != x.dims[static_cast<std::size_t>(axis)]) {
@@ -280,6 +270,21 @@ Status check_cumsum(const Call& call) {
 }
 
 }  // namespace
+
+// Tiles and caches have no plain elements: only products and lookups read the ones, and attention
+// the others.
+Status check_operands(const Call& call) {
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) {
+    const Value* input = call.inputs[i];
+    if (input == nullptr) continue;
+    if (input->tensor != nullptr && !is_weight(call, i))
+      return invalid_file("an instruction can't read a tensor in tiles");
+    const Op op = call.instruction.op;
+    if (input->cached && op != Op::kAttention && op != Op::kShape && op != Op::kSize)
+      return invalid_file("only attention can read a cache");
+  }
+  return ok();
+}
 
 Status check_call(const Call& call) {
   THIMBLE_TRY(check_operands(call));

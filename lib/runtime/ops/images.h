@@ -3,10 +3,8 @@
 
 #include <array>
 #include <span>
-#include <string>
-#include <string_view>
 
-#include "runtime/ops/ops.h"
+#include "runtime/ops/operands.h"
 
 namespace thimble::runtime {
 
@@ -20,66 +18,6 @@ std::span<const Operator> recurrent_operators();      // recurrent.cpp
 std::span<const Operator> sampling_operators();       // sample.cpp: GridSample, RoiAlign, ...
 std::span<const Operator> spreading_operators();      // spread.cpp: MaxUnpool, Col2Im
 std::span<const Operator> row_normalizations();       // normalize_rows.cpp
-
-// Null where it is absent.
-inline const Value* input_at(const Call& call, std::size_t i) {
-  return i < call.inputs.size() ? call.inputs[i] : nullptr;
-}
-inline Value* output_at(const Call& call, std::size_t i) {
-  return i < call.outputs.size() ? call.outputs[i] : nullptr;
-}
-inline Status demand(bool right, const char* message) {
-  return right ? ok() : Status(invalid_argument(message));
-}
-template <class T>
-const T* data_of(const Value& value) {
-  return static_cast<const T*>(value.data);
-}
-template <class T>
-T* data_of(Value& value) {
-  return static_cast<T*>(value.data);
-}
-inline bool is_real(program::Type type) {
-  return type == program::Type::kF32 || type == program::Type::kF64;
-}
-// The product of dims [begin, end).
-std::int64_t product_of(const Dims& dims, std::size_t begin, std::size_t end);
-
-// Elements of numeric types. `f` is called with a value of the element's type; an error for others.
-template <class F>
-Status with_real(program::Type type, F f) {
-  if (type == program::Type::kF32) return f(float{});
-  if (type == program::Type::kF64) return f(double{});
-  return unsupported("the operator takes f32 or f64");
-}
-template <class F>
-Status with_number(program::Type type, F f) {
-  switch (type) {
-    case program::Type::kF32:
-      return f(float{});
-    case program::Type::kF64:
-      return f(double{});
-    case program::Type::kU8:
-    case program::Type::kBool:
-      return f(std::uint8_t{});
-    case program::Type::kI8:
-      return f(std::int8_t{});
-    case program::Type::kU16:
-      return f(std::uint16_t{});
-    case program::Type::kI16:
-      return f(std::int16_t{});
-    case program::Type::kU32:
-      return f(std::uint32_t{});
-    case program::Type::kI32:
-      return f(std::int32_t{});
-    case program::Type::kU64:
-      return f(std::uint64_t{});
-    case program::Type::kI64:
-      return f(std::int64_t{});
-    default:
-      return unsupported("the operator doesn't take " + std::string(program::type_name(type)));
-  }
-}
 
 // Up to three spatial axes, the last ones used; those in front are 1 long.
 using Space = std::array<std::int64_t, 3>;

@@ -4,45 +4,13 @@
 #include <cmath>
 #include <cstring>
 
-#include "runtime/ops/ops.h"
+#include "runtime/ops/operands.h"
 #include "support/half.h"
 
 namespace thimble::runtime {
 namespace {
 
 using program::Type;
-
-std::size_t element_bytes(const Value& value) {
-  return static_cast<std::size_t>(program::type_bytes(value.type));
-}
-std::byte* bytes_of(const Value& value) { return static_cast<std::byte*>(value.data); }
-
-std::int64_t product(const Dims& dims, std::size_t from, std::size_t to) {
-  std::int64_t out = 1;
-  for (std::size_t d = from; d < to; ++d) out *= dims[d];
-  return out;
-}
-
-// Elements of y in order, each from x at its own strides.
-void copy_strided(const Value& x, const Dims& strides, std::int64_t start, Value& y) {
-  const std::size_t size = element_bytes(y);
-  each_element<1>(y.dims, {strides}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& at) {
-    std::memcpy(bytes_of(y) + static_cast<std::size_t>(flat) * size,
-                bytes_of(x) + static_cast<std::size_t>(start + at[0]) * size, size);
-  });
-}
-
-Expected<std::int64_t> index_at(const Value& indices, std::int64_t i, std::int64_t limit) {
-  std::int64_t index = indices.type == Type::kI64
-                           ? static_cast<const std::int64_t*>(indices.data)[i]
-                           : static_cast<const std::int32_t*>(indices.data)[i];
-  if (index < 0) index += limit;
-  if (index < 0 || index >= limit) {
-    return invalid_argument("index " + std::to_string(index) + " is out of range: there are " +
-                            std::to_string(limit) + " rows");
-  }
-  return index;
-}
 
 void widen_row(const Value& table, std::int64_t row, std::int64_t width, float* out) {
   const auto* from = static_cast<const std::uint16_t*>(table.data) + row * width;
@@ -54,7 +22,7 @@ void widen_row(const Value& table, std::int64_t row, std::int64_t width, float* 
 Status gather_rows(const Value& table, const Value& indices, Value& y) {
   const std::int64_t width = table.dims.back();
   for (std::int64_t i = 0; i < indices.count(); ++i) {
-    THIMBLE_ASSIGN(const std::int64_t row, index_at(indices, i, table.dims[0]));
+    THIMBLE_ASSIGN(const std::int64_t row, index_within(indices, i, table.dims[0]));
     float* out = y.floats() + i * width;
     if (table.tensor != nullptr) {
       kernels::decode_grouped_row(table.grouped, row, out);
@@ -131,16 +99,17 @@ Status run_gather(Call& call) {
   const Value& table = *call.inputs[0];
   const Value& indices = *call.inputs[1];
   Value& y = *call.outputs[0];
-  const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
+  THIMBLE_ASSIGN(const std::size_t axis,
+                 axis_at(call.instruction.integer("axis", 0), table.dims.size()));
   const bool coded =
       table.tensor != nullptr || table.type == Type::kF16 || table.type == Type::kBF16;
   if (coded && y.type == Type::kF32) return gather_rows(table, indices, y);
-  const std::int64_t outer = product(table.dims, 0, axis),
-                     inner = product(table.dims, axis + 1, table.dims.size());
+  const std::int64_t outer = product_of(table.dims, 0, axis),
+                     inner = product_of(table.dims, axis + 1, table.dims.size());
   const auto size = static_cast<std::size_t>(inner) * element_bytes(table);
   for (std::int64_t o = 0; o < outer; ++o) {
     for (std::int64_t i = 0; i < indices.count(); ++i) {
-      THIMBLE_ASSIGN(const std::int64_t row, index_at(indices, i, table.dims[axis]));
+      THIMBLE_ASSIGN(const std::int64_t row, index_within(indices, i, table.dims[axis]));
       std::memcpy(bytes_of(y) + static_cast<std::size_t>(o * indices.count() + i) * size,
                   bytes_of(table) + static_cast<std::size_t>(o * table.dims[axis] + row) * size,
                   size);
@@ -153,20 +122,21 @@ Status run_gather(Call& call) {
 Status run_reshape(Call&) { return ok(); }
 
 Status run_transpose(Call& call) {
-  const program::Attribute* perm = call.instruction.find("perm");
   const Value& x = *call.inputs[0];
   const Dims own = strides_of(x.dims);
   Dims strides;
-  for (const std::int64_t axis : perm->ints) strides.push_back(own[static_cast<std::size_t>(axis)]);
+  for (const std::int64_t axis : permutation_of(call))
+    strides.push_back(own[static_cast<std::size_t>(axis)]);
   copy_strided(x, strides, 0, *call.outputs[0]);
   return ok();
 }
 
 Status run_concat(Call& call) {
   Value& y = *call.outputs[0];
-  const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
-  const std::int64_t outer = product(y.dims, 0, axis),
-                     inner = product(y.dims, axis + 1, y.dims.size());
+  THIMBLE_ASSIGN(const std::size_t axis,
+                 axis_at(call.instruction.integer("axis", 0), y.dims.size()));
+  const std::int64_t outer = product_of(y.dims, 0, axis),
+                     inner = product_of(y.dims, axis + 1, y.dims.size());
   std::int64_t at = 0;
   for (const Value* x : call.inputs) {
     const auto size = static_cast<std::size_t>(x->dims[axis] * inner) * element_bytes(y);
@@ -254,8 +224,9 @@ Status run_reduce(Call& call) {
 
 Status run_cumsum(Call& call) {
   const Value& x = *call.inputs[0];
-  const auto axis = static_cast<std::size_t>(call.instruction.integer("axis", 0));
-  const std::int64_t inner = product(x.dims, axis + 1, x.dims.size());
+  THIMBLE_ASSIGN(const std::size_t axis,
+                 axis_at(call.instruction.integer("axis", 0), x.dims.size()));
+  const std::int64_t inner = product_of(x.dims, axis + 1, x.dims.size());
   if (x.count() == 0) return ok();
   switch (x.type) {
     case Type::kF32:

@@ -183,8 +183,9 @@ Status run_layer_norm(Call& call) {
 
 Status run_softmax(Call& call) {
   const Value& x = *call.inputs[0];
-  if (call.instruction.integer("axis", -1) != static_cast<std::int64_t>(x.dims.size()) - 1)
-    return unsupported("softmax runs over the last axis");
+  THIMBLE_ASSIGN(const std::size_t axis,
+                 axis_at(call.instruction.integer("axis", -1), x.dims.size()));
+  if (axis + 1 != x.dims.size()) return unsupported("softmax runs over the last axis");
   const std::int64_t width = x.dims.back();
   if (x.count() == 0) return ok();
   over_rows(call.machine, x.count() / width, width * 4, [&](std::size_t begin, std::size_t end) {

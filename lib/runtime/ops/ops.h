@@ -12,6 +12,9 @@ namespace thimble::runtime {
 // Do types and dims fit? Called for every instruction once its values' dims are known, before
 // scratch is asked for.
 Status check_call(const Call& call);
+// The part of it that can be told before dims are known: does the operator read only what has
+// elements?
+Status check_operands(const Call& call);
 Status check_attention(const Call& call);
 
 // The operators of each family; table.cpp joins them.
@@ -32,6 +35,9 @@ Status shape_matmul(const Call& call, std::vector<Dims>& results);
 Status shape_gather(const Call& call, std::vector<Dims>& results);
 Status shape_transpose(const Call& call, std::vector<Dims>& results);
 Status shape_concat(const Call& call, std::vector<Dims>& results);
+
+// Where each axis of a Transpose's result comes from; an absent `perm` reverses them.
+Dims permutation_of(const Call& call);
 
 // ONNX broadcasting of two shapes; an error when they don't fit.
 Expected<Dims> broadcast_dims(const Dims& a, const Dims& b);

@@ -103,12 +103,20 @@ Status shape_gather(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
+Dims permutation_of(const Call& call) {
+  const program::Attribute* perm = call.instruction.find("perm");
+  if (perm != nullptr && !perm->ints.empty()) return perm->ints;
+  Dims out;
+  for (std::size_t d = call.inputs[0]->dims.size(); d > 0; --d)
+    out.push_back(static_cast<std::int64_t>(d) - 1);
+  return out;
+}
+
 Status shape_transpose(const Call& call, std::vector<Dims>& results) {
   const Dims& x = call.inputs[0]->dims;
-  const program::Attribute* perm = call.instruction.find("perm");
-  if (perm == nullptr || perm->ints.size() != x.size())
-    return invalid_argument("Transpose's perm doesn't fit");
-  for (const std::int64_t axis : perm->ints) {
+  const Dims perm = permutation_of(call);
+  if (perm.size() != x.size()) return invalid_argument("Transpose's perm doesn't fit");
+  for (const std::int64_t axis : perm) {
     if (axis < 0 || axis >= static_cast<std::int64_t>(x.size()))
       return invalid_argument("Transpose's perm doesn't fit");
     results[0].push_back(x[static_cast<std::size_t>(axis)]);
