@@ -1,55 +1,30 @@
 // Runs ONNX's backend tests and compares the outcome of each with what the expectations say.
 //
-//   conformance FOLDER [--expect FILE] [--update FILE] [--only TEXT] [--verbose]
+//   conformance FOLDER [--expect FILE] [--update FILE] [--coverage FILE] [--only TEXT] [--verbose]
 //
-// FOLDER holds categories (node, simple, pytorch-converted, pytorch-operator) of case folders. The
-// expectations list the cases that don't pass, a line each: CATEGORY/CASE, `fail` or `skip`, why;
-// or CATEGORY/CASE, `within`, the absolute and relative tolerance, why. A case that isn't listed
-// must pass. Ends with 1 when an outcome isn't the expected one.
+// FOLDER holds categories (node, simple, pytorch-converted, pytorch-operator) of case folders. A
+// case that the expectations (expectations.h) don't list must pass. --update writes the
+// expectations that this run would meet; --coverage writes a table of operators. Ends with 1 when
+// an outcome isn't the expected one, a pass included.
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "conformance/cases.h"
+#include "conformance/coverage.h"
+#include "conformance/expectations.h"
 #include "support/system.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace thimble;
+using conformance::Expectation;
 using conformance::Outcome;
-
-struct Expectation {
-  std::string word = "pass";  // pass, fail, skip, within
-  conformance::Tolerance tolerance;
-  std::string why;
-};
-
-std::map<std::string, Expectation> read_expectations(const std::string& path) {
-  std::map<std::string, Expectation> out;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    std::istringstream words(line);
-    std::string name;
-    Expectation e;
-    words >> name >> e.word;
-    if (e.word == "within") words >> e.tolerance.absolute >> e.tolerance.relative;
-    std::getline(words >> std::ws, e.why);
-    out[name] = e;
-  }
-  return out;
-}
-
-std::string_view word_of(Outcome outcome) {
-  return outcome == Outcome::kPassed ? "pass" : outcome == Outcome::kFailed ? "fail" : "skip";
-}
 
 std::vector<std::string> cases_in(const std::string& folder, const std::string& only) {
   std::vector<std::string> out;
@@ -67,20 +42,22 @@ std::vector<std::string> cases_in(const std::string& folder, const std::string& 
 }
 
 struct Arguments {
-  std::string folder, expect, update, only;
+  std::string folder, expect, update, coverage, only;
   bool verbose = false;
 };
 
 Arguments parse(int argc, char** argv) {
   Arguments out;
+  const std::map<std::string, std::string*> values = {{"--expect", &out.expect},
+                                                      {"--update", &out.update},
+                                                      {"--coverage", &out.coverage},
+                                                      {"--only", &out.only}};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    const std::string next = i + 1 < argc ? argv[i + 1] : "";
     if (word == "--verbose") {
       out.verbose = true;
-    } else if (word == "--expect" || word == "--update" || word == "--only") {
-      (word == "--expect" ? out.expect : word == "--update" ? out.update : out.only) = next;
-      ++i;
+    } else if (const auto value = values.find(word); value != values.end()) {
+      *value->second = ++i < argc ? argv[i] : "";
     } else {
       out.folder = word;
     }
@@ -88,43 +65,82 @@ Arguments parse(int argc, char** argv) {
   return out;
 }
 
+class Run {
+ public:
+  explicit Run(const Arguments& arguments)
+      : arguments_(arguments),
+        expectations_(conformance::read_expectations(arguments.expect)),
+        cases_(cases_in(arguments.folder, arguments.only)) {}
+
+  Status all() {
+    for (const std::string& name : cases_) THIMBLE_TRY(one(name));
+    for (const auto& [name, expectation] : expectations_) {
+      if (!arguments_.only.empty() || std::binary_search(cases_.begin(), cases_.end(), name))
+        continue;
+      std::printf("%s: expected to %s, but isn't there\n", name.c_str(), expectation.word.c_str());
+      ++surprises_;
+    }
+    if (!arguments_.coverage.empty()) std::ofstream(arguments_.coverage) << coverage_.markdown();
+    return arguments_.update.empty() ? ok()
+                                     : conformance::write_expectations(arguments_.update, found_);
+  }
+
+  int finish() const {
+    if (!arguments_.expect.empty()) std::printf("%d not as expected\n", surprises_);
+    std::printf("%d passed, %d failed, %d skipped\n", counts_[0], counts_[1], counts_[2]);
+    return surprises_ > 0 && !arguments_.expect.empty() ? 1 : 0;
+  }
+
+ private:
+  Status one(const std::string& name) {
+    const auto known = expectations_.find(name);
+    const Expectation expected = known == expectations_.end() ? Expectation() : known->second;
+    const std::string folder = (fs::path(arguments_.folder) / name).string();
+    const conformance::Result result = conformance::run_case(folder, expected.tolerance, pool_);
+    ++counts_[static_cast<int>(result.outcome)];
+    if (!arguments_.coverage.empty()) {
+      THIMBLE_ASSIGN(const auto operators, conformance::operators_of(folder + "/model.onnx"));
+      coverage_.add(name, operators, result.outcome);
+    }
+    const bool as_expected = expected.is(result.outcome);
+    surprises_ += as_expected ? 0 : 1;
+    if (!as_expected || (arguments_.verbose && result.outcome != Outcome::kPassed)) {
+      std::printf("%s: %s (expected %s)%s%s\n", name.c_str(),
+                  std::string(conformance::word_of(result.outcome)).c_str(), expected.word.c_str(),
+                  result.why.empty() ? "" : ": ", result.why.c_str());
+    }
+    // A reason that someone wrote stays while the outcome does.
+    found_[name] =
+        as_expected
+            ? expected
+            : Expectation{std::string(conformance::word_of(result.outcome)), {}, result.why};
+    std::fflush(stdout);
+    return ok();
+  }
+
+  const Arguments& arguments_;
+  const conformance::Expectations expectations_;
+  const std::vector<std::string> cases_;
+  ThreadPool pool_{1};
+  conformance::Expectations found_;
+  conformance::Coverage coverage_;
+  int counts_[3] = {0, 0, 0}, surprises_ = 0;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   if (arguments.folder.empty()) {
     std::fprintf(stderr,
-                 "usage: conformance FOLDER [--expect FILE] [--update FILE] [--only TEXT] "
-                 "[--verbose]\n");
+                 "usage: conformance FOLDER [--expect FILE] [--update FILE] [--coverage FILE] "
+                 "[--only TEXT] [--verbose]\n");
     return 2;
   }
-  ThreadPool pool(1);
-  const auto expectations = read_expectations(arguments.expect);
-  std::ofstream update;
-  if (!arguments.update.empty()) update.open(arguments.update);
-  int counts[3] = {0, 0, 0}, surprises = 0;
-  for (const std::string& name : cases_in(arguments.folder, arguments.only)) {
-    const auto known = expectations.find(name);
-    const Expectation expected = known == expectations.end() ? Expectation() : known->second;
-    const conformance::Result result = conformance::run_case(
-        (fs::path(arguments.folder) / name).string(), expected.tolerance, pool);
-    ++counts[static_cast<int>(result.outcome)];
-    const std::string_view word = word_of(result.outcome);
-    const bool as_expected = word == (expected.word == "within" ? "pass" : expected.word);
-    surprises += as_expected ? 0 : 1;
-    if (!as_expected || (arguments.verbose && result.outcome != Outcome::kPassed)) {
-      std::printf("%s: %s (expected %s)%s%s\n", name.c_str(), std::string(word).c_str(),
-                  expected.word.c_str(), result.why.empty() ? "" : ": ", result.why.c_str());
-    }
-    if (update && expected.word == "within") {
-      update << name << " within " << expected.tolerance.absolute << ' '
-             << expected.tolerance.relative << ' ' << expected.why << '\n';
-    } else if (update && result.outcome != Outcome::kPassed) {
-      update << name << ' ' << word << ' ' << result.why << '\n';
-    }
-    std::fflush(stdout);
+  Run run(arguments);
+  if (Status status = run.all(); !status) {
+    std::fprintf(stderr, "%s\n", status.error().to_string().c_str());
+    return 1;
   }
-  if (!arguments.expect.empty()) std::printf("%d not as expected\n", surprises);
-  std::printf("%d passed, %d failed, %d skipped\n", counts[0], counts[1], counts[2]);
-  return surprises > 0 && !arguments.expect.empty() ? 1 : 0;
+  return run.finish();
 }
