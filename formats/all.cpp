@@ -51,7 +51,9 @@ Expected<ir::Model> read_file(const std::string& path, const ReadOptions& option
 
 }  // namespace
 
-Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options) {
+namespace {
+
+Expected<ir::Model> read_any(const std::string& path, const ReadOptions& options) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(path + "/config.json", error)) return read_huggingface(path, options);
@@ -62,6 +64,15 @@ Expected<ir::Model> read_model(const std::string& path, const ReadOptions& optio
   if (fs::exists(path, error)) return read_file(path, options);
   THIMBLE_ASSIGN(const std::string cached, find_in_cache(path));
   return read_huggingface(cached, options);
+}
+
+}  // namespace
+
+Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options) {
+  THIMBLE_ASSIGN(ir::Model model, read_any(path, options));
+  if (Status bound = ir::bind_dims(model, options.dims); !bound)
+    return std::move(bound).error().in(path);
+  return model;
 }
 
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "ir/dim_range.h"
 #include "ir/model.h"
 #include "support/progress.h"
 #include "support/thread_pool.h"
@@ -13,6 +14,7 @@ namespace thimble::formats {
 struct ReadOptions {
   bool strict = false;                 // every fallback is an error
   std::optional<ir::Pooling> pooling;  // encoders: in place of what the folder says
+  ir::DimRanges dims;                  // of symbolic sizes
 };
 
 // `path` is a Hugging Face folder, a GGUF or ONNX file, or the name of a model in the local Hugging

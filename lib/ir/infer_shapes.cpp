@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "ir/dim_range.h"
 #include "ir/model.h"
 #include "ir/ops/schema.h"
 #include "ir/ops/shape_context.h"
@@ -127,7 +128,15 @@ Status infer_control(Model& model, Graph& graph, NodeId id) {
   return ok();
 }
 
-Status infer_node(Model& model, Graph& graph, NodeId id,
+// What the user said of sizes settles which of two is the larger.
+void settle(ShapeContext::Result& result, const DimRanges& ranges) {
+  if (ranges.empty()) return;
+  for (Dim& dim : result.shape) dim = simplified(dim, ranges);
+  if (!result.data) return;
+  for (Dim& dim : *result.data) dim = simplified(dim, ranges);
+}
+
+Status infer_node(Model& model, Graph& graph, NodeId id, const DimRanges& ranges,
                   std::vector<std::optional<DimData>>& data) {
   const Node& node = graph.node(id);
   const OpSchema* schema = find_operator(node.domain, node.op);
@@ -149,6 +158,7 @@ Status infer_node(Model& model, Graph& graph, NodeId id,
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const ValueId output = node.outputs[i];
     if (!output.valid()) continue;
+    settle(results[i], ranges);
     THIMBLE_TRY(check_result(results[i]));
     if (worth_following(results[i])) data[output.index] = std::move(results[i].data);
     graph.value(output).dtype = results[i].dtype;
@@ -164,9 +174,10 @@ Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& g
     value.dtype = constant_type(model, weight);
     value.shape = Shape(weight.dims.begin(), weight.dims.end());
   }
+  const DimRanges ranges = dim_ranges(model.metadata);
   std::vector<std::optional<DimData>> data(graph.value_capacity());
   for (const NodeId id : graph.order()) {
-    if (Status status = infer_node(model, graph, id, data); !status) {
+    if (Status status = infer_node(model, graph, id, ranges, data); !status) {
       return blame(std::move(status).error(), graph.node(id));
     }
   }

@@ -20,8 +20,9 @@ struct Globals {
   bool json = false;
   bool quiet = false;
   bool strict = false;
-  int threads = 0;         // 0: as many as the process may use
-  std::string max_memory;  // "2GB"; empty: no limit of ours
+  int threads = 0;                // 0: as many as the process may use
+  std::string max_memory;         // "2GB"; empty: no limit of ours
+  std::vector<std::string> dims;  // "batch=1,seq=1..512"
 };
 
 // What a command works with, made once the command line is known to be right.

@@ -45,6 +45,8 @@ std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
   for (const std::string& pass : choices.manager.disable) hasher.update("\nwithout " + pass);
   if (!choices.manager.stop_after.empty()) hasher.update("\nup to " + choices.manager.stop_after);
+  const auto dims = prepared.original.metadata.find(std::string(ir::kDimRangesKey));
+  if (dims != prepared.original.metadata.end()) hasher.update("\nsizes " + dims->second);
   return hasher.finish().hex();
 }
 
@@ -292,6 +294,7 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
                    "The .thimble to write; its report goes beside it")
       ->required()
       ->type_name("FILE");
+  add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   command
       ->add_option("--calibrate", choices->calibrate,

@@ -64,6 +64,7 @@ void add_eval(CLI::App& app, Globals& globals, Selected& selected) {
       [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
+  add_dim_option(*command, globals);
   add_text_options(*command, choices->text);
 }
 

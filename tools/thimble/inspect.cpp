@@ -126,8 +126,22 @@ Expected<int> inspect_thimble(const Choices& choices, const Globals& globals, in
   return 0;
 }
 
+void print_values(const char* title, const ir::Graph& graph,
+                  const std::vector<ir::ValueId>& values) {
+  std::printf("  %s:", title);
+  for (const ir::ValueId id : values) {
+    const ir::Value& value = graph.value(id);
+    std::printf(" %s: %s%s%s", value.name.c_str(), std::string(ir::dtype_name(value.dtype)).c_str(),
+                value.shape ? ir::to_string(*value.shape).c_str() : "",
+                id == values.back() ? "" : ",");
+  }
+  std::printf("\n");
+}
+
 Expected<int> inspect_source(const Choices& choices, const Globals& globals, int width) {
-  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.file, {}));
+  formats::ReadOptions read;
+  THIMBLE_ASSIGN(read.dims, dims_of(globals));
+  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.file, read));
   if (choices.graph) {
     std::printf("%s", ir::print(model).c_str());
     return 0;
@@ -154,6 +168,10 @@ Expected<int> inspect_source(const Choices& choices, const Globals& globals, int
               model.graph.order().size(), static_cast<long long>(model.max_context),
               model.tokenizer.empty() ? "none" : "yes",
               model.chat_template.empty() ? "none" : "yes");
+  if (model.task == ir::Task::kTensors) {
+    print_values("inputs", model.graph, model.graph.inputs());
+    print_values("outputs", model.graph, model.graph.outputs());
+  }
   if (choices.metadata) {
     for (const auto& [key, value] : model.metadata)
       std::printf("  %s: %s\n", key.c_str(), value.c_str());
@@ -179,6 +197,7 @@ void add_inspect(CLI::App& app, Globals& globals, Selected& selected) {
                   [choices, &globals](Environment&) { return run(*choices, globals); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
+  add_dim_option(*command, globals);
   command->add_flag("--tensors", choices->tensors, "Every tensor");
   command->add_flag("--graph", choices->graph, "The graph as text (source models)");
   command->add_flag("--metadata", choices->metadata, "All metadata, the recipe included");

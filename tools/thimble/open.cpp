@@ -18,13 +18,34 @@ bool is_thimble(const std::string& path) {
   return whole && std::memcmp(magic, "THIMBLE", 7) == 0;
 }
 
+void add_dim_option(CLI::App& command, Globals& globals) {
+  command
+      .add_option("--dim", globals.dims,
+                  "Sizes that the model leaves open, or bounds of them, as in batch=1,seq=1..512")
+      ->type_name("NAME=SIZE")
+      ->allow_extra_args(false);
+}
+
+Expected<ir::DimRanges> dims_of(const Globals& globals) {
+  std::string all;
+  for (const std::string& text : globals.dims) all += (all.empty() ? "" : ",") + text;
+  return all.empty() ? ir::DimRanges() : ir::parse_dim_ranges(all);
+}
+
 Expected<Opened> open_any(const std::string& path, Environment& environment) {
   Opened opened;
+  formats::ReadOptions read;
+  THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
   if (is_thimble(path)) {
+    if (!read.dims.empty()) {
+      return Error(ErrorCode::kUsage, "a .thimble's sizes were settled when it was written")
+          .in(path)
+          .fix("give --dim to compress");
+    }
     THIMBLE_ASSIGN(opened.bundle, program::open_thimble(path));
     return opened;
   }
-  THIMBLE_ASSIGN(opened.model, formats::read_model(path, {}));
+  THIMBLE_ASSIGN(opened.model, formats::read_model(path, read));
   THIMBLE_ASSIGN(opened.bundle, lower::load(*opened.model, environment.pool));
   return opened;
 }

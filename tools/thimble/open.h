@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "ir/dim_range.h"
 #include "ir/model.h"
 #include "program/bundle.h"
 #include "tokenizer/tokenizer.h"
@@ -16,6 +17,10 @@ struct Opened {
   program::Bundle bundle;
   std::optional<ir::Model> model;  // unless FILE is a .thimble
 };
+
+// What `--dim` says, and the option itself.
+void add_dim_option(CLI::App& command, Globals& globals);
+Expected<ir::DimRanges> dims_of(const Globals& globals);
 
 Expected<Opened> open_any(const std::string& path, Environment& environment);
 bool is_thimble(const std::string& path);

@@ -7,6 +7,7 @@
 #include "support/hash.h"
 #include "support/mapped_file.h"
 #include "support/system.h"
+#include "tools/thimble/open.h"
 
 namespace thimble::cli {
 namespace {
@@ -47,6 +48,7 @@ Expected<Prepared> read_original(const std::string& path, Environment& environme
   Prepared prepared;
   formats::ReadOptions read;
   read.strict = environment.globals.strict;
+  THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
   THIMBLE_ASSIGN(prepared.original, formats::read_model(path, read));
   prepared.model = prepared.original;
   return prepared;

@@ -78,6 +78,7 @@ void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
                   [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
       ->required();
+  add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   command->add_flag("--tensors", choices->tensors, "Every tensor with its scheme");
 }

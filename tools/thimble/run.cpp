@@ -24,7 +24,7 @@ struct Choices {
 Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   if (!choices.inputs.empty())
-    return run_tensors(opened.bundle, choices.inputs, choices.outputs, environment);
+    return run_tensors(opened, choices.inputs, choices.outputs, environment);
   if (opened.bundle.program.task == program::Task::kGenerate) {
     return generate(opened.bundle, choices.file, choices.generation, environment);
   }
@@ -42,7 +42,8 @@ void add_run(CLI::App& app, Globals& globals, Selected& selected) {
       add_command(app, globals, selected, "run", "Generate text, or run tensors through a model",
                   "  thimble run model.thimble -p \"Once upon a time\" -n 100\n"
                   "  thimble run model.thimble --chat --system \"Answer in one line.\"\n"
-                  "  thimble run encoder.thimble --inputs in.npz --outputs out.npz",
+                  "  thimble run encoder.thimble --inputs in.npz --outputs out.npz\n"
+                  "  thimble run encoder.onnx --dim batch=1,seq=1..512 --inputs in.npz",
                   [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, a Hugging Face folder or a GGUF file")
       ->required();
@@ -50,6 +51,7 @@ void add_run(CLI::App& app, Globals& globals, Selected& selected) {
       ->type_name("NPZ");
   command->add_option("--outputs", choices->outputs, "Where to write the outputs' arrays")
       ->type_name("NPZ");
+  add_dim_option(*command, globals);
   add_generation_options(*command, choices->generation);
 }
 

@@ -3,12 +3,13 @@
 
 #include <string>
 
-#include "program/bundle.h"
 #include "tools/thimble/command.h"
+#include "tools/thimble/open.h"
 
 namespace thimble::cli {
 
-Expected<int> run_tensors(const program::Bundle& bundle, const std::string& inputs,
+// Sizes of inputs outside of what `--dim` said, now or when the file was written, are errors.
+Expected<int> run_tensors(const Opened& opened, const std::string& inputs,
                           const std::string& outputs, Environment& environment);
 
 }  // namespace thimble::cli
