@@ -97,14 +97,12 @@ class Awq {
 
 }  // namespace
 
-Expected<AwqResult> awq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+Expected<AwqResult> awq(std::span<const AwqLayer> layers, std::int64_t inputs,
                         std::span<const float> magnitudes, std::span<const double> hessian,
-                        const ir::Encoding& encoding, const AwqOptions& options, ThreadPool& pool) {
-  THIMBLE_CHECK(std::ssize(weights) == rows * inputs && std::ssize(magnitudes) == inputs,
-                "weights are [rows, inputs], magnitudes [inputs]");
-  THIMBLE_CHECK(encoding.kind == ir::EncodingKind::kAffine && !encoding.per_tensor,
-                "awq scales affine weights per row or group, not " + encoding.to_string());
-  THIMBLE_CHECK(inputs >= 1 && options.grid >= 1, "there is something to search");
+                        const AwqOptions& options, ThreadPool& pool) {
+  THIMBLE_CHECK(std::ssize(magnitudes) == inputs, "magnitudes are [inputs]");
+  THIMBLE_CHECK(!layers.empty() && inputs >= 1 && options.grid >= 1,
+                "there is something to search");
   for (const float m : magnitudes) {
     if (!(m >= 0) || std::isinf(m)) {
       return unsupported("the inputs' mean magnitude is not finite")
@@ -120,13 +118,23 @@ Expected<AwqResult> awq(std::span<const float> weights, std::int64_t rows, std::
       diagonal[static_cast<std::size_t>(i)] = full->diagonal(i);
     }
   }
-  const Awq search(weights, rows, inputs, diagonal, full ? &*full : nullptr, encoding,
-                   options.search, pool);
+  std::vector<Awq> searches;
+  for (const AwqLayer& layer : layers) {
+    THIMBLE_CHECK(std::ssize(layer.weights) == layer.rows * inputs, "weights are [rows, inputs]");
+    THIMBLE_CHECK(layer.encoding.kind == ir::EncodingKind::kAffine && !layer.encoding.per_tensor,
+                  "awq scales affine weights per row or group, not " + layer.encoding.to_string());
+    searches.emplace_back(layer.weights, layer.rows, inputs, diagonal, full ? &*full : nullptr,
+                          layer.encoding, options.search, pool);
+  }
   AwqResult best;
   for (int step = 0; step < options.grid; ++step) {
     const double alpha = static_cast<double>(step) / options.grid;
     std::vector<float> scales = scales_of(magnitudes, alpha);
-    THIMBLE_ASSIGN(const double error, search.error(scales));
+    double error = 0;
+    for (const Awq& search : searches) {
+      THIMBLE_ASSIGN(const double part, search.error(scales));
+      error += part;
+    }
     if (step == 0) best.rounding_error = error;
     if (step > 0 && !(error < best.error)) continue;
     best.scales = std::move(scales);

@@ -24,12 +24,19 @@ struct AwqResult {
   double error = 0;
 };
 
-// The alpha with the least error (the smaller of equals) for weights [rows, inputs], row-major;
-// those of layers that share their inputs stand one below the other. `magnitudes` [inputs] are
-// means of |x|, finite and >= 0. `hessian` is X^T X [inputs, inputs], of which the lower triangle
-// is read, or its diagonal alone [inputs]. The same on every machine and for any number of threads.
-Expected<AwqResult> awq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
+// A layer among several that share their inputs.
+struct AwqLayer {
+  std::span<const float> weights;  // [rows, inputs], row-major
+  std::int64_t rows = 0;
+  ir::Encoding encoding;
+};
+
+// The alpha with the least error (the smaller of equals), summed over the layers. `magnitudes`
+// [inputs] are means of |x|, finite and >= 0; inputs of equal magnitudes get equal scales.
+// `hessian` is X^T X [inputs, inputs], of which the lower triangle is read, or its diagonal alone
+// [inputs]. The same on every machine and for any number of threads.
+Expected<AwqResult> awq(std::span<const AwqLayer> layers, std::int64_t inputs,
                         std::span<const float> magnitudes, std::span<const double> hessian,
-                        const ir::Encoding& encoding, const AwqOptions& options, ThreadPool& pool);
+                        const AwqOptions& options, ThreadPool& pool);
 
 }  // namespace thimble::quant

@@ -10,6 +10,7 @@
 
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"
+#include "passes/quantize/matrix.h"
 #include "passes/quantize/settings.h"
 #include "quant/decode.h"
 #include "quant/gptq.h"
@@ -43,23 +44,6 @@ Result from_journal(calibrate::Finished finished) {
 }
 
 double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
-
-// The weight as [rows, inputs] with its inputs along `axis`.
-Expected<std::vector<float>> read_matrix(const ir::Weight& weight, int axis) {
-  THIMBLE_ASSIGN(std::vector<float> values, quant::decode_rows(weight, 0, weight.rows()));
-  const bool columns = weight.encoding.is_dense() && axis == 0;
-  const bool turned = !weight.encoding.is_dense() && (weight.encoding.axis == 0) != (axis == 0);
-  if (turned)
-    return unsupported("the weight comes quantized along its other axis").at_tensor(weight.name);
-  if (!columns) return values;
-  const auto inputs = static_cast<std::size_t>(weight.dims[0]);
-  const auto rows = static_cast<std::size_t>(weight.dims[1]);
-  std::vector<float> out(values.size());
-  for (std::size_t k = 0; k < inputs; ++k) {
-    for (std::size_t n = 0; n < rows; ++n) out[n * inputs + k] = values[k * rows + n];
-  }
-  return out;
-}
 
 void append(ir::Rows& all, const ir::Rows& part) {
   const auto add = [](auto& to, const auto& from) {

@@ -85,7 +85,8 @@ void collect_errors(const ir::Model& model, pass::Report& report) {
     if (!error) continue;
     for (pass::PassReport& pass : report.passes) {
       for (pass::TensorDecision& decision : pass.decisions) {
-        if (decision.tensor == weight.name) decision.error = *error;
+        if (decision.tensor == weight.name && decision.scheme == weight.encoding.to_string())
+          decision.error = *error;
       }
     }
   }

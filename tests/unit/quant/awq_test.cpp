@@ -46,9 +46,10 @@ TEST_CASE("AWQ never does worse than no scales and doesn't depend on threads") {
   for (const auto zero : {ir::ZeroKind::kConstant, ir::ZeroKind::kPoints, ir::ZeroKind::kMinima}) {
     for (const auto& h : {hessian, diagonal}) {
       const auto encoding = test::affine(3, 32, zero);
+      const AwqLayer layer[] = {{weights, kRows, encoding}};
       ThreadPool one(1), five(5);
-      const auto a = awq(weights, kRows, kInputs, magnitudes, h, encoding, {}, one);
-      const auto b = awq(weights, kRows, kInputs, magnitudes, h, encoding, {}, five);
+      const auto a = awq(layer, kInputs, magnitudes, h, {}, one);
+      const auto b = awq(layer, kInputs, magnitudes, h, {}, five);
       REQUIRE(a);
       REQUIRE(b);
       CHECK(a->error <= a->rounding_error);
@@ -59,8 +60,33 @@ TEST_CASE("AWQ never does worse than no scales and doesn't depend on threads") {
   }
   magnitudes[3] = INFINITY;
   ThreadPool pool(1);
-  CHECK_FALSE(awq(weights, kRows, kInputs, magnitudes, hessian,
-                  test::affine(3, 32, ir::ZeroKind::kConstant), {}, pool));
+  const AwqLayer layer[] = {{weights, kRows, test::affine(3, 32, ir::ZeroKind::kConstant)}};
+  CHECK_FALSE(awq(layer, kInputs, magnitudes, hessian, {}, pool));
+}
+
+TEST_CASE("AWQ's layers of one input are searched together, each in its own encoding") {
+  const auto weights = test::heavy_tailed(kRows * kInputs, 1);
+  const auto x = test::correlated_inputs(300, kInputs, 2);
+  const auto hessian = test::hessian_of(x, kInputs);
+  const auto magnitudes = magnitudes_of(x);
+  const std::span<const float> all(weights);
+  const auto fine = test::affine(4, 32, ir::ZeroKind::kPoints);
+  const AwqLayer whole[] = {{all, kRows, fine}};
+  const AwqLayer parts[] = {{all.first(20 * kInputs), 20, fine},
+                            {all.subspan(20 * kInputs), kRows - 20, fine}};
+  const AwqLayer mixed[] = {
+      {all.first(20 * kInputs), 20, test::affine(2, 0, ir::ZeroKind::kPoints)},
+      {all.subspan(20 * kInputs), kRows - 20, fine}};
+  ThreadPool pool(2);
+  const auto a = awq(whole, kInputs, magnitudes, hessian, {}, pool);
+  const auto b = awq(parts, kInputs, magnitudes, hessian, {}, pool);
+  const auto c = awq(mixed, kInputs, magnitudes, hessian, {}, pool);
+  REQUIRE(a);
+  REQUIRE(b);
+  REQUIRE(c);
+  CHECK(a->scales == b->scales);
+  CHECK(b->error == Approx(a->error));
+  CHECK(c->rounding_error > 2 * a->rounding_error);
 }
 
 TEST_CASE("HQQ's minima leave smaller errors than the extremes'") {

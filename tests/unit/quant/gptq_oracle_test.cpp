@@ -79,10 +79,11 @@ TEST_CASE("AWQ finds the scales with the least error") {
   ThreadPool pool(2);
   AwqOptions options;
   options.search = Search::kAbsmax;
-  const auto result =
-      awq(cases.get<float>("weights"), kRows, kInputs, cases.get<float>("awq.magnitudes"),
-          cases.get<double>("hessian"),
-          test::affine(3, 16, ir::ZeroKind::kConstant, ir::DType::kF32), options, pool);
+  const auto weights = cases.get<float>("weights");
+  const AwqLayer layer[] = {
+      {weights, kRows, test::affine(3, 16, ir::ZeroKind::kConstant, ir::DType::kF32)}};
+  const auto result = awq(layer, kInputs, cases.get<float>("awq.magnitudes"),
+                          cases.get<double>("hessian"), options, pool);
   REQUIRE(result);
   const auto least = std::min_element(errors.begin(), errors.end());
   CHECK(result->rounding_error == Approx(errors[0]).epsilon(1e-5));
