@@ -110,6 +110,8 @@ constexpr OpRule kRules[] = {
     {Op::kRotaryOf, "RotaryEmbedding", 3, 4, 1},
     {Op::kIdentity, "Identity", 1, 1, 1},
     {Op::kLayerNormOf, "LayerNormalization", 2, 3, 3},
+    {Op::kLinearAttention, "LinearAttention", 3, 6, 2},
+    {Op::kCausalConvWithState, "CausalConvWithState", 2, 4, 2},
     {Op::kIf, "If", 1, 1, kMany},
     {Op::kLoop, "Loop", 0, kMany, kMany},
     {Op::kScan, "Scan", 1, kMany, kMany},

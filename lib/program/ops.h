@@ -121,6 +121,8 @@ enum class Op : std::uint16_t {
   kRotaryOf = 122,     // RotaryEmbedding: (x, cos, sin, [position_ids])
   kIdentity = 123,     // a copy, where another name won't do
   kLayerNormOf = 124,  // LayerNormalization with Mean and InvStdDev
+  kLinearAttention = 125,
+  kCausalConvWithState = 126,
 
   // Control flow: `regions` hold the bodies (runtime/control.cpp).
   kIf = 128,    // (condition) -> ...; regions: then, else

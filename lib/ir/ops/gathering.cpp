@@ -94,4 +94,24 @@ Status eye_like(ShapeContext& c) {
   return ok();
 }
 
+Status linear_attention(ShapeContext& c) {
+  const Shape &q = c.shape(0), &v = c.shape(2);
+  const std::int64_t q_heads = c.node().integer("q_num_heads", 0),
+                     heads = c.node().integer("kv_num_heads", 0);
+  if (q.size() != 3 || v.size() != 3) return invalid_file("queries and values have three axes");
+  if (q_heads < 1 || heads < 1 || q_heads % heads != 0)
+    return invalid_file("kv_num_heads must divide q_num_heads");
+  const Dim keys = Dim::floor_div(q[2], q_heads), values = Dim::floor_div(v[2], heads);
+  c.give({{c.dtype(0), {q[0], q[1], values * Dim(q_heads)}, {}},
+          {c.has(3) ? c.dtype(3) : c.dtype(0), {q[0], heads, keys, values}, {}}});
+  return ok();
+}
+
+Status causal_convolution(ShapeContext& c) {
+  const Shape &x = c.shape(0), &w = c.shape(1);
+  if (x.size() != 3 || w.size() != 3) return invalid_file("input and weight have three axes");
+  c.give({{c.dtype(0), x, {}}, {c.dtype(0), {x[0], x[1], w[2] - Dim(1)}, {}}});
+  return ok();
+}
+
 }  // namespace thimble::ir::shapes

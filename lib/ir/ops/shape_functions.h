@@ -43,6 +43,8 @@ Status one_hot(ShapeContext& c);
 Status tile(ShapeContext& c);
 Status size(ShapeContext& c);
 Status eye_like(ShapeContext& c);
+Status linear_attention(ShapeContext& c);
+Status causal_convolution(ShapeContext& c);
 
 // products.cpp
 Status matmul(ShapeContext& c);

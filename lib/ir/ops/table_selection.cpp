@@ -50,11 +50,36 @@ std::vector<OpSchema> making() {
   };
 }
 
+std::vector<OpSchema> remembering() {
+  return {
+      {"",
+       "LinearAttention",
+       3,
+       6,
+       1,
+       2,
+       {{"chunk_size"},
+        {"kv_num_heads", K::kInteger, true},
+        {"q_num_heads", K::kInteger, true},
+        {"scale", K::kReal},
+        {"update_rule", K::kText}},
+       shapes::linear_attention},
+      {"",
+       "CausalConvWithState",
+       2,
+       4,
+       1,
+       2,
+       {{"activation", K::kText}},
+       shapes::causal_convolution},
+  };
+}
+
 }  // namespace
 
 std::vector<OpSchema> selection_schemas() {
   std::vector<OpSchema> all;
-  for (const auto& part : {gathering(), scattering(), making()})
+  for (const auto& part : {gathering(), scattering(), making(), remembering()})
     all.insert(all.end(), part.begin(), part.end());
   return all;
 }

@@ -9,7 +9,7 @@ std::span<const Operator> selection_operators() {
     std::vector<Operator> all;
     for (const auto family :
          {relaying_operators, gathering_operators, scattering_operators, filling_operators,
-          sorting_operators, attending_operators, rotating_operators}) {
+          sorting_operators, attending_operators, rotating_operators, remembering_operators}) {
       const std::span<const Operator> some = family();
       all.insert(all.end(), some.begin(), some.end());
     }

@@ -12,6 +12,7 @@ std::span<const Operator> filling_operators();     // fill.cpp: Shape, Range, Ey
 std::span<const Operator> sorting_operators();     // unique.cpp, and NonMaxSuppression of boxes.cpp
 std::span<const Operator> attending_operators();   // attend.cpp: Attention over plain tensors
 std::span<const Operator> rotating_operators();    // rotate.cpp: RotaryEmbedding
+std::span<const Operator> remembering_operators();  // linear_attention.cpp
 
 // The result has the type of an input.
 inline Status keeps_type(const Call& call, std::size_t input = 0) {
