@@ -20,5 +20,6 @@ std::span<const Adapter> attribute_adapters();  // attributes that became inputs
 std::span<const Adapter> default_adapters();    // attributes that went, or whose defaults changed
 std::span<const Adapter> broadcast_adapters();  // broadcasting before opset 7
 std::span<const Adapter> layer_adapters();      // operators whose meaning changed
+std::span<const Adapter> function_adapters();   // operators that are written as their bodies
 
 }  // namespace thimble::formats::onnx

@@ -303,6 +303,30 @@ TEST_CASE("layers whose meaning changed") {
   for (const Case& c : cases) check(c);
 }
 
+TEST_CASE("operators that are written as their bodies") {
+  const Case cases[] = {
+      {"a loss with weights and labels that don't count",
+       13,
+       R"(graph main(%x: f32[n, 3], %t: i64[n], %w: f32[3]) {
+          %y = NegativeLogLikelihoodLoss(%x, %t, %w) {ignore_index = 7, reduction = "mean"}
+          return %y })",
+       {"%y/GatherElements = GatherElements(%x, %y/Unsqueeze) {axis = 1}",
+        "%y/Gather = Gather(%w, %y/Where)", "%y = Div(%y/ReduceSum, %y/ReduceSum.1)"}},
+      {"a loss of each label",
+       13,
+       R"(graph main(%x: f32[n, 3, m], %t: i64[n, m]) {
+          %y, %logs = SoftmaxCrossEntropyLoss(%x, %t) {reduction = "none"}
+          return %y, %logs })",
+       {"%logs = LogSoftmax(%x) {axis = 1}", "%y = Neg(%y/Squeeze)"}},
+      {"a symmetric window",
+       17,
+       R"(graph main(%n: i64[]) { %y = HannWindow(%n) {periodic = 0}
+          return %y })",
+       {"%y/Sub = Sub(%y/Cast, @y/constant.2)", "%y = Cast(%y/Sub.1) {to = 1}"}},
+  };
+  for (const Case& c : cases) check(c);
+}
+
 TEST_CASE("bodies are rewritten too") {
   check({"If",
          12,

@@ -278,3 +278,27 @@ TEST_CASE("attention refuses heads that don't divide") {
             .error(p::Op::kAttentionOf, p::Type::kF32) ==
         "attention's queries, keys and values don't fit");
 }
+
+TEST_CASE("a gated state decays, is corrected and is read by its group of queries") {
+  FoundOp op;
+  const F32 q = {1, 2}, k = {1}, v = {4}, past = {2}, decay = {0}, beta = {0.5f};
+  // state = 2, then 2 + 0.5 * (4 - 2) = 3; each query times it.
+  const auto y = op.with(p::Type::kF32, {1, 1, 2}, q)
+                     .with(p::Type::kF32, {1, 1, 1}, k)
+                     .with(p::Type::kF32, {1, 1, 1}, v)
+                     .with(p::Type::kF32, {1, 1, 1, 1}, past)
+                     .with(p::Type::kF32, {1, 1, 1}, decay)
+                     .with(p::Type::kF32, {1, 1, 1}, beta)
+                     .run<float>(p::Op::kLinearAttention, p::Type::kF32,
+                                 {ints("q_num_heads", {2}), ints("kv_num_heads", {1})});
+  CHECK(y.values == F32{3, 6});
+}
+
+TEST_CASE("a causal convolution reads what came before") {
+  FoundOp op;
+  const F32 x = {1, 2, 3}, w = {10, 1};
+  CHECK(op.with(p::Type::kF32, {1, 1, 3}, x)
+            .with(p::Type::kF32, {1, 1, 2}, w)
+            .run<float>(p::Op::kCausalConvWithState, p::Type::kF32)
+            .values == F32{1, 12, 23});
+}
