@@ -4,6 +4,7 @@
 #include "passes/quantize/convert_floats.h"
 #include "passes/quantize/gptq.h"
 #include "passes/quantize/quantize_weights.h"
+#include "passes/quantize/rotate.h"
 #include "passes/quantize/smooth.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
@@ -15,9 +16,9 @@ namespace thimble::passes {
 
 std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
-      dead_code(),      constant_folding(), fuse_activations(), fuse_norms(),
-      fuse_attention(), convert_floats(),   smooth(),           awq(),
-      gptq(),           quantize_weights(),
+      dead_code(),        constant_folding(), fuse_activations(), fuse_norms(), fuse_attention(),
+      convert_floats(),   rotate(),           smooth(),           awq(),        gptq(),
+      quantize_weights(),
   };
   return kAll;
 }

@@ -30,6 +30,7 @@ class HadamardRotation {
 
   std::int64_t width() const { return width_; }
   std::int64_t size() const { return size_; }
+  int order() const { return order_; }  // of the factor that is no power of 2; 1: none
   std::span<const float> signs() const { return signs_; }  // [width]
 
   // Each row x of [rows, width] becomes x R, computed in f64 and rounded once.

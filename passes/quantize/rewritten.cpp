@@ -36,6 +36,77 @@ class ScaledRows : public ComputedRows {
   std::vector<double> factors_;
 };
 
+class RotatedRows : public ComputedRows {
+ public:
+  RotatedRows(ir::Weight from, Rotated rotated)
+      : ComputedRows(std::move(from)), rotated_(std::move(rotated)) {}
+  std::string describe() const override { return from().source->describe() + ", rotated"; }
+
+ protected:
+  Expected<std::vector<float>> compute(std::int64_t begin, std::int64_t end) const override {
+    THIMBLE_ASSIGN(std::vector<float> values, quant::decode_rows(from(), begin, end));
+    const bool across = rotated_.axis == 0 && from().dims.size() == 2;
+    if (!across) {
+      const auto width = static_cast<std::size_t>(from().inputs());
+      for (std::size_t row = 0; row < values.size(); row += width)
+        turn_row(std::span(values).subspan(row, width));
+      return values;
+    }
+    const std::int64_t run = rotated_.rotation->width();
+    for (std::int64_t i = 0; i < rotated_.repeats; ++i) {
+      const std::int64_t first = rotated_.offset + i * run;
+      if (first < end && begin < first + run) THIMBLE_TRY(turn_columns(first, begin, end, values));
+    }
+    return values;
+  }
+
+ private:
+  void turn(std::span<float> runs) const {
+    const auto run = static_cast<std::size_t>(rotated_.rotation->width());
+    for (std::size_t at = 0; rotated_.centre && at < runs.size(); at += run) {
+      double sum = 0;
+      for (std::size_t i = 0; i < run; ++i) sum += runs[at + i];
+      const double mean = sum / static_cast<double>(run);
+      for (std::size_t i = 0; i < run; ++i) runs[at + i] = static_cast<float>(runs[at + i] - mean);
+    }
+    ThreadPool here(1);
+    rotated_.rotation->apply(runs, here);
+  }
+
+  void turn_row(std::span<float> row) const {
+    turn(row.subspan(static_cast<std::size_t>(rotated_.offset),
+                     static_cast<std::size_t>(rotated_.repeats * rotated_.rotation->width())));
+  }
+
+  // Of the run of rows that starts at `first`, those in [begin, end), a panel of columns at a time.
+  Status turn_columns(std::int64_t first, std::int64_t begin, std::int64_t end,
+                      std::vector<float>& out) const {
+    constexpr std::size_t kPanel = 32;
+    const auto run = static_cast<std::size_t>(rotated_.rotation->width());
+    const auto width = static_cast<std::size_t>(from().inputs());
+    THIMBLE_ASSIGN(const std::vector<float> rows,
+                   quant::decode_rows(from(), first, first + static_cast<std::int64_t>(run)));
+    std::vector<float> panel;
+    for (std::size_t column = 0; column < width; column += kPanel) {
+      const std::size_t count = std::min(kPanel, width - column);
+      panel.resize(count * run);
+      for (std::size_t r = 0; r < run; ++r) {
+        for (std::size_t c = 0; c < count; ++c) panel[c * run + r] = rows[r * width + column + c];
+      }
+      turn(panel);
+      for (std::int64_t row = std::max(first, begin);
+           row < std::min(first + static_cast<std::int64_t>(run), end); ++row) {
+        float* to = out.data() + static_cast<std::size_t>(row - begin) * width + column;
+        for (std::size_t c = 0; c < count; ++c)
+          to[c] = panel[c * run + static_cast<std::size_t>(row - first)];
+      }
+    }
+    return ok();
+  }
+
+  Rotated rotated_;
+};
+
 }  // namespace
 
 bool is_rewritable(const ir::Weight& weight) {
@@ -53,6 +124,15 @@ void scale_weight(ir::Weight& weight, int axis, std::vector<double> factors) {
   weight.dtype = ir::DType::kF32;
 }
 
+void rotate_weight(ir::Weight& weight, const Rotated& rotated) {
+  THIMBLE_CHECK(
+      is_rewritable(weight) && rotated.offset + rotated.repeats * rotated.rotation->width() <=
+                                   weight.dims[static_cast<std::size_t>(rotated.axis)],
+      "the rotation fits the weight '" + weight.name + "'");
+  if (weight.source != nullptr) weight.source = std::make_shared<RotatedRows>(weight, rotated);
+  weight.dtype = ir::DType::kF32;
+}
+
 Expected<ir::Rows> ComputedRows::read(std::int64_t begin, std::int64_t end) const {
   THIMBLE_ASSIGN(std::vector<float> values, compute(begin, end));
   auto owner = std::make_shared<const std::vector<float>>(std::move(values));
@@ -61,6 +141,30 @@ Expected<ir::Rows> ComputedRows::read(std::int64_t begin, std::int64_t end) cons
   rows.dense = std::as_bytes(std::span(*owner));
   rows.owner = std::move(owner);
   return rows;
+}
+
+void add_after(ir::Model& model, ir::ValueId value, ir::ValueId term,
+               const std::string& node_name) {
+  ir::Graph& graph = model.graph;
+  const std::string name = graph.value(value).name;
+  const std::vector<ir::NodeId> order = graph.order();
+  // `term` may be computed by nodes that stand after the value's own.
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (order[i] == graph.value(value).producer || order[i] == graph.value(term).producer)
+      place = i + 1;
+  }
+  ir::Node add{"", "Add", node_name, {value, term}, {}, {}};
+  const ir::NodeId id = place == order.size()
+                            ? graph.add_node(std::move(add), {name})
+                            : graph.insert_before(order[place], std::move(add), {name});
+  const ir::ValueId sum = graph.node(id).outputs[0];
+  ir::replace_uses(model, graph, value, sum);
+  graph.node(id).inputs[0] = value;
+  ir::rename(model, graph, value, name + ".product");
+  ir::rename(model, graph, sum, name);
+  graph.value(sum).dtype = graph.value(value).dtype;
+  graph.value(sum).shape = graph.value(value).shape;
 }
 
 ir::WeightId own_constant(ir::Model& model, ir::NodeId node, std::size_t input) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ir/model.h"
+#include "linalg/hadamard.h"
 
 namespace thimble::passes {
 
@@ -16,6 +17,19 @@ bool is_rewritable(const ir::Weight& weight);
 
 // Multiplies by factors along one of the dims, [dims[axis]]. The weight becomes f32.
 void scale_weight(ir::Weight& weight, int axis, std::vector<double> factors);
+
+// A run of elements along an axis that a rotation takes together, `repeats` times in a row.
+struct Rotated {
+  std::shared_ptr<const linalg::HadamardRotation> rotation;
+  int axis = 0;
+  std::int64_t offset = 0;
+  std::int64_t repeats = 1;
+  bool centre = false;  // subtract the run's mean first
+};
+
+// Each run x along the axis becomes x R. The weight becomes f32. Reading a row whose run lies
+// across rows computes the whole run.
+void rotate_weight(ir::Weight& weight, const Rotated& rotated);
 
 // Rows of a dense weight computed from those of another: f32, row-major.
 class ComputedRows : public ir::WeightSource {
@@ -37,5 +51,9 @@ class ComputedRows : public ir::WeightSource {
 
 // The constant that a node reads, for this node alone: copied when others read it too.
 ir::WeightId own_constant(ir::Model& model, ir::NodeId node, std::size_t input);
+
+// value + term in place of a node's result `value`, right after it and under its name, for all
+// readers and as graph output.
+void add_after(ir::Model& model, ir::ValueId value, ir::ValueId term, const std::string& node_name);
 
 }  // namespace thimble::passes

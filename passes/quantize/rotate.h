@@ -1,0 +1,8 @@
+#pragma once
+#include "pass/pass.h"
+
+namespace thimble::passes {
+
+pass::Registration rotate();
+
+}  // namespace thimble::passes
