@@ -212,9 +212,51 @@ Dim Dim::floor_div(const Dim& a, const Dim& b) {
   return opaque.to_string().size() > kMaxTextBytes ? unrepresentable() : quotient + opaque;
 }
 
+namespace {
+
+constexpr int kMaxSettled = 4;
+
+int count_max(const Dim& dim) {
+  int count = 0;
+  for (const Term& term : dim.terms()) {
+    for (const Atom& factor : term.factors) {
+      count += factor.kind == Atom::Kind::kMax ? 1 : 0;
+      for (const Dim& argument : factor.arguments) count += count_max(argument);
+    }
+  }
+  return count;
+}
+
+// Is it zero or less whatever its symbols are, which are sizes and so never negative? Each max may
+// stand for either of its arguments: it is no less than both.
+bool never_positive(const Dim& dim, int depth = 3) {
+  const auto& terms = dim.terms();
+  const bool plain = std::all_of(terms.begin(), terms.end(), [](const Term& term) {
+    return term.coefficient < 0 &&
+           std::all_of(term.factors.begin(), term.factors.end(), [](const Atom& factor) {
+             return factor.kind == Atom::Kind::kSymbol && factor.name != kUnrepresentable;
+           });
+  });
+  if (plain) return true;
+  if (count_max(dim) > kMaxSettled) return false;  // what follows looks at each of both sides
+  for (const Term& term : terms) {
+    const bool lone_max = term.factors.size() == 1 && term.factors[0].kind == Atom::Kind::kMax;
+    if (!lone_max || term.coefficient >= 0 || depth == 0) continue;
+    const Dim with = term.coefficient,
+              largest = Dim::max(term.factors[0].arguments[0], term.factors[0].arguments[1]);
+    for (const Dim& argument : term.factors[0].arguments) {
+      if (never_positive(dim - with * largest + with * argument, depth - 1)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 Dim Dim::max(const Dim& a, const Dim& b) {
   if (is_unrepresentable(a) || is_unrepresentable(b)) return unrepresentable();
-  if (const auto difference = (a - b).constant()) return *difference >= 0 ? a : b;
+  if (never_positive(b - a)) return a;
+  if (never_positive(a - b)) return b;
   const bool in_order = a.to_string() <= b.to_string();
   Dim opaque;
   opaque.terms_.push_back({1, {Atom{Atom::Kind::kMax, {}, {in_order ? a : b, in_order ? b : a}}}});

@@ -84,3 +84,18 @@ TEST_CASE("overflow and explosion are errors at evaluation, not wrong numbers") 
   CHECK(deep.to_string().size() < 5000);
   CHECK_FALSE(Dim::floor_div(std::numeric_limits<std::int64_t>::min(), -1).constant().has_value());
 }
+
+TEST_CASE("the larger of two sizes is settled where it is certain") {
+  const Dim n = Dim::symbol("n"), m = Dim::symbol("m");
+  const Dim least = n + Dim(512) - Dim::max(n, 512);  // of n and 512
+  CHECK(Dim::max(0, n) == n);
+  CHECK(Dim::max(n, n + m) == n + m);
+  CHECK(Dim::max(least, n) == n);
+  CHECK(Dim::max(512, least) == Dim(512));
+  CHECK(Dim::max(least, 4).to_string() != Dim(4).to_string());
+  CHECK(Dim::max(Dim::max(n, m), m) == Dim::max(n, m));
+  Dim nested = n;
+  for (int i = 0; i < 60; ++i)
+    nested = Dim::max(nested - Dim(i), Dim::symbol("s" + std::to_string(i)));
+  CHECK(nested.to_string().size() < 5000);
+}
