@@ -242,7 +242,9 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
   }
   model.source_files.push_back(config_path);
   THIMBLE_ASSIGN(TensorMap tensors, read_safetensors_folder(folder, model.source_files));
-  for (const char* name : {"/tokenizer.json", "/tokenizer.model", "/vocab.txt"}) {
+  for (const char* name :
+       {"/generation_config.json", "/modules.json", "/1_Pooling/config.json", "/tokenizer.json",
+        "/tokenizer.model", "/vocab.txt", "/tokenizer_config.json", "/chat_template.jinja"}) {
     if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
   }
   const SafetensorsWeights weights(std::move(tensors));

@@ -150,6 +150,17 @@ Status ThimbleWriter::write_tokenizer() {
   return file_->append(tokenizer_);
 }
 
+std::uint64_t ThimbleWriter::header_offset() const {
+  return round_up(segments_end_, program::kSegmentAlignment);
+}
+
+std::uint64_t ThimbleWriter::file_bytes_with(const program::Metadata& metadata) const {
+  program::Header header = header_;
+  header.metadata = metadata;
+  std::sort(header.metadata.begin(), header.metadata.end());
+  return header_offset() + program::write_header(header).size();
+}
+
 Status ThimbleWriter::write_header(program::Metadata metadata) {
   std::sort(metadata.begin(), metadata.end());
   header_.metadata = std::move(metadata);

@@ -32,6 +32,9 @@ class ThimbleWriter {
   // Writes the final header and gives the file its name.
   Status finish(program::Metadata metadata);
 
+  // Of the file that finish() makes of this metadata, once the payloads are written.
+  std::uint64_t file_bytes_with(const program::Metadata& metadata) const;
+
   std::uint64_t file_bytes() const { return file_bytes_; }
 
  private:
@@ -58,6 +61,7 @@ class ThimbleWriter {
   Status share_streams(std::size_t tensor, std::uint64_t start);
   Status write_tokenizer();
   Status write_header(program::Metadata metadata);
+  std::uint64_t header_offset() const;
 
   std::unique_ptr<AtomicFile> file_;
   lower::Lowered lowered_;

@@ -1,6 +1,8 @@
 #include "recipe/recipe.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <filesystem>
 
 #include "support/mapped_file.h"
@@ -89,13 +91,15 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
 const std::vector<pass::OptionInfo>& model_options() {
   static const std::vector<pass::OptionInfo> kOptions = {
       {.name = "path", .type = OptionType::kText, .help = "the model that the recipe is for"},
-      {.name = "sha256", .type = OptionType::kText, .help = "of its weights file"},
+      {.name = "sha256",
+       .type = OptionType::kText,
+       .help = "of its weights file, as sha256sum prints it"},
   };
   return kOptions;
 }
 
-const std::vector<std::string> kKeys = {"version",   "seed",   "extends",  "model", "cache",
-                                        "calibrate", "passes", "evaluate", "gates"};
+const std::vector<std::string> kKeys = {"version", "requires",  "seed",   "extends",  "model",
+                                        "cache",   "calibrate", "passes", "evaluate", "gates"};
 const std::vector<std::string> kCaches = {"f32", "f16", "int8"};
 
 class Parser {
@@ -119,6 +123,7 @@ class Parser {
       return wrong(version->place, "recipe version " + version->to_string() +
                                        " is not known; this program reads version 1");
     }
+    if (const OptionValue* required = find(map, "requires")) THIMBLE_TRY(check_version(*required));
     THIMBLE_TRY(parse_scalars(map, recipe));
     if (const OptionValue* calibrate = find(map, "calibrate"))
       THIMBLE_TRY(parse_calibration(*calibrate, recipe));
@@ -145,6 +150,36 @@ class Parser {
     return set;
   }
 
+  // 'thimble >= 0.1': before anything that an older program might not know.
+  static Status check_version(const OptionValue& required) {
+    const std::string* text = required.text();
+    std::array<int, 3> wanted{}, ours{};
+    int end = -1;
+    if (text != nullptr)
+      std::sscanf(text->c_str(), "thimble >= %5d.%5d%n.%5d%n", &wanted[0], &wanted[1], &end,
+                  &wanted[2], &end);
+    if (end < 0 || static_cast<std::size_t>(end) != text->size())
+      return wrong(required.place, "'requires' reads 'thimble >= VERSION', such as thimble >= 0.1");
+    std::sscanf(THIMBLE_VERSION, "%d.%d.%d", &ours[0], &ours[1], &ours[2]);
+    if (ours >= wanted) return ok();
+    return wrong(required.place,
+                 "the recipe requires " + *text + "; this program is version " THIMBLE_VERSION);
+  }
+
+  static Status parse_model(const pass::Options& options, Recipe& recipe) {
+    recipe.model_sha256 = options.text("sha256");
+    if (!options.has("sha256")) return ok();
+    recipe.model_sha256_place = options.find("sha256")->place;
+    for (char& c : recipe.model_sha256) {
+      if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    }
+    const bool digits =
+        recipe.model_sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (digits && recipe.model_sha256.size() == 64) return ok();
+    return wrong(recipe.model_sha256_place,
+                 "'sha256' is 64 hexadecimal digits, as sha256sum prints them");
+  }
+
   Status parse_scalars(const OptionValue::Map& map, Recipe& recipe) {
     if (const OptionValue* seed = find(map, "seed")) {
       const auto* value = std::get_if<std::int64_t>(&seed->value);
@@ -163,7 +198,7 @@ class Parser {
     if (const OptionValue* model = find(map, "model")) {
       THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(model_options(), *model));
       if (checked.has("path")) recipe.model_path = beside(checked.text("path"));
-      recipe.model_sha256 = checked.text("sha256");
+      THIMBLE_TRY(parse_model(checked, recipe));
     }
     return ok();
   }

@@ -98,6 +98,21 @@ void add_metrics(program::Metadata& metadata, const std::vector<eval::Metric>& m
     metadata.emplace_back("metric." + metric.name, report::significant(metric.interval.value, 9));
 }
 
+// The size of the file that will hold this metadata and, among it, that size. A header that grows
+// with the number's digits settles at once; should it ever swing between two sizes, the larger
+// counts.
+std::uint64_t add_size(program::Metadata& metadata, const formats::ThimbleWriter& writer) {
+  metadata.emplace_back("metric.size", "");
+  std::uint64_t size = 0;
+  for (int turn = 0; turn < 4; ++turn) {
+    const std::uint64_t next = writer.file_bytes_with(metadata);
+    if (next <= size) break;
+    size = next;
+    metadata.back().second = std::to_string(size);
+  }
+  return size;
+}
+
 struct Outcome {
   std::vector<eval::Metric> metrics;
   std::vector<eval::GateResult> gates;
@@ -169,7 +184,7 @@ Status check_memory(const Environment& environment, const ir::Model& model,
 
 Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe& recipe,
                                     const Prepared& prepared, const program::Bundle& artifact,
-                                    std::uint64_t file_bytes, Environment& environment) {
+                                    Environment& environment) {
   Outcome outcome;
   EvaluationRequest request;
   request.text = choices.text.empty() ? recipe.evaluation.text : choices.text;
@@ -186,11 +201,8 @@ Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe
                    evaluate(artifact, choices.output, &reference, request, environment));
     outcome.evaluated = true;
   }
-  const auto size = static_cast<double>(file_bytes);
   const double bits = bits_per_weight(artifact);
-  outcome.metrics.push_back({"size", {size, size, size}});
   outcome.metrics.push_back({"bits_per_weight", {bits, bits, bits}});
-  outcome.gates = eval::judge(recipe.gates, outcome.metrics);
   return outcome;
 }
 
@@ -214,15 +226,17 @@ Expected<int> say_up_to_date(const Choices& choices, const Globals& globals) {
 
 Expected<int> run(const Choices& choices, Environment& environment) {
   const auto start = std::chrono::steady_clock::now();
-  if (is_thimble(choices.model)) {
+  THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
+  THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
+  if (is_thimble(path)) {
     return invalid_argument("a .thimble is a target and can't be compressed again")
-        .in(choices.model)
+        .in(path)
         .fix("compress the model that it was made from");
   }
   THIMBLE_TRY(check_output(choices));
-  THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
   THIMBLE_ASSIGN(const auto calibration, calibration_text(choices, recipe));
-  THIMBLE_ASSIGN(Prepared prepared, read_original(choices.model, environment));
+  THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
+  THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
   THIMBLE_TRY(
       check_memory(environment, prepared.original, calibration ? recipe.calibration.tokens : 0));
   THIMBLE_ASSIGN(prepared.source_digest, digest_of_source(prepared.original, environment));
@@ -255,9 +269,12 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
   collect_errors(prepared.model, prepared.report);
   THIMBLE_ASSIGN(const program::Bundle artifact, writer->open_partial(metadata));
-  THIMBLE_ASSIGN(Outcome outcome, evaluate_artifact(choices, recipe, prepared, artifact,
-                                                    writer->file_bytes(), environment));
+  THIMBLE_ASSIGN(Outcome outcome,
+                 evaluate_artifact(choices, recipe, prepared, artifact, environment));
   add_metrics(metadata, outcome.metrics);
+  const auto size = static_cast<double>(add_size(metadata, *writer));
+  outcome.metrics.push_back({"size", {size, size, size}});
+  outcome.gates = eval::judge(recipe.gates, outcome.metrics);
   THIMBLE_TRY(writer->finish(std::move(metadata)));
   if (calibrated) THIMBLE_TRY(calibrated->journal()->remove());
 
@@ -287,8 +304,8 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
                   "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble",
                   [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
-      ->required();
+  command->add_option("MODEL", choices->model,
+                      "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
   command
       ->add_option("-o,--output", choices->output,
                    "The .thimble to write; its report goes beside it")

@@ -6,6 +6,7 @@
 #include "support/checked.h"
 #include "support/hash.h"
 #include "support/mapped_file.h"
+#include "support/sha256.h"
 #include "support/system.h"
 #include "tools/thimble/open.h"
 
@@ -52,6 +53,43 @@ Expected<Prepared> read_original(const std::string& path, Environment& environme
   THIMBLE_ASSIGN(prepared.original, formats::read_model(path, read));
   prepared.model = prepared.original;
   return prepared;
+}
+
+Expected<std::string> model_of(const std::string& named, const recipe::Recipe& recipe) {
+  if (!named.empty()) return named;
+  if (!recipe.model_path.empty()) return recipe.model_path;
+  return Error(ErrorCode::kUsage, "MODEL is required: the recipe names none")
+      .fix("name a model, or add `model: {path: MODEL}` to the recipe");
+}
+
+Status check_sha256(const ir::Model& model, const recipe::Recipe& recipe,
+                    Environment& environment) {
+  if (recipe.model_sha256.empty()) return ok();
+  Sha256 hasher;
+  std::string names;
+  environment.progress.begin("checking the model's sha256", 0, "MB");
+  for (const std::string& path : model.source_files) {
+    const bool weights = model.source_format != "huggingface" || path.ends_with(".safetensors");
+    if (!weights) continue;
+    names += (names.empty() ? "" : " ") + path;
+    THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
+    for (std::uint64_t at = 0; at < file->size(); at += kHashChunk) {
+      if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+      const std::uint64_t size = std::min(kHashChunk, file->size() - at);
+      hasher.update(file->bytes().subspan(at, size));
+      file->release(at, size);
+      environment.progress.advance(static_cast<double>(size) / 1e6);
+    }
+  }
+  environment.progress.end();
+  const std::string actual = hasher.hex();
+  if (actual == recipe.model_sha256) return ok();
+  Error error(ErrorCode::kInvalidFile,
+              "the model is another one than the recipe is for: its sha256 is " + actual);
+  error.place = recipe.model_sha256_place;
+  return std::move(error)
+      .note("of " + names)
+      .fix("use the recipe's model, or correct its `model: {sha256}`");
 }
 
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,

@@ -21,6 +21,12 @@ struct Prepared {
   std::string source_digest;
 };
 
+// The model that a command means: the one it names, or else the recipe's.
+Expected<std::string> model_of(const std::string& named, const recipe::Recipe& recipe);
+
+// Refuses a model whose weights file (of several, one after the other) hasn't the recipe's sha256.
+Status check_sha256(const ir::Model& model, const recipe::Recipe& recipe, Environment& environment);
+
 // Reads the model: both copies are the original.
 Expected<Prepared> read_original(const std::string& path, Environment& environment);
 

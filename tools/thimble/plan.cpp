@@ -28,7 +28,9 @@ struct Choices {
 
 Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
-  THIMBLE_ASSIGN(Prepared prepared, read_original(choices.model, environment));
+  THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
+  THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
+  THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
   THIMBLE_TRY(run_recipe(prepared, recipe, {.dry_run = true}, environment));
   THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(prepared.model));
   std::uint64_t payload = 0;
@@ -43,7 +45,7 @@ Expected<int> run(const Choices& choices, Environment& environment) {
       static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
   if (environment.globals.json) {
     report::Json out = report::document("plan");
-    out["model"] = choices.model;
+    out["model"] = path;
     out["recipe"] = recipe.name;
     out["parameters"] = parameters;
     out["source_bytes"] = prepared.original.weight_bytes();
@@ -56,7 +58,7 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     return 0;
   }
   std::printf("%s with %s: %s parameters, %s -> %s of weights, %.3f bits per weight\n",
-              choices.model.c_str(), recipe.name.c_str(), format_count(parameters).c_str(),
+              path.c_str(), recipe.name.c_str(), format_count(parameters).c_str(),
               format_bytes(prepared.original.weight_bytes()).c_str(), format_bytes(payload).c_str(),
               bits);
   std::printf("working memory about %s, time about %s without evaluation\n",
@@ -76,8 +78,8 @@ void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
       add_command(app, globals, selected, "plan", "Say what a recipe would do, without doing it",
                   "  thimble plan MODEL -r int3-mixed --tensors",
                   [choices](Environment& environment) { return run(*choices, environment); });
-  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
-      ->required();
+  command->add_option("MODEL", choices->model,
+                      "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   command->add_flag("--tensors", choices->tensors, "Every tensor with its scheme");

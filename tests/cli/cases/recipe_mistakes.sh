@@ -57,3 +57,17 @@ version: 1
 sede: 7
 Y
 status $thimble recipe validate nothing
+check <<'Y'
+version: 1
+requires: thimble >= 99.1
+passes: [a-pass-of-the-future]
+Y
+check <<'Y'
+version: 1
+requires: 0.1
+Y
+check <<'Y'
+version: 1
+requires: thimble >= 0.1
+model: {path: here, sha256: 1234}
+Y

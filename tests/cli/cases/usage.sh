@@ -14,3 +14,4 @@ touch model.onnx
 status $thimble inspect model.onnx
 mkdir empty
 status $thimble inspect empty
+status $thimble compress -o out.thimble
