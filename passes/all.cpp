@@ -6,18 +6,36 @@
 #include "passes/quantize/quantize_weights.h"
 #include "passes/quantize/rotate.h"
 #include "passes/quantize/smooth.h"
+#include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
 #include "passes/simplify/fuse_norms.h"
+#include "passes/simplify/remove_identities.h"
+#include "passes/simplify/share_expressions.h"
+#include "passes/simplify/share_weights.h"
+#include "passes/simplify/simplify.h"
 
 namespace thimble::passes {
 
 std::span<const pass::Registration> all() {
   static const pass::Registration kAll[] = {
-      dead_code(),        constant_folding(), fuse_activations(), fuse_norms(), fuse_attention(),
-      convert_floats(),   rotate(),           smooth(),           awq(),        gptq(),
+      simplify(),
+      dead_code(),
+      constant_folding(),
+      remove_identities(),
+      cancel_movement(),
+      share_expressions(),
+      share_weights(),
+      fuse_activations(),
+      fuse_norms(),
+      fuse_attention(),
+      convert_floats(),
+      rotate(),
+      smooth(),
+      awq(),
+      gptq(),
       quantize_weights(),
   };
   return kAll;

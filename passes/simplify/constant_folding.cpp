@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/ops/shape_context.h"
+#include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {
 namespace {
@@ -85,7 +86,7 @@ class Folder {
   Expected<std::int64_t> run() {
     THIMBLE_ASSIGN(data_, ir::infer_data(model_));
     for (const ir::NodeId id : graph_.order()) fold(id);
-    graph_.erase_unused_constants();
+    erase_unused_constants(model_, graph_);
     return folded_;
   }
 
@@ -94,7 +95,7 @@ class Folder {
     const ir::Node node = graph_.node(id);
     if (node.outputs.size() != 1 || graph_.is_output(node.outputs[0])) return;
     if (node.is("Identity")) {
-      graph_.replace_uses(node.outputs[0], node.inputs[0]);
+      ir::replace_uses(model_, graph_, node.outputs[0], node.inputs[0]);
       graph_.erase(id);
       ++folded_;
     } else if (const std::optional<ir::WeightId> weight = constant_result(node)) {
@@ -181,9 +182,9 @@ class Folder {
   void replace(ir::NodeId id, ir::ValueId output, ir::WeightId weight) {
     const std::string name = graph_.value(output).name;
     const ir::ValueId constant = model_.constant(weight);
-    graph_.replace_uses(output, constant);
+    ir::replace_uses(model_, graph_, output, constant);
     graph_.erase(id);
-    if (model_.weight(weight).name == name) graph_.rename(constant, name);
+    if (model_.weight(weight).name == name) ir::rename(model_, graph_, constant, name);
     ++folded_;
   }
 

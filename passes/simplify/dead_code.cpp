@@ -6,25 +6,21 @@
 #include <algorithm>
 #include <vector>
 
+#include "passes/simplify/rewrite.h"
+
 namespace thimble::passes {
 namespace {
 
-bool is_used(const ir::Graph& graph, const ir::Node& node) {
-  return std::any_of(node.outputs.begin(), node.outputs.end(), [&](ir::ValueId output) {
-    return output.valid() && (graph.is_output(output) || !graph.users(output).empty());
-  });
-}
-
 // Users come after their producers, so one walk from the end finds whole chains.
-std::int64_t erase_dead_nodes(ir::Graph& graph) {
+std::int64_t erase_dead_nodes(ir::Model& model, ir::Graph& graph) {
   std::int64_t erased = 0;
   const std::vector<ir::NodeId> order = graph.order();
   for (auto id = order.rbegin(); id != order.rend(); ++id) {
-    if (is_used(graph, graph.node(*id))) continue;
+    if (is_used(model, graph, graph.node(*id))) continue;
     graph.erase(*id);
     ++erased;
   }
-  graph.erase_unused_constants();
+  erase_unused_constants(model, graph);
   return erased;
 }
 
@@ -57,8 +53,8 @@ class DeadCode : public pass::Pass {
   Status configure(const pass::Options&) override { return ok(); }
   Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
     std::int64_t& changes = report.current().changes;
-    changes += erase_dead_nodes(model.graph);
-    for (ir::Graph& body : model.graphs) changes += erase_dead_nodes(body);
+    changes += erase_dead_nodes(model, model.graph);
+    for (ir::Graph& body : model.graphs) changes += erase_dead_nodes(model, body);
     changes += erase_dead_weights(model);
     return ok();
   }

@@ -68,6 +68,74 @@ ir::NodeId replace_node(ir::Model& model, ir::Graph& graph, ir::NodeId old, std:
   return fresh;
 }
 
+bool bypass(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::ValueId with) {
+  const ir::ValueId result = graph.node(node).outputs[0];
+  if (!graph.is_output(result)) {
+    ir::replace_uses(model, graph, result, with);
+    graph.erase(node);
+    return true;
+  }
+  if (!graph.value(with).producer.valid() || graph.is_output(with)) return false;
+  const std::string name = graph.value(result).name;
+  ir::replace_uses(model, graph, result, with);
+  graph.erase(node);
+  ir::rename(model, graph, with, name);
+  return true;
+}
+
+bool only_read_by(const ir::Model& model, const ir::Graph& graph, ir::ValueId value,
+                  ir::NodeId node) {
+  const std::vector<ir::NodeId> users = graph.users(value);
+  return users.size() == 1 && users[0] == node && !graph.is_output(value) &&
+         !ir::is_captured(model, graph, value);
+}
+
+// The graph itself doesn't know what bodies read: captured constants stand in as its outputs.
+void erase_unused_constants(const ir::Model& model, ir::Graph& graph) {
+  const std::vector<ir::ValueId> outputs = graph.outputs();
+  std::vector<ir::ValueId> kept = outputs;
+  for (const ir::ValueId id : graph.constants()) {
+    if (ir::is_captured(model, graph, id)) kept.push_back(id);
+  }
+  graph.set_outputs(std::move(kept));
+  graph.erase_unused_constants();
+  graph.set_outputs(outputs);
+}
+
+std::optional<std::vector<std::int64_t>> constant_integers(const ir::Model& model,
+                                                           const ir::Graph& graph, ir::ValueId id) {
+  if (!id.valid() || !graph.value(id).weight.valid()) return std::nullopt;
+  const ir::Weight& weight = model.weight(graph.value(id).weight);
+  const bool small = weight.source != nullptr && weight.element_count() <= 4096;
+  if (!small || dtype_is_float(weight.dtype)) return std::nullopt;
+  auto values = ir::read_integers(weight);
+  return values ? std::optional(*std::move(values)) : std::nullopt;
+}
+
+std::optional<std::vector<std::int64_t>> reshape_target(const ir::Shape& from,
+                                                        const ir::Shape& to) {
+  std::vector<std::int64_t> target;
+  bool open = false, copies = false, empty = false;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    if (const auto size = to[i].constant()) {
+      empty = empty || *size == 0;
+      target.push_back(*size);
+    } else if (i < from.size() && from[i] == to[i]) {
+      copies = true;
+      target.push_back(0);
+    } else {
+      if (open) return std::nullopt;
+      open = true;
+      target.push_back(-1);
+    }
+  }
+  if (empty && (open || copies || !std::all_of(from.begin(), from.end(), [](const ir::Dim& dim) {
+                  return dim.is_constant();
+                })))
+    return std::nullopt;
+  return target;
+}
+
 ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight) {
   const ir::Shape shape(weight.dims.begin(), weight.dims.end());
   const std::string name = weight.name;

@@ -1,6 +1,7 @@
 #pragma once
 // What rewrites have in common: a function over each graph of a model, and the edits that it makes.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,26 @@ bool same_kind(const ir::Graph& graph, ir::ValueId a, ir::ValueId b);
 // the name of the old node's first.
 ir::NodeId replace_node(ir::Model& model, ir::Graph& graph, ir::NodeId old, std::string op,
                         std::vector<ir::ValueId> inputs, std::vector<ir::Attribute> attributes);
+
+// Puts `with`, of the same type and shape, in the place of the node's only used result. A result
+// that is an output of the graph hands its name on; false, and nothing done, where it can't: to an
+// input, a constant, or another output.
+bool bypass(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::ValueId with);
+
+// Is `value` read by this one node and by nothing else?
+bool only_read_by(const ir::Model& model, const ir::Graph& graph, ir::ValueId value,
+                  ir::NodeId node);
+
+// Drops constants that no node reads, here or in a body.
+void erase_unused_constants(const ir::Model& model, ir::Graph& graph);
+
+// The elements of a constant of whole numbers; nothing when it isn't one.
+std::optional<std::vector<std::int64_t>> constant_integers(const ir::Model& model,
+                                                           const ir::Graph& graph, ir::ValueId id);
+
+// What Reshape takes to make a tensor of shape `to` out of one of shape `from`: sizes, 0 for those
+// that stay, one -1. Nothing when the sizes aren't known well enough.
+std::optional<std::vector<std::int64_t>> reshape_target(const ir::Shape& from, const ir::Shape& to);
 
 // A constant of our own in this graph.
 ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight);

@@ -1,0 +1,81 @@
+// simplify: every lossless pass, in an order that lets each profit from those before it. What a
+// recipe for a model from outside begins with.
+
+#include "passes/simplify/simplify.h"
+
+#include "passes/simplify/cancel_movement.h"
+#include "passes/simplify/constant_folding.h"
+#include "passes/simplify/dead_code.h"
+#include "passes/simplify/fuse_activations.h"
+#include "passes/simplify/fuse_attention.h"
+#include "passes/simplify/fuse_norms.h"
+#include "passes/simplify/remove_identities.h"
+#include "passes/simplify/share_expressions.h"
+#include "passes/simplify/share_weights.h"
+
+namespace thimble::passes {
+namespace {
+
+// What the later ones find may give the earlier ones work again, so they take turns.
+constexpr int kMostRounds = 4;
+
+std::vector<pass::Registration> cleaning() {
+  return {constant_folding(), remove_identities(), cancel_movement(), share_expressions(),
+          dead_code()};
+}
+
+std::vector<pass::Registration> fusing() {
+  return {fuse_norms(), fuse_activations(), fuse_attention()};
+}
+
+class Simplify : public pass::Pass {
+ public:
+  Status configure(const pass::Options&) override { return ok(); }
+
+  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
+    std::int64_t changes = 0;
+    for (int round = 0; round < kMostRounds; ++round) {
+      const std::int64_t before = changes;
+      THIMBLE_TRY(run_all(cleaning(), model, context, report, changes));
+      THIMBLE_TRY(run_all(fusing(), model, context, report, changes));
+      if (changes == before) break;
+    }
+    THIMBLE_TRY(run_all({share_weights(), share_expressions(), dead_code()}, model, context, report,
+                        changes));
+    report.current().changes = changes;
+    return ok();
+  }
+
+ private:
+  // Each part's decisions and warnings go into the report of the whole, with the part's name.
+  static Status run_all(const std::vector<pass::Registration>& parts, ir::Model& model,
+                        pass::Context& context, pass::Report& report, std::int64_t& changes) {
+    for (const pass::Registration& part : parts) {
+      THIMBLE_ASSIGN(pass::Options options, pass::Options::check(part.info.options, {}));
+      const pass::Step step{&part, std::move(options)};
+      pass::Report own;
+      THIMBLE_TRY(pass::run_passes(model, {&step, 1}, context, {}, own));
+      pass::PassReport& found = own.passes.front();
+      changes += found.changes;
+      for (pass::TensorDecision& decision : found.decisions) {
+        decision.why = part.info.name + ": " + decision.why;
+        report.current().decisions.push_back(std::move(decision));
+      }
+      for (std::string& warning : found.warnings)
+        report.current().warnings.push_back(part.info.name + ": " + warning);
+    }
+    return ok();
+  }
+};
+
+}  // namespace
+
+pass::Registration simplify() {
+  return {{.name = "simplify",
+           .summary = "All the lossless passes on graphs, until none finds more to do",
+           .kind = pass::Kind::kRewrite,
+           .options = {}},
+          [] { return std::unique_ptr<pass::Pass>(new Simplify); }};
+}
+
+}  // namespace thimble::passes
