@@ -50,6 +50,19 @@ Expected<std::vector<std::int64_t>> ShapeContext::need_numbers(std::size_t input
   return numbers;
 }
 
+std::optional<std::vector<float>> ShapeContext::floats(std::size_t input) const {
+  const Value& value = graph_.value(node_.inputs[input]);
+  if (!value.weight.valid()) return std::nullopt;
+  const Weight& weight = model_.weight(value.weight);
+  if (weight.source == nullptr || !dtype_is_float(weight.dtype) ||
+      weight.element_count() > static_cast<std::int64_t>(kMostData)) {
+    return std::nullopt;
+  }
+  Expected<std::vector<float>> values = read_floats(weight);
+  if (!values) return std::nullopt;
+  return std::move(*values);
+}
+
 namespace types {
 
 DType boolean(const ShapeContext&, std::size_t) { return DType::kBool; }

@@ -34,6 +34,8 @@ class ShapeContext {
   Expected<DimData> need_data(std::size_t input, std::string_view what) const;
   // And where they must be plain numbers.
   Expected<std::vector<std::int64_t>> need_numbers(std::size_t input, std::string_view what) const;
+  // The elements of a small float constant.
+  std::optional<std::vector<float>> floats(std::size_t input) const;
 
   struct Result {
     DType dtype = DType::kUndefined;

@@ -55,5 +55,26 @@ Status normalization(ShapeContext& c);
 Status rotary_embedding(ShapeContext& c);
 Status attention(ShapeContext& c);
 
+// windows.cpp
+Status conv(ShapeContext& c);
+Status conv_integer(ShapeContext& c);
+Status conv_quantized(ShapeContext& c);
+Status conv_transpose(ShapeContext& c);
+Status pool(ShapeContext& c);  // and the indices of MaxPool
+Status global_pool(ShapeContext& c);
+Status max_unpool(ShapeContext& c);
+Status columns_to_image(ShapeContext& c);
+
+// images.cpp
+Status resize(ShapeContext& c);
+Status pad(ShapeContext& c);
+Status center_crop_pad(ShapeContext& c);
+Status blocks(ShapeContext& c);  // DepthToSpace, SpaceToDepth
+Status batch_normalization(ShapeContext& c);
+Status grid_sample(ShapeContext& c);
+Status affine_grid(ShapeContext& c);
+Status roi_align(ShapeContext& c);
+Status recurrent(ShapeContext& c);  // LSTM, GRU, RNN
+
 }  // namespace shapes
 }  // namespace thimble::ir
