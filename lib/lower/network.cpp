@@ -22,8 +22,10 @@ Expected<std::int64_t> normalized_width(const Lowering& lowering, const ir::Node
   return *width.constant();
 }
 
-Status lower_norm(Lowering& lowering, ir::NodeId, const ir::Node& node) {
-  THIMBLE_ASSIGN(const std::int64_t width, normalized_width(lowering, node));
+Status lower_norm(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
+  const Expected<std::int64_t> known = normalized_width(lowering, node);
+  if (!known || node.outputs.size() > 1) return lower_direct(lowering, id, node);
+  const std::int64_t width = *known;
   const auto op = node.op == "RMSNormalization" ? program::Op::kRmsNorm : program::Op::kLayerNorm;
   return lowering.emit_plain(
       op, node, {floats("epsilon", {node.real("epsilon", 1e-5f)}), ints("width", {width})});

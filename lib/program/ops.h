@@ -35,7 +35,8 @@ enum class Op : std::uint16_t {
   kCumSum = 22,     // (x); ints `axis`: inclusive, forwards
 
   // From here on an instruction is the ONNX operator of its name (opset 23), with its inputs, its
-  // attributes under their own names and their defaults where they are absent.
+  // attributes under their own names and their defaults where they are absent. Results but the
+  // first may be absent; of LSTM, GRU and RNN any.
 
   // Arithmetic (runtime/ops/arithmetic.cpp and its neighbours).
   kClip = 32,

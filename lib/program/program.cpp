@@ -165,7 +165,11 @@ class RegionVerifier {
         return broken("an instruction reads what isn't computed yet", instruction.name);
     }
     for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
-      if (!is_slot(instruction.outputs[i], i > 0 && instruction.op != Op::kLinear ? -1 : 0))
+      // A recurrent network may be asked for its last state alone.
+      const bool recurrent =
+          instruction.op == Op::kLstm || instruction.op == Op::kGru || instruction.op == Op::kRnn;
+      const bool optional = (i > 0 || recurrent) && instruction.op != Op::kLinear;
+      if (!is_slot(instruction.outputs[i], optional ? -1 : 0))
         return broken("an instruction writes a slot that isn't there", instruction.name);
     }
     return ok();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <span>
 
 #include "formats/onnx/reader.h"
 #include "formats/onnx/tensors.h"
@@ -115,10 +116,8 @@ Expected<std::vector<Sample>> read_samples(const fs::path& set, const std::strin
 }
 
 // Empty when every output agrees.
-Expected<std::string> run_set(runtime::Session& session, const fs::path& set,
-                              const Tolerance& tolerance) {
-  THIMBLE_ASSIGN(const std::vector<Sample> inputs, read_samples(set, "input"));
-  THIMBLE_ASSIGN(const std::vector<Sample> wanted, read_samples(set, "output"));
+Expected<std::string> run_on(runtime::Session& session, const std::vector<Sample>& inputs,
+                             const std::vector<Sample>& wanted, const Tolerance& tolerance) {
   std::vector<runtime::TensorView> views;
   for (const Sample& input : inputs) views.push_back(input.view());
   THIMBLE_TRY(session.run(views));
@@ -142,24 +141,65 @@ Status verify_placed(program::Program program) {
   return program::verify(program, offset);
 }
 
-Expected<std::string> run_sets(const fs::path& folder, const Tolerance& tolerance,
-                               ThreadPool& pool) {
-  THIMBLE_ASSIGN(const ir::Model model, formats::onnx::read((folder / "model.onnx").string(), {}));
-  THIMBLE_ASSIGN(const program::Bundle bundle, lower::load(model, pool));
-  THIMBLE_TRY(verify_placed(bundle.program));
-  THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, pool));
+Expected<std::string> run_sets(runtime::Session& session, const fs::path& folder,
+                               const Tolerance& tolerance) {
   for (std::size_t i = 0;; ++i) {
     const fs::path set = folder / ("test_data_set_" + std::to_string(i));
     if (!fs::exists(set)) return std::string();
-    THIMBLE_ASSIGN(const std::string why, run_set(*session, set, tolerance));
+    THIMBLE_ASSIGN(const std::vector<Sample> inputs, read_samples(set, "input"));
+    THIMBLE_ASSIGN(const std::vector<Sample> wanted, read_samples(set, "output"));
+    THIMBLE_ASSIGN(const std::string why, run_on(session, inputs, wanted, tolerance));
     if (!why.empty()) return why;
   }
 }
 
+// What the tests' own runner feeds to a model that has no stored inputs: 0, 1/n, 2/n, ... (n - 1)/n
+// in f32; sizes that aren't given are 1.
+Expected<std::vector<Sample>> ramps(const ir::Model& model) {
+  std::vector<Sample> out;
+  for (const ir::ValueId input : model.graph.inputs()) {
+    const ir::Value& value = model.graph.value(input);
+    if (value.dtype != ir::DType::kF32 || !value.shape)
+      return unsupported("an input that has no stored value").at_tensor(value.name);
+    Sample sample;
+    std::int64_t count = 1;
+    for (const ir::Dim& dim : *value.shape) {
+      sample.dims.push_back(dim.constant().value_or(1));
+      count *= sample.dims.back();
+    }
+    std::vector<float> numbers(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+      numbers[static_cast<std::size_t>(i)] =
+          static_cast<float>(static_cast<double>(i) / static_cast<double>(count));
+    }
+    const auto bytes = std::as_bytes(std::span(numbers));
+    sample.bytes.assign(bytes.begin(), bytes.end());
+    out.push_back(std::move(sample));
+  }
+  return out;
+}
+
+Expected<std::string> run_all(const fs::path& folder, const Tolerance& tolerance,
+                              ThreadPool& pool) {
+  THIMBLE_ASSIGN(const ir::Model model, formats::onnx::read(model_path(folder.string()), {}));
+  THIMBLE_ASSIGN(const program::Bundle bundle, lower::load(model, pool));
+  THIMBLE_TRY(verify_placed(bundle.program));
+  THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, pool));
+  if (fs::is_directory(folder)) return run_sets(*session, folder, tolerance);
+  THIMBLE_ASSIGN(const std::vector<Sample> inputs, ramps(model));
+  THIMBLE_ASSIGN(const std::vector<Sample> wanted,
+                 read_samples(folder.parent_path(), folder.filename().string() + "_output"));
+  return run_on(*session, inputs, wanted, tolerance);
+}
+
 }  // namespace
 
+std::string model_path(const std::string& folder) {
+  return fs::is_directory(folder) ? folder + "/model.onnx" : folder + ".onnx";
+}
+
 Result run_case(const std::string& folder, const Tolerance& tolerance, ThreadPool& pool) {
-  const Expected<std::string> why = run_sets(folder, tolerance, pool);
+  const Expected<std::string> why = run_all(folder, tolerance, pool);
   if (why) return {why->empty() ? Outcome::kPassed : Outcome::kFailed, *why};
   const Error& error = why.error();
   std::string text = error.message;

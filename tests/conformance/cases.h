@@ -1,5 +1,6 @@
 #pragma once
-// ONNX backend test cases: a folder with model.onnx and test_data_set_N/{input,output}_K.pb.
+// ONNX backend test cases: a folder with model.onnx and test_data_set_N/{input,output}_K.pb; or a
+// light model, NAME.onnx beside NAME_output_K.pb, whose inputs are ramps.
 
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct Result {
   Outcome outcome = Outcome::kPassed;
   std::string why;  // of the first difference, or what is not supported
 };
+
+// Where the model of a case lies.
+std::string model_path(const std::string& folder);
 
 // Reads, lowers and runs the model on every data set of the case.
 Result run_case(const std::string& folder, const Tolerance& tolerance, ThreadPool& pool);

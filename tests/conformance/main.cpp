@@ -2,7 +2,7 @@
 //
 //   conformance FOLDER [--expect FILE] [--update FILE] [--coverage FILE] [--only TEXT] [--verbose]
 //
-// FOLDER holds categories (node, simple, pytorch-converted, pytorch-operator) of case folders. A
+// FOLDER holds categories (node, simple, pytorch-converted, pytorch-operator, light) of cases. A
 // case that the expectations (expectations.h) don't list must pass. --update writes the
 // expectations that this run would meet; --coverage writes a table of operators. Ends with 1 when
 // an outcome isn't the expected one, a pass included.
@@ -36,6 +36,13 @@ std::vector<std::string> cases_in(const std::string& folder, const std::string& 
       if (fs::exists(entry.path() / "model.onnx") && name.find(only) != std::string::npos)
         out.push_back(name);
     }
+  }
+  const fs::path light = fs::path(folder) / "light";
+  for (const auto& entry :
+       fs::exists(light) ? fs::directory_iterator(light) : fs::directory_iterator()) {
+    const std::string name = "light/" + entry.path().stem().string();
+    if (entry.path().extension() == ".onnx" && name.find(only) != std::string::npos)
+      out.push_back(name);
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -99,7 +106,8 @@ class Run {
     const conformance::Result result = conformance::run_case(folder, expected.tolerance, pool_);
     ++counts_[static_cast<int>(result.outcome)];
     if (!arguments_.coverage.empty()) {
-      THIMBLE_ASSIGN(const auto operators, conformance::operators_of(folder + "/model.onnx"));
+      THIMBLE_ASSIGN(const auto operators,
+                     conformance::operators_of(conformance::model_path(folder)));
       coverage_.add(name, operators, result.outcome);
     }
     const bool as_expected = expected.is(result.outcome);

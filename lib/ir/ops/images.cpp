@@ -64,8 +64,8 @@ Status resize_to_sizes(ShapeContext& c, const std::vector<std::size_t>& axes, Sh
 Expected<Dim> scaled(const Dim& size, float scale) {
   if (!(scale > 0) || scale > 1e9f) return invalid_file("a scale is out of range");
   if (const auto number = size.constant()) {
-    const double out = std::floor(
-        static_cast<float>(static_cast<double>(*number) * static_cast<double>(scale)));
+    const double out =
+        std::floor(static_cast<float>(static_cast<double>(*number) * static_cast<double>(scale)));
     if (!(out >= 0 && out < 1e12)) return invalid_file("the result is too large");
     return Dim(static_cast<std::int64_t>(out));
   }
@@ -152,9 +152,8 @@ Status blocks(ShapeContext& c) {
 
 // Y, then the mean and the variance that training passes on.
 Status batch_normalization(ShapeContext& c) {
-  c.give({{c.dtype(0), c.shape(0), {}},
-          {c.dtype(3), c.shape(3), {}},
-          {c.dtype(4), c.shape(4), {}}});
+  c.give(
+      {{c.dtype(0), c.shape(0), {}}, {c.dtype(3), c.shape(3), {}}, {c.dtype(4), c.shape(4), {}}});
   return ok();
 }
 

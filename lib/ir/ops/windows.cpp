@@ -84,7 +84,7 @@ Expected<Dim> places(const Windows& w, std::size_t d, const Dim& size) {
   const Dim room = size + Dim(w.padding(d)) - Dim(w.extent(d));
   if (room.constant().value_or(0) < 0)
     return invalid_file("a window is larger than the padded image");
-  const Dim whole = Dim::floor_div(room, stride) + Dim(1);
+  const Dim whole = Dim::floor_div(room + Dim(stride), stride);
   if (!w.ceil || stride == 1) return whole;
   const auto number = room.constant(), out = whole.constant();
   if (!number || !out) return unsupported("ceil_mode over an image whose size is not known");
@@ -150,8 +150,8 @@ Status conv_transpose(ShapeContext& c) {
     } else if (w.same()) {
       out.push_back(image[d + 2] * Dim(w.stride[d]));
     } else {
-      out.push_back((image[d + 2] - Dim(1)) * Dim(w.stride[d]) + Dim(extra[d]) +
-                    Dim(w.extent(d)) - Dim(w.padding(d)));
+      out.push_back((image[d + 2] - Dim(1)) * Dim(w.stride[d]) + Dim(extra[d]) + Dim(w.extent(d)) -
+                    Dim(w.padding(d)));
     }
   }
   c.give(c.dtype(0), std::move(out));

@@ -215,8 +215,8 @@ Status run_recurrent(Call& call) {
   }
   const float* x = call.inputs[0]->floats();
   const Value *bias = input_at(call, 3), *peepholes = op == Op::kLstm ? input_at(call, 7) : nullptr;
-  Value& y = *call.outputs[0];
-  std::fill_n(y.floats(), y.count(), 0.0f);
+  Value* y = output_at(call, 0);
+  if (y != nullptr) std::fill_n(y->floats(), y->count(), 0.0f);
   for (std::int64_t d = 0; d < r.directions; ++d) {
     Pass p{.machine = call.machine, .r = r, .direction = d};
     p.recurrent = call.inputs[2]->floats() + d * r.width() * r.hidden;
@@ -238,7 +238,8 @@ Status run_recurrent(Call& call) {
                   r.width());
     load_state(p, input_at(call, 5), p.h);
     load_state(p, op == Op::kLstm ? input_at(call, 6) : nullptr, p.c);
-    for (std::int64_t s = 0; s < r.steps; ++s) run_step(p, op, lengths, s, y.floats());
+    for (std::int64_t s = 0; s < r.steps; ++s)
+      run_step(p, op, lengths, s, y == nullptr ? nullptr : y->floats());
     store_state(p, p.h, output_at(call, 1));
     store_state(p, p.c, output_at(call, 2));
   }

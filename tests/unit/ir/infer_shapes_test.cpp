@@ -190,3 +190,53 @@ TEST_CASE("the operator table is complete and has no doubles") {
   }
   CHECK(find_operator("", "Frob") == nullptr);
 }
+
+TEST_CASE("windows slide over images of known and unknown sizes") {
+  CHECK(type_of("%x: f32[n, 3, h, 32], %w: f32[8, 3, 3, 3]",
+                "%y = Conv(%x, %w) {pads = [1, 1, 1, 1], strides = [2, 2]}") ==
+        "f32[n, 8, floor((h + 1) / 2), 16]");
+  CHECK(type_of("%x: f32[1, 4, 9], %w: f32[6, 2, 3]",
+                "%y = Conv(%x, %w) {dilations = [2], group = 2}") == "f32[1, 6, 5]");
+  CHECK(type_of("%x: f32[1, 3, 7, 8], %w: f32[4, 3, 3, 3]",
+                "%y = Conv(%x, %w) {auto_pad = \"SAME_UPPER\", strides = [2, 2]}") ==
+        "f32[1, 4, 4, 4]");
+  CHECK(type_of("%x: f32[1, 3, 2, 2], %w: f32[4, 3, 3, 3]", "%y = Conv(%x, %w)")
+            .find("larger than the padded image") != std::string::npos);
+  CHECK(type_of("%x: f32[1, 3, 9, 9], %w: f32[4, 2, 3, 3]", "%y = Conv(%x, %w)")
+            .find("does not fit a weight") != std::string::npos);
+  CHECK(type_of("%x: f32[1, 3, 9, 9], %w: f32[4, 3, 3, 3]", "%y = Conv(%x, %w) {strides = [0, 1]}")
+            .find("out of range") != std::string::npos);
+  CHECK(type_of("%x: f32[1, 2, n], %w: f32[2, 5, 3]",
+                "%y = ConvTranspose(%x, %w) {strides = [2], output_padding = [1]}") ==
+        "f32[1, 5, 2*n + 2]");
+  CHECK(type_of("%x: f32[1, 2, 10, w]",
+                "%y = MaxPool(%x) {kernel_shape = [3, 2], strides = [2, 2]}") ==
+        "f32[1, 2, 4, floor(w / 2)]");
+  CHECK(type_of("%x: f32[1, 2, 10]",
+                "%y = AveragePool(%x) {ceil_mode = 1, kernel_shape = [3], strides = [2]}") ==
+        "f32[1, 2, 5]");
+  CHECK(type_of("%x: f32[1, 2, n]",
+                "%y = AveragePool(%x) {ceil_mode = 1, kernel_shape = [3], strides = [2]}") ==
+        "f32");
+  CHECK(type_of("%x: f32[n, 2, h, w]", "%y = GlobalAveragePool(%x)") == "f32[n, 2, 1, 1]");
+}
+
+TEST_CASE("images are resized, padded and rearranged; recurrent networks keep their state") {
+  CHECK(type_of("%x: f32[n, 8, h, w]", "%y = DepthToSpace(%x) {blocksize = 2}") ==
+        "f32[n, 2, 2*h, 2*w]");
+  CHECK(type_of("%x: f32[n, 2, 4, 6]", "%y = SpaceToDepth(%x) {blocksize = 2}") ==
+        "f32[n, 8, 2, 3]");
+  CHECK(type_of("%x: f32[n, 5], %z: f32[n, 2]",
+                "%s = Shape(%z)\n%p = Concat(%s, %s) {axis = 0}\n%y = Pad(%x, %p)") ==
+        "f32[3*n, 9]");
+  CHECK(type_of("%x: f32[steps, n, 3], %w: f32[2, 16, 3], %r: f32[2, 16, 4]",
+                "%y = LSTM(%x, %w, %r) {direction = \"bidirectional\", hidden_size = 4}") ==
+        "f32[steps, 2, n, 4]");
+  CHECK(type_of("%x: f32[n, steps, 3], %w: f32[1, 12, 3], %r: f32[1, 12, 4]",
+                "%a, %y = GRU(%x, %w, %r) {hidden_size = 4, layout = 1}") == "f32[n, 1, 4]");
+  CHECK(type_of("%x: f32[n, 3, h, w], %g: f32[n, 4, 5, 2]", "%y = GridSample(%x, %g)") ==
+        "f32[n, 3, 4, 5]");
+  CHECK(type_of("%x: f32[n, 3, h, w], %b: f32[m, 4], %i: i64[m]",
+                "%y = RoiAlign(%x, %b, %i) {output_height = 7, output_width = 5}") ==
+        "f32[m, 3, 7, 5]");
+}
