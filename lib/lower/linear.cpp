@@ -79,9 +79,7 @@ Status lower_linear(Lowering& lowering, const ir::Node& node, ir::ValueId input)
 Status lower_matmul(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
   if (const auto linear = ir::match_linear(lowering.model(), id))
     return lower_linear(lowering, node, linear->input);
-  if (node.op == "Gemm")
-    return unsupported("Gemm is supported with a constant weight, alpha and beta 1")
-        .at_tensor(node.name);
+  if (node.op == "Gemm") return lower_direct(lowering, id, node);
   return lowering.emit_plain(program::Op::kMatMul, node);
 }
 

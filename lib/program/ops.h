@@ -59,6 +59,9 @@ enum class Op : std::uint16_t {
   kCumProd = 49,
   kSum = 50,
   kMean = 51,
+  kMin = 52,  // of any number of values; of two: kBinary
+  kMax = 53,
+  kBitCast = 54,  // (x): the same bits as the output slot's type
 
   // Images, sequences, normalizations (runtime/ops/convolution.cpp, pool.cpp, recurrent.cpp, ...).
   kConv = 64,

@@ -132,7 +132,31 @@ enum class UnaryFunction : std::uint8_t {
   kSoftplus = 20,
   kHardSwish = 21,
   kNot = 22,
+  kTan = 23,
+  kAsin = 24,
+  kAcos = 25,
+  kAtan = 26,
+  kSinh = 27,
+  kCosh = 28,
+  kAsinh = 29,
+  kAcosh = 30,
+  kAtanh = 31,
+  kSign = 32,
+  kSoftsign = 33,
+  kMish = 34,
+  kBitwiseNot = 35,
+  kIsNan = 36,  // to bool
+  // With floats `alpha`, or `alpha` and `beta`.
+  kElu = 37,
+  kSelu = 38,  // beta: ONNX's gamma
+  kCelu = 39,
+  kHardSigmoid = 40,
+  kLeakyRelu = 41,
+  kThresholdedRelu = 42,
+  kShrink = 43,  // alpha: ONNX's lambd, beta: its bias
+  kSwish = 44,
 };
+inline constexpr UnaryFunction kLastUnaryFunction = UnaryFunction::kSwish;
 enum class BinaryFunction : std::uint8_t {
   kAdd = 0,
   kSub = 1,
@@ -148,8 +172,22 @@ enum class BinaryFunction : std::uint8_t {
   kGreaterOrEqual = 11,
   kAnd = 12,
   kOr = 13,
-  kMod = 14,
+  kMod = 14,  // with the sign of the divisor
+  kXor = 15,
+  kBitwiseAnd = 16,
+  kBitwiseOr = 17,
+  kBitwiseXor = 18,
+  kShiftLeft = 19,
+  kShiftRight = 20,
+  kFmod = 21,  // with the sign of the dividend
+  kPrelu = 22,
 };
+inline constexpr BinaryFunction kLastBinaryFunction = BinaryFunction::kPrelu;
+// Does it give bool?
+constexpr bool is_predicate(BinaryFunction function) {
+  return (function >= BinaryFunction::kEqual && function <= BinaryFunction::kOr) ||
+         function == BinaryFunction::kXor;
+}
 enum class ReduceFunction : std::uint8_t {
   kSum = 0,
   kMean = 1,

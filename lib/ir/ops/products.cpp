@@ -36,12 +36,29 @@ Expected<Dim> total_length(ShapeContext& c, std::size_t past, const Heads& now) 
   return shape[2] + now.length;
 }
 
+// What a reduction of all the known elements of a vector gives, where sizes can say it.
+std::optional<DimData> folded(std::string_view op, const std::optional<DimData>& data) {
+  if (!data || data->empty()) return std::nullopt;
+  Dim total = data->front();
+  for (std::size_t i = 1; i < data->size(); ++i) {
+    const Dim& next = (*data)[i];
+    if (op == "ReduceProd") {
+      total = total * next;
+    } else if (op == "ReduceSum") {
+      total = total + next;
+    } else if (op == "ReduceMax") {
+      total = Dim::max(total, next);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return DimData{total};
+}
+
 }  // namespace
 
-Status matmul(ShapeContext& c) {
-  Shape a = c.shape(0), b = c.shape(1);
+Expected<Shape> matmul_shape(Shape a, Shape b) {
   if (a.empty() || b.empty()) return invalid_file("a product of scalars");
-  THIMBLE_ASSIGN(const DType type, common_type(c.dtype(0), c.dtype(1)));
   const bool row = a.size() == 1, column = b.size() == 1;
   if (row) a.insert(a.begin(), Dim(1));
   if (column) b.push_back(1);
@@ -49,6 +66,12 @@ Status matmul(ShapeContext& c) {
   THIMBLE_ASSIGN(Shape out, broadcast({a.begin(), a.end() - 2}, {b.begin(), b.end() - 2}));
   if (!row) out.push_back(a[a.size() - 2]);
   if (!column) out.push_back(b.back());
+  return out;
+}
+
+Status matmul(ShapeContext& c) {
+  THIMBLE_ASSIGN(const DType type, common_type(c.dtype(0), c.dtype(1)));
+  THIMBLE_ASSIGN(Shape out, matmul_shape(c.shape(0), c.shape(1)));
   c.give(type, std::move(out));
   return ok();
 }
@@ -89,13 +112,15 @@ Status reduce(ShapeContext& c) {
       out.push_back(1);
     }
   }
-  c.give(c.dtype(0), std::move(out));
+  std::optional<DimData> data;
+  if (from.size() == 1 && reduced[0]) data = folded(c.node().op, c.data(0));
+  c.give(c.dtype(0), std::move(out), std::move(data));
   return ok();
 }
 
 Status along_axis(ShapeContext& c) {
   std::int64_t axis = c.node().integer("axis", -1);
-  if (c.node().op == "CumSum") {
+  if (c.node().op == "CumSum" || c.node().op == "CumProd") {
     THIMBLE_ASSIGN(const std::vector<std::int64_t> given, c.need_numbers(1, "the axis"));
     if (given.size() != 1) return invalid_file("the axis must be one number");
     axis = given[0];

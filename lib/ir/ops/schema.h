@@ -61,6 +61,13 @@ DType third(const ShapeContext& context, std::size_t output);   // input 2's
 DType target(const ShapeContext& context,
              std::size_t output);  // attribute `to` or `dtype`; else input 0's
 DType value_or_f32(const ShapeContext& context, std::size_t output);  // attribute `value`'s
+DType i32(const ShapeContext& context, std::size_t output);
+DType eighth(const ShapeContext& context, std::size_t output);  // input 7's
+// Input 0's, then i64.
+DType value_and_index(const ShapeContext& context, std::size_t output);
+DType quantized(const ShapeContext& context, std::size_t output);    // QuantizeLinear's
+DType dequantized(const ShapeContext& context, std::size_t output);  // DequantizeLinear's
+DType quantized_dynamically(const ShapeContext& context, std::size_t output);
 }  // namespace types
 
 std::span<const OpSchema> operators();

@@ -1,6 +1,7 @@
 #pragma once
 // The shape functions that the operator table names.
 
+#include "ir/dim.h"
 #include "support/expected.h"
 
 namespace thimble::ir {
@@ -46,7 +47,23 @@ Status eye_like(ShapeContext& c);
 Status linear_attention(ShapeContext& c);
 Status causal_convolution(ShapeContext& c);
 
+// arithmetic.cpp
+Status predicate(ShapeContext& c);  // one input's shape, of bool
+Status cast_like(ShapeContext& c);
+Status bit_cast(ShapeContext& c);
+Status quantize(ShapeContext& c);
+Status dequantize(ShapeContext& c);
+Status quantize_dynamically(ShapeContext& c);
+Status matmul_integer(ShapeContext& c);
+Status matmul_quantized(ShapeContext& c);
+Status arg_reduce(ShapeContext& c);
+Status top_k(ShapeContext& c);
+Status determinant(ShapeContext& c);
+Status einsum(ShapeContext& c);
+
 // products.cpp
+// numpy's matmul: a vector on either side is a row or a column whose dimension goes again.
+Expected<Shape> matmul_shape(Shape a, Shape b);
 Status matmul(ShapeContext& c);
 Status gemm(ShapeContext& c);
 Status reduce(ShapeContext& c);

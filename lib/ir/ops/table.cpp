@@ -76,7 +76,7 @@ std::vector<OpSchema> elementwise() {
        1,
        1,
        1,
-       {{"saturate"}, {"to", K::kInteger, true}},
+       {{"round_mode", K::kText}, {"saturate"}, {"to", K::kInteger, true}},
        shapes::cast,
        types::target},
       {"", "Identity", 1, 1, 1, 1, {}, shapes::integer_preserving},

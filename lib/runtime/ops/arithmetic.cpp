@@ -1,9 +1,22 @@
-// Operators of arithmetic that are ONNX's own.
+// Operators of arithmetic, listed.
 
-#include "runtime/ops/ops.h"
+#include "runtime/ops/numbers.h"
 
 namespace thimble::runtime {
 
-std::span<const Operator> arithmetic_operators() { return {}; }
+std::span<const Operator> arithmetic_operators() {
+  static const std::vector<Operator> kAll = [] {
+    std::vector<Operator> all;
+    for (const auto family :
+         {unary_operators, binary_operators, conversion_operators, quantizing_operators,
+          reducing_operators, choosing_operators, softmax_operators, accumulating_operators,
+          multiplying_operators, einsum_operators}) {
+      const std::span<const Operator> some = family();
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+  }();
+  return kAll;
+}
 
 }  // namespace thimble::runtime

@@ -117,24 +117,27 @@ Status check_rotary(const Call& call) {
 }
 
 Status check_unary(const Call& call) {
-  const Value& x = *call.inputs[0];
-  const std::int64_t function = call.instruction.integer("function", 0);
-  if (function < 0 || function > static_cast<std::int64_t>(program::UnaryFunction::kNot) ||
-      !same(x, *call.outputs[0]))
+  const Value &x = *call.inputs[0], &y = *call.outputs[0];
+  const std::int64_t number = call.instruction.integer("function", 0);
+  if (number < 0 || number > static_cast<std::int64_t>(program::kLastUnaryFunction))
+    return invalid_file("a function is unknown");
+  const auto function = static_cast<program::UnaryFunction>(number);
+  const bool asks = function == program::UnaryFunction::kIsNan;
+  if (x.dims != y.dims || y.type != (asks ? Type::kBool : x.type))
     return invalid_file("a function's shapes don't fit");
-  const bool inverts = function == static_cast<std::int64_t>(program::UnaryFunction::kNot);
-  return fits(!inverts || x.type == Type::kBool, "Not takes bool");
+  return fits(function != program::UnaryFunction::kNot || x.type == Type::kBool, "Not takes bool");
 }
 
 Status check_binary(const Call& call) {
   const Value &a = *call.inputs[0], &b = *call.inputs[1], &y = *call.outputs[0];
   const std::int64_t number = call.instruction.integer("function", 0);
-  if (number < 0 || number > static_cast<std::int64_t>(BinaryFunction::kMod) || a.type != b.type)
-    return invalid_file("a function of two values takes two of one type");
+  if (number < 0 || number > static_cast<std::int64_t>(program::kLastBinaryFunction))
+    return invalid_file("a function of two values is unknown");
   const auto function = static_cast<BinaryFunction>(number);
-  const bool compares = function >= BinaryFunction::kEqual && function <= BinaryFunction::kOr;
-  const bool right = y.type == (compares ? Type::kBool : a.type) && spreads(a.dims, y.dims) &&
-                     spreads(b.dims, y.dims);
+  if (a.type != b.type && function != BinaryFunction::kPow)
+    return invalid_file("a function of two values takes two of one type");
+  const bool right = y.type == (program::is_predicate(function) ? Type::kBool : a.type) &&
+                     spreads(a.dims, y.dims) && spreads(b.dims, y.dims);
   return fits(right, "a function's shapes don't fit");
 }
 
@@ -142,6 +145,12 @@ Status check_rows(const Call& call) {
   const Value& x = *call.inputs[0];
   return fits(is_float(x) && !x.dims.empty() && same(x, *call.outputs[0]),
               "an instruction takes and gives f32 of one shape");
+}
+
+Status check_softmax(const Call& call) {
+  const Value& x = *call.inputs[0];
+  return fits(same(x, *call.outputs[0]) && axis_of(call, x.dims.size()) < x.dims.size(),
+              "Softmax's shapes don't fit");
 }
 
 Status check_gated(const Call& call) {
@@ -251,16 +260,10 @@ Status check_where(const Call& call) {
 
 Status check_matmul(const Call& call) {
   const Value &a = *call.inputs[0], &b = *call.inputs[1], &y = *call.outputs[0];
-  if (!is_float(a) || !is_float(b) || !is_float(y) || a.dims.size() < 2 || b.dims.size() < 2 ||
-      y.dims.size() < 2) {
-    return unsupported("products are of f32 values with two dimensions or more");
-  }
-  auto batch = [](const Value& v) { return Dims(v.dims.begin(), v.dims.end() - 2); };
-  const bool right = a.dims.back() == b.dims[b.dims.size() - 2] &&
-                     y.dims[y.dims.size() - 2] == a.dims[a.dims.size() - 2] &&
-                     y.dims.back() == b.dims.back() && spreads(batch(a), batch(y)) &&
-                     spreads(batch(b), batch(y));
-  return fits(right, "a product's shapes don't fit");
+  if (a.type != b.type || y.type != a.type)
+    return invalid_file("a product is of two values of one type");
+  THIMBLE_ASSIGN(const Dims dims, matmul_dims(a.dims, b.dims));
+  return fits(dims == y.dims, "a product's shapes don't fit");
 }
 
 Status check_cumsum(const Call& call) {
@@ -307,6 +310,7 @@ Status check_call(const Call& call) {
     case Op::kGatedUnary:
       return check_gated(call);
     case Op::kSoftmax:
+      return check_softmax(call);
     case Op::kScale:
       return check_rows(call);
     case Op::kReshape:

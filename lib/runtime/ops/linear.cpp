@@ -150,33 +150,11 @@ Status run_linear(Call& call) {
   return ok();
 }
 
-Status run_matmul(Call& call) {
-  const Value& a = *call.inputs[0];
-  const Value& b = *call.inputs[1];
-  Value& y = *call.outputs[0];
-  const std::int64_t m = a.dims[a.dims.size() - 2], k = a.dims.back(), n = b.dims.back();
-  const Dims batch(y.dims.begin(), y.dims.end() - 2);
-  Dims a_strides = broadcast_strides(Dims(a.dims.begin(), a.dims.end() - 2), batch);
-  Dims b_strides = broadcast_strides(Dims(b.dims.begin(), b.dims.end() - 2), batch);
-  for (std::int64_t& s : a_strides) s *= m * k;
-  for (std::int64_t& s : b_strides) s *= k * n;
-  each_element<2>(
-      batch, {a_strides, b_strides}, [&](std::int64_t flat, const std::array<std::int64_t, 2>& at) {
-        over_rows(call.machine, m, k * n, [&](std::size_t begin, std::size_t end) {
-          call.machine.linear.matmul(a.floats() + at[0], k, b.floats() + at[1], n,
-                                     y.floats() + flat * m * n, n, static_cast<std::int64_t>(begin),
-                                     static_cast<std::int64_t>(end), n, k);
-        });
-      });
-  return ok();
-}
-
 }  // namespace
 
 std::span<const Operator> product_operators() {
   static constexpr Operator kOperators[] = {
       {program::Op::kLinear, run_linear, linear_scratch, shape_linear},
-      {program::Op::kMatMul, run_matmul, nullptr, shape_matmul},
   };
   return kOperators;
 }

@@ -1,7 +1,6 @@
-// Operators that move elements, and those that sum over axes.
+// Operators that move elements.
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "runtime/ops/operands.h"
@@ -31,68 +30,6 @@ Status gather_rows(const Value& table, const Value& indices, Value& y) {
     }
   }
   return ok();
-}
-
-struct Fold {
-  program::ReduceFunction function;
-  double start() const {
-    switch (function) {
-      case program::ReduceFunction::kMax:
-        return -std::numeric_limits<double>::infinity();
-      case program::ReduceFunction::kMin:
-        return std::numeric_limits<double>::infinity();
-      case program::ReduceFunction::kProd:
-        return 1;
-      default:
-        return 0;
-    }
-  }
-  double add(double sum, double x) const {
-    switch (function) {
-      case program::ReduceFunction::kMax:
-        return std::max(sum, x);
-      case program::ReduceFunction::kMin:
-        return std::min(sum, x);
-      case program::ReduceFunction::kProd:
-        return sum * x;
-      case program::ReduceFunction::kL2:
-        return sum + x * x;
-      default:
-        return sum + x;
-    }
-  }
-  double finish(double sum, std::int64_t count) const {
-    if (function == program::ReduceFunction::kMean)
-      return count > 0 ? sum / static_cast<double>(count) : 0;
-    return function == program::ReduceFunction::kL2 ? std::sqrt(sum) : sum;
-  }
-};
-
-template <class T>
-void reduce_typed(const Value& x, const Dims& kept_dims, const Dims& kept, const Dims& reduced_dims,
-                  const Dims& reduced, Fold fold, Value& y) {
-  const std::int64_t count = count_of(reduced_dims);
-  each_element<1>(
-      kept_dims, {kept}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& base) {
-        double sum = fold.start();
-        each_element<1>(
-            reduced_dims, {reduced}, [&](std::int64_t, const std::array<std::int64_t, 1>& at) {
-              sum = fold.add(sum,
-                             static_cast<double>(static_cast<const T*>(x.data)[base[0] + at[0]]));
-            });
-        static_cast<T*>(y.data)[flat] = narrowed<T>(fold.finish(sum, count));
-      });
-}
-
-template <class T>
-void cumsum_typed(const Value& x, std::int64_t length, std::int64_t inner, Value& y) {
-  const auto* from = static_cast<const T*>(x.data);
-  auto* to = static_cast<T*>(y.data);
-  for (std::int64_t block = 0; block < x.count(); block += length * inner) {
-    for (std::int64_t i = 0; i < length * inner; ++i) {
-      to[block + i] = static_cast<T>(from[block + i] + (i >= inner ? to[block + i - inner] : T{}));
-    }
-  }
 }
 
 Status run_gather(Call& call) {
@@ -193,56 +130,6 @@ Status run_range(Call& call) {
   return ok();
 }
 
-Status run_reduce(Call& call) {
-  const Value& x = *call.inputs[0];
-  Value& y = *call.outputs[0];
-  const program::Attribute* axes = call.instruction.find("axes");
-  const Dims own = strides_of(x.dims);
-  Dims kept_dims, kept, reduced_dims, reduced;
-  for (std::size_t d = 0; d < x.dims.size(); ++d) {
-    const bool gone =
-        axes != nullptr && std::find(axes->ints.begin(), axes->ints.end(),
-                                     static_cast<std::int64_t>(d)) != axes->ints.end();
-    (gone ? reduced_dims : kept_dims).push_back(x.dims[d]);
-    (gone ? reduced : kept).push_back(own[d]);
-  }
-  const Fold fold{static_cast<program::ReduceFunction>(call.instruction.integer("function", 0))};
-  switch (x.type) {
-    case Type::kF32:
-      reduce_typed<float>(x, kept_dims, kept, reduced_dims, reduced, fold, y);
-      return ok();
-    case Type::kI64:
-      reduce_typed<std::int64_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y);
-      return ok();
-    case Type::kI32:
-      reduce_typed<std::int32_t>(x, kept_dims, kept, reduced_dims, reduced, fold, y);
-      return ok();
-    default:
-      return unsupported("reductions are of f32, i64 or i32 values");
-  }
-}
-
-Status run_cumsum(Call& call) {
-  const Value& x = *call.inputs[0];
-  THIMBLE_ASSIGN(const std::size_t axis,
-                 axis_at(call.instruction.integer("axis", 0), x.dims.size()));
-  const std::int64_t inner = product_of(x.dims, axis + 1, x.dims.size());
-  if (x.count() == 0) return ok();
-  switch (x.type) {
-    case Type::kF32:
-      cumsum_typed<float>(x, x.dims[axis], inner, *call.outputs[0]);
-      return ok();
-    case Type::kI64:
-      cumsum_typed<std::int64_t>(x, x.dims[axis], inner, *call.outputs[0]);
-      return ok();
-    case Type::kI32:
-      cumsum_typed<std::int32_t>(x, x.dims[axis], inner, *call.outputs[0]);
-      return ok();
-    default:
-      return unsupported("CumSum is of f32, i64 or i32 values");
-  }
-}
-
 }  // namespace
 
 std::span<const Operator> movement_operators() {
@@ -254,8 +141,6 @@ std::span<const Operator> movement_operators() {
       {program::Op::kSlice, run_slice, nullptr, nullptr},
       {program::Op::kExpand, run_expand, nullptr, nullptr},
       {program::Op::kRange, run_range, nullptr, nullptr},
-      {program::Op::kReduce, run_reduce, nullptr, nullptr},
-      {program::Op::kCumSum, run_cumsum, nullptr, shape_same},
   };
   return kOperators;
 }

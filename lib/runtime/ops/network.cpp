@@ -181,21 +181,6 @@ Status run_layer_norm(Call& call) {
   return ok();
 }
 
-Status run_softmax(Call& call) {
-  const Value& x = *call.inputs[0];
-  THIMBLE_ASSIGN(const std::size_t axis,
-                 axis_at(call.instruction.integer("axis", -1), x.dims.size()));
-  if (axis + 1 != x.dims.size()) return unsupported("softmax runs over the last axis");
-  const std::int64_t width = x.dims.back();
-  if (x.count() == 0) return ok();
-  over_rows(call.machine, x.count() / width, width * 4, [&](std::size_t begin, std::size_t end) {
-    const auto at = static_cast<std::int64_t>(begin) * width;
-    call.machine.rows.softmax(x.floats() + at, static_cast<std::int64_t>(end - begin), width,
-                              call.outputs[0]->floats() + at);
-  });
-  return ok();
-}
-
 Status run_rotary(Call& call) {
   const Value& x = *call.inputs[0];
   const std::int64_t heads = call.instruction.integer("heads", 0);
@@ -239,7 +224,6 @@ std::span<const Operator> network_operators() {
   static constexpr Operator kOperators[] = {
       {program::Op::kRmsNorm, run_rms_norm, nullptr, shape_same},
       {program::Op::kLayerNorm, run_layer_norm, nullptr, shape_same},
-      {program::Op::kSoftmax, run_softmax, nullptr, shape_same},
       {program::Op::kRotary, run_rotary, nullptr, shape_same},
       {program::Op::kAttention, run_attention, attention_scratch, nullptr},
   };

@@ -39,6 +39,8 @@ Status shape_concat(const Call& call, std::vector<Dims>& results);
 // Where each axis of a Transpose's result comes from; an absent `perm` reverses them.
 Dims permutation_of(const Call& call);
 
+// numpy's matmul: a vector on either side is a row or a column whose dimension goes again.
+Expected<Dims> matmul_dims(Dims a, Dims b);
 // ONNX broadcasting of two shapes; an error when they don't fit.
 Expected<Dims> broadcast_dims(const Dims& a, const Dims& b);
 // An axis counted from the front; an error when it is outside [-rank, rank).

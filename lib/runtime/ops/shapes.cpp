@@ -74,9 +74,7 @@ Status shape_linear(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-// numpy's matmul: a vector on either side is a row or a column whose dimension goes again.
-Status shape_matmul(const Call& call, std::vector<Dims>& results) {
-  Dims a = call.inputs[0]->dims, b = call.inputs[1]->dims;
+Expected<Dims> matmul_dims(Dims a, Dims b) {
   if (a.empty() || b.empty()) return invalid_argument("MatMul takes no scalars");
   const bool row = a.size() == 1, column = b.size() == 1;
   if (row) a.insert(a.begin(), 1);
@@ -88,7 +86,11 @@ Status shape_matmul(const Call& call, std::vector<Dims>& results) {
                  broadcast_dims(Dims(a.begin(), a.end() - 2), Dims(b.begin(), b.end() - 2)));
   if (!row) out.push_back(a[a.size() - 2]);
   if (!column) out.push_back(b.back());
-  results[0] = std::move(out);
+  return out;
+}
+
+Status shape_matmul(const Call& call, std::vector<Dims>& results) {
+  THIMBLE_ASSIGN(results[0], matmul_dims(call.inputs[0]->dims, call.inputs[1]->dims));
   return ok();
 }
 

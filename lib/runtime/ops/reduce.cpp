@@ -1,0 +1,277 @@
+// Reductions over any axes of values of any type.
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "runtime/ops/numbers.h"
+#include "support/math.h"
+
+namespace thimble::runtime {
+namespace {
+
+using program::Op;
+using program::Type;
+
+enum class Kind : std::uint8_t {
+  kSum,
+  kMean,
+  kMax,
+  kMin,
+  kL2,
+  kProd,
+  kL1,
+  kSumSquare,
+  kLogSum,
+  kLogSumExp
+};
+
+constexpr std::pair<std::string_view, Kind> kNames[] = {
+    {"ReduceSum", Kind::kSum},
+    {"ReduceMean", Kind::kMean},
+    {"ReduceMax", Kind::kMax},
+    {"ReduceMin", Kind::kMin},
+    {"ReduceL2", Kind::kL2},
+    {"ReduceProd", Kind::kProd},
+    {"ReduceL1", Kind::kL1},
+    {"ReduceSumSquare", Kind::kSumSquare},
+    {"ReduceLogSum", Kind::kLogSum},
+    {"ReduceLogSumExp", Kind::kLogSumExp},
+};
+
+// kReduce says a number (program::ReduceFunction, whose first ones these are), kReduceOver a name.
+Expected<Kind> kind_of(const Call& call) {
+  const program::Attribute* function = call.instruction.find("function");
+  if (function == nullptr) return invalid_argument("a reduction is unnamed");
+  if (call.instruction.op == Op::kReduce)
+    return static_cast<Kind>(call.instruction.integer("function", 0));
+  for (const auto& [name, kind] : kNames) {
+    if (name == function->text) return kind;
+  }
+  return unsupported("the reduction '" + function->text + "' is unknown");
+}
+
+// Which axes go.
+Expected<std::vector<bool>> reduced_axes(const Call& call) {
+  const std::size_t rank = call.inputs[0]->dims.size();
+  Dims axes(list_of(call, "axes").begin(), list_of(call, "axes").end());
+  if (const Value* given = input_at(call, 1)) {
+    THIMBLE_ASSIGN(axes, integers_of(*given));
+  }
+  const bool all = call.instruction.op == Op::kReduceOver && axes.empty() &&
+                   call.instruction.integer("noop_with_empty_axes", 0) == 0;
+  std::vector<bool> gone(rank, all);
+  for (const std::int64_t axis : axes) {
+    THIMBLE_ASSIGN(const std::size_t at, axis_at(axis, rank));
+    gone[at] = true;
+  }
+  return gone;
+}
+
+Status shape_reduce(const Call& call, std::vector<Dims>& results) {
+  THIMBLE_TRY(demand(call.inputs[0]->type == call.outputs[0]->type, "a reduction keeps the type"));
+  THIMBLE_TRY(kind_of(call));
+  THIMBLE_ASSIGN(const std::vector<bool> gone, reduced_axes(call));
+  const bool keeps = call.instruction.integer("keepdims", 1) != 0;
+  Dims out;
+  for (std::size_t d = 0; d < gone.size(); ++d) {
+    if (!gone[d] || keeps) out.push_back(gone[d] ? 1 : call.inputs[0]->dims[d]);
+  }
+  results[0] = std::move(out);
+  return ok();
+}
+
+// The accumulator of a fold over numbers of type W: double, i64 or u64.
+template <class W>
+struct Fold {
+  Kind kind;
+  W total = start(kind);
+  double sum = 0;  // kLogSumExp: of exp(x - total)
+
+  static W start(Kind kind) {
+    using Limits = std::numeric_limits<W>;
+    if (kind == Kind::kProd) return 1;
+    if (kind == Kind::kMax || kind == Kind::kLogSumExp)
+      return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
+    if (kind == Kind::kMin) return Limits::has_infinity ? Limits::infinity() : Limits::max();
+    return 0;
+  }
+
+  void add(W x) {
+    switch (kind) {
+      case Kind::kMax:
+        total = x > total || x != x ? x : total;
+        break;
+      case Kind::kMin:
+        total = x < total || x != x ? x : total;
+        break;
+      case Kind::kProd:
+        total = multiplied(total, x);
+        break;
+      case Kind::kL1:
+        total = added(total, x < 0 ? static_cast<W>(W{} - x) : x);
+        break;
+      case Kind::kL2:
+      case Kind::kSumSquare:
+        total = added(total, multiplied(x, x));
+        break;
+      case Kind::kLogSumExp:
+        add_exponential(x);
+        break;
+      default:
+        total = added(total, x);
+        break;
+    }
+  }
+
+  W finish(std::int64_t count) const {
+    switch (kind) {
+      case Kind::kMean:
+        if constexpr (std::is_integral_v<W>)
+          return count > 0 ? static_cast<W>(total / static_cast<W>(count)) : 0;
+        else
+          return total / static_cast<W>(count);
+      case Kind::kL2:
+        return static_cast<W>(std::sqrt(static_cast<double>(total)));
+      case Kind::kLogSum:
+        return converted(math::log(static_cast<double>(total)));
+      case Kind::kLogSumExp:
+        return converted(sum > 0 ? static_cast<double>(total) + math::log(sum)
+                                 : static_cast<double>(total));
+      default:
+        return total;
+    }
+  }
+
+ private:
+  static W converted(double x) {
+    if constexpr (std::is_integral_v<W>)
+      return static_cast<W>(whole(x));
+    else
+      return x;
+  }
+  // Whole numbers wrap around.
+  static W added(W a, W b) {
+    if constexpr (std::is_integral_v<W>)
+      return static_cast<W>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+    else
+      return a + b;
+  }
+  static W multiplied(W a, W b) {
+    if constexpr (std::is_integral_v<W>)
+      return static_cast<W>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+    else
+      return a * b;
+  }
+  // The largest so far is taken out of every exponent, so that none overflows.
+  void add_exponential(W x) {
+    const auto wide = static_cast<double>(x), top = static_cast<double>(total);
+    if (x > total) {
+      sum = sum * math::exp(top - wide) + 1;
+      total = x;
+    } else if (wide == top) {
+      sum += 1;
+    } else {
+      sum += math::exp(wide - top);
+    }
+  }
+};
+
+// What the least and largest of narrower types are, where nothing was there to compare.
+void set_empty(Value& y, std::int64_t i, Kind kind) {
+  const bool most = kind == Kind::kMin;
+  if (y.type == Type::kBool) {
+    set_element(y, i, static_cast<std::int64_t>(most));
+  } else if (y.type != Type::kI64 && y.type != Type::kU64 && family_of(y.type) != Family::kReal) {
+    const Range range = range_of(y.type);
+    set_element(y, i, most ? range.most : range.least);
+  } else if (y.type == Type::kU64) {
+    set_element(y, i, Fold<std::uint64_t>::start(kind));
+  } else if (y.type == Type::kI64) {
+    set_element(y, i, Fold<std::int64_t>::start(kind));
+  } else {
+    set_element(y, i, Fold<double>::start(kind));
+  }
+}
+
+struct Axes {
+  Dims kept_dims, kept, gone_dims, gone;  // sizes, and strides in the input
+};
+
+template <class W>
+void reduce_elements(Call& call, Kind kind, const Axes& axes) {
+  const Value& x = *call.inputs[0];
+  Value& y = *call.outputs[0];
+  const std::int64_t count = count_of(axes.gone_dims);
+  over_each(call, y.count(), count * 4, [&](std::int64_t i) {
+    if (count == 0 && (kind == Kind::kMax || kind == Kind::kMin)) return set_empty(y, i, kind);
+    std::int64_t base = 0, rest = i;
+    for (std::size_t d = axes.kept_dims.size(); d-- > 0; rest /= axes.kept_dims[d])
+      base += rest % axes.kept_dims[d] * axes.kept[d];
+    Fold<W> fold{kind};
+    each_element<1>(axes.gone_dims, {axes.gone},
+                    [&](std::int64_t, const std::array<std::int64_t, 1>& at) {
+                      fold.add(element<W>(x, base + at[0]));
+                    });
+    set_element(y, i, fold.finish(count));
+  });
+}
+
+// f32 over axes that lie together: [outer, gone, inner], sums in f64, one pass over memory.
+bool reduce_block(Call& call, Kind kind, const std::vector<bool>& gone) {
+  const Value& x = *call.inputs[0];
+  Value& y = *call.outputs[0];
+  const auto first = std::find(gone.begin(), gone.end(), true);
+  const auto last = std::find(first, gone.end(), false);
+  const bool together = std::find(last, gone.end(), true) == gone.end();
+  if (x.type != Type::kF32 || !together || x.count() == 0 || kind == Kind::kLogSumExp) return false;
+  const auto begin = static_cast<std::size_t>(first - gone.begin());
+  const auto end = static_cast<std::size_t>(last - gone.begin());
+  const std::int64_t inner = product_of(x.dims, end, x.dims.size());
+  const std::int64_t size = product_of(x.dims, begin, end);
+  constexpr std::int64_t kColumns = 64;  // of `inner`, folded side by side
+  const std::int64_t parts = (inner + kColumns - 1) / kColumns;
+  over_each(call, product_of(x.dims, 0, begin) * parts, size * std::min(inner, kColumns),
+            [&](std::int64_t part) {
+              const std::int64_t outer = part / parts, column = part % parts * kColumns;
+              const std::int64_t columns = std::min(kColumns, inner - column);
+              Fold<double> folds[kColumns];
+              for (Fold<double>& fold : folds) fold = Fold<double>{kind};
+              const float* from = x.floats() + outer * size * inner + column;
+              for (std::int64_t row = 0; row < size; ++row, from += inner) {
+                for (std::int64_t c = 0; c < columns; ++c) folds[c].add(from[c]);
+              }
+              for (std::int64_t c = 0; c < columns; ++c)
+                y.floats()[outer * inner + column + c] = static_cast<float>(folds[c].finish(size));
+            });
+  return true;
+}
+
+Status run_reduce(Call& call) {
+  const Value& x = *call.inputs[0];
+  THIMBLE_ASSIGN(const Kind kind, kind_of(call));
+  THIMBLE_ASSIGN(const std::vector<bool> gone, reduced_axes(call));
+  if (reduce_block(call, kind, gone)) return ok();
+  const Dims own = strides_of(x.dims);
+  Axes axes;
+  for (std::size_t d = 0; d < x.dims.size(); ++d) {
+    (gone[d] ? axes.gone_dims : axes.kept_dims).push_back(x.dims[d]);
+    (gone[d] ? axes.gone : axes.kept).push_back(own[d]);
+  }
+  return with_family(x.type, [&](auto zero) {
+    reduce_elements<decltype(zero)>(call, kind, axes);
+    return ok();
+  });
+}
+
+}  // namespace
+
+std::span<const Operator> reducing_operators() {
+  static constexpr Operator kOperators[] = {
+      {Op::kReduce, run_reduce, nullptr, nullptr},
+      {Op::kReduceOver, run_reduce, nullptr, shape_reduce},
+  };
+  return kOperators;
+}
+
+}  // namespace thimble::runtime
