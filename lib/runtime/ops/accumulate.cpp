@@ -21,7 +21,8 @@ Expected<std::size_t> running_axis(const Call& call) {
 }
 
 Status shape_running(const Call& call, std::vector<Dims>& results) {
-  THIMBLE_TRY(demand(call.inputs[0]->type == call.outputs[0]->type, "a running sum keeps the type"));
+  THIMBLE_TRY(
+      demand(call.inputs[0]->type == call.outputs[0]->type, "a running sum keeps the type"));
   THIMBLE_TRY(running_axis(call));
   return shape_same(call, results);
 }

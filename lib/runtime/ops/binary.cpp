@@ -216,10 +216,10 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
     const std::int64_t run = part / pieces, offset = part % pieces * kPiece;
     const std::int64_t count = std::min(kPiece, runs.length - offset);
     float held[2][kPiece];
-    const float* left = side_of(a.floats() + run_start(runs, 0, run), runs.moves[0], offset, count,
-                                held[0]);
-    const float* right = side_of(b.floats() + run_start(runs, 1, run), runs.moves[1], offset,
-                                 count, held[1]);
+    const float* left =
+        side_of(a.floats() + run_start(runs, 0, run), runs.moves[0], offset, count, held[0]);
+    const float* right =
+        side_of(b.floats() + run_start(runs, 1, run), runs.moves[1], offset, count, held[1]);
     call.machine.rows.pair(pair, left, right, count, y.floats() + run * runs.length + offset);
   });
   return true;
@@ -261,9 +261,8 @@ Status run_any_number(Call& call) {
     THIMBLE_TRY(combine(call, function, y, *call.inputs[i], y));
   if (op != Op::kMean) return ok();
   const auto count = static_cast<double>(call.inputs.size());
-  over_each(call, y.count(), 4, [&](std::int64_t i) {
-    set_element(y, i, element<double>(y, i) / count);
-  });
+  over_each(call, y.count(), 4,
+            [&](std::int64_t i) { set_element(y, i, element<double>(y, i) / count); });
   return ok();
 }
 

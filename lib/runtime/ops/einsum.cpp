@@ -43,8 +43,8 @@ Expected<Letters> letters_of(std::string_view term, std::size_t ellipsis) {
 }
 
 std::size_t letter_count(std::string_view term) {
-  return static_cast<std::size_t>(std::count_if(
-      term.begin(), term.end(), [](char c) { return letter_number(c) >= 0; }));
+  return static_cast<std::size_t>(
+      std::count_if(term.begin(), term.end(), [](char c) { return letter_number(c) >= 0; }));
 }
 
 // The equation over the inputs: what the result's axes and the sum's are, and how each input
@@ -244,11 +244,10 @@ void multiply_matrices(Call& call, const Plan& plan, const Matrices& m) {
   product.data = memory;
   for (std::int64_t b = 0; b < batch; ++b) {
     over_rows(call.machine, rows, size * columns, [&](std::size_t begin, std::size_t end) {
-      call.machine.linear.matmul(sides[0].floats() + b * rows * size, size,
-                                 sides[1].floats() + b * size * columns, columns,
-                                 product.floats() + b * rows * columns, columns,
-                                 static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end),
-                                 columns, size);
+      call.machine.linear.matmul(
+          sides[0].floats() + b * rows * size, size, sides[1].floats() + b * size * columns,
+          columns, product.floats() + b * rows * columns, columns, static_cast<std::int64_t>(begin),
+          static_cast<std::int64_t>(end), columns, size);
     });
   }
   const Letters order = joined({&m.batch, &m.left, &m.right});

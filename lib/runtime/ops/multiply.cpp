@@ -44,13 +44,13 @@ Sizes sizes_of(const Value& a, const Value& b) {
 // Calls f(number of the result's matrix, of a's, of b's).
 template <class F>
 void each_matrix(const Sizes& s, F f) {
-  each_element<2>(s.batch, {s.a_batch, s.b_batch},
-                  [&](std::int64_t c, const std::array<std::int64_t, 2>& at) {
-                    f(c, at[0], at[1]);
-                  });
+  each_element<2>(
+      s.batch, {s.a_batch, s.b_batch},
+      [&](std::int64_t c, const std::array<std::int64_t, 2>& at) { f(c, at[0], at[1]); });
 }
 
-// Both factors and the sums as numbers of type W, in scratch. Integers are unsigned: they wrap around.
+// Both factors and the sums as numbers of type W, in scratch. Integers are unsigned: they wrap
+// around.
 template <class W>
 struct Wide {
   W *a, *b, *c;
@@ -107,9 +107,8 @@ Status run_matmul(Call& call) {
   }
   each_matrix(s, [&](std::int64_t to, std::int64_t left, std::int64_t right) {
     over_rows(call.machine, s.m, s.k * s.n, [&](std::size_t begin, std::size_t end) {
-      call.machine.linear.matmul(a.floats() + left * s.m * s.k, s.k,
-                                 b.floats() + right * s.k * s.n, s.n,
-                                 call.outputs[0]->floats() + to * s.m * s.n, s.n,
+      call.machine.linear.matmul(a.floats() + left * s.m * s.k, s.k, b.floats() + right * s.k * s.n,
+                                 s.n, call.outputs[0]->floats() + to * s.m * s.n, s.n,
                                  static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end),
                                  s.n, s.k);
     });
@@ -128,9 +127,9 @@ Sizes gemm_sizes(const Call& call) {
 Status shape_gemm(const Call& call, std::vector<Dims>& results) {
   const Value &a = *call.inputs[0], &b = *call.inputs[1], *c = input_at(call, 2);
   THIMBLE_TRY(demand(a.dims.size() == 2 && b.dims.size() == 2, "Gemm takes matrices"));
-  THIMBLE_TRY(demand(a.type == b.type && call.outputs[0]->type == a.type &&
-                         (c == nullptr || c->type == a.type),
-                     "Gemm's values are of one type"));
+  THIMBLE_TRY(demand(
+      a.type == b.type && call.outputs[0]->type == a.type && (c == nullptr || c->type == a.type),
+      "Gemm's values are of one type"));
   const Sizes s = gemm_sizes(call);
   const bool tb = call.instruction.integer("transB", 0) != 0;
   THIMBLE_TRY(demand(b.dims[tb ? 1 : 0] == s.k, "Gemm's sizes don't fit"));
@@ -237,10 +236,9 @@ Status run_gemm(Call& call) {
     const std::int64_t tiles = ceil_div<std::int64_t>(s.n, kernels::kTileRows);
     over_rows(call.machine, tiles, s.m * s.k * kernels::kTileRows,
               [&](std::size_t begin, std::size_t end) {
-                linear.dense(weight, left, s.m, s.k,
-                             static_cast<std::int64_t>(begin) * kernels::kTileRows,
-                             std::min(static_cast<std::int64_t>(end) * kernels::kTileRows, s.n), y,
-                             s.n);
+                linear.dense(
+                    weight, left, s.m, s.k, static_cast<std::int64_t>(begin) * kernels::kTileRows,
+                    std::min(static_cast<std::int64_t>(end) * kernels::kTileRows, s.n), y, s.n);
               });
   } else {
     over_rows(call.machine, s.m, s.k * s.n, [&](std::size_t begin, std::size_t end) {
@@ -275,7 +273,8 @@ bool fits_factor(const Value* parameter, const Value& factor, std::int64_t lines
   const std::int64_t count = parameter->count();
   return count == 1 || count == lines ||
          (!factor.dims.empty() && parameter->dims.size() == factor.dims.size() && lines > 0 &&
-          count % lines == 0 && count / lines == product_of(factor.dims, 0, factor.dims.size() - 2));
+          count % lines == 0 &&
+          count / lines == product_of(factor.dims, 0, factor.dims.size() - 2));
 }
 
 Status check_types(const Call& call, const Parts& p) {
@@ -290,7 +289,8 @@ Status check_types(const Call& call, const Parts& p) {
                       family_of(p.y_scale->type) == Family::kReal && p.y_scale->count() == 1 &&
                       p.y_zero->count() == 1 && is_byte(call.outputs[0]->type) &&
                       p.y_zero->type == call.outputs[0]->type;
-  return demand(scaled, "QLinearMatMul's scales are floats, its result is of its zero point's type");
+  return demand(scaled,
+                "QLinearMatMul's scales are floats, its result is of its zero point's type");
 }
 
 Status shape_integer(const Call& call, std::vector<Dims>& results) {
@@ -320,14 +320,14 @@ void load_factors(const Parts& p, const Sizes& s, const Wide<std::uint32_t>& wid
     const std::int64_t row = i / s.k;
     wide.a[i] = static_cast<std::uint32_t>(element<std::int64_t>(p.a, i));
     if (p.a_zero != nullptr)
-      wide.a[i] -= static_cast<std::uint32_t>(element<std::int64_t>(
-          *p.a_zero, parameter_at(*p.a_zero, row / s.m, row % s.m, s.m)));
+      wide.a[i] -= static_cast<std::uint32_t>(
+          element<std::int64_t>(*p.a_zero, parameter_at(*p.a_zero, row / s.m, row % s.m, s.m)));
   }
   for (std::int64_t i = 0; i < p.b.count(); ++i) {
     wide.b[i] = static_cast<std::uint32_t>(element<std::int64_t>(p.b, i));
     if (p.b_zero != nullptr)
-      wide.b[i] -= static_cast<std::uint32_t>(element<std::int64_t>(
-          *p.b_zero, parameter_at(*p.b_zero, i / (s.k * s.n), i % s.n, s.n)));
+      wide.b[i] -= static_cast<std::uint32_t>(
+          element<std::int64_t>(*p.b_zero, parameter_at(*p.b_zero, i / (s.k * s.n), i % s.n, s.n)));
   }
 }
 
@@ -341,7 +341,8 @@ void requantize(Call& call, const Parts& p, const Sizes& s, const Wide<std::uint
       const double a = element<double>(*p.a_scale, parameter_at(*p.a_scale, left, i / s.n, s.m));
       const double b = element<double>(*p.b_scale, parameter_at(*p.b_scale, right, i % s.n, s.n));
       const std::int64_t at = to * s.m * s.n + i;
-      const double v = std::nearbyint(static_cast<std::int32_t>(wide.c[at]) * (a * b / y_scale)) + y_zero;
+      const double v =
+          std::nearbyint(static_cast<std::int32_t>(wide.c[at]) * (a * b / y_scale)) + y_zero;
       set_element(y, at, v > range.most ? range.most : v >= range.least ? v : range.least);
     }
   });

@@ -175,15 +175,17 @@ std::uint8_t narrow_code(Type type, double x, Rounding rounding) {
   const SmallFloat f = small_float(type);
   const std::uint8_t sign = std::signbit(x) ? sign_bit(type) : 0;
   if (std::isnan(x)) {
-    const bool lone = !f.signed_zero;  // the only NaN is where minus zero would be
-    return lone ? f.nan : f.nan != 0 ? static_cast<std::uint8_t>(sign | f.nan) : f.most;
+    if (type == Type::kF4E2M1) return 0x08;  // it has none: minus zero, as ONNX's cases have it
+    // Without a minus zero the only NaN is in its place.
+    return f.signed_zero ? static_cast<std::uint8_t>(sign | f.nan) : f.nan;
   }
   // Rounded on the grid that its binade has.
   int exponent = 0;
   if (x != 0 && !std::isinf(x)) std::frexp(x, &exponent);
   const int binade = std::max(exponent - 1, 1 - f.bias);
   const double scaled = std::ldexp(std::fabs(x), f.mantissa - binade);
-  const double rounded = std::isinf(x) ? x : std::ldexp(std::nearbyint(scaled), binade - f.mantissa);
+  const double rounded =
+      std::isinf(x) ? x : std::ldexp(std::nearbyint(scaled), binade - f.mantissa);
   if (std::fabs(rounded) > magnitude_of(f, f.most)) {
     if (rounding.saturate || f.nan == 0) return static_cast<std::uint8_t>(sign | f.most);
     const std::uint8_t beyond = f.infinity != 0 ? f.infinity : f.nan;
@@ -192,10 +194,10 @@ std::uint8_t narrow_code(Type type, double x, Rounding rounding) {
   if (rounded == 0) return f.signed_zero ? sign : 0;
   std::frexp(rounded, &exponent);
   const int at = exponent - 1 + f.bias;  // the biased exponent, where it is normal
-  const int code =
-      at < 1 ? static_cast<int>(std::ldexp(rounded, f.bias - 1 + f.mantissa))
-             : (at << f.mantissa) + static_cast<int>(std::ldexp(rounded, f.mantissa - exponent + 1)) -
-                   (1 << f.mantissa);
+  const int code = at < 1 ? static_cast<int>(std::ldexp(rounded, f.bias - 1 + f.mantissa))
+                          : (at << f.mantissa) +
+                                static_cast<int>(std::ldexp(rounded, f.mantissa - exponent + 1)) -
+                                (1 << f.mantissa);
   return static_cast<std::uint8_t>(sign | code);
 }
 

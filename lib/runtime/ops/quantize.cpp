@@ -34,8 +34,7 @@ Expected<Grid> grid_of(const Call& call) {
     grid.axis.inner = call.inputs[0]->count();
     return grid;
   }
-  THIMBLE_ASSIGN(const std::size_t axis,
-                 axis_at(call.instruction.integer("axis", 1), x.size()));
+  THIMBLE_ASSIGN(const std::size_t axis, axis_at(call.instruction.integer("axis", 1), x.size()));
   grid.axis = axis_view(x, axis);
   if (scale.size() == 1 && scale[0] == x[axis] && size == 0) return grid;
   Dims expected = x;
@@ -65,8 +64,8 @@ Status shape_quantize(const Call& call, std::vector<Dims>& results) {
 
 Status shape_dequantize(const Call& call, std::vector<Dims>& results) {
   THIMBLE_TRY(check_parameters(call, call.inputs[0]->type));
-  THIMBLE_TRY(demand(family_of(call.outputs[0]->type) == Family::kReal,
-                     "DequantizeLinear gives floats"));
+  THIMBLE_TRY(
+      demand(family_of(call.outputs[0]->type) == Family::kReal, "DequantizeLinear gives floats"));
   THIMBLE_TRY(grid_of(call));
   return shape_same(call, results);
 }
@@ -116,8 +115,7 @@ void quantize_run(const Call& call, std::int64_t from, std::int64_t count, std::
     const float scale = scale_at(call, at);
     const auto zero = static_cast<float>(zero_at(call, at));
     if (y.type == Type::kU8)
-      quantize_bytes(x.floats() + from, count, scale, zero, range,
-                     data_of<std::uint8_t>(y) + from);
+      quantize_bytes(x.floats() + from, count, scale, zero, range, data_of<std::uint8_t>(y) + from);
     else
       quantize_bytes(x.floats() + from, count, scale, zero, range, data_of<std::int8_t>(y) + from);
     return;
@@ -126,7 +124,8 @@ void quantize_run(const Call& call, std::int64_t from, std::int64_t count, std::
     const float scaled =
         static_cast<float>(element<double>(x, from + i)) / scale_at(call, at + i * step);
     if (!integers) {
-      set_element(y, from + i, static_cast<double>(scaled), rounding);
+      // A zero point of floats is 0; adding it takes the sign off zero.
+      set_element(y, from + i, static_cast<double>(scaled) + 0.0, rounding);
       continue;
     }
     const double v = std::nearbyint(static_cast<double>(scaled)) +
@@ -168,9 +167,9 @@ void dequantize_run(const Call& call, std::int64_t from, std::int64_t count, std
   }
   for (std::int64_t i = 0; i < count; ++i) {
     const float off =
-        integers ? static_cast<float>(element<std::int64_t>(x, from + i) -
-                                      zero_at(call, at + i * step))
-                 : static_cast<float>(element<double>(x, from + i));
+        integers
+            ? static_cast<float>(element<std::int64_t>(x, from + i) - zero_at(call, at + i * step))
+            : static_cast<float>(element<double>(x, from + i));
     set_element(y, from + i, static_cast<double>(off * scale_at(call, at + i * step)));
   }
 }

@@ -27,16 +27,11 @@ enum class Kind : std::uint8_t {
 };
 
 constexpr std::pair<std::string_view, Kind> kNames[] = {
-    {"ReduceSum", Kind::kSum},
-    {"ReduceMean", Kind::kMean},
-    {"ReduceMax", Kind::kMax},
-    {"ReduceMin", Kind::kMin},
-    {"ReduceL2", Kind::kL2},
-    {"ReduceProd", Kind::kProd},
-    {"ReduceL1", Kind::kL1},
-    {"ReduceSumSquare", Kind::kSumSquare},
-    {"ReduceLogSum", Kind::kLogSum},
-    {"ReduceLogSumExp", Kind::kLogSumExp},
+    {"ReduceSum", Kind::kSum},       {"ReduceMean", Kind::kMean},
+    {"ReduceMax", Kind::kMax},       {"ReduceMin", Kind::kMin},
+    {"ReduceL2", Kind::kL2},         {"ReduceProd", Kind::kProd},
+    {"ReduceL1", Kind::kL1},         {"ReduceSumSquare", Kind::kSumSquare},
+    {"ReduceLogSum", Kind::kLogSum}, {"ReduceLogSumExp", Kind::kLogSumExp},
 };
 
 // kReduce says a number (program::ReduceFunction, whose first ones these are), kReduceOver a name.

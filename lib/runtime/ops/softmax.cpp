@@ -33,7 +33,8 @@ void one_line(Op op, const Value& x, Value& y, const Axis& axis, std::int64_t at
   }
   double sum = 0;
   if (op != Op::kHardmax) {
-    for (std::int64_t i = at; i < end; i += axis.inner) sum += math::exp(element<double>(x, i) - top);
+    for (std::int64_t i = at; i < end; i += axis.inner)
+      sum += math::exp(element<double>(x, i) - top);
   }
   const double log_sum = op == Op::kLogSoftmax ? math::log(sum) : 0;
   for (std::int64_t i = at; i < end; i += axis.inner) {

@@ -240,3 +240,37 @@ TEST_CASE("images are resized, padded and rearranged; recurrent networks keep th
                 "%y = RoiAlign(%x, %b, %i) {output_height = 7, output_width = 5}") ==
         "f32[m, 3, 7, 5]");
 }
+
+TEST_CASE("quantization, choices along an axis, sums over named axes") {
+  CHECK(type_of("%x: f32[n, 8], %s: f32[], %z: i8[]", "%y = QuantizeLinear(%x, %s, %z)") ==
+        "i8[n, 8]");
+  CHECK(type_of("%x: f32[n], %s: f32[]", "%y = QuantizeLinear(%x, %s) {output_dtype = 22}") ==
+        "i4[n]");
+  CHECK(type_of("%x: f32[n], %s: f32[]", "%y = QuantizeLinear(%x, %s)") == "u8[n]");
+  CHECK(type_of("%x: u4[n], %s: f32[]", "%y = DequantizeLinear(%x, %s)") == "f32[n]");
+  CHECK(type_of("%x: f32[n]", "%q, %y, %z = DynamicQuantizeLinear(%x)") == "f32[]");
+  CHECK(type_of("%a: u8[n, 4], %b: i8[4, 5]", "%y = MatMulInteger(%a, %b)") == "i32[n, 5]");
+  CHECK(type_of("%x: f32[n, 8]", "%y = ArgMax(%x) {axis = -1, keepdims = 0}") == "i64[n]");
+  CHECK(type_of("weight @k: i64[1] = [3]", "%x: f32[n, 8]", "%v, %y = TopK(%x, @k)") ==
+        "i64[n, 3]");
+  CHECK(type_of("%x: f32[n, 8], %k: i64[1]", "%y, %i = TopK(%x, %k)") == "f32");
+  CHECK(type_of("%a: f32[b, i, 4], %b: f32[b, 4, j]",
+                "%y = Einsum(%a, %b) {equation = \"bik,bkj->bij\"}") == "f32[b, i, j]");
+  CHECK(type_of("%a: f32[b, h, i, 4], %b: f32[h, j, 4]",
+                "%y = Einsum(%a, %b) {equation = \"...id, ...jd -> ...ji\"}") == "f32[b, h, j, i]");
+  CHECK(type_of("%a: f32[i, j]", "%y = Einsum(%a) {equation = \"ba\"}") == "f32[j, i]");
+  CHECK(type_of("%a: f32[2, 3], %b: f32[4, 5]", "%y = Einsum(%a, %b) {equation = \"ij,jk\"}")
+            .find("sizes of j differ") != std::string::npos);
+  CHECK(type_of("%x: f32[n, 3, 3]", "%y = Det(%x)") == "f32[n]");
+  CHECK(type_of("%x: f32[n], %t: f16[]", "%y = CastLike(%x, %t)") == "f16[n]");
+  CHECK(type_of("%x: f32[n]", "%y = BitCast(%x) {to = 6}") == "i32[n]");
+  CHECK(type_of("%x: f32[n]", "%y = BitCast(%x) {to = 7}").find("as many bits") !=
+        std::string::npos);
+  CHECK(type_of("%x: f32[n]", "%y = IsInf(%x)") == "bool[n]");
+}
+
+TEST_CASE("sizes multiplied and summed by reductions") {
+  CHECK(type_of("weight @zero: i64[1] = [0]", "%x: f32[n, 4, m]",
+                "%s = Shape(%x)\n%p = ReduceProd(%s, @zero) {keepdims = 1}\n"
+                "%y = Reshape(%x, %p)") == "f32[4*m*n]");
+}
