@@ -6,10 +6,11 @@
 # FOLDER holds the categories (node, simple, ...), or an archive of them (onnx-*-backend-tests.tar.*),
 # which is unpacked below BUILD (build/release) once. Debian's libonnx-testdata, ONNX 1.12, lies in
 # /usr/share/libonnx-testdata/data. Fails on any regression and on any unexpected pass; the last line
-# is N passed, N failed, N skipped. UPDATE=1 writes the expectations anew instead.
+# is N passed, N failed, N skipped. UPDATE=1 writes the expectations anew instead; COVERAGE=FILE also
+# writes a table of operators (scripts/conformance_table.sh).
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
-[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 folder=$1
 build=${2:-$project/build/release}
 [ -d "$folder" ] || { echo "conformance: $folder isn't there" >&2; exit 2; }
@@ -32,6 +33,12 @@ version=1.22
 expectations=$project/tests/conformance/expectations-$version.txt
 if [ "${UPDATE:-0}" = 1 ]; then
   "$build/bin/conformance" "$folder" --expect "$expectations" --update "$expectations" || true
+  exit 0
+fi
+if [ -n "${COVERAGE:-}" ]; then
+  "$build/bin/conformance" "$folder" --expect "$expectations" --coverage "$COVERAGE.rows" || true
+  { echo "ONNX $version"; cat "$COVERAGE.rows"; } >"$COVERAGE"
+  rm "$COVERAGE.rows"
   exit 0
 fi
 exec "$build/bin/conformance" "$folder" --expect "$expectations"

@@ -36,8 +36,10 @@ Status upgrade(ir::Model& model, std::int64_t opset) {
     return unsupported("opset " + std::to_string(opset) + " of the default domain")
         .fix("convert the model to an opset from 7 to 27");
   }
+  const std::size_t bodies = model.graphs.size();  // those that the upgrade adds are new
   THIMBLE_TRY(upgrade_graph(model, model.graph, opset));
-  for (ir::Graph& body : model.graphs) THIMBLE_TRY(upgrade_graph(model, body, opset));
+  for (std::size_t i = 0; i < bodies; ++i)
+    THIMBLE_TRY(upgrade_graph(model, model.graphs[i], opset));
   return ok();
 }
 

@@ -78,8 +78,6 @@ Status scatter(Rewriter& r) {
   return ok();
 }
 
-Status scan(Rewriter& r) { return r.refuse("its form of opset 8, with a batch axis, is not read"); }
-
 Status experimental(Rewriter& r) { return r.refuse("an experimental operator that ONNX withdrew"); }
 
 // Every spelling of a Constant as a tensor.
@@ -117,7 +115,6 @@ constexpr std::array kAdapters = {
     Adapter{"LSTM", 7, recurrent},
     Adapter{"Cast", 6, cast},
     Adapter{"Scatter", kAlways, scatter},
-    Adapter{"Scan", 9, scan},
     Adapter{"ConstantFill", kAlways, experimental},
     Adapter{"ImageScaler", kAlways, experimental},
     Adapter{"GivenTensorFill", kAlways, experimental},

@@ -1,5 +1,5 @@
 // Operators that the standard defines by a function's body and that nothing here needs in one
-// piece: windows of signals, and losses.
+// piece: windows of signals, and losses. The first form of Scan.
 
 #include <array>
 
@@ -80,9 +80,50 @@ Status cross_entropy(Rewriter& r) {
   return ok();
 }
 
+// Before opset 9 all that a Scan reads had a batch axis in front: a Scan over the batch, whose body
+// is the Scan over the sequence. Input 0 says lengths, which nothing writes.
+Status scan(Rewriter& r) {
+  const ir::Node node = r.node();
+  const auto* body = node.find("body");
+  if (node.inputs.size() < 2 || r.has(0) || body == nullptr)
+    return r.refuse("sequences of different lengths are not read");
+  if (&r.graph() != &r.model().graph) return r.refuse("inside of a body it is not read");
+  const ir::Graph inner_body = r.model().graphs[std::get<ir::GraphId>(*body).index];
+  ir::Graph outer;
+  outer.name = inner_body.name + "_batch";
+  ir::Node inner;
+  inner.op = node.op;
+  inner.name = node.name;
+  inner.attributes = {{"body", *body}, {"num_scan_inputs", node.integer("num_scan_inputs", 1)}};
+  if (const auto* directions = node.find("directions"))
+    inner.attributes.push_back({"scan_input_directions", *directions});
+  for (std::size_t i = 1; i < node.inputs.size(); ++i) {
+    const ir::Value& value = r.graph().value(node.inputs[i]);
+    inner.inputs.push_back(outer.add_input(value.name, value.dtype, std::nullopt));
+  }
+  for (const ir::ValueId capture : inner_body.captures()) {
+    const ir::Value& value = inner_body.value(capture);
+    outer.add_capture(value.name, value.dtype, value.shape);
+  }
+  std::vector<std::string> names;
+  for (const ir::ValueId output : node.outputs)
+    names.push_back(output.valid() ? r.graph().value(output).name : "unused");
+  const ir::NodeId id = outer.add_node(std::move(inner), names);
+  outer.set_outputs(outer.node(id).outputs);
+  const auto outer_id = static_cast<std::uint32_t>(r.model().graphs.size());
+  r.model().graphs.push_back(std::move(outer));
+  for (std::size_t i = 1; i < node.inputs.size(); ++i) r.set_input(i - 1, node.inputs[i]);
+  r.drop_inputs_from(node.inputs.size() - 1);
+  r.drop_attribute("directions");
+  r.set_attribute("body", ir::GraphId{outer_id});
+  r.set_attribute("num_scan_inputs", static_cast<std::int64_t>(node.inputs.size() - 1));
+  return ok();
+}
+
 constexpr std::int64_t kAlways = 28;
 
 constexpr std::array kAdapters = {
+    Adapter{"Scan", 9, scan},
     Adapter{"HannWindow", kAlways, hann},
     Adapter{"HammingWindow", kAlways, hamming},
     Adapter{"BlackmanWindow", kAlways, blackman},

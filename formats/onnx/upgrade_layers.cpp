@@ -44,9 +44,11 @@ Status dropout(Rewriter& r) {
   if (!r.has(0)) return r.refuse("it has no input");
   if (r.opset >= 12 && r.has(2)) {
     const bool nothing_dropped = r.has(1) && flag(r, 1) == std::optional(false);
-    if (flag(r, 2) != std::optional(false) && !nothing_dropped) {
-      return r.refuse("training mode can't be known to be off");
-    }
+    const std::optional<bool> training = flag(r, 2);
+    if (!nothing_dropped && training == std::optional(true) && (!r.has(1) || flag(r, 1)))
+      return r.refuse("training mode is on");
+    // It says itself, as it runs, when something would be dropped.
+    if (!nothing_dropped && !(training && !*training)) return ok();
   }
   ir::ValueId mask;
   if (r.is_used(1)) {

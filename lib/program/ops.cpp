@@ -115,6 +115,7 @@ constexpr OpRule kRules[] = {
     {Op::kLayerNormOf, "LayerNormalization", 2, 3, 3},
     {Op::kLinearAttention, "LinearAttention", 3, 6, 2},
     {Op::kCausalConvWithState, "CausalConvWithState", 2, 4, 2},
+    {Op::kDropout, "Dropout", 1, 3, 2},
     {Op::kIf, "If", 1, 1, kMany},
     {Op::kLoop, "Loop", 0, kMany, kMany},
     {Op::kScan, "Scan", 1, kMany, kMany},

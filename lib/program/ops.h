@@ -127,6 +127,7 @@ enum class Op : std::uint16_t {
   kLayerNormOf = 124,  // LayerNormalization with Mean and InvStdDev
   kLinearAttention = 125,
   kCausalConvWithState = 126,
+  kDropout = 127,  // (x, [ratio], [training]) -> (x, [mask]); refuses to drop anything
 
   // Control flow: `regions` hold the bodies (runtime/control.cpp).
   kIf = 128,    // (condition) -> ...; regions: then, else

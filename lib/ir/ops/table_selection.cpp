@@ -43,6 +43,20 @@ std::vector<OpSchema> scattering() {
 
 std::vector<OpSchema> making() {
   return {
+      {"",
+       "Dropout",
+       1,
+       3,
+       1,
+       2,
+       {{"seed"}},
+       [](ShapeContext& c) {
+         c.give({{c.dtype(0), c.shape(0), {}}, {DType::kBool, c.shape(0), {}}});
+         return ok();
+       },
+       [](const ShapeContext& c, std::size_t output) {
+         return output == 0 ? c.dtype(0) : DType::kBool;
+       }},
       {"", "Size", 1, 1, 1, 1, {}, shapes::size, types::i64},
       {"", "Tile", 2, 2, 1, 1, {}, shapes::tile},
       {"", "Trilu", 1, 2, 1, 1, {{"upper"}}, shapes::same_as_input},

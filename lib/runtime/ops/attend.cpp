@@ -169,7 +169,9 @@ bool bias_row(const Setting& s, std::int64_t b, std::int64_t h, std::int64_t i, 
     }
     std::fill(bias + known, bias + keys, kNever);
   }
-  const std::int64_t counted = s.padding != nullptr ? data_of<std::int64_t>(*s.padding)[b] : keys;
+  const std::int64_t counted =
+      s.padding != nullptr ? std::clamp<std::int64_t>(data_of<std::int64_t>(*s.padding)[b], 0, keys)
+                           : keys;
   // Where the query stands among the keys.
   const std::int64_t position =
       i + (s.padding != nullptr && s.past_k.length == 0 ? counted - s.q.length : s.past_k.length);

@@ -283,6 +283,30 @@ Status run_tile(Call& call) {
   return ok();
 }
 
+// One number other than zero?
+bool is_on(const Value* value) {
+  if (value == nullptr || value->count() != 1) return false;
+  const std::byte* at = bytes_of(*value);
+  return std::any_of(at, at + element_bytes(*value), [](std::byte b) { return b != std::byte{0}; });
+}
+
+Status shape_dropout(const Call& call, std::vector<Dims>& results) {
+  THIMBLE_TRY(keeps_type(call));
+  const Value *ratio = input_at(call, 1), *mask = output_at(call, 1);
+  THIMBLE_TRY(
+      demand(mask == nullptr || mask->type == program::Type::kBool, "Dropout's mask is of bools"));
+  if (is_on(input_at(call, 2)) && (ratio == nullptr || is_on(ratio)))
+    return unsupported("dropout in training mode is not supported");
+  results.assign(results.size(), call.inputs[0]->dims);
+  return ok();
+}
+
+Status run_dropout(Call& call) {
+  if (Value* mask = output_at(call, 1); mask != nullptr && mask->count() > 0)
+    std::memset(mask->data, 1, byte_count(*mask));
+  return run_copy(call);
+}
+
 }  // namespace
 
 std::span<const Operator> relaying_operators() {
@@ -296,6 +320,7 @@ std::span<const Operator> relaying_operators() {
       {Op::kSliceBy, run_slice, nullptr, shape_slice},
       {Op::kSplit, run_split, nullptr, shape_split},
       {Op::kTile, run_tile, nullptr, shape_tile},
+      {Op::kDropout, run_dropout, nullptr, shape_dropout},
   };
   return kOperators;
 }

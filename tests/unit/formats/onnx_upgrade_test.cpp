@@ -327,6 +327,18 @@ TEST_CASE("operators that are written as their bodies") {
   for (const Case& c : cases) check(c);
 }
 
+TEST_CASE("a Scan with a batch axis becomes a Scan of Scans") {
+  check({"Scan 8",
+         8,
+         R"(body inner(%s: f32[2], %x: f32[2]) { %t = Add(%s, %x)
+          return %t, %t }
+        graph main(%s: f32[1, 2], %x: f32[1, 3, 2]) {
+          %y, %z = Scan(_, %s, %x) {body = #0, directions = [1], num_scan_inputs = 1}
+          return %y, %z })",
+         {"%y, %z = Scan(%s, %x) {body = #1, num_scan_inputs = 2}",
+          "%y, %z = Scan(%s, %x) {body = #0, num_scan_inputs = 1, scan_input_directions = [1]}"}});
+}
+
 TEST_CASE("bodies are rewritten too") {
   check({"If",
          12,
@@ -345,10 +357,10 @@ TEST_CASE("what can't be upgraded names its node and operator") {
                     opset);
   };
   const std::string training = refused("%y = Dropout(%x, _, @t)", 13);
-  CHECK(training.find("operator Dropout: training mode") != std::string::npos);
+  CHECK(training.find("operator Dropout: training mode is on") != std::string::npos);
   CHECK(training.find("the_node") != std::string::npos);
   CHECK(refused("%y = ConstantFill(%x)", 7).find("ConstantFill") != std::string::npos);
-  CHECK(refused("%y = Scan(%x)", 8).find("operator Scan") != std::string::npos);
+  CHECK(refused("%y = Scan(%x, %x)", 8).find("operator Scan") != std::string::npos);
   CHECK(refused("%y = Slice(%x)", 8).find("as many starts as ends") != std::string::npos);
   CHECK(refused("%y = BatchNormalization(%x) {spatial = 0}", 8).find("BatchNorm") !=
         std::string::npos);
