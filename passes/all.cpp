@@ -2,7 +2,11 @@
 
 #include "passes/quantize/awq.h"
 #include "passes/quantize/convert_floats.h"
+#include "passes/quantize/correct_bias.h"
+#include "passes/quantize/correct_scales.h"
 #include "passes/quantize/gptq.h"
+#include "passes/quantize/hqq.h"
+#include "passes/quantize/low_rank.h"
 #include "passes/quantize/quantize_weights.h"
 #include "passes/quantize/rotate.h"
 #include "passes/quantize/smooth.h"
@@ -36,7 +40,11 @@ std::span<const pass::Registration> all() {
       smooth(),
       awq(),
       gptq(),
+      hqq(),
       quantize_weights(),
+      low_rank(),
+      correct_scales(),
+      correct_bias(),
   };
   return kAll;
 }

@@ -11,7 +11,7 @@ namespace thimble::calibrate {
 
 std::uint64_t statistics_bytes(std::int64_t width, bool with_gram) {
   const auto n = static_cast<std::uint64_t>(width);
-  return n * 32 + (with_gram ? n * n * (sizeof(float) + sizeof(double)) : 0);
+  return n * 44 + (with_gram ? n * n * (sizeof(float) + sizeof(double)) : 0);
 }
 
 StatisticsAccumulator::StatisticsAccumulator(std::int64_t width, bool with_gram, ThreadPool& pool)
@@ -20,10 +20,12 @@ StatisticsAccumulator::StatisticsAccumulator(std::int64_t width, bool with_gram,
   total_.width = width;
   total_.energy.resize(n);
   total_.absolute.resize(n);
+  total_.sum.resize(n);
   total_.low.assign(n, std::numeric_limits<float>::infinity());
   total_.high.assign(n, -std::numeric_limits<float>::infinity());
   energy_.resize(n);
   absolute_.resize(n);
+  sum_.resize(n);
   if (!with_gram) return;
   total_.gram.resize(n * n);
   gram_.resize(n * n);
@@ -48,6 +50,7 @@ void StatisticsAccumulator::add_to_shard(std::span<const float> rows, std::int64
       const float x = rows[at + i];
       energy_[i] += x * x;
       absolute_[i] += std::fabs(x);
+      sum_[i] += x;
       total_.low[i] = x < total_.low[i] ? x : total_.low[i];
       total_.high[i] = x > total_.high[i] ? x : total_.high[i];
     }
@@ -61,9 +64,10 @@ void StatisticsAccumulator::close_shard() {
   for (std::size_t i = 0; i < energy_.size(); ++i) {
     total_.energy[i] += energy_[i];
     total_.absolute[i] += absolute_[i];
+    total_.sum[i] += sum_[i];
   }
   if (!gram_.empty()) linalg::fold(gram_, total_.gram, pool_);
-  for (std::vector<float>* sums : {&energy_, &absolute_, &gram_})
+  for (std::vector<float>* sums : {&energy_, &absolute_, &sum_, &gram_})
     std::fill(sums->begin(), sums->end(), 0.0f);
   in_shard_ = 0;
 }

@@ -19,6 +19,7 @@ struct InputStatistics {
   std::vector<double> gram;      // X^T X, [width, width], the lower triangle; empty: not asked for
   std::vector<double> energy;    // sum of x^2, [width]
   std::vector<double> absolute;  // sum of |x|, [width]
+  std::vector<double> sum;       // of x, [width]
   std::vector<float> low, high;  // extremes, [width]
 };
 
@@ -40,7 +41,7 @@ class StatisticsAccumulator {
   ThreadPool& pool_;
   InputStatistics total_;
   std::int64_t in_shard_ = 0;  // rows
-  std::vector<float> gram_, energy_, absolute_;
+  std::vector<float> gram_, energy_, absolute_, sum_;
 };
 
 }  // namespace thimble::calibrate

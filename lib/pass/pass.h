@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,6 +38,9 @@ struct Context {
   bool strict = false;   // every fallback is an error
   bool dry_run = false;  // only sizes are wanted: encodings are chosen, no weight is looked at
   calibrate::Calibration* calibration = nullptr;  // given where needs_calibration() says so
+  // What encoded weights stood for, by weight: each as it was before a pass first encoded it.
+  // Passes that make up for the error of encoding compare with these.
+  std::map<std::uint32_t, ir::Weight> originals;
 };
 
 class Pass {

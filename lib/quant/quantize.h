@@ -2,6 +2,7 @@
 // From floats to codes: the affine encodings of 2 to 8 bits.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -80,5 +81,13 @@ class TensorFit {
 Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
                                                                    const ir::Encoding& encoding,
                                                                    const SearchOptions& options);
+
+// The same with rows quantized by another method: it is given weights [rows, inputs] and fills
+// every stream; a row's result must depend on that row alone.
+using RowQuantizer =
+    std::function<Status(std::span<const float> weights, std::int64_t rows, ir::Rows& out)>;
+Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
+                                                                   const ir::Encoding& encoding,
+                                                                   RowQuantizer quantizer);
 
 }  // namespace thimble::quant

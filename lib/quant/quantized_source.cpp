@@ -101,10 +101,12 @@ class MatrixRows {
 
 class QuantizedSource : public ir::WeightSource {
  public:
-  QuantizedSource(MatrixRows matrix, const ir::Encoding& encoding, const SearchOptions& options)
+  QuantizedSource(MatrixRows matrix, const ir::Encoding& encoding, SearchOptions options,
+                  RowQuantizer quantizer = {})
       : matrix_(std::move(matrix)),
         encoding_(encoding),
-        options_(options),
+        options_(std::move(options)),
+        quantizer_(std::move(quantizer)),
         noise_(static_cast<std::size_t>(matrix_.rows())),
         signal_(static_cast<std::size_t>(matrix_.rows())) {
     for (auto& signal : signal_) signal = -1;  // not known yet
@@ -120,9 +122,11 @@ class QuantizedSource : public ir::WeightSource {
     THIMBLE_ASSIGN(const std::vector<float> weights, matrix_.read(begin, end));
     ir::Rows rows;
     RowErrors errors;
-    if (Status status = quantize_rows(weights, end - begin, matrix_.inputs(), encoding_, options_,
-                                      rows, tensor, &errors);
-        !status) {
+    const std::int64_t count = end - begin;
+    Status status = quantizer_ ? quantize_otherwise(weights, count, rows, errors)
+                               : quantize_rows(weights, count, matrix_.inputs(), encoding_,
+                                               options_, rows, tensor, &errors);
+    if (!status) {
       return std::move(status)
           .error()
           .at_tensor(matrix_.from().name)
@@ -152,6 +156,25 @@ class QuantizedSource : public ir::WeightSource {
   }
 
  private:
+  Status quantize_otherwise(std::span<const float> weights, std::int64_t count, ir::Rows& rows,
+                            RowErrors& errors) const {
+    THIMBLE_TRY(quantizer_(weights, count, rows));
+    const auto inputs = static_cast<std::size_t>(matrix_.inputs());
+    std::vector<float> decoded(weights.size());
+    THIMBLE_TRY(decode_rows(encoding_, rows, count, matrix_.inputs(), decoded.data()));
+    for (std::size_t at = 0; at < weights.size(); at += inputs) {
+      double noise = 0, signal = 0;
+      for (std::size_t i = at; i < at + inputs; ++i) {
+        const double w = weights[i], e = w - decoded[i];
+        noise += e * e;
+        signal += w * w;
+      }
+      errors.noise.push_back(noise);
+      errors.signal.push_back(signal);
+    }
+    return ok();
+  }
+
   Expected<TensorParameters> fit_tensor() const {
     TensorFit fit(encoding_, options_);
     constexpr std::int64_t kRowsAtOnce = 64;
@@ -171,6 +194,7 @@ class QuantizedSource : public ir::WeightSource {
   MatrixRows matrix_;
   ir::Encoding encoding_;
   SearchOptions options_;
+  RowQuantizer quantizer_;
   mutable std::once_flag fitted_;
   mutable std::optional<Expected<TensorParameters>> fit_;
   mutable std::vector<std::atomic<double>> noise_, signal_;  // by row
@@ -184,6 +208,15 @@ Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Wei
   THIMBLE_ASSIGN(MatrixRows matrix, MatrixRows::create(from, encoding));
   return std::shared_ptr<const ir::WeightSource>(
       std::make_shared<QuantizedSource>(std::move(matrix), encoding, options));
+}
+
+Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
+                                                                   const ir::Encoding& encoding,
+                                                                   RowQuantizer quantizer) {
+  THIMBLE_CHECK(!encoding.per_tensor, "rows have scales of their own");
+  THIMBLE_ASSIGN(MatrixRows matrix, MatrixRows::create(from, encoding));
+  return std::shared_ptr<const ir::WeightSource>(std::make_shared<QuantizedSource>(
+      std::move(matrix), encoding, SearchOptions(), std::move(quantizer)));
 }
 
 }  // namespace thimble::quant

@@ -89,7 +89,7 @@ class Gptq : public pass::Pass {
       report.current().warnings.push_back("no weight was quantized");
       return ok();
     }
-    if (context.dry_run) return pretend(model, targets, report.current());
+    if (context.dry_run) return pretend(model, targets, context, report.current());
     if (context.calibration == nullptr)
       return invalid_argument("gptq needs a calibration").fix(kCalibrateRemedy);
     Run run{model, context, report, journal_key(report)};
@@ -164,11 +164,13 @@ class Gptq : public pass::Pass {
 
   // Sizes without the work: rounding takes as many bits.
   static Status pretend(ir::Model& model, const std::vector<Target>& targets,
-                        pass::PassReport& report) {
+                        pass::Context& context, pass::PassReport& report) {
     for (const Target& target : targets) {
+      remember_original(context, model, target.use.weight);
       ir::Weight& weight = model.weight(target.use.weight);
       if (weight.source != nullptr) {
-        THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, target.encoding, {}));
+        THIMBLE_ASSIGN(weight.source,
+                       quant::quantized_source(weight, target.encoding, quant::SearchOptions()));
       }
       weight.encoding = target.encoding;
       model.graph.value(target.use.value).dtype = ir::constant_type(model, weight);
@@ -311,6 +313,7 @@ class Gptq : public pass::Pass {
     ActivationWishes activations;
     for (const Target& target : targets) {
       const Result& result = results.at(target.use.weight.index);
+      remember_original(run.context, run.model, target.use.weight);
       ir::Weight& weight = run.model.weight(target.use.weight);
       weight.source = result.source;
       weight.encoding = target.encoding;

@@ -94,6 +94,7 @@ class QuantizeWeights : public pass::Pass {
         report.current().decisions.push_back(kept(weight, "kept on its own grid"));
         continue;
       }
+      remember_original(context, model, use.weight);
       THIMBLE_TRY(quantize(model, use, choice->settings, energies));
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;

@@ -143,6 +143,12 @@ Expected<ir::Rows> ComputedRows::read(std::int64_t begin, std::int64_t end) cons
   return rows;
 }
 
+void set_values(ir::Weight& weight, std::span<const float> values) {
+  ir::Weight made = ir::make_dense(weight.name, weight.dims, values);
+  made.source_parameters = weight.source_parameters;
+  weight = std::move(made);
+}
+
 void add_after(ir::Model& model, ir::ValueId value, ir::ValueId term,
                const std::string& node_name) {
   ir::Graph& graph = model.graph;

@@ -52,6 +52,9 @@ class ComputedRows : public ir::WeightSource {
 // The constant that a node reads, for this node alone: copied when others read it too.
 ir::WeightId own_constant(ir::Model& model, ir::NodeId node, std::size_t input);
 
+// f32 values in place of what a dense weight holds; its name, dims and count of parameters stay.
+void set_values(ir::Weight& weight, std::span<const float> values);
+
 // value + term in place of a node's result `value`, right after it and under its name, for all
 // readers and as graph output.
 void add_after(ir::Model& model, ir::ValueId value, ir::ValueId term, const std::string& node_name);

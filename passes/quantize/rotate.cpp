@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "passes/quantize/compensation.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/residual_stream.h"
 #include "passes/quantize/rewritten.h"
@@ -170,41 +171,13 @@ class StreamRotator {
 
   Status add_bias(const ir::Linear& linear, std::span<const float> bias) {
     THIMBLE_ASSIGN(std::vector<float> shift, shift_of(linear, bias));
-    ir::Graph& graph = model_.graph;
-    const auto place = bias_of(linear);
-    if (place) {
-      ir::Weight& known = model_.weight(own_constant(model_, place->node, place->input));
-      if (look_ && known.source != nullptr) {
-        THIMBLE_ASSIGN(const std::vector<float> before, ir::read_floats(known));
-        for (std::size_t i = 0; i < shift.size(); ++i) shift[i] += before[i];
-      }
-      ir::Weight sum = ir::make_dense(known.name, known.dims, shift);
-      sum.source_parameters = known.source_parameters;
-      known = std::move(sum);
-      return ok();
+    ir::Weight& known = model_.weight(bias_of(model_, linear));
+    if (look_ && known.source != nullptr) {
+      THIMBLE_ASSIGN(const std::vector<float> before, ir::read_floats(known));
+      for (std::size_t i = 0; i < shift.size(); ++i) shift[i] += before[i];
     }
-    const std::string name = graph.node(linear.product).name;
-    const ir::ValueId added =
-        model_.constant(model_.add_weight(ir::make_dense(name + ".bias", {linear.rows}, shift)));
-    add_after(model_, linear.output, added, name);
+    set_values(known, shift);
     return ok();
-  }
-
-  std::optional<StreamConstant> bias_of(const ir::Linear& linear) const {
-    const ir::Graph& graph = model_.graph;
-    const auto is_vector = [&](ir::ValueId value) {
-      if (!value.valid() || !graph.value(value).weight.valid()) return false;
-      const ir::Weight& weight = model_.weight(graph.value(value).weight);
-      return is_rewritable(weight) && weight.element_count() == linear.rows;
-    };
-    const ir::Node& product = graph.node(linear.product);
-    if (product.is("Gemm") && product.inputs.size() > 2 && is_vector(product.inputs[2]))
-      return StreamConstant{linear.product, 2};
-    const std::vector<ir::NodeId> readers = graph.users(linear.output);
-    if (readers.size() != 1 || !graph.node(readers[0]).is("Add")) return std::nullopt;
-    const std::size_t other = graph.node(readers[0]).inputs[0] == linear.output ? 1 : 0;
-    if (!is_vector(graph.node(readers[0]).inputs[other])) return std::nullopt;
-    return StreamConstant{readers[0], other};
   }
 
   ir::Model& model_;

@@ -144,6 +144,11 @@ void ActivationWishes::apply(ir::Model& model) const {
   for (const auto& [value, scheme] : schemes_) model.graph.value(value).activation = scheme;
 }
 
+void remember_original(pass::Context& context, const ir::Model& model, ir::WeightId weight) {
+  if (model.weight(weight).encoding.is_dense())
+    context.originals.emplace(weight.index, model.weight(weight));
+}
+
 pass::TensorDecision decision_on(const ir::Weight& weight, std::string why) {
   pass::TensorDecision decision;
   decision.tensor = weight.name;

@@ -85,6 +85,10 @@ class ActivationWishes {
   std::map<ir::ValueId, ir::ActivationScheme> schemes_;
 };
 
+// Keeps the weight as it is in context.originals, unless one is there or it is encoded. For every
+// pass that is about to encode it.
+void remember_original(pass::Context& context, const ir::Model& model, ir::WeightId weight);
+
 pass::TensorDecision decision_on(const ir::Weight& weight, std::string why);
 
 }  // namespace thimble::passes

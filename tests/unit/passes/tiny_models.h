@@ -110,10 +110,12 @@ struct PassOn {
   pass::OptionValue options = map({});
 };
 
-inline PassRun run_on(ir::Model model, const std::vector<PassOn>& passes, int threads = 2,
-                      std::unique_ptr<calibrate::Journal> journal = nullptr, bool strict = false) {
+inline PassRun run_with(ir::Model model, const std::vector<PassOn>& passes,
+                        std::vector<calibrate::Sample> samples, int threads = 2,
+                        std::unique_ptr<calibrate::Journal> journal = nullptr,
+                        bool strict = false) {
   PassRun run;
-  calibrate::Calibration calibration(tiny_samples(model));
+  calibrate::Calibration calibration(std::move(samples));
   calibration.set_journal(std::move(journal));
   run.model = std::move(model);
   std::vector<pass::Step> steps;
@@ -133,6 +135,11 @@ inline PassRun run_on(ir::Model model, const std::vector<PassOn>& passes, int th
   const Status status = pass::run_passes(run.model, steps, context, {}, run.report);
   if (!status) run.error = status.error().to_string();
   return run;
+}
+
+inline PassRun run_on(const ir::Model& model, const std::vector<PassOn>& passes, int threads = 2,
+                      std::unique_ptr<calibrate::Journal> journal = nullptr, bool strict = false) {
+  return run_with(model, passes, tiny_samples(model), threads, std::move(journal), strict);
 }
 
 // Decisions of the i-th pass that changed a weight, or that kept one.

@@ -143,7 +143,7 @@ TEST_CASE("what cannot be quantized is refused with the tensor's name") {
       ir::make_dense("w", {2, 3, 4}, std::span<const float>(test::heavy_tailed(24, 6)));
   ir::Encoding e = affine(4, 32, ir::ZeroKind::kConstant);
   e.axis = 1;
-  const auto refused = quantized_source(from, e, {});
+  const auto refused = quantized_source(from, e, SearchOptions());
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().place.tensor == "w");
   std::vector<float> bad = test::heavy_tailed(24, 7);

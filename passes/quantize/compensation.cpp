@@ -1,0 +1,130 @@
+#include "passes/quantize/compensation.h"
+
+#include <algorithm>
+
+#include "calibrate/observe.h"
+#include "passes/quantize/matrix.h"
+#include "passes/quantize/rewritten.h"
+#include "passes/quantize/settings.h"
+#include "support/system.h"
+
+namespace thimble::passes {
+namespace {
+
+constexpr std::uint64_t kStatisticsBytes = std::uint64_t{1} << 30;
+
+std::string obstacle(const ir::Model& model, const pass::Context& context,
+                     const ir::WeightUse& use) {
+  const ir::Encoding& encoding = model.weight(use.weight).encoding;
+  if (!context.originals.contains(use.weight.index)) return "it came quantized";
+  if (use.gathered) return "it is an embedding";
+  if (use.nodes.size() > 1) return "several products share it";
+  return encoding.per_tensor ? "it has one scale for all of it" : "";
+}
+
+}  // namespace
+
+std::vector<Compensated> find_compensated(const ir::Model& model, const pass::Context& context,
+                                          const pass::Selector& only, pass::PassReport& report) {
+  const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
+  int layers = 0;
+  for (const ir::WeightUse& use : uses) layers = std::max(layers, use.layer + 1);
+  std::vector<Compensated> targets;
+  for (const ir::WeightUse& use : uses) {
+    const ir::Weight& weight = model.weight(use.weight);
+    if (weight.encoding.is_dense() || !only.matches(model, use, layers)) continue;
+    const std::string why = obstacle(model, context, use);
+    if (why.empty()) {
+      targets.push_back({use, *ir::match_linear(model, use.nodes.front())});
+      continue;
+    }
+    report.decisions.push_back(decision_on(weight, "not compensated: " + why));
+    report.decisions.back().kept = true;
+  }
+  if (targets.empty()) report.warnings.push_back("no quantized weight was there to compensate");
+  return targets;
+}
+
+Expected<Errors> errors_of(const ir::Model& model, const pass::Context& context,
+                           const Compensated& target) {
+  const ir::Weight& weight = model.weight(target.use.weight);
+  const ir::Weight& original = context.originals.at(target.use.weight.index);
+  Errors out;
+  THIMBLE_ASSIGN(out.original, read_matrix(original, target.use.axis));
+  THIMBLE_ASSIGN(out.errors, read_matrix(weight, target.use.axis));
+  original.source->release(0, original.rows());
+  weight.source->release(0, weight.rows());
+  for (std::size_t i = 0; i < out.errors.size(); ++i)
+    out.errors[i] = out.original[i] - out.errors[i];
+  return out;
+}
+
+Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassReport& report,
+                    std::span<const Compensated> targets, bool with_gram, const Visitor& visit) {
+  THIMBLE_ASSIGN(calibrate::Walk walk,
+                 calibrate::Walk::create(model, context.calibration->samples(), context.pool));
+  context.progress.begin(report.pass, static_cast<double>(targets.size()), "weights");
+  std::vector<bool> done(targets.size());
+  std::size_t left = targets.size();
+  while (left > 0 && !walk.done()) {
+    for (;;) {  // as many inputs at a time as their statistics may take
+      std::vector<ir::ValueId> inputs;
+      std::uint64_t bytes = 0;
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        const ir::Linear& linear = targets[i].linear;
+        if (done[i] || !walk.at_hand(linear.input) ||
+            std::find(inputs.begin(), inputs.end(), linear.input) != inputs.end())
+          continue;
+        bytes += calibrate::statistics_bytes(linear.inputs, with_gram);
+        if (!inputs.empty() && bytes > kStatisticsBytes) break;
+        inputs.push_back(linear.input);
+      }
+      if (inputs.empty()) break;
+      THIMBLE_ASSIGN(const calibrate::Statistics statistics,
+                     calibrate::observe_block(walk, inputs, with_gram, {}));
+      for (std::size_t i = 0; i < targets.size(); ++i) {
+        const auto found = statistics.find(targets[i].linear.input);
+        if (done[i] || found == statistics.end()) continue;
+        if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+        THIMBLE_TRY(visit(targets[i], found->second));
+        context.progress.advance(1);
+        done[i] = true;
+        left -= 1;
+      }
+    }
+    if (left > 0) THIMBLE_TRY(walk.run({}, {}, {.move = true}));
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (!done[i]) {
+      report.warnings.push_back("'" + model.weight(targets[i].use.weight).name +
+                                "' is left as it is: what it multiplies is constant");
+    }
+  }
+  context.progress.end();
+  return ok();
+}
+
+ir::WeightId bias_of(ir::Model& model, const ir::Linear& linear) {
+  ir::Graph& graph = model.graph;
+  const auto is_bias = [&](ir::ValueId value) {
+    if (!value.valid() || !graph.value(value).weight.valid()) return false;
+    const ir::Weight& weight = model.weight(graph.value(value).weight);
+    return is_rewritable(weight) && weight.element_count() == linear.rows;
+  };
+  const ir::Node& product = graph.node(linear.product);
+  if (product.is("Gemm") && product.inputs.size() > 2 && is_bias(product.inputs[2]))
+    return own_constant(model, linear.product, 2);
+  const std::vector<ir::NodeId> readers = graph.users(linear.output);
+  if (readers.size() == 1 && graph.node(readers[0]).is("Add") && !graph.is_output(linear.output)) {
+    const std::size_t other = graph.node(readers[0]).inputs[0] == linear.output ? 1 : 0;
+    if (is_bias(graph.node(readers[0]).inputs[other]))
+      return own_constant(model, readers[0], other);
+  }
+  const std::string name = product.name;
+  const std::vector<float> zeros(static_cast<std::size_t>(linear.rows));
+  const ir::WeightId id = model.add_weight(ir::make_dense(name + ".bias", {linear.rows}, zeros));
+  add_after(model, linear.output, model.constant(id), name);
+  return id;
+}
+
+}  // namespace thimble::passes

@@ -1,0 +1,121 @@
+// correct-scales: refits the scales of quantized weights to their codes, by least squares in the
+// products' outputs over the calibration, in closed form. Layer by layer, so later layers see the
+// corrected ones.
+
+#include "passes/quantize/correct_scales.h"
+
+#include "passes/quantize/compensation.h"
+#include "passes/quantize/settings.h"
+#include "quant/decode.h"
+#include "quant/hessian.h"
+#include "quant/scale_fit.h"
+
+namespace thimble::passes {
+namespace {
+
+class CorrectScales : public pass::Pass {
+ public:
+  Status configure(const pass::Options& options) override {
+    if (const pass::OptionValue* only = options.find("only")) {
+      THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
+    }
+    return ok();
+  }
+
+  bool needs_calibration() const override { return true; }
+
+  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
+    std::vector<Compensated> targets = find_compensated(model, context, only_, report.current());
+    std::erase_if(targets, [&](const Compensated& target) {
+      const ir::Weight& weight = model.weight(target.use.weight);
+      if (weight.encoding.kind == ir::EncodingKind::kAffine) return false;
+      report.current().decisions.push_back(decision_on(weight, "kept: its codes aren't affine"));
+      report.current().decisions.back().kept = true;
+      return true;
+    });
+    if (targets.empty() || context.dry_run) return ok();
+    if (context.calibration == nullptr)
+      return invalid_argument("correct-scales needs a calibration").fix(kCalibrateRemedy);
+    return visit_blocks(
+        model, context, report.current(), targets, true,
+        [&](const Compensated& target, const calibrate::InputStatistics& statistics) {
+          return correct(model, context, report, target, statistics);
+        });
+  }
+
+ private:
+  static Status correct(ir::Model& model, pass::Context& context, pass::Report& report,
+                        const Compensated& target, const calibrate::InputStatistics& statistics) {
+    ir::Weight& weight = model.weight(target.use.weight);
+    const calibrate::Journal* journal = context.calibration->journal();
+    std::string key = "correct-scales " + std::to_string(report.passes.size());
+    for (const auto& [name, value] : report.current().options) key += " " + name + "=" + value;
+    std::optional<calibrate::Finished> known;
+    if (journal != nullptr) known = journal->find(key, weight);
+    if (!known || known->figures.size() != 4) {
+      known.emplace();
+      THIMBLE_TRY(fit(model, context, target, statistics, journal, key, *known));
+    }
+    weight.source = known->source;
+    pass::TensorDecision decision = decision_on(weight, "scales refitted");
+    decision.error = known->figures[0];
+    if (known->figures[3] > 0) {
+      decision.rounding_output_error = known->figures[1] / known->figures[3];
+      decision.output_error = known->figures[2] / known->figures[3];
+    }
+    report.current().decisions.push_back(std::move(decision));
+    report.current().changes += 1;
+    return ok();
+  }
+
+  // Figures: the weights' relative error, the outputs' before and after, and their energy.
+  static Status fit(const ir::Model& model, pass::Context& context, const Compensated& target,
+                    const calibrate::InputStatistics& statistics, const calibrate::Journal* journal,
+                    const std::string& key, calibrate::Finished& out) {
+    const ir::Weight& weight = model.weight(target.use.weight);
+    const std::int64_t rows = target.linear.rows, inputs = target.linear.inputs;
+    THIMBLE_ASSIGN(const Errors errors, errors_of(model, context, target));
+    THIMBLE_ASSIGN(const ir::Rows streams, weight.source->read(0, weight.rows()));
+    auto fitted = quant::fit_scales(errors.original, rows, inputs, streams, weight.encoding,
+                                    statistics.gram, context.pool);
+    if (!fitted) return std::move(fitted).error().at_tensor(weight.name);
+    THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
+    const double signal = hessian.error(errors.original, rows, context.pool);
+    THIMBLE_ASSIGN(const double relative,
+                   relative_error(errors.original, fitted->rows, weight.encoding, inputs));
+    out.figures = {relative, fitted->error_before, fitted->error, signal};
+    if (journal == nullptr) {
+      out.source = ir::owned_rows(weight, std::move(fitted->rows));
+      return ok();
+    }
+    THIMBLE_ASSIGN(out, journal->add(key, weight, fitted->rows, out.figures));
+    return ok();
+  }
+
+  static Expected<double> relative_error(std::span<const float> weights, const ir::Rows& rows,
+                                         const ir::Encoding& encoding, std::int64_t inputs) {
+    std::vector<float> decoded(weights.size());
+    THIMBLE_TRY(quant::decode_rows(encoding, rows, rows.count, inputs, decoded.data()));
+    double noise = 0, signal = 0;
+    for (std::size_t i = 0; i < decoded.size(); ++i) {
+      const double w = weights[i], e = w - decoded[i];
+      noise += e * e;
+      signal += w * w;
+    }
+    return signal == 0 ? 0 : noise / signal;
+  }
+
+  pass::Selector only_;
+};
+
+}  // namespace
+
+pass::Registration correct_scales() {
+  return {{.name = "correct-scales",
+           .summary = "Refit the scales of quantized products to their codes",
+           .kind = pass::Kind::kLossy,
+           .options = {only_option()}},
+          [] { return std::unique_ptr<pass::Pass>(new CorrectScales); }};
+}
+
+}  // namespace thimble::passes

@@ -1,0 +1,149 @@
+"""Writes docs/quantization.md: what each method of quantization loses, by bits and group, at equal size.
+
+    scripts/bench/quantization_table.py build/release/bin/thimble --model fable=tests/data/fable \\
+        --calibrate tests/data/fable/calibrate.txt --score tests/data/fable/score.txt
+
+KL is in nats against the float model, with f32 activations, so it is the weights' alone; the embedding and the head
+stay as they are. The score text is cut into parts at line ends; every file is scored on each by `thimble eval`, and
+intervals are paired bootstraps over the parts: both methods' figures come from the same resample. Results are kept
+in --cache as they come, so an interrupted run goes on where it stopped. Needs the standard library alone.
+"""
+import argparse
+import json
+import pathlib
+import random
+import subprocess
+import tempfile
+
+METHODS = {  # the passes, with BASE for bits, group and type of activations
+    "rtn": "- quantize-weights: {BASE, search: absmax}",
+    "scale search": "- quantize-weights: {BASE, search: mse}",
+    "imatrix search": "- quantize-weights: {BASE, search: mse, importance: true}",
+    "hqq": "- hqq: {BASE}",
+    "awq": "- awq: {AWQ, search: absmax}\n  - quantize-weights: {BASE, search: absmax}",
+    "awq + imatrix search": "- awq: {AWQ, search: mse}\n  - quantize-weights: {BASE, search: mse, importance: true}",
+    "rotate + rtn": "- rotate\n  - quantize-weights: {BASE, search: absmax}",
+    "gptq": "- gptq: {BASE}",
+    "rotate + gptq": "- rotate\n  - gptq: {BASE}",
+}
+GROUPS = ("channel", 128, 32)
+
+
+def recipe(passes, bits, group, tokens, context):
+    only = "only: {role: [attention, mlp]}"
+    awq = f"bits: {bits}, group_size: {group}, {only}"
+    passes = passes.replace("BASE", f"{awq}, activations: float").replace("AWQ", awq)
+    return (f"version: 1\nseed: 7\ncalibrate: {{tokens: {tokens}, context: {context}}}\npasses:\n"
+            f"  - fold-constants\n  {passes}\n  - remove-dead-code\ncache: f32\n")
+
+
+def parts_of(text, count, folder):
+    lines = text.read_text().splitlines(keepends=True)
+    size = sum(map(len, lines)) / count
+    parts, taken = [""], 0
+    for line in lines:
+        if taken >= size * len(parts) and len(parts) < count:
+            parts.append("")
+        parts[-1] += line
+        taken += len(line)
+    paths = [folder / f"part{i}.txt" for i in range(len(parts))]
+    for path, part in zip(paths, parts):
+        path.write_text(part)
+    return paths
+
+
+def run(*words):
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, words))}\n{done.stderr}")
+    return done.stdout
+
+
+def measure(a, model, passes, bits, group, parts, folder):
+    path, out = folder / "recipe.yaml", folder / "out.thimble"
+    path.write_text(recipe(passes, bits, group, a.tokens, a.context))
+    run(a.thimble, "compress", model, "-q", "-r", path, "-o", out, "--calibrate", a.calibrate)
+    scores = [json.loads(run(a.thimble, "eval", out, "-q", "--json", "--text", part, "--context", a.context,
+                             "--max-windows", a.windows, "--reference", model)) for part in parts]
+    out.unlink()
+    return {"kl": [s["kl_mean"] for s in scores], "bits_per_weight": scores[0]["bits_per_weight"],
+            "windows": a.windows, "tokens": a.tokens, "context": a.context, "passes": passes}
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def paired(ours, base):
+    """ours / base with its 95 % interval."""
+    rng, ratios = random.Random(7), []
+    for _ in range(2000):
+        at = [rng.randrange(len(ours)) for _ in ours]
+        ratios.append(mean([ours[i] for i in at]) / mean([base[i] for i in at]))
+    ratios.sort()
+    return mean(ours) / mean(base), ratios[49], ratios[1949]
+
+
+def table(name, results, bits_list):
+    lines = [f"## {name}\n"]
+    for bits in bits_list:
+        known = {g: {m: results[key] for m in METHODS if (key := f"{name} {bits} {g} {m}") in results} for g in GROUPS}
+        if not any(known.values()):
+            continue
+        lines += [f"### {bits} bits\n", "| method |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / rtn |"
+                                                                for g in GROUPS), "|---|" + "---:|---:|" * len(GROUPS)]
+        for method in METHODS:
+            cells = ""
+            for group in GROUPS:
+                if method not in known[group]:
+                    cells += " | |"
+                    continue
+                kl = known[group][method]["kl"]
+                value, low, high = paired(kl, known[group]["rtn"]["kl"])
+                ratio = "1" if method == "rtn" else f"{value:.2f} ({low:.2f} .. {high:.2f})"
+                cells += f" {mean(kl):.4f} | {ratio} |"
+            lines.append(f"| {method} |{cells}")
+        sizes = ", ".join(f"{g} {known[g]['rtn']['bits_per_weight']:.2f}" for g in GROUPS if "rtn" in known[g])
+        lines.append(f"\nBits per weight of rtn's file, embedding and head included: {sizes}.\n")
+    return "\n".join(lines)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("thimble", type=pathlib.Path)
+    p.add_argument("--model", action="append", required=True, help="NAME=PATH")
+    p.add_argument("--calibrate", type=pathlib.Path, required=True)
+    p.add_argument("--score", type=pathlib.Path, required=True)
+    p.add_argument("--tokens", type=int, default=16384)
+    p.add_argument("--context", type=int, default=256)
+    p.add_argument("--parts", type=int, default=16)
+    p.add_argument("--windows", type=int, default=4, help="of each part, at most")
+    p.add_argument("--bits", type=int, nargs="+", default=[3, 4, 2])
+    p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("quantization_table.json"))
+    p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/quantization.md"))
+    a = p.parse_args()
+    results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
+    tables = []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        parts = parts_of(a.score, a.parts, folder)
+        for name, path in (m.split("=", 1) for m in a.model):
+            for bits in a.bits:
+                for group in GROUPS:
+                    for method, passes in METHODS.items():
+                        key = f"{name} {bits} {group} {method}"
+                        if key not in results:
+                            results[key] = measure(a, path, passes, bits, group, parts, folder)
+                            a.cache.write_text(json.dumps(results, indent=1))
+            tables.append(table(name, results, sorted(a.bits, reverse=True)))
+    a.out.write_text(
+        "# What quantization loses\n\n"
+        "KL divergence from the float model in nats, by method, bits and group, with f32 activations; products of\n"
+        "attention and MLPs are quantized, the embedding and the head are not. `/ rtn`: over that of plain rounding\n"
+        f"(absmax) at the same size, with the 95 % interval of a paired bootstrap over {a.parts} parts of the score text.\n"
+        f"Calibration: {a.tokens} tokens. scripts/bench/quantization_table.py writes this page and says how.\n\n"
+        + "\n".join(tables))
+
+
+if __name__ == "__main__":
+    main()
