@@ -13,6 +13,8 @@
 #include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
+#include "passes/simplify/fold_indices.h"
+#include "passes/simplify/fold_shapes.h"
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
 #include "passes/simplify/fuse_norms.h"
@@ -32,6 +34,8 @@ std::span<const pass::Registration> all() {
       cancel_movement(),
       share_expressions(),
       share_weights(),
+      fold_shapes(),
+      fold_indices(),
       fuse_activations(),
       fuse_norms(),
       fuse_attention(),

@@ -55,8 +55,14 @@ class Matcher {
     return out;
   }
 
-  // The bool [batch, 1, 1, keys] that an added mask stands for: (1 - m) * (large negative number).
+  // The bool [batch, 1, 1, keys] that an added mask stands for: (1 - m) * (large negative number),
+  // or a choice between 0 and such a number.
   std::optional<ValueId> visible(ValueId mask) const {
+    if (const ir::Node* choice = algebra_.made_by(mask, "Where")) {
+      const auto shown = algebra_.number(choice->inputs[1]);
+      const auto hidden = algebra_.number(choice->inputs[2]);
+      if (shown == 0.0 && hidden && *hidden <= -1e4) return choice->inputs[0];
+    }
     const ir::Product parts = algebra_.product(mask);
     const auto inverted = parts.single();
     if (!inverted || parts.coefficient > -1e4) return std::nullopt;
@@ -141,6 +147,7 @@ class Matcher {
 };
 
 ValueId insert_cast(ir::Graph& graph, ir::NodeId before, ValueId value, ir::DType type) {
+  if (graph.value(value).dtype == type) return value;
   ir::Node node{.domain = "",
                 .op = "Cast",
                 .name = graph.node(before).name,

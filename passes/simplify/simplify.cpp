@@ -6,6 +6,8 @@
 #include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
+#include "passes/simplify/fold_indices.h"
+#include "passes/simplify/fold_shapes.h"
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
 #include "passes/simplify/fuse_norms.h"
@@ -20,8 +22,8 @@ namespace {
 constexpr int kMostRounds = 4;
 
 std::vector<pass::Registration> cleaning() {
-  return {constant_folding(), remove_identities(), cancel_movement(), share_expressions(),
-          dead_code()};
+  return {constant_folding(), fold_shapes(),       fold_indices(), remove_identities(),
+          cancel_movement(),  share_expressions(), dead_code()};
 }
 
 std::vector<pass::Registration> fusing() {

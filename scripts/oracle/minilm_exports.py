@@ -46,14 +46,14 @@ def main():
     inputs = tuple(tokens[name] for name in names)
     np.savez(out / "inputs.npz", **{name: tokens[name].numpy() for name in names})
     with torch.no_grad():
-        np.savez(out / "embeddings.npz", embedding=embedder(*inputs).numpy())
+        np.savez(out / "embeddings.npz", sentence=embedder(*inputs).numpy())
         axes = {name: {0: "batch", 1: "seq"} for name in names}
         torch.onnx.export(
-            embedder, inputs, str(out / "torchscript.onnx"), input_names=names, output_names=["embedding"],
-            dynamic_axes={**axes, "embedding": {0: "batch"}}, opset_version=17, dynamo=False)
+            embedder, inputs, str(out / "torchscript.onnx"), input_names=names, output_names=["sentence"],
+            dynamic_axes={**axes, "sentence": {0: "batch"}}, opset_version=17, dynamo=False)
         batch, seq = torch.export.Dim("batch"), torch.export.Dim("seq", max=512)
         torch.onnx.export(
-            embedder, inputs, str(out / "dynamo.onnx"), input_names=names, output_names=["embedding"],
+            embedder, inputs, str(out / "dynamo.onnx"), input_names=names, output_names=["sentence"],
             dynamic_shapes=tuple({0: batch, 1: seq} for _ in names), dynamo=True)
 
 
