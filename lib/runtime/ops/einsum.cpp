@@ -52,7 +52,9 @@ std::size_t letter_count(std::string_view term) {
 struct Plan {
   Letters kept, summed;
   std::vector<Letters> terms;
-  std::array<std::int64_t, kEllipsis + 1> sizes{};
+  std::array<std::int64_t, kEllipsis + 1> sizes;  // by letter; -1: not seen
+
+  Plan() { sizes.fill(-1); }
 
   Dims dims_of(const Letters& letters) const {
     Dims out;
@@ -86,9 +88,10 @@ Status add_term(Plan& plan, std::string_view term, const Dims& dims) {
     return invalid_argument("a term of Einsum's equation doesn't fit its input");
   for (std::size_t d = 0; d < dims.size(); ++d) {
     std::int64_t& size = plan.sizes[static_cast<std::size_t>(letters[d])];
-    if (size > 1 && dims[d] != 1 && dims[d] != size)
+    const bool open = size == -1 || size == 1;
+    if (!open && dims[d] != 1 && dims[d] != size)
       return invalid_argument("Einsum's sizes don't fit");
-    if (size <= 1 || dims[d] == 0) size = dims[d];
+    if (open) size = dims[d];
   }
   plan.terms.push_back(std::move(letters));
   return ok();

@@ -227,7 +227,9 @@ Status run_gemm(Call& call) {
   }
   const kernels::LinearKernels& linear = call.machine.linear;
   if (s.m == 0 || s.n == 0) return ok();
-  if (call.instruction.integer("transB", 0) != 0) {
+  if (s.k == 0) {
+    std::fill_n(y, s.m * s.n, 0.0f);
+  } else if (call.instruction.integer("transB", 0) != 0) {
     kernels::DenseWeight weight;
     weight.rows = s.n;
     weight.inputs = s.k;

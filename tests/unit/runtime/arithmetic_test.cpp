@@ -364,6 +364,15 @@ TEST_CASE("Gemm: transposes, factors, a bias of any shape") {
   }
 }
 
+TEST_CASE("Gemm of nothing is its bias") {
+  CHECK(OneOp()
+            .with(Type::kF32, {2, 0}, Floats{})
+            .with(Type::kF32, {2, 0}, Floats{})
+            .with(Type::kF32, {2}, Floats{3, 4})
+            .run<float>(Op::kGemm, Type::kF32, {2, 2}, {ints("transB", {1})}) ==
+        Floats{3, 4, 3, 4});
+}
+
 TEST_CASE("products of integers") {
   CHECK(OneOp()
             .with(Type::kI32, {3}, Ints{1, 2, 3})
@@ -412,6 +421,14 @@ TEST_CASE("Einsum: products of matrices, diagonals, ellipses, implied results") 
                   .with(Type::kF32, {2, 2}, a)
                   .try_run(Op::kEinsum, Type::kF32, {2}, {text("equation", "ij->k")})
                   .has_value());
+  for (const bool first : {false, true}) {  // nothing against four
+    INFO("first " << first);
+    CHECK_FALSE(OneOp()
+                    .with(Type::kF32, {first ? 0 : 4}, first ? Floats{} : a)
+                    .with(Type::kF32, {first ? 4 : 0}, first ? a : Floats{})
+                    .try_run(Op::kEinsum, Type::kF32, {}, {text("equation", "i,i->")})
+                    .has_value());
+  }
 }
 
 TEST_CASE("determinants") {
