@@ -147,7 +147,15 @@ Status split(ShapeContext& c) {
     const Dim part = Dim::floor_div(from[axis] + Dim(parts - 1), parts);
     sizes.assign(static_cast<std::size_t>(parts), part);
     sizes.back() = from[axis] - part * Dim(parts - 1);
-    if (sizes.back().constant().value_or(0) < 0) return invalid_file("more parts than elements");
+    // Few elements leave the last parts empty.
+    if (const auto known = from[axis].constant();
+        known && sizes.back().constant().value_or(0) < 0) {
+      std::int64_t rest = *known;
+      for (Dim& size : sizes) {
+        size = std::min(*part.constant(), rest);
+        rest -= *size.constant();
+      }
+    }
   }
   std::vector<ShapeContext::Result> results;
   const std::optional<DimData> data = from.size() == 1 ? c.data(0) : std::nullopt;
