@@ -1,5 +1,7 @@
 // Convolutions of real numbers, forwards and transposed.
 
+#include <optional>
+
 #include "runtime/ops/convolve.h"
 #include "support/checked.h"
 
@@ -57,9 +59,124 @@ Status convolve(Call& call, const Convolution& c) {
   return ok();
 }
 
+// Convolutions as products: what the windows at a run of places see, a row for each tap of each
+// channel, is multiplied by the weight as it lies. A result's taps are added in order whatever the
+// run, so cutting the places up changes no bit.
+struct Product {
+  std::int64_t taps = 0;    // of a group
+  std::int64_t places = 0;  // of a run
+  std::int64_t runs = 0;    // of an image
+  bool in_place = false;    // the image is what the windows see
+};
+
+// The product that a convolution is, where that pays.
+std::optional<Product> product_for(const Convolution& c, program::Type type) {
+  constexpr std::int64_t kFloats = 1 << 16;  // of a run: what stays in a core's cache
+  const Windows& w = c.windows;
+  Product p;
+  p.taps = c.group_channels() * volume(w.kernel);
+  if (type != program::Type::kF32 || c.group_outputs() < 4 || p.taps == 0 || volume(w.out) == 0)
+    return std::nullopt;
+  p.places = std::min(std::clamp<std::int64_t>(kFloats / p.taps / 32 * 32, 32, 512), volume(w.out));
+  p.runs = (volume(w.out) + p.places - 1) / p.places;
+  p.in_place = volume(w.kernel) == 1 && volume(w.stride) == 1 && w.in == w.out;
+  return p;
+}
+
+// One tap at places [begin, begin + count).
+void see_tap(const Windows& w, const float* plane, const Space& tap, std::int64_t begin,
+             std::int64_t count, float* to) {
+  const std::int64_t offset = tap[2] * w.dilation[2] - w.begin[2];
+  const Positions inside = positions_of(offset, w.stride[2], w.out[2], w.in[2]);
+  for (std::int64_t at = begin; at < begin + count;) {
+    const std::int64_t column = at % w.out[2], row = at / w.out[2];
+    const std::int64_t end = column + std::min(w.out[2] - column, begin + count - at);
+    const std::int64_t d = row / w.out[1] * w.stride[0] + tap[0] * w.dilation[0] - w.begin[0];
+    const std::int64_t r = row % w.out[1] * w.stride[1] + tap[1] * w.dilation[1] - w.begin[1];
+    const bool there = d >= 0 && d < w.in[0] && r >= 0 && r < w.in[1];
+    const std::int64_t first = there ? std::clamp(inside.first, column, end) : end;
+    const std::int64_t last = there ? std::clamp(inside.last, first, end) : end;
+    const std::int64_t from = (d * w.in[1] + r) * w.in[2] + offset;
+    std::int64_t k = column;
+    for (; k < first; ++k) *to++ = 0;
+    if (w.stride[2] == 1) {
+      to = std::copy_n(plane + (k < last ? from + k : 0), last - k, to);
+    } else {
+      for (; k < last; ++k) *to++ = plane[from + k * w.stride[2]];
+    }
+    for (k = last; k < end; ++k) *to++ = 0;
+    at += end - column;
+  }
+}
+
+void see(const Convolution& c, const float* x, std::int64_t begin, std::int64_t count, float* to) {
+  const Windows& w = c.windows;
+  for (std::int64_t i = 0; i < c.group_channels(); ++i) {
+    const float* plane = x + i * volume(w.in);
+    for (std::int64_t d = 0; d < w.kernel[0]; ++d) {
+      for (std::int64_t r = 0; r < w.kernel[1]; ++r) {
+        for (std::int64_t k = 0; k < w.kernel[2]; ++k, to += count)
+          see_tap(w, plane, {d, r, k}, begin, count, to);
+      }
+    }
+  }
+}
+
+std::size_t run_bytes(const Product& p) {
+  return p.in_place ? 0
+                    : round_up<std::size_t>(
+                          static_cast<std::size_t>(p.taps * p.places) * sizeof(float), 64);
+}
+
+std::size_t scratch_conv(const Call& call) {
+  const auto c = convolution_of(call, call.inputs[0]->dims, call.inputs[1]->dims);
+  const auto p = c ? product_for(*c, call.inputs[0]->type) : std::nullopt;
+  return p ? static_cast<std::size_t>(call.machine.pool.threads()) * run_bytes(*p) : 0;
+}
+
+Status convolve_by_product(Call& call, const Convolution& c, const Product& p) {
+  const Windows& w = c.windows;
+  const std::int64_t rows = c.group_outputs(), places = volume(w.out);
+  const float *x = call.inputs[0]->floats(), *weight = call.inputs[1]->floats();
+  const Value* bias = input_at(call, 2);
+  float* y = call.outputs[0]->floats();
+  const std::int64_t threads = call.machine.pool.threads();
+  // Few runs are shared out by results instead.
+  const std::int64_t runs = c.batch * c.group * p.runs;
+  const std::int64_t parts = runs < 2 * threads ? std::min(threads, rows) : 1;
+  ScratchParts scratch(call.scratch, static_cast<int>(threads), run_bytes(p));
+  const auto one = [&](std::int64_t unit) {
+    const std::int64_t part = unit % parts, run = unit / parts % p.runs;
+    const std::int64_t group = unit / parts / p.runs % c.group, n = unit / parts / p.runs / c.group;
+    const std::int64_t begin = run * p.places, count = std::min(p.places, places - begin);
+    const float* image = x + (n * c.channels + group * c.group_channels()) * volume(w.in);
+    std::byte* memory = p.in_place ? nullptr : scratch.take();
+    auto* seen = reinterpret_cast<float*>(memory);
+    if (!p.in_place) see(c, image, begin, count, seen);
+    const std::int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
+    float* to = y + (n * c.outputs + group * rows) * places + begin;
+    call.machine.linear.matmul(weight + group * rows * p.taps, p.taps,
+                               p.in_place ? image + begin : seen, p.in_place ? places : count, to,
+                               places, first, last, count, p.taps);
+    for (std::int64_t o = first; bias != nullptr && o < last; ++o) {
+      const float add = bias->floats()[group * rows + o];
+      for (std::int64_t k = 0; k < count; ++k) to[o * places + k] += add;
+    }
+    if (!p.in_place) scratch.give_back(memory);
+  };
+  over_rows(call.machine, runs * parts, p.taps * p.places * rows / parts,
+            [&](std::size_t begin, std::size_t end) {
+              for (std::size_t unit = begin; unit < end; ++unit)
+                one(static_cast<std::int64_t>(unit));
+            });
+  return ok();
+}
+
 Status run_conv(Call& call) {
   THIMBLE_ASSIGN(const Convolution c,
                  convolution_of(call, call.inputs[0]->dims, call.inputs[1]->dims));
+  if (const auto product = product_for(c, call.inputs[0]->type))
+    return convolve_by_product(call, c, *product);
   return with_real(call.inputs[0]->type,
                    [&](auto zero) { return convolve<decltype(zero)>(call, c); });
 }
@@ -196,7 +313,7 @@ Expected<Convolution> convolution_of(const Call& call, const Dims& x, const Dims
 
 std::span<const Operator> convolution_operators() {
   static constexpr Operator kOperators[] = {
-      {program::Op::kConv, run_conv, nullptr, shape_conv},
+      {program::Op::kConv, run_conv, scratch_conv, shape_conv},
       {program::Op::kConvTranspose, run_transposed, nullptr, shape_transposed},
   };
   return kOperators;
