@@ -1,6 +1,7 @@
 #include "kernels/linear.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "support/checked.h"
 #include "support/half.h"
@@ -148,22 +149,41 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
   }
 }
 
+// One plane of `bits` bits, bits [low, low + bits) of the codes: byte b of vector v takes those of
+// byte b of quads v, v + bits, v + 2 bits, ... Eight bytes at a time: masked, none reaches the
+// next.
+static void pack_plane(const std::uint8_t* view, int low, int bits, std::uint8_t* out) {
+  const std::uint64_t mask = ((1u << bits) - 1) * 0x0101010101010101ull;
+  for (int at = 0; at < 64 * bits; at += 8) {
+    std::uint64_t packed = 0;
+    for (int i = 0; i < 8 / bits; ++i) {
+      std::uint64_t codes;
+      std::memcpy(&codes, view + at + 64 * bits * i, 8);
+      packed |= (codes >> low & mask) << bits * i;
+    }
+    std::memcpy(out + at, &packed, 8);
+  }
+}
+
 void pack_tile(const std::uint8_t* codes, std::int64_t inputs, int bits, std::uint8_t* out) {
   const std::int64_t blocks = blocks_of(inputs);
   for (std::int64_t block = 0; block < blocks; ++block) {
-    std::uint8_t view[512] = {};
-    const int count =
-        static_cast<int>(inputs - block * kBlock < kBlock ? inputs - block * kBlock : kBlock);
+    std::uint8_t view[512];
+    const std::int64_t count = inputs - block * kBlock;
     for (int row = 0; row < kTileRows; ++row) {
-      for (int k = 0; k < count; ++k)
-        view[byte_of(row, k)] = codes[row * inputs + block * kBlock + k];
+      std::uint8_t inner[kBlock] = {};
+      const std::uint8_t* from = codes + row * inputs + block * kBlock;
+      std::memcpy(inner, from, static_cast<std::size_t>(count < kBlock ? count : kBlock));
+      for (int quad = 0; quad < 8; ++quad)
+        std::memcpy(view + 64 * quad + 4 * row, inner + 4 * quad, 4);
     }
     std::uint8_t* packed = out + block * 64 * bits;
-    for (int i = 0; i < 64 * bits; ++i) packed[i] = 0;
-    each_plane_bit(bits, [&](int byte, int at, int shift, int plane, int low) {
-      packed[at] = static_cast<std::uint8_t>(packed[at] | ((view[byte] >> low) & ((1 << plane) - 1))
-                                                              << shift);
-    });
+    if (bits == 8) std::memcpy(packed, view, sizeof view);
+    for (int plane = 4, low = 0; plane > 0 && bits < 8; plane /= 2) {
+      if ((bits & plane) == 0) continue;
+      pack_plane(view, low, plane, packed + 64 * low);
+      low += plane;
+    }
   }
 }
 

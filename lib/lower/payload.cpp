@@ -201,10 +201,13 @@ class TilePayload : public Payload {
                     std::vector<std::span<std::byte>>& out) const {
     const auto inputs = static_cast<std::size_t>(tensor_.inputs);
     const std::int64_t count = std::min<std::int64_t>(kernels::kTileRows, rows.count - first);
-    std::fill(codes.begin(), codes.end(), std::uint8_t{0});
-    std::copy_n(rows.codes.begin() + static_cast<std::ptrdiff_t>(first * tensor_.inputs),
-                static_cast<std::size_t>(count) * inputs, codes.begin());
-    kernels::pack_tile(codes.data(), tensor_.inputs, tensor_.bits,
+    const std::uint8_t* tile = rows.codes.data() + first * tensor_.inputs;
+    if (count < kernels::kTileRows) {  // the tile's other rows are zero
+      std::copy_n(tile, static_cast<std::size_t>(count) * inputs, codes.begin());
+      std::fill(codes.begin() + count * tensor_.inputs, codes.end(), std::uint8_t{0});
+      tile = codes.data();
+    }
+    kernels::pack_tile(tile, tensor_.inputs, tensor_.bits,
                        reinterpret_cast<std::uint8_t*>(out[0].data()));
     for (std::size_t s = 1; s < out.size(); ++s)
       std::fill(out[s].begin(), out[s].end(), std::byte{0});
