@@ -133,6 +133,12 @@ Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
     THIMBLE_ASSIGN(rotary.frequencies, divided(p, "factors", frequencies));
   } else if (type == "longrope" || type == "su") {
     THIMBLE_TRY(scale_longrope(p, request, frequencies, rotary));
+  } else if (type == "dynamic") {
+    return unsupported(
+               "rope type 'dynamic' is not supported: its frequencies change with the length of "
+               "the text, and keys that are cached can't follow")
+        .in(p.file())
+        .fix("set rope_scaling to null: up to max_position_embeddings the model is the same");
   } else if (type != "default") {
     return unsupported("rope type '" + type +
                        "' is not supported; supported are default, linear, llama3, yarn, longrope")

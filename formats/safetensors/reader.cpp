@@ -20,23 +20,38 @@ constexpr std::size_t kMaxRank = 8;
 struct DTypeName {
   std::string_view name;
   ir::DType type;
+  int six_bits = 0;
 };
 constexpr DTypeName kTypes[] = {
-    {"F64", ir::DType::kF64},        {"F32", ir::DType::kF32},
-    {"F16", ir::DType::kF16},        {"BF16", ir::DType::kBF16},
-    {"I64", ir::DType::kI64},        {"I32", ir::DType::kI32},
-    {"I16", ir::DType::kI16},        {"I8", ir::DType::kI8},
-    {"U8", ir::DType::kU8},          {"U16", ir::DType::kU16},
-    {"U32", ir::DType::kU32},        {"U64", ir::DType::kU64},
-    {"BOOL", ir::DType::kBool},      {"F8_E4M3", ir::DType::kF8E4M3FN},
-    {"F8_E5M2", ir::DType::kF8E5M2}, {"F8_E8M0", ir::DType::kF8E8M0},
+    {"F64", ir::DType::kF64},
+    {"F32", ir::DType::kF32},
+    {"F16", ir::DType::kF16},
+    {"BF16", ir::DType::kBF16},
+    {"I64", ir::DType::kI64},
+    {"I32", ir::DType::kI32},
+    {"I16", ir::DType::kI16},
+    {"I8", ir::DType::kI8},
+    {"U8", ir::DType::kU8},
+    {"U16", ir::DType::kU16},
+    {"U32", ir::DType::kU32},
+    {"U64", ir::DType::kU64},
+    {"BOOL", ir::DType::kBool},
+    {"F8_E4M3", ir::DType::kF8E4M3FN},
+    {"F8_E5M2", ir::DType::kF8E5M2},
+    {"F8_E8M0", ir::DType::kF8E8M0},
     {"F4", ir::DType::kF4E2M1},
+    {"F8_E4M3FNUZ", ir::DType::kF8E4M3FNUZ},
+    {"C64", ir::DType::kC64},
+    {"F8_E5M2FNUZ", ir::DType::kF8E5M2FNUZ},
+    // Every number of these is one of F8_E4M3's.
+    {"F6_E2M3", ir::DType::kF8E4M3FN, 3},
+    {"F6_E3M2", ir::DType::kF8E4M3FN, 2},
 };
 
-Expected<ir::DType> dtype_of(const std::string& name) {
+Expected<DTypeName> dtype_of(const std::string& name) {
   std::string known;
   for (const DTypeName& entry : kTypes) {
-    if (entry.name == name) return entry.type;
+    if (entry.name == name) return entry;
     known += (known.empty() ? "" : ", ") + std::string(entry.name);
   }
   return unsupported("element type " + name + " is not supported; types are " + known);
@@ -59,12 +74,15 @@ Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64
   if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string())
     return invalid_file("has no dtype");
   TensorEntry entry;
-  THIMBLE_ASSIGN(entry.dtype, dtype_of(json["dtype"].get<std::string>()));
+  THIMBLE_ASSIGN(const DTypeName type, dtype_of(json["dtype"].get<std::string>()));
+  entry.dtype = type.type;
+  entry.six_bits = type.six_bits;
   THIMBLE_ASSIGN(const auto dims, unsigned_list(json, "shape", kMaxRank));
   THIMBLE_ASSIGN(const auto offsets, unsigned_list(json, "data_offsets", 2));
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size)
     return invalid_file("its bytes lie outside the file");
-  std::optional<std::uint64_t> bits = static_cast<std::uint64_t>(ir::dtype_bits(entry.dtype));
+  std::optional<std::uint64_t> bits =
+      entry.six_bits > 0 ? 6 : static_cast<std::uint64_t>(ir::dtype_bits(entry.dtype));
   for (const std::uint64_t dim : dims) {
     const auto narrow = checked_cast<std::int64_t>(dim);
     bits = bits && narrow ? checked_mul(*bits, dim) : std::nullopt;
@@ -150,6 +168,60 @@ class MappedSource : public ir::WeightSource {
   std::uint64_t row_bytes_;
 };
 
+// Values of 6 bits, lowest bits of a byte first, read as F8_E4M3: the same numbers.
+class SixBitSource : public ir::WeightSource {
+ public:
+  SixBitSource(TensorEntry entry, std::int64_t inputs)
+      : entry_(std::move(entry)), inputs_(static_cast<std::uint64_t>(inputs)) {
+    for (std::uint8_t code = 0; code < 64; ++code) bytes_[code] = as_f8(code, entry_.six_bits);
+  }
+  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
+    const auto packed = entry_.file->bytes().subspan(entry_.offset, entry_.size);
+    const std::uint64_t first = static_cast<std::uint64_t>(begin) * inputs_;
+    auto values =
+        std::make_shared<std::vector<std::byte>>(static_cast<std::uint64_t>(end - begin) * inputs_);
+    for (std::uint64_t i = 0; i < values->size(); ++i) {
+      const std::uint64_t bit = (first + i) * 6, at = bit / 8;
+      unsigned both = std::to_integer<unsigned>(packed[at]);
+      if (at + 1 < packed.size()) both |= std::to_integer<unsigned>(packed[at + 1]) << 8;
+      (*values)[i] = bytes_[both >> bit % 8 & 63];
+    }
+    ir::Rows rows;
+    rows.count = end - begin;
+    rows.dense = *values;
+    rows.owner = std::move(values);
+    return rows;
+  }
+  void release(std::int64_t begin, std::int64_t end) const override {
+    const std::uint64_t from = static_cast<std::uint64_t>(begin) * inputs_ * 6 / 8;
+    entry_.file->release(entry_.offset + from,
+                         static_cast<std::uint64_t>(end) * inputs_ * 6 / 8 - from);
+  }
+  std::string describe() const override {
+    return entry_.file->path() + " @ " + std::to_string(entry_.offset) + ", 6 bits each";
+  }
+
+ private:
+  // E2M3 has bias 1, E3M2 bias 3, E4M3 bias 7; a subnormal of six bits is a normal number of eight.
+  static std::byte as_f8(int code, int fraction_bits) {
+    const int sign = code >> 5, bias = fraction_bits == 3 ? 1 : 3;
+    int exponent = (code & 31) >> fraction_bits;
+    int fraction = code & ((1 << fraction_bits) - 1);
+    if (exponent == 0 && fraction == 0) return static_cast<std::byte>(sign << 7);
+    if (exponent == 0) {
+      exponent = 1;
+      while (fraction >> fraction_bits == 0) fraction <<= 1, --exponent;
+      fraction &= (1 << fraction_bits) - 1;
+    }
+    return static_cast<std::byte>(sign << 7 | (exponent - bias + 7) << 3 |
+                                  fraction << (3 - fraction_bits));
+  }
+
+  TensorEntry entry_;
+  std::uint64_t inputs_;
+  std::byte bytes_[64];
+};
+
 bool plain_name(const std::string& name) {
   return !name.empty() && name.find('/') == std::string::npos && name != "." && name != ".." &&
          name.find('\0') == std::string::npos;
@@ -219,7 +291,10 @@ ir::Weight mapped_weight(std::string name, const TensorEntry& entry) {
   weight.dtype = entry.dtype;
   weight.dims = entry.dims;
   weight.source_parameters = static_cast<std::uint64_t>(weight.element_count());
-  weight.source = std::make_shared<MappedSource>(entry, weight.rows());
+  if (entry.six_bits > 0)
+    weight.source = std::make_shared<SixBitSource>(entry, weight.inputs());
+  else
+    weight.source = std::make_shared<MappedSource>(entry, weight.rows());
   return weight;
 }
 

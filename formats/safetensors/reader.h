@@ -18,6 +18,7 @@ struct TensorEntry {
   std::vector<std::int64_t> dims;
   std::uint64_t offset = 0;  // in the file
   std::uint64_t size = 0;    // bytes
+  int six_bits = 0;          // F6: the bits of fraction, 3 or 2; `dtype` is the F8 that holds them
   std::shared_ptr<const MappedFile> file;
 };
 using TensorMap = std::map<std::string, TensorEntry>;

@@ -5,6 +5,7 @@
 
 #include "text/compile.h"
 #include "text/json.h"
+#include "text/pattern.h"
 
 namespace thimble::text {
 namespace {
@@ -257,17 +258,39 @@ class Compiler {
   Status split_pattern(const Json& step) {
     const Json pattern = step.contains("pattern") ? step["pattern"] : Json();
     const std::string regex = text_of(pattern, "Regex");
-    if (regex == kGpt2)
+    const std::string literal = text_of(pattern, "String");
+    if (regex.empty() && literal.empty()) return invalid_file("a pre-tokenizer has no pattern");
+    THIMBLE_ASSIGN(const Behavior behavior, behavior_of(text_of(step, "behavior")));
+    const bool invert = flag_of(step, "invert", false);
+    // The known patterns leave nothing unmatched, so these mean the same.
+    const bool keeps_matches =
+        invert ? behavior == Behavior::kRemoved : behavior == Behavior::kIsolated;
+    if (keeps_matches && regex == kGpt2)
       split(Split::kGpt2);
-    else if (regex == kLlama3)
+    else if (keeps_matches && regex == kLlama3)
       split(Split::kLlama3);
-    else if (regex == kQwen2)
+    else if (keeps_matches && regex == kQwen2)
       split(Split::kQwen2);
+    else if (regex.empty())
+      tables_.splits.push_back(pattern_step(Split::kLiteral, behavior, invert, literal));
     else
-      return unsupported("the pre-tokenizer's pattern " +
-                         (regex.empty() ? text_of(pattern, "String") : regex) + " is not known")
-          .fix("known are the patterns of GPT-2, Llama 3 and Qwen 2");
+      return split_regex(behavior, invert, regex);
     return ok();
+  }
+
+  Status split_regex(Behavior behavior, bool invert, const std::string& regex) {
+    THIMBLE_TRY(compile_pattern(regex));
+    tables_.splits.push_back(pattern_step(Split::kPattern, behavior, invert, regex));
+    return ok();
+  }
+
+  static Expected<Behavior> behavior_of(const std::string& name) {
+    if (name == "Isolated") return Behavior::kIsolated;
+    if (name == "Removed") return Behavior::kRemoved;
+    if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
+    if (name == "MergedWithNext") return Behavior::kMergedWithNext;
+    if (name == "Contiguous") return Behavior::kContiguous;
+    return unsupported("a pre-tokenizer's behavior '" + name + "' is not supported");
   }
 
   Status added_tokens() {

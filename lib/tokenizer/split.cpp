@@ -168,12 +168,16 @@ Characters::Characters(std::string_view text) {
   at.push_back(static_cast<std::uint32_t>(text.size()));
 }
 
-std::vector<std::string> split(std::vector<std::string> pieces, const SplitStep& step, bool first) {
+std::vector<std::string> split(std::vector<std::string> pieces, const SplitStep& step, bool first,
+                               const PatternMatcher* matcher) {
   std::vector<std::string> out;
   for (std::size_t p = 0; p < pieces.size(); ++p) {
     if (pieces[p].empty()) continue;
     if (step.what == Split::kMetaspace || step.what == Split::kMetaspaceWhole) {
       metaspace(pieces[p], step, first && p == 0, out);
+    } else if (matcher != nullptr) {
+      for (std::string& part : split_at_matches(pieces[p], step, *matcher))
+        out.push_back(std::move(part));
     } else {
       scan(pieces[p], step.what, out);
     }

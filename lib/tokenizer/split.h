@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/pattern.h"
 #include "tokenizer/tables.h"
 
 namespace thimble::tokenizer {
@@ -18,7 +19,9 @@ struct Characters {
   std::vector<std::uint32_t> at;  // one more than characters: the last is the text's size
 };
 
-// Applies one step to every piece. `first`: the pieces start the whole text.
-std::vector<std::string> split(std::vector<std::string> pieces, const SplitStep& step, bool first);
+// Applies one step to every piece. `first`: the pieces start the whole text. `matcher`: of a
+// kPattern or kLiteral step, which needs one.
+std::vector<std::string> split(std::vector<std::string> pieces, const SplitStep& step, bool first,
+                               const PatternMatcher* matcher);
 
 }  // namespace thimble::tokenizer

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "support/cursor.h"
+#include "tokenizer/pattern.h"
 
 namespace thimble::tokenizer {
 namespace {
@@ -135,7 +136,9 @@ Status verify(const Tables& t) {
     if (needs_text && step.a.empty()) return invalid_file("a replacement of nothing");
   }
   for (const SplitStep& step : t.splits) {
-    if (step.what > Split::kDigitGroups) return invalid_file("an unknown pre-tokenizer");
+    if (step.what > Split::kLiteral) return invalid_file("an unknown pre-tokenizer");
+    if (step.what >= Split::kPattern && !is_pattern_step(step))
+      return invalid_file("a pre-tokenizer's pattern is damaged");
   }
   for (const Decode step : t.decoders) {
     if (step > Decode::kByteFallback) return invalid_file("an unknown decoder");

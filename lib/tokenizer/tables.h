@@ -78,6 +78,16 @@ enum class Split : std::uint8_t {
   kMetaspaceWhole = 8,  // the same without splitting
   kSpaces = 9,          // at white space, which goes
   kDigitGroups = 10,    // runs of digits on their own
+  kPattern = 11,        // at what a regular expression matches (pattern.h)
+  kLiteral = 12,        // at a text
+};
+// What becomes of a match of kPattern or kLiteral.
+enum class Behavior : std::uint8_t {
+  kIsolated = 0,
+  kRemoved = 1,
+  kMergedWithPrevious = 2,
+  kMergedWithNext = 3,
+  kContiguous = 4,  // matches that touch are one piece
 };
 enum class Decode : std::uint8_t {
   kBytes = 0,         // tokens are raw bytes
@@ -88,7 +98,7 @@ enum class Decode : std::uint8_t {
 };
 
 // One step with its texts: Prepend {what}, Replace {from, to}, Metaspace {"always" | "first" |
-// "never"}.
+// "never"}, kPattern and kLiteral {behavior, inverted, pattern: see pattern.h}.
 struct NormalizeStep {
   Normalize what;
   std::string a, b;

@@ -51,7 +51,8 @@ struct Tokenizer::State {
   Tables tables;
   PieceEncoder encoder;
   std::vector<bool> special;
-  std::vector<const AddedToken*> raw, normalized;  // longest first
+  std::vector<const AddedToken*> raw, normalized;         // longest first
+  std::vector<std::unique_ptr<PatternMatcher>> matchers;  // by split step; null: needs none
 
   explicit State(Tables t)
       : tables(std::move(t)), encoder(tables), special(tables.tokens.size(), false) {
@@ -120,7 +121,8 @@ struct Tokenizer::State {
         out.push_back(part.id);
       } else {
         std::vector<std::string> pieces = {std::move(part.text)};
-        for (const SplitStep& step : tables.splits) pieces = split(std::move(pieces), step, first);
+        for (std::size_t s = 0; s < tables.splits.size(); ++s)
+          pieces = split(std::move(pieces), tables.splits[s], first, matchers[s].get());
         for (const std::string& piece : pieces) encoder.encode(piece, out);
       }
       first = false;
@@ -165,7 +167,13 @@ Expected<Tokenizer> Tokenizer::load(std::span<const std::byte> bytes) {
 
 Expected<Tokenizer> Tokenizer::create(Tables tables) {
   THIMBLE_TRY(verify(tables));
-  return Tokenizer(std::make_unique<State>(std::move(tables)));
+  auto state = std::make_unique<State>(std::move(tables));
+  for (const SplitStep& step : state->tables.splits) {
+    state->matchers.emplace_back();
+    if (step.what != Split::kPattern && step.what != Split::kLiteral) continue;
+    THIMBLE_ASSIGN(state->matchers.back(), matcher_of(step));
+  }
+  return Tokenizer(std::move(state));
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

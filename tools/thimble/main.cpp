@@ -13,6 +13,7 @@
 
 #include "report/json.h"
 #include "support/system.h"
+#include "text/pattern.h"
 #include "tools/thimble/command.h"
 #include "tools/thimble/help.h"
 
@@ -133,5 +134,6 @@ int main(int argc, char** argv) {
   std::signal(SIGABRT, thimble::cli::on_abort);
   std::signal(SIGPIPE, SIG_IGN);
   thimble::system::install_interrupt_handlers();
+  thimble::text::use_patterns();
   return thimble::cli::main_checked(argc, argv);
 }

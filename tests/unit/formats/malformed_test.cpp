@@ -1,13 +1,17 @@
 // Files that lie: each is refused with a message, and nothing is read outside them.
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <tuple>
 #include <unistd.h>
 
 #include "formats/all.h"
 #include "formats/gguf/container.h"
 #include "formats/safetensors/reader.h"
+#include "ir/decode.h"
 #include "unit/catch.h"
 
 namespace thimble::formats {
@@ -57,6 +61,39 @@ TEST_CASE("a good safetensors file is read") {
   REQUIRE(read_safetensors(scratch.write("a.safetensors", safetensors(header, 10)), tensors));
   CHECK(tensors.at("a").dims == std::vector<std::int64_t>{2, 1});
   CHECK(tensors.at("b").offset == 8 + header.size() + 8);
+}
+
+TEST_CASE("numbers of 6 bits are read as what they stand for") {
+  // All 64 codes in order, in rows of 12 bits that mostly begin inside a byte.
+  std::string packed(48, '\0');
+  for (unsigned i = 0; i < 64; ++i) {
+    for (unsigned b = 0; b < 6; ++b) {
+      if ((i >> b & 1) != 0) packed[(6 * i + b) / 8] |= static_cast<char>(1 << (6 * i + b) % 8);
+    }
+  }
+  for (const auto& [name, fraction_bits, bias] :
+       {std::tuple{"F6_E2M3", 3, 1}, std::tuple{"F6_E3M2", 2, 3}}) {
+    const std::string header =
+        std::string(R"({"a":{"dtype":")") + name + R"(","shape":[32,2],"data_offsets":[0,48]}})";
+    const Scratch scratch;
+    TensorMap tensors;
+    REQUIRE(read_safetensors(
+        scratch.write("a.safetensors", raw<std::uint64_t>(header.size()) + header + packed),
+        tensors));
+    const ir::Weight weight = mapped_weight("a", tensors.at("a"));
+    for (int code = 0; code < 64; ++code) {
+      const auto rows = weight.source->read(code / 2, code / 2 + 1);
+      REQUIRE(rows);
+      float values[2];
+      REQUIRE(ir::decode_dense(weight.dtype, rows->dense, values));
+      const int exponent = (code & 31) >> fraction_bits;
+      const int fraction =
+          (code & ((1 << fraction_bits) - 1)) + (exponent > 0 ? 1 << fraction_bits : 0);
+      const float size =
+          std::ldexp(static_cast<float>(fraction), std::max(exponent, 1) - bias - fraction_bits);
+      CHECK(values[code % 2] == (code >= 32 ? -size : size));
+    }
+  }
 }
 
 TEST_CASE("safetensors files that lie are refused") {
