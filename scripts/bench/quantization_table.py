@@ -84,26 +84,21 @@ def paired(ours, base):
     return mean(ours) / mean(base), ratios[49], ratios[1949]
 
 
-def table(name, results, bits_list):
+def table(name, results, bits_list, groups, methods):
     lines = [f"## {name}\n"]
     for bits in bits_list:
-        known = {g: {m: results[key] for m in METHODS if (key := f"{name} {bits} {g} {m}") in results} for g in GROUPS}
-        if not any(known.values()):
-            continue
+        known = {g: {m: results[f"{name} {bits} {g} {m}"] for m in methods} for g in groups}
         lines += [f"### {bits} bits\n", "| method |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / rtn |"
-                                                                for g in GROUPS), "|---|" + "---:|---:|" * len(GROUPS)]
-        for method in METHODS:
+                                                                for g in groups), "|---|" + "---:|---:|" * len(groups)]
+        for method in methods:
             cells = ""
-            for group in GROUPS:
-                if method not in known[group]:
-                    cells += " | |"
-                    continue
+            for group in groups:
                 kl = known[group][method]["kl"]
                 value, low, high = paired(kl, known[group]["rtn"]["kl"])
                 ratio = "1" if method == "rtn" else f"{value:.2f} ({low:.2f} .. {high:.2f})"
                 cells += f" {mean(kl):.4f} | {ratio} |"
             lines.append(f"| {method} |{cells}")
-        sizes = ", ".join(f"{g} {known[g]['rtn']['bits_per_weight']:.2f}" for g in GROUPS if "rtn" in known[g])
+        sizes = ", ".join(f"{g} {known[g]['rtn']['bits_per_weight']:.2f}" for g in groups)
         lines.append(f"\nBits per weight of rtn's file, embedding and head included: {sizes}.\n")
     return "\n".join(lines)
 
@@ -119,9 +114,12 @@ def main():
     p.add_argument("--parts", type=int, default=16)
     p.add_argument("--windows", type=int, default=4, help="of each part, at most")
     p.add_argument("--bits", type=int, nargs="+", default=[3, 4, 2])
+    p.add_argument("--groups", nargs="+", default=list(map(str, GROUPS)), choices=list(map(str, GROUPS)))
+    p.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="rtn is always among them")
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("quantization_table.json"))
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/quantization.md"))
     a = p.parse_args()
+    methods = [m for m in METHODS if m == "rtn" or m in a.methods]
     results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
     tables = []
     with tempfile.TemporaryDirectory() as folder:
@@ -129,19 +127,20 @@ def main():
         parts = parts_of(a.score, a.parts, folder)
         for name, path in (m.split("=", 1) for m in a.model):
             for bits in a.bits:
-                for group in GROUPS:
-                    for method, passes in METHODS.items():
+                for group in a.groups:
+                    for method in methods:
                         key = f"{name} {bits} {group} {method}"
                         if key not in results:
-                            results[key] = measure(a, path, passes, bits, group, parts, folder)
+                            results[key] = measure(a, path, METHODS[method], bits, group, parts, folder)
                             a.cache.write_text(json.dumps(results, indent=1))
-            tables.append(table(name, results, sorted(a.bits, reverse=True)))
+            tables.append(table(name, results, sorted(a.bits, reverse=True), a.groups, methods))
     a.out.write_text(
         "# What quantization loses\n\n"
         "KL divergence from the float model in nats, by method, bits and group, with f32 activations; products of\n"
         "attention and MLPs are quantized, the embedding and the head are not. `/ rtn`: over that of plain rounding\n"
         f"(absmax) at the same size, with the 95 % interval of a paired bootstrap over {a.parts} parts of the score text.\n"
-        f"Calibration: {a.tokens} tokens. scripts/bench/quantization_table.py writes this page and says how.\n\n"
+        f"Calibration: {a.tokens} tokens; windows of {a.context}, at most {a.windows} of a part. "
+        f"Bits {a.bits}, groups {a.groups}; scripts/bench/quantization_table.py writes this page and says how.\n\n"
         + "\n".join(tables))
 
 
