@@ -9,6 +9,7 @@
 #include "formats/huggingface/reader.h"
 #include "formats/huggingface/writer.h"
 #include "formats/onnx/reader.h"
+#include "formats/onnx/writer.h"
 
 namespace thimble::formats {
 namespace {
@@ -81,8 +82,9 @@ Status write_model(const ir::Model& model, const std::string& path, const Target
   if (target.format == "safetensors") {
     return write_huggingface(model, path, target.type, progress);
   }
-  return Error(ErrorCode::kUsage,
-               "no writer for '" + target.format + "'; formats are thimble, gguf, safetensors");
+  if (target.format == "onnx") return onnx::write(model, path, target, progress);
+  return Error(ErrorCode::kUsage, "no writer for '" + target.format +
+                                      "'; formats are thimble, gguf, onnx, safetensors");
 }
 
 }  // namespace thimble::formats

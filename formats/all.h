@@ -1,6 +1,8 @@
 #pragma once
 // Every format that models come in and go out as, in one explicit list.
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -23,8 +25,11 @@ struct ReadOptions {
 Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options);
 
 struct Target {
-  std::string format;  // "gguf", "safetensors"
-  std::string type;    // GGUF: f32, f16, q8_0, q4_0; empty: f32, or what the encodings say
+  std::string format;  // "gguf", "safetensors", "onnx"
+  // GGUF: f32, f16, q8_0, q4_0; empty: f32, or what the encodings say. ONNX: see onnx/writer.h.
+  std::string type;
+  std::map<std::string, std::string> provenance = {};  // ONNX: goes into metadata_props
+  std::uint64_t external_threshold = 1'500'000'000;    // ONNX: bytes of weights in one file
 };
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,
                    ThreadPool& pool, Progress& progress);

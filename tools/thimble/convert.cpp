@@ -29,6 +29,7 @@ Expected<formats::Target> target_of(const Choices& choices) {
   }
   target.format = format;
   target.type = choices.type;
+  target.provenance["thimble.version"] = THIMBLE_VERSION;
   return target;
 }
 
@@ -76,15 +77,19 @@ void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
       ->required();
   command
-      ->add_option("OUT", choices->output, "A .thimble or .gguf file, or a folder for safetensors")
+      ->add_option("OUT", choices->output,
+                   "A .thimble, .gguf or .onnx file, or a folder for safetensors")
       ->required();
   command
-      ->add_option("--to", choices->to, "thimble, gguf or safetensors, where the name doesn't tell")
-      ->check(CLI::IsMember({"thimble", "gguf", "safetensors"}))
+      ->add_option("--to", choices->to,
+                   "thimble, gguf, onnx or safetensors, where the name doesn't tell")
+      ->check(CLI::IsMember({"thimble", "gguf", "onnx", "safetensors"}))
       ->type_name("FORMAT");
   command
-      ->add_option("--type", choices->type,
-                   "Of products: f32, f16, q8_0 or q4_0 (GGUF), f32, f16 or bf16 (safetensors)")
+      ->add_option(
+          "--type", choices->type,
+          "Of products: f32, f16, q8_0 or q4_0 (GGUF), f32, f16 or bf16 (safetensors), float "
+          "(ONNX)")
       ->type_name("TYPE");
 }
 

@@ -1,0 +1,11 @@
+#pragma once
+// Operators of the domain `thimble` as the standard nodes that they stand for.
+
+#include "ir/model.h"
+
+namespace thimble::formats::onnx {
+
+// In every graph of the model. One that has no such body is an error that names the node.
+Status expand_own_operators(ir::Model& model);
+
+}  // namespace thimble::formats::onnx

@@ -1,0 +1,19 @@
+#pragma once
+// Writes a model as ONNX, at the lowest opset and IR version that express it.
+//
+// Weights are streamed: a tensor's rows are read, written and released. Above
+// `external_threshold` bytes of weights, tensors of 1 KiB and more lie in PATH.data, each at a
+// multiple of 4 KiB. Both files appear whole or not at all, the data first. A dense weight keeps
+// its type: one of f16 or bf16, which the graph takes as f32, is followed by a Cast. Operators of
+// the domain `thimble` are written as standard ones, and a weight that several graphs use is one
+// initializer of the main graph.
+
+#include "formats/all.h"
+
+namespace thimble::formats::onnx {
+
+// `target.type`: "float" decodes quantized weights to f32; empty refuses them by name.
+Status write(const ir::Model& model, const std::string& path, const Target& target,
+             Progress& progress);
+
+}  // namespace thimble::formats::onnx
