@@ -75,6 +75,12 @@ class Serializer {
     return value.weight.valid() ? places_.at(value.weight).use : value.name;
   }
 
+  // ONNX Runtime wants each node's name once.
+  std::string node_name(const std::string& wanted) {
+    const int uses = node_names_[wanted]++;
+    return uses == 0 ? wanted : node_name(wanted + "." + std::to_string(uses));
+  }
+
   Expected<Message> tensor(const ir::Weight& weight, const std::string& name) {
     if (!weight.encoding.is_dense()) {
       return unsupported("an encoded weight in ONNX").at_tensor(weight.name);
@@ -170,7 +176,7 @@ class Serializer {
     Message out;
     for (const ir::ValueId input : n.inputs) out.text(1, name_of(g, input));
     for (const ir::ValueId output : n.outputs) out.text(2, name_of(g, output));
-    if (!n.name.empty()) out.text(3, n.name);
+    if (!n.name.empty()) out.text(3, node_name(n.name));
     out.text(4, n.op);
     for (const ir::Attribute& a : n.attributes) {
       THIMBLE_ASSIGN(const Message one, attribute(a));
@@ -191,7 +197,7 @@ class Serializer {
     Message out;
     out.text(1, p.name);
     out.text(2, p.use);
-    out.text(3, p.use);
+    out.text(3, node_name(p.use));
     out.text(4, "Cast");
     THIMBLE_ASSIGN(const Message to, attribute(node.attributes[0]));
     out.message(5, to);
@@ -232,6 +238,7 @@ class Serializer {
   std::map<ir::WeightId, Place> places_;
   std::vector<ir::WeightId> order_;
   std::unordered_set<std::string> names_;
+  std::unordered_map<std::string, int> node_names_;
   std::uint64_t offset_ = 0;
   bool named_ = false;
 };
