@@ -184,24 +184,39 @@ Expected<Finished> Journal::add(const std::string& key, const ir::Weight& weight
                                 const ir::Rows& rows, std::vector<double> figures) const {
   THIMBLE_CHECK(rows.count == weight.rows() && !weight.encoding.per_tensor,
                 "a journal holds every row, with scales of its own");
-  const std::string full = weight_key(key, weight);
-  Header header{full.size(), figures.size(), rows.count, {}};
+  return write(weight_key(key, weight), rows, figures);
+}
+
+std::optional<std::vector<double>> Journal::find_figures(const std::string& key) const {
+  std::optional<Finished> finished = open_rows(path_of(key), key);
+  if (!finished) return std::nullopt;
+  return std::move(finished->figures);
+}
+
+Status Journal::add_figures(const std::string& key, std::vector<double> figures) const {
+  THIMBLE_ASSIGN(const Finished finished, write(key, ir::Rows{}, figures));
+  return ok();
+}
+
+Expected<Finished> Journal::write(const std::string& key, const ir::Rows& rows,
+                                  const std::vector<double>& figures) const {
+  Header header{key.size(), figures.size(), rows.count, {}};
   const auto streams = streams_of(rows);
   for (std::size_t s = 0; s < kStreams; ++s) header.stream_bytes[s] = streams[s].size();
-  const std::string key_bytes = full + std::string(padded(full.size()) - full.size(), '\0');
+  const std::string key_bytes = key + std::string(padded(key.size()) - key.size(), '\0');
   std::vector<std::span<const std::byte>> parts = {
       std::as_bytes(std::span(&header, 1)), std::as_bytes(std::span(key_bytes)), raw(figures)};
   parts.insert(parts.end(), streams.begin(), streams.end());
   Hasher hasher;
   for (const auto& part : parts) hasher.update(part);
   const Digest digest = hasher.finish();
-  const std::string path = path_of(full);
+  const std::string path = path_of(key);
   THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
   THIMBLE_TRY(file->append(std::as_bytes(std::span(kMagic))));
   THIMBLE_TRY(file->append(std::as_bytes(std::span(digest.bytes))));
   for (const auto& part : parts) THIMBLE_TRY(file->append(part));
   THIMBLE_TRY(file->commit());
-  std::optional<Finished> finished = open_rows(path, full);
+  std::optional<Finished> finished = open_rows(path, key);
   if (!finished) return Error(ErrorCode::kIo, "what was written cannot be read back").in(path);
   return *std::move(finished);
 }

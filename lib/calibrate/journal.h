@@ -32,12 +32,17 @@ class Journal {
   // Writes all rows of `weight` (shape and encoding; not per tensor), and gives them back mapped.
   Expected<Finished> add(const std::string& key, const ir::Weight& weight, const ir::Rows& rows,
                          std::vector<double> figures) const;
+  // The same for figures that belong to no weight.
+  std::optional<std::vector<double>> find_figures(const std::string& key) const;
+  Status add_figures(const std::string& key, std::vector<double> figures) const;
   // Mappings stay valid.
   Status remove() const;
 
  private:
   explicit Journal(std::string folder) : folder_(std::move(folder)) {}
   std::string path_of(const std::string& key) const;
+  Expected<Finished> write(const std::string& key, const ir::Rows& rows,
+                           const std::vector<double>& figures) const;
   Status clear() const;
 
   std::string folder_;

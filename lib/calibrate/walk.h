@@ -50,6 +50,10 @@ class Walk {
   bool done() const { return position_ == blocks_.size(); }
   const Block& block() const { return blocks_[position_]; }
 
+  // What a sample holds at the boundary, by value: all that this block and later ones read.
+  const std::map<std::uint32_t, Held>& held(std::size_t sample) const { return values_[sample]; }
+  std::size_t samples() const { return values_.size(); }
+
   // Does the block read or compute the value?
   bool at_hand(ir::ValueId value) const;
   const ir::Model& model() const { return *model_; }

@@ -15,6 +15,11 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
   const auto start = std::chrono::steady_clock::now();
   const std::unique_ptr<Pass> pass = step.registration->make();
   THIMBLE_TRY(pass->configure(step.options));
+  if (pass->leaves_open() && context.allocator == nullptr) {
+    return Error(ErrorCode::kInvalidRecipe,
+                 "the pass '" + info.name + "' leaves a choice to the budget, and there is none")
+        .fix("add `budget: {size: 60MB}` to the recipe, or give numbers in place of 'auto'");
+  }
   if (Status status = pass->run(model, context, report); !status) {
     return std::move(status).error().note("in pass '" + info.name + "'");
   }
@@ -47,6 +52,24 @@ const Step* first_calibrated(std::span<const Step> steps, const ManagerOptions& 
     if (options.stop_after == name) break;
   }
   return nullptr;
+}
+
+const Step* first_open(std::span<const Step> steps) {
+  for (const Step& step : steps) {
+    const std::unique_ptr<Pass> pass = step.registration->make();
+    if (pass->configure(step.options) && pass->leaves_open()) return &step;
+  }
+  return nullptr;
+}
+
+std::vector<Step> wanted_steps(std::span<const Step> steps, const ManagerOptions& options) {
+  std::vector<Step> wanted;
+  for (const Step& step : steps) {
+    const std::string& name = step.registration->info.name;
+    if (!contains(options.disable, name)) wanted.push_back(step);
+    if (options.stop_after == name) break;
+  }
+  return wanted;
 }
 
 Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,

@@ -43,6 +43,7 @@ Status check_word(const OptionInfo& info, const OptionValue& value, const std::s
   std::string message =
       "'" + info.name + "' is '" + word + "'; it can be " + quoted_list(info.words);
   if (info.type == OptionType::kIntegerOrWord) message += " or a number";
+  if (info.type == OptionType::kBool) message += ", true or false";
   if (!near.empty()) message += " (did you mean '" + near + "'?)";
   return wrong(value, std::move(message));
 }
@@ -132,6 +133,8 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
   switch (info.type) {
     case OptionType::kBool:
       if (std::holds_alternative<bool>(value.value)) return ok();
+      if (value.text() != nullptr && !info.words.empty())
+        return check_word(info, value, *value.text());
       break;
     case OptionType::kInteger:
       if (integer != nullptr) return check_range(info, value, static_cast<double>(*integer));

@@ -37,7 +37,7 @@ struct OptionEntry {
 };
 
 enum class OptionType : std::uint8_t {
-  kBool,
+  kBool,           // or one of `words`
   kInteger,        // minimum..maximum
   kReal,           // minimum..maximum
   kWord,           // one of `words`

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ir/model.h"
+#include "pass/allocation.h"
 #include "pass/options.h"
 #include "pass/report.h"
 #include "support/progress.h"
@@ -41,6 +42,7 @@ struct Context {
   // What encoded weights stood for, by weight: each as it was before a pass first encoded it.
   // Passes that make up for the error of encoding compare with these.
   std::map<std::uint32_t, ir::Weight> originals;
+  Allocator* allocator = nullptr;                 // given where leaves_open() says so
 };
 
 class Pass {
@@ -49,6 +51,7 @@ class Pass {
   // Takes the checked options and complains about combinations that cannot be.
   virtual Status configure(const Options& options) = 0;
   virtual bool needs_calibration() const { return false; }  // known once configured
+  virtual bool leaves_open() const { return false; }        // `bits: auto` and the like
   virtual Status run(ir::Model& model, Context& context, Report& report) = 0;
 };
 
@@ -72,6 +75,11 @@ struct ManagerOptions {
 
 // The first of the steps that needs a calibration; null: none does.
 const Step* first_calibrated(std::span<const Step> steps, const ManagerOptions& options);
+
+// The first of the steps that leaves something to the budget; null: none does.
+const Step* first_open(std::span<const Step> steps);
+// The steps that these options run.
+std::vector<Step> wanted_steps(std::span<const Step> steps, const ManagerOptions& options);
 
 // Runs, times and verifies every pass; a verifier failure is our bug and names the pass.
 Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,

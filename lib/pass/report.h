@@ -31,8 +31,24 @@ struct PassReport {
   std::vector<std::string> warnings;  // each an error under --strict
 };
 
+// A point of what a budget's search saw.
+struct BudgetPoint {
+  std::uint64_t bytes = 0;         // of what the budget bounds
+  double predicted = 0;            // divergence, by the sensitivities
+  std::optional<double> measured;  // on the tune text, in the device's arithmetic
+  bool chosen = false;
+};
+
+struct BudgetReport {
+  std::string budget;              // as written: "size: 60MB"; empty: the recipe has none
+  std::uint64_t limit = 0;         // bytes; 0: the budget is not one of bytes
+  std::uint64_t smallest = 0;      // bytes that the passes allow
+  std::vector<BudgetPoint> front;  // by bytes
+};
+
 struct Report {
   std::vector<PassReport> passes;
+  BudgetReport budget;
   PassReport& current() { return passes.back(); }
 };
 

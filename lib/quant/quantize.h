@@ -90,4 +90,8 @@ Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Wei
                                                                    const ir::Encoding& encoding,
                                                                    RowQuantizer quantizer);
 
+// Rows [begin, end) of the floats that such a source rounds, [end - begin, inputs].
+Expected<std::vector<float>> matrix_rows(const ir::Weight& from, const ir::Encoding& encoding,
+                                         std::int64_t begin, std::int64_t end);
+
 }  // namespace thimble::quant

@@ -219,4 +219,10 @@ Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Wei
       std::move(matrix), encoding, SearchOptions(), std::move(quantizer)));
 }
 
+Expected<std::vector<float>> matrix_rows(const ir::Weight& from, const ir::Encoding& encoding,
+                                         std::int64_t begin, std::int64_t end) {
+  THIMBLE_ASSIGN(const MatrixRows matrix, MatrixRows::create(from, encoding));
+  return matrix.read(begin, end);
+}
+
 }  // namespace thimble::quant

@@ -88,6 +88,48 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
   });
   return kOptions;
 }
+const std::vector<pass::OptionInfo>& tune_options() {
+  static const std::vector<pass::OptionInfo> kOptions = {
+      {.name = "text", .type = OptionType::kText, .help = "the file that a budget measures on"},
+      {.name = "tokens",
+       .type = OptionType::kInteger,
+       .fallback = "16384",
+       .unit = "tokens",
+       .help = "at most; whole windows count",
+       .minimum = 8,
+       .maximum = 1 << 28},
+      {.name = "context",
+       .type = OptionType::kInteger,
+       .fallback = "0",
+       .unit = "tokens",
+       .help = "of a window; 0: 512, or the model's limit if that is less",
+       .minimum = 0,
+       .maximum = 1 << 20},
+  };
+  return kOptions;
+}
+const std::vector<pass::OptionInfo>& budget_options() {
+  static const std::vector<pass::OptionInfo> kOptions = {
+      {.name = "size", .type = OptionType::kText, .help = "of the file, such as 60MB"},
+      {.name = "bits_per_weight",
+       .type = OptionType::kReal,
+       .help = "of all segments, over the original's parameters",
+       .minimum = 0.5,
+       .maximum = 32},
+      {.name = "kl_mean",
+       .type = OptionType::kReal,
+       .unit = "nats",
+       .help = "on the tune text",
+       .minimum = 1e-9,
+       .maximum = 100},
+      {.name = "sensitivity",
+       .type = OptionType::kWord,
+       .fallback = "layer",
+       .help = "a slope per layer and role, or per tensor",
+       .words = {"layer", "kl"}},
+  };
+  return kOptions;
+}
 const std::vector<pass::OptionInfo>& model_options() {
   static const std::vector<pass::OptionInfo> kOptions = {
       {.name = "path", .type = OptionType::kText, .help = "the model that the recipe is for"},
@@ -98,8 +140,9 @@ const std::vector<pass::OptionInfo>& model_options() {
   return kOptions;
 }
 
-const std::vector<std::string> kKeys = {"version", "requires",  "seed",   "extends",  "model",
-                                        "cache",   "calibrate", "passes", "evaluate", "gates"};
+const std::vector<std::string> kKeys = {"version", "requires", "seed",      "extends",
+                                        "model",   "cache",    "calibrate", "tune",
+                                        "passes",  "budget",   "evaluate",  "gates"};
 const std::vector<std::string> kCaches = {"f32", "f16", "int8"};
 
 class Parser {
@@ -127,6 +170,8 @@ class Parser {
     THIMBLE_TRY(parse_scalars(map, recipe));
     if (const OptionValue* calibrate = find(map, "calibrate"))
       THIMBLE_TRY(parse_calibration(*calibrate, recipe));
+    if (const OptionValue* tune = find(map, "tune")) THIMBLE_TRY(parse_tune(*tune, recipe));
+    if (const OptionValue* budget = find(map, "budget")) THIMBLE_TRY(parse_budget(*budget, recipe));
     if (const OptionValue* passes = find(map, "passes")) THIMBLE_TRY(parse_passes(*passes, recipe));
     if (const OptionValue* evaluate = find(map, "evaluate"))
       THIMBLE_TRY(parse_evaluation(*evaluate, recipe));
@@ -287,6 +332,41 @@ class Parser {
     return ok();
   }
 
+  Status parse_tune(const OptionValue& value, Recipe& recipe) {
+    THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(tune_options(), value));
+    if (checked.has("text")) recipe.tune.text = beside(checked.text("text"));
+    recipe.tune.tokens = checked.integer("tokens");
+    recipe.tune.context = checked.integer("context");
+    const std::int64_t context = recipe.tune.context;
+    if (context != 0 && context < 8)
+      return wrong(checked.place("context"), "'context' is 0, or 8 tokens and more");
+    return ok();
+  }
+
+  static Status parse_budget(const OptionValue& value, Recipe& recipe) {
+    THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(budget_options(), value));
+    int kinds = 0;
+    for (const char* kind : {"size", "bits_per_weight", "kl_mean"}) {
+      if (!checked.has(kind)) continue;
+      kinds += 1;
+      const Place place = checked.place(kind);
+      if (kinds > 1)
+        return wrong(place, "a budget is one of 'size', 'bits_per_weight' and 'kl_mean'");
+      if (std::string_view(kind) == "size") {
+        auto budget = size_budget(checked.text(kind));
+        if (!budget) return wrong(place, budget.error().message);
+        recipe.budget = *std::move(budget);
+      } else {
+        const double number = checked.real(kind);
+        recipe.budget = kind[0] == 'b' ? bits_budget(number) : kl_budget(number);
+      }
+    }
+    if (kinds == 0)
+      return wrong(value.place, "a budget is one of 'size', 'bits_per_weight' and 'kl_mean'");
+    if (checked.text("sensitivity") == "kl") recipe.budget.sensitivity = pass::Sensitivity::kKl;
+    return ok();
+  }
+
   Status parse_gates(const OptionValue& gates, Recipe& recipe) {
     if (gates.list() == nullptr)
       return wrong(gates.place, "'gates' is a list such as [kl_mean <= 0.05]");
@@ -365,7 +445,29 @@ Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
   return ok();
 }
 
+std::string plain(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.6g", value);
+  return buffer;
+}
+
 }  // namespace
+
+Expected<pass::Budget> size_budget(const std::string& size) {
+  const auto bytes = eval::parse_size(size);
+  if (!bytes || *bytes < 1)
+    return Error(ErrorCode::kInvalidArgument,
+                 "'size' is '" + size + "'; it reads as 60MB, 1.5GB or 512KiB do");
+  return pass::Budget{pass::BudgetKind::kSize, *bytes, {}, "size: " + size};
+}
+
+pass::Budget bits_budget(double bits) {
+  return {pass::BudgetKind::kBitsPerWeight, bits, {}, "bits_per_weight: " + plain(bits)};
+}
+
+pass::Budget kl_budget(double nats) {
+  return {pass::BudgetKind::kKlMean, nats, {}, "kl_mean: " + plain(nats)};
+}
 
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options) {
   THIMBLE_ASSIGN(const Source opened, open_source(source, ""));

@@ -43,7 +43,9 @@ struct Recipe {
   std::string model_sha256;  // optional: lower case, of the weights file
   Place model_sha256_place;
   CalibrationSource calibration;
+  CalibrationSource tune;  // what a budget measures on
   std::vector<pass::Step> passes;
+  pass::Budget budget;
   Evaluation evaluation;
   std::vector<eval::Gate> gates;
 };
@@ -63,6 +65,11 @@ struct Shipped {
   std::string_view name;  // "int4"
   std::string_view text;
 };
+// "60MB" and the like.
+Expected<pass::Budget> size_budget(const std::string& size);
+pass::Budget bits_budget(double bits);
+pass::Budget kl_budget(double nats);
+
 std::span<const Shipped> shipped_recipes();  // generated from configs/recipes at build time
 
 }  // namespace thimble::recipe

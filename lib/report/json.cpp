@@ -68,6 +68,21 @@ Json passes(const pass::Report& report) {
   return list;
 }
 
+void add_budget(Json& out, const pass::Report& report) {
+  const pass::BudgetReport& budget = report.budget;
+  if (budget.budget.empty()) return;
+  Json front = Json::array();
+  for (const pass::BudgetPoint& point : budget.front) {
+    Json entry = {{"bytes", point.bytes}, {"predicted", point.predicted}};
+    if (point.measured) entry["measured"] = *point.measured;
+    entry["chosen"] = point.chosen;
+    front.push_back(std::move(entry));
+  }
+  out["budget"] = {{"text", budget.budget}, {"smallest_bytes", budget.smallest}};
+  if (budget.limit > 0) out["budget"]["limit_bytes"] = budget.limit;
+  out["budget"]["front"] = std::move(front);
+}
+
 Json error(const Error& error) {
   Json body = {{"code", code_name(error.code)}, {"message", error.message}};
   if (!error.place.file.empty()) body["file"] = error.place.file;

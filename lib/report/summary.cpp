@@ -1,6 +1,7 @@
 #include "report/summary.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "support/text.h"
 
@@ -91,6 +92,21 @@ Table tensor_table(const pass::Report& report, std::size_t count) {
   for (const auto* decision : decisions) {
     table.add({decision->tensor, decision->scheme, fixed(decision->bits_per_weight, 2),
                decision->error ? significant(*decision->error) : ""});
+  }
+  return table;
+}
+
+Table budget_table(const pass::Report& report) {
+  const std::vector<pass::BudgetPoint>& front = report.budget.front;
+  Table table({{"Budget"}, {"Bytes", true}, {"Predicted", true}, {"Measured", true}});
+  const auto chosen = std::find_if(front.begin(), front.end(),
+                                   [](const pass::BudgetPoint& point) { return point.chosen; });
+  for (auto point = front.begin(); point != front.end(); ++point) {
+    const bool near = std::abs(point - chosen) <= 3;
+    if (!near && !point->measured) continue;
+    table.add({point->chosen ? report.budget.budget : "", format_bytes(point->bytes),
+               significant(point->predicted),
+               point->measured ? significant(*point->measured) : "-"});
   }
   return table;
 }

@@ -14,6 +14,8 @@ Table gate_table(const std::vector<eval::GateResult>& results);
 Table metric_table(const std::vector<eval::Metric>& metrics);
 // The tensors whose error is largest, worst first; all of them with count 0.
 Table tensor_table(const pass::Report& report, std::size_t count);
+// What a budget's search saw: the points around the chosen one, and all that were measured.
+Table budget_table(const pass::Report& report);
 std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results,
                   bool strict);
 

@@ -82,9 +82,10 @@ class Gptq : public pass::Pass {
   }
 
   bool needs_calibration() const override { return true; }
+  bool leaves_open() const override { return rules_.open(); }
 
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    THIMBLE_ASSIGN(std::vector<Target> targets, choose(model, report.current()));
+    THIMBLE_ASSIGN(std::vector<Target> targets, choose(model, context, report.current()));
     if (targets.empty()) {
       report.current().warnings.push_back("no weight was quantized");
       return ok();
@@ -130,12 +131,13 @@ class Gptq : public pass::Pass {
            block.nodes.end();
   }
 
-  Expected<std::vector<Target>> choose(const ir::Model& model, pass::PassReport& report) {
+  Expected<std::vector<Target>> choose(const ir::Model& model, pass::Context& context,
+                                       pass::PassReport& report) {
     const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
     rules_.begin(uses);
     std::vector<Target> targets;
     for (const ir::WeightUse& use : uses) {
-      const std::optional<Choice> choice = rules_.choose(model, use);
+      std::optional<Choice> choice = rules_.choose(model, use);
       if (!choice || use.gathered) continue;
       const ir::Weight& weight = model.weight(use.weight);
       if (choice->skip) {
@@ -143,14 +145,18 @@ class Gptq : public pass::Pass {
         report.decisions.back().kept = true;
         continue;
       }
-      if (!weight.encoding.is_dense() && choice->settings.bits >= weight.encoding.bits) {
-        report.decisions.push_back(decision_on(weight, "kept on its own grid"));
-        report.decisions.back().kept = true;
-        continue;
-      }
       if (use.nodes.size() > 1) {
         report.warnings.push_back("'" + weight.name +
                                   "' is left as it is: several products share it");
+        continue;
+      }
+      THIMBLE_TRY(rules_.settle(model, use, false, context, *choice));
+      const bool own_grid =
+          !weight.encoding.is_dense() && choice->settings.bits >= weight.encoding.bits;
+      if (choice->as_it_is || own_grid) {
+        report.decisions.push_back(
+            decision_on(weight, choice->as_it_is ? choice->why : "kept on its own grid"));
+        report.decisions.back().kept = true;
         continue;
       }
       const auto linear = ir::match_linear(model, use.nodes.front());
@@ -339,9 +345,9 @@ class Gptq : public pass::Pass {
 std::vector<pass::OptionInfo> option_infos() {
   using pass::OptionType;
   return {
-      bits_option(),
-      group_size_option(false),
-      symmetric_option(),
+      open_to_budget(bits_option()),
+      open_to_budget(group_size_option(false)),
+      open_to_budget(symmetric_option()),
       scale_option(),
       search_option(),
       activations_option(),

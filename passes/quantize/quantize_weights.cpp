@@ -73,6 +73,7 @@ class QuantizeWeights : public pass::Pass {
   }
 
   bool needs_calibration() const override { return importance_; }
+  bool leaves_open() const override { return rules_.open(); }
 
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
     const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
@@ -80,13 +81,18 @@ class QuantizeWeights : public pass::Pass {
     rules_.begin(uses);
     ActivationWishes activations;
     for (const ir::WeightUse& use : uses) {
-      const std::optional<Choice> choice = rules_.choose(model, use);
+      std::optional<Choice> choice = rules_.choose(model, use);
       if (!choice) continue;
       ir::Weight& weight = model.weight(use.weight);
       const std::string writer = written_by(report, weight);
       if (!writer.empty() && !requantize_) continue;  // that pass has said what there is to say
       if (choice->skip) {
         report.current().decisions.push_back(kept(weight, "skipped by " + choice->why));
+        continue;
+      }
+      THIMBLE_TRY(rules_.settle(model, use, requantize_, context, *choice));
+      if (choice->as_it_is) {
+        report.current().decisions.push_back(kept(weight, choice->why));
         continue;
       }
       activations.add(model, use, choice->settings.activation);
@@ -158,9 +164,9 @@ class QuantizeWeights : public pass::Pass {
 
 std::vector<pass::OptionInfo> option_infos() {
   return {
-      bits_option(),
-      group_size_option(true),
-      symmetric_option(),
+      open_to_budget(bits_option()),
+      open_to_budget(group_size_option(true)),
+      open_to_budget(symmetric_option()),
       scale_option(),
       search_option(),
       activations_option(),

@@ -14,8 +14,24 @@ Error wrong(const OptionValue& value, std::string message) {
   return error;
 }
 
+bool is_auto(const OptionValue& value) {
+  return value.text() != nullptr && *value.text() == "auto";
+}
+
+void apply_bits(const OptionValue& value, Settings& settings) {
+  settings.open.bits = is_auto(value);
+  settings.bits = settings.open.bits ? 0 : std::get<std::int64_t>(value.value);
+}
+
+void apply_symmetric(const OptionValue& value, Settings& settings) {
+  settings.open.symmetric = is_auto(value);
+  if (!settings.open.symmetric) settings.symmetric = std::get<bool>(value.value);
+}
+
 Status apply_group_size(const OptionValue& value, Settings& settings) {
   const auto* size = std::get_if<std::int64_t>(&value.value);
+  settings.open.group_size = is_auto(value);
+  if (settings.open.group_size) return ok();
   settings.per_tensor = size == nullptr && *value.text() == "tensor";
   settings.group_size = size == nullptr ? 0 : *size;
   if (size == nullptr || *size == 16 || *size % 32 == 0) return ok();
@@ -25,9 +41,9 @@ Status apply_group_size(const OptionValue& value, Settings& settings) {
 
 // One option that was checked already, over what is set so far.
 Status apply(const std::string& key, const OptionValue& value, Settings& settings) {
-  if (key == "bits") settings.bits = std::get<std::int64_t>(value.value);
+  if (key == "bits") apply_bits(value, settings);
   if (key == "group_size") THIMBLE_TRY(apply_group_size(value, settings));
-  if (key == "symmetric") settings.symmetric = std::get<bool>(value.value);
+  if (key == "symmetric") apply_symmetric(value, settings);
   if (key == "scale") settings.scale_type = *ir::dtype_from_name(*value.text());
   if (key == "search")
     settings.search = *value.text() == "mse" ? quant::Search::kMse : quant::Search::kAbsmax;
@@ -59,6 +75,34 @@ ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
   if (is(ir::ActivationScheme::kFloat)) return ir::ActivationScheme::kFloat;
   return is(ir::ActivationScheme::kInt16) ? ir::ActivationScheme::kInt16
                                           : ir::ActivationScheme::kInt8;
+}
+
+// What the open settings can be, with the closed ones as they are.
+std::vector<Settings> every_setting(const Settings& base, const ir::Weight& weight, int axis) {
+  const std::int64_t inputs = weight.dims[static_cast<std::size_t>(axis)];
+  std::vector<std::int64_t> bits = {base.bits}, groups = {base.group_size};
+  std::vector<bool> symmetric = {base.symmetric};
+  if (base.open.bits) bits = {2, 3, 4, 5, 6, 7, 8};
+  if (base.open.group_size) {
+    groups = {16, 32, 64, 128, 256};
+    std::erase_if(groups, [&](std::int64_t group) { return group >= inputs; });
+    groups.push_back(0);
+  }
+  if (base.open.symmetric) symmetric = {true, false};
+  std::vector<Settings> all;
+  for (const std::int64_t b : bits) {
+    for (const std::int64_t group : groups) {
+      for (const bool around_zero : symmetric) {
+        all.push_back(base);
+        all.back().bits = b;
+        all.back().group_size = group;
+        all.back().symmetric = around_zero;
+        if (base.open.group_size) all.back().per_tensor = false;
+        all.back().open = {};
+      }
+    }
+  }
+  return all;
 }
 
 }  // namespace
@@ -124,6 +168,36 @@ std::optional<Choice> Rules::choose(const ir::Model& model, const ir::WeightUse&
   return Choice{base_, false, "default"};
 }
 
+bool Rules::open() const {
+  return base_.open.any() || std::any_of(rules_.begin(), rules_.end(), [](const Rule& rule) {
+           return !rule.skip && rule.settings.open.any();
+         });
+}
+
+Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, bool requantize,
+                     pass::Context& context, Choice& choice) const {
+  const OpenSettings open = choice.settings.open;
+  if (!open.any() || choice.skip) return ok();
+  THIMBLE_CHECK(context.allocator != nullptr, "the manager gives an allocator to who leaves open");
+  const ir::Weight& weight = model.weight(use.weight);
+  const bool own_grid = !weight.encoding.is_dense() && !requantize;
+  std::vector<Settings> offered;
+  pass::OpenWeight wish{use.weight, use.axis, choice.settings.search == quant::Search::kMse, {}};
+  for (const Settings& settings : every_setting(choice.settings, weight, use.axis)) {
+    if (own_grid && settings.bits >= weight.encoding.bits) continue;
+    offered.push_back(settings);
+    wish.encodings.push_back(settings.encoding(weight, use.axis));
+  }
+  const bool affordable = weight.encoding.is_dense() && ir::dtype_bits(weight.dtype) <= 16;
+  if (own_grid || (open.bits && affordable)) wish.encodings.push_back(ir::Encoding::dense());
+  if (wish.encodings.empty()) return ok();
+  THIMBLE_ASSIGN(const pass::Allotment allotted, context.allocator->choose(model, wish));
+  choice.as_it_is = allotted.encoding >= offered.size();
+  if (!choice.as_it_is) choice.settings = offered[allotted.encoding];
+  choice.why += "; " + allotted.why;
+  return ok();
+}
+
 void Rules::warn_unused(pass::PassReport& report) const {
   for (std::size_t i = 0; i < matched_.size(); ++i) {
     if (!matched_[i]) report.warnings.push_back(rules_[i].text + " applies to no weight");
@@ -158,6 +232,12 @@ pass::TensorDecision decision_on(const ir::Weight& weight, std::string why) {
   decision.parameters = static_cast<std::uint64_t>(weight.element_count());
   decision.why = std::move(why);
   return decision;
+}
+
+pass::OptionInfo open_to_budget(pass::OptionInfo option) {
+  if (option.type == OptionType::kInteger) option.type = OptionType::kIntegerOrWord;
+  option.words.push_back("auto");
+  return option;
 }
 
 pass::OptionInfo bits_option() {

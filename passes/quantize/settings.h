@@ -17,14 +17,21 @@ namespace thimble::passes {
 inline constexpr const char* kCalibrateRemedy =
     "add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE";
 
+// `bits: auto` and its kin: what the budget chooses.
+struct OpenSettings {
+  bool bits = false, group_size = false, symmetric = false;
+  bool any() const { return bits || group_size || symmetric; }
+};
+
 struct Settings {
-  std::int64_t bits = 4;
+  std::int64_t bits = 4;         // 0 where open until Rules::settle
   std::int64_t group_size = 32;  // 0: the whole row
   bool per_tensor = false;
   bool symmetric = true;
   ir::DType scale_type = ir::DType::kF16;
   quant::Search search = quant::Search::kMse;
   ir::ActivationScheme activation = ir::ActivationScheme::kInt8;
+  OpenSettings open;
 
   // The affine encoding that these say for a weight whose inputs lie along `axis` of its dims.
   ir::Encoding encoding(const ir::Weight& weight, int axis) const;
@@ -34,7 +41,8 @@ struct Settings {
 struct Choice {
   Settings settings;
   bool skip = false;
-  std::string why;  // "rule 2 (role: embedding)", "default"
+  std::string why;        // "rule 2 (role: embedding)", "default"
+  bool as_it_is = false;  // the budget affords the weight as it is
 };
 
 // `only`, `rules` and the options that rules may set, read from a pass's options.
@@ -45,6 +53,12 @@ class Rules {
   void begin(const std::vector<ir::WeightUse>& uses);
   // Nothing: `only` leaves the weight out.
   std::optional<Choice> choose(const ir::Model& model, const ir::WeightUse& use);
+  // Does any setting say `auto`?
+  bool open() const;
+  // Has the allocator choose what the settings leave open. A weight that comes quantized is not
+  // offered its own bits or more, but as it is, unless it is to be rounded again.
+  Status settle(const ir::Model& model, const ir::WeightUse& use, bool requantize,
+                pass::Context& context, Choice& choice) const;
   // A warning for each rule that chose nothing since begin().
   void warn_unused(pass::PassReport& report) const;
 
@@ -64,6 +78,9 @@ class Rules {
   std::vector<bool> matched_;
   int layers_ = 0;
 };
+
+// The option with `auto` among its values: for passes that settle.
+pass::OptionInfo open_to_budget(pass::OptionInfo option);
 
 // The options that Rules reads, for a pass's description: "bits", ..., or "only" and "rules".
 pass::OptionInfo bits_option();

@@ -16,6 +16,7 @@
 #include "support/hash.h"
 #include "support/system.h"
 #include "support/text.h"
+#include "tools/thimble/budget.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
@@ -36,11 +37,13 @@ struct Choices {
 // Everything that decides the output's bytes.
 std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
                         const Choices& choices, const std::string& text_digest,
-                        const std::string& calibration_digest) {
+                        const std::string& calibration_digest, const std::string& tune) {
   Hasher hasher;
   hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
                 "\n" + text_digest + "\n" + calibration_digest);
   hasher.update("\n" + std::to_string(choices.context) + " " + std::to_string(choices.max_windows));
+  if (recipe.budget.kind != pass::BudgetKind::kNone)
+    hasher.update("\n" + recipe.budget.text + "\n" + digest_of(tune).hex());
   for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
   for (const std::string& pass : choices.manager.disable) hasher.update("\nwithout " + pass);
@@ -129,6 +132,8 @@ void print_outcome(const Choices& choices, const Prepared& prepared, const progr
               bits_per_weight(bundle));
   if (outcome.evaluated)
     std::printf("\n%s", report::metric_table(outcome.metrics).to_text(width).c_str());
+  if (!prepared.report.budget.budget.empty())
+    std::printf("\n%s", report::budget_table(prepared.report).to_text(width).c_str());
   if (!outcome.gates.empty())
     std::printf("\n%s", report::gate_table(outcome.gates).to_text(width).c_str());
   const bool failed = !eval::acceptable(outcome.gates, false);
@@ -149,6 +154,7 @@ report::Json outcome_json(const Choices& choices, const Prepared& prepared,
   out["gates"] = report::gates(outcome.gates);
   out["tensors"] = report::tensors(prepared.report);
   out["passes"] = report::passes(prepared.report);
+  report::add_budget(out, prepared.report);
   out["peak_rss_bytes"] = system::peak_rss_bytes();
   out["seconds"] = seconds;
   return out;
@@ -235,6 +241,11 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   }
   THIMBLE_TRY(check_output(choices));
   THIMBLE_ASSIGN(const auto calibration, calibration_text(choices, recipe));
+  std::string tune;
+  const bool budgeted = has_budget(recipe, choices.manager);
+  if (budgeted) {
+    THIMBLE_ASSIGN(tune, tune_text(recipe, choices.manager));
+  }
   THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
   THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
   THIMBLE_TRY(
@@ -247,19 +258,27 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     text_digest = digest_of(content).hex();
   }
   const std::string calibration_digest = calibration ? digest_of(*calibration).hex() : "";
-  const std::string print = fingerprint(recipe, prepared, choices, text_digest, calibration_digest);
+  const std::string print =
+      fingerprint(recipe, prepared, choices, text_digest, calibration_digest, tune);
   if (!choices.force && up_to_date(choices.output, print))
     return say_up_to_date(choices, environment.globals);
 
   std::unique_ptr<calibrate::Calibration> calibrated;
+  std::unique_ptr<calibrate::Journal> journal;
+  if (calibration || budgeted) {
+    THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", print));
+  }
   if (calibration) {
     THIMBLE_ASSIGN(calibrated, make_calibration(prepared.original, recipe, *calibration));
-    THIMBLE_ASSIGN(auto journal, calibrate::Journal::open(choices.output + ".work", print));
     calibrated->set_journal(std::move(journal));
   }
-  THIMBLE_TRY(run_recipe(prepared, recipe,
-                         {.manager = choices.manager, .calibration = calibrated.get()},
-                         environment));
+  const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
+  const PassRequest passes{
+      .manager = choices.manager, .calibration = calibrated.get(), .journal = kept};
+  THIMBLE_TRY(budgeted
+                  ? run_to_budget(prepared, recipe,
+                                  {passes, tune, provenance(prepared, recipe, print)}, environment)
+                  : run_recipe(prepared, recipe, passes, environment));
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
   lowered.program.cache = cache_type(recipe, prepared.model);
   program::Metadata metadata = provenance(prepared, recipe, print);
@@ -271,12 +290,13 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const program::Bundle artifact, writer->open_partial(metadata));
   THIMBLE_ASSIGN(Outcome outcome,
                  evaluate_artifact(choices, recipe, prepared, artifact, environment));
+  if (budgeted) THIMBLE_TRY(verify_budget(prepared, recipe, tune, artifact, environment));
   add_metrics(metadata, outcome.metrics);
   const auto size = static_cast<double>(add_size(metadata, *writer));
   outcome.metrics.push_back({"size", {size, size, size}});
   outcome.gates = eval::judge(recipe.gates, outcome.metrics);
   THIMBLE_TRY(writer->finish(std::move(metadata)));
-  if (calibrated) THIMBLE_TRY(calibrated->journal()->remove());
+  if (kept != nullptr) THIMBLE_TRY(kept->remove());
 
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -302,7 +322,8 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
                   "Compress a model as a recipe says, check its gates, write a .thimble",
                   "  thimble compress MODEL -o out.thimble\n"
                   "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
-                  "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble",
+                  "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble\n"
+                  "  thimble compress MODEL --size 60MB --tune tune.txt -o out.thimble",
                   [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("MODEL", choices->model,
                       "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
@@ -313,6 +334,7 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
       ->type_name("FILE");
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
+  add_budget_options(*command, choices->recipe);
   command
       ->add_option("--calibrate", choices->calibrate,
                    "Text to calibrate on, in place of the recipe's")

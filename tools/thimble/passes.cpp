@@ -34,7 +34,7 @@ std::string allowed_text(const pass::OptionInfo& option) {
   std::string words = join(option.words, ", ");
   switch (option.type) {
     case pass::OptionType::kBool:
-      return "true, false";
+      return words.empty() ? "true, false" : "true, false, " + words;
     case pass::OptionType::kInteger:
     case pass::OptionType::kReal:
     case pass::OptionType::kIntegerOrWord:

@@ -100,11 +100,15 @@ Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRe
   context.calibration = request.calibration;
   THIMBLE_TRY(
       pass::run_passes(prepared.model, recipe.passes, context, request.manager, prepared.report));
-  for (const pass::PassReport& pass : prepared.report.passes) {
+  warn_user(prepared.report, environment);
+  return ok();
+}
+
+void warn_user(const pass::Report& report, Environment& environment) {
+  for (const pass::PassReport& pass : report.passes) {
     for (const std::string& warning : pass.warnings)
       environment.progress.message("warning: " + pass.pass + ": " + warning);
   }
-  return ok();
 }
 
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,

@@ -35,9 +35,13 @@ struct PassRequest {
   pass::ManagerOptions manager;
   bool dry_run = false;
   calibrate::Calibration* calibration = nullptr;  // see make_calibration
+  const calibrate::Journal* journal = nullptr;    // of a budget, where nothing calibrates
 };
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
                   Environment& environment);
+
+// Tells the user of the passes' warnings.
+void warn_user(const pass::Report& report, Environment& environment);
 
 // What the recipe's passes calibrate on; null when none does. `text` is the file's content.
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,

@@ -10,6 +10,7 @@
 #include "report/summary.h"
 #include "support/system.h"
 #include "support/text.h"
+#include "tools/thimble/budget.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
 #include "tools/thimble/recipe_options.h"
@@ -31,7 +32,9 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
   THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
   THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
-  THIMBLE_TRY(run_recipe(prepared, recipe, {.dry_run = true}, environment));
+  THIMBLE_TRY(has_budget(recipe, {})
+                  ? run_to_budget(prepared, recipe, {.passes = {.dry_run = true}}, environment)
+                  : run_recipe(prepared, recipe, {.dry_run = true}, environment));
   THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(prepared.model));
   std::uint64_t payload = 0;
   for (const program::Segment& segment : lowered.program.segments) payload += segment.size;
@@ -82,6 +85,7 @@ void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
                       "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
+  add_budget_options(*command, choices->recipe);
   command->add_flag("--tensors", choices->tensors, "Every tensor with its scheme");
 }
 

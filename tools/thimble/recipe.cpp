@@ -58,13 +58,14 @@ Expected<int> list(const Globals& globals) {
 }
 
 Expected<int> show(const Choices& choices) {
+  const std::string& wanted = choices.recipe.recipe.empty() ? "int4" : choices.recipe.recipe;
   for (const recipe::Shipped& shipped : recipe::shipped_recipes()) {
-    if (shipped.name == choices.recipe.recipe) {
+    if (shipped.name == wanted) {
       std::printf("%s", std::string(shipped.text).c_str());
       return 0;
     }
   }
-  return not_found("no shipped recipe '" + choices.recipe.recipe + "'").fix("thimble recipe list");
+  return not_found("no shipped recipe '" + wanted + "'").fix("thimble recipe list");
 }
 
 Expected<int> run(const Choices& choices, const Globals& globals) {
@@ -89,6 +90,47 @@ void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
       ->allow_extra_args(false);
 }
 
+void add_budget_options(CLI::App& command, RecipeChoices& choices) {
+  command
+      .add_option(
+          "--size", choices.size,
+          "The largest file wanted: bits go where they count most; recipe budget unless given")
+      ->type_name("SIZE");
+  command.add_option("--bits-per-weight", choices.bits_per_weight, "The same, for all weights")
+      ->check(CLI::Range(0.5, 32.0))
+      ->type_name("BITS");
+  command.add_option("--kl", choices.kl, "The smallest file of at most this mean KL, in nats")
+      ->check(CLI::Range(1e-9, 100.0))
+      ->type_name("NATS");
+  command
+      .add_option("--tune", choices.tune, "Text to measure a budget on, in place of the recipe's")
+      ->type_name("FILE");
+}
+
+namespace {
+
+Status set_budget(const RecipeChoices& choices, recipe::Recipe& recipe) {
+  const int kinds = (choices.size.empty() ? 0 : 1) + (choices.bits_per_weight > 0 ? 1 : 0) +
+                    (choices.kl > 0 ? 1 : 0);
+  if (kinds > 1)
+    return Error(ErrorCode::kUsage, "--size, --bits-per-weight and --kl exclude each other");
+  const pass::Sensitivity sensitivity = recipe.budget.sensitivity;
+  if (!choices.size.empty()) {
+    auto budget = recipe::size_budget(choices.size);
+    if (!budget)
+      return Error(ErrorCode::kUsage,
+                   "--size reads a size such as 60MB, not '" + choices.size + "'");
+    recipe.budget = *std::move(budget);
+  }
+  if (choices.bits_per_weight > 0) recipe.budget = recipe::bits_budget(choices.bits_per_weight);
+  if (choices.kl > 0) recipe.budget = recipe::kl_budget(choices.kl);
+  recipe.budget.sensitivity = sensitivity;
+  if (!choices.tune.empty()) recipe.tune.text = choices.tune;
+  return ok();
+}
+
+}  // namespace
+
 Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices) {
   recipe::ReadOptions options;
   options.registry = passes::all();
@@ -99,7 +141,11 @@ Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices) {
       return Error(ErrorCode::kUsage, "--var reads NAME=VALUE, not '" + variable + "'");
     options.variables.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));
   }
-  return recipe::read_recipe(choices.recipe, options);
+  const char* fallback = choices.has_budget() ? "budget" : "int4";
+  THIMBLE_ASSIGN(recipe::Recipe recipe,
+                 recipe::read_recipe(choices.recipe.empty() ? fallback : choices.recipe, options));
+  THIMBLE_TRY(set_budget(choices, recipe));
+  return recipe;
 }
 
 void add_recipe(CLI::App& app, Globals& globals, Selected& selected) {

@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <cmath>
+
+#include "allocate/allocate.h"
+#include "allocate/divergence.h"
+#include "allocate/errors.h"
+#include "calibrate/observe.h"
+#include "ir/match.h"
+#include "support/math.h"
+
+namespace thimble::allocate {
+namespace {
+
+// What measures as nothing still counts as something, or its bits would be free to take.
+constexpr double kLeastDivergence = 1e-9;
+
+// Weights that share a slope, and what was measured of them.
+struct Group {
+  std::vector<std::size_t> weights;  // of the survey
+  struct Point {
+    double error = 0, divergence = 0;
+  };
+  std::vector<Point> points;  // by anchor
+};
+
+// The encoding offered that is nearest to so many bits, in groups nearest to 32.
+std::size_t anchor(const Survey::Open& open, int bits) {
+  std::size_t best = 0;
+  double least = 1e300;
+  for (std::size_t i = 0; i < open.wish.encodings.size(); ++i) {
+    const ir::Encoding& encoding = open.wish.encodings[i];
+    if (encoding.is_dense()) continue;
+    const double group = encoding.group_size == 0 ? 4096 : static_cast<double>(encoding.group_size);
+    const double distance = 1e6 * std::abs(encoding.bits - bits) + std::abs(group - 32);
+    if (distance < least) {
+      least = distance;
+      best = i;
+    }
+  }
+  return best;
+}
+
+std::vector<Group> groups_of(const Survey& survey, pass::Sensitivity sensitivity) {
+  std::vector<Group> groups;
+  std::map<std::pair<int, std::string>, std::size_t> known;
+  for (std::size_t w = 0; w < survey.weights.size(); ++w) {
+    const Survey::Open& open = survey.weights[w];
+    const bool alone = sensitivity == pass::Sensitivity::kKl || open.layer < 0;
+    const auto [place, is_new] = known.emplace(
+        std::pair(alone ? -1 - static_cast<int>(w) : open.layer, open.role), groups.size());
+    if (is_new) groups.emplace_back();
+    groups[place->second].weights.push_back(w);
+  }
+  return groups;
+}
+
+// Energy of each input of each open weight; empty for one that no product reads.
+Expected<std::vector<std::vector<double>>> energies(const Request& request, const Survey& survey,
+                                                    std::span<const calibrate::Sample> samples) {
+  const std::vector<ir::WeightUse> uses = ir::quantizable_weights(request.model);
+  std::vector<std::vector<ir::ValueId>> inputs(survey.weights.size());
+  std::vector<ir::ValueId> all;
+  for (std::size_t w = 0; w < survey.weights.size(); ++w) {
+    for (const ir::WeightUse& use : uses) {
+      if (use.weight != survey.weights[w].wish.weight) continue;
+      for (const ir::NodeId node : use.nodes) {
+        const auto linear = ir::match_linear(request.model, node);
+        if (!linear) continue;
+        inputs[w].push_back(linear->input);
+        if (std::find(all.begin(), all.end(), linear->input) == all.end())
+          all.push_back(linear->input);
+      }
+    }
+  }
+  THIMBLE_ASSIGN(const calibrate::Statistics statistics,
+                 calibrate::observe_model(request.model, samples, all, request.context.pool));
+  std::vector<std::vector<double>> out(survey.weights.size());
+  for (std::size_t w = 0; w < out.size(); ++w) {
+    for (const ir::ValueId input : inputs[w]) {
+      const auto found = statistics.find(input);
+      if (found == statistics.end()) continue;
+      out[w].resize(found->second.energy.size());
+      for (std::size_t i = 0; i < out[w].size(); ++i) out[w][i] += found->second.energy[i];
+    }
+  }
+  return out;
+}
+
+// The divergence that a group's error predicts: through the origin for one point, a power law
+// through two.
+double predict(const Group& group, double error) {
+  if (error <= 0) return 0;
+  const Group::Point& a = group.points.front();
+  if (a.error <= 0) return 0;
+  const double at_a = std::max(a.divergence, kLeastDivergence);
+  double exponent = 1;
+  if (group.points.size() > 1) {
+    const Group::Point& b = group.points.back();
+    const double at_b = std::max(b.divergence, kLeastDivergence);
+    if (b.error > 0 && b.error != a.error)
+      exponent = math::log(at_b / at_a) / math::log(b.error / a.error);
+    exponent = std::clamp(exponent, 0.5, 1.5);
+  }
+  return at_a * math::pow(error / a.error, exponent);
+}
+
+std::string journal_key(const Survey& survey, const Group& group, std::size_t point) {
+  std::string key = "budget " + std::to_string(point);
+  for (const std::size_t w : group.weights) key += " " + survey.weights[w].name;
+  return key;
+}
+
+class Measurement {
+ public:
+  Measurement(const Request& request, const Survey& survey, const calibrate::Journal* journal)
+      : request_(request), survey_(survey), journal_(journal) {}
+
+  // Adds to each group what its weights cost in the anchor of so many bits.
+  Status add_points(std::span<const calibrate::Sample> samples,
+                    const std::vector<std::vector<double>>& errors, int bits,
+                    std::vector<Group>& groups) {
+    std::vector<Trial> trials;
+    std::vector<std::size_t> of;  // group of each trial
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      Group& group = groups[g];
+      Trial trial;
+      Group::Point point;
+      for (const std::size_t w : group.weights) {
+        const pass::OpenWeight& wish = survey_.weights[w].wish;
+        const std::size_t option = anchor(survey_.weights[w], bits);
+        if (wish.encodings[option].is_dense()) continue;
+        trial.push_back({wish.weight, wish.encodings[option], wish.search});
+        point.error += errors[w][option];
+      }
+      group.points.push_back(point);
+      if (trial.empty() || found(group)) continue;
+      trials.push_back(std::move(trial));
+      of.push_back(g);
+    }
+    request_.context.progress.begin("sensitivity", static_cast<double>(trials.size()), "trials");
+    THIMBLE_TRY(measure(request_.model, samples, trials, request_.context.pool,
+                        [&](std::size_t trial, double divergence) -> Status {
+                          Group& group = groups[of[trial]];
+                          group.points.back().divergence = divergence;
+                          request_.context.progress.advance(1);
+                          return keep(group);
+                        }));
+    request_.context.progress.end();
+    return ok();
+  }
+
+ private:
+  bool found(Group& group) const {
+    if (journal_ == nullptr) return false;
+    const auto figures = journal_->find_figures(journal_key(survey_, group, group.points.size()));
+    if (!figures || figures->size() != 1) return false;
+    group.points.back().divergence = figures->front();
+    return true;
+  }
+  Status keep(const Group& group) const {
+    if (journal_ == nullptr) return ok();
+    return journal_->add_figures(journal_key(survey_, group, group.points.size()),
+                                 {group.points.back().divergence});
+  }
+
+  const Request& request_;
+  const Survey& survey_;
+  const calibrate::Journal* journal_;
+};
+
+}  // namespace
+
+Status estimate(const Request& request, std::span<const calibrate::Sample> samples,
+                const calibrate::Journal* journal, Survey& survey) {
+  THIMBLE_ASSIGN(const auto energy, energies(request, survey, samples));
+  std::vector<std::vector<double>> errors;
+  request.context.progress.begin("errors of encodings", static_cast<double>(survey.weights.size()),
+                                 "weights");
+  for (std::size_t w = 0; w < survey.weights.size(); ++w) {
+    const Survey::Open& open = survey.weights[w];
+    THIMBLE_ASSIGN(std::vector<double> own,
+                   output_errors(request.model.weight(open.wish.weight), open.wish, energy[w],
+                                 request.context.pool));
+    errors.push_back(std::move(own));
+    request.context.progress.advance(1);
+  }
+  request.context.progress.end();
+  const pass::Sensitivity sensitivity = request.budget.sensitivity;
+  std::vector<Group> groups = groups_of(survey, sensitivity);
+  Measurement measurement(request, survey, journal);
+  THIMBLE_TRY(measurement.add_points(samples, errors, 3, groups));
+  if (sensitivity == pass::Sensitivity::kKl)
+    THIMBLE_TRY(measurement.add_points(samples, errors, 5, groups));
+  for (const Group& group : groups) {
+    for (const std::size_t w : group.weights) {
+      for (std::size_t o = 0; o < survey.items[w].size(); ++o)
+        survey.items[w][o].cost = predict(group, errors[w][o]);
+    }
+  }
+  return ok();
+}
+
+}  // namespace thimble::allocate

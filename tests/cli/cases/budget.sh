@@ -1,0 +1,34 @@
+# A budget is kept, refused where it is impossible, and needs a text to measure on.
+tune="--tune $fable/tune.txt"
+status $thimble compress $fable -q --size 100kB $tune -o out.thimble 2>&1 | sed -E 's/[0-9]+\.[0-9]+MB/N MB/g'
+status $thimble compress $fable -q --size 1MB -o out.thimble
+status $thimble compress $fable -q --size much $tune -o out.thimble
+status $thimble compress $fable -q -r int4 --size 1MB $tune -o out.thimble
+status $thimble compress $fable -q --size 1MB --kl 0.1 $tune -o out.thimble
+check() { cat >recipe.yaml; status $thimble compress $fable -q -r recipe.yaml $tune -o out.thimble; }
+check <<'Y'
+version: 1
+budget: {sice: 60MB}
+Y
+check <<'Y'
+version: 1
+budget: {size: 60MB, kl_mean: 0.1}
+Y
+check <<'Y'
+version: 1
+passes:
+  - quantize-weights: {bits: auto}
+Y
+cat >recipe.yaml <<'Y'
+version: 1
+tune: {tokens: 1024, context: 256}
+passes:
+  - fold-constants
+  - quantize-weights: {bits: auto, group_size: auto, symmetric: auto}
+budget: {size: 1100kB}
+gates: [size <= 1100kB, size >= 1094.5kB]
+Y
+status $thimble compress $fable -q -r recipe.yaml $tune -o out.thimble >log
+tail -n 1 log
+grep -c passed log
+ls

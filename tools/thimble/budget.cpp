@@ -1,0 +1,309 @@
+#include "tools/thimble/budget.h"
+
+#include <algorithm>
+
+#include "allocate/allocate.h"
+#include "eval/score.h"
+#include "program/header.h"
+#include "support/checked.h"
+#include "support/math.h"
+#include "tools/thimble/open.h"
+
+namespace thimble::cli {
+namespace {
+
+constexpr std::size_t kFrontPoints = 24;
+// Of one run over the samples that slopes are measured on: what keeps a model of 135M parameters to
+// a few minutes on two cores, and the float model's outputs to 128 MiB.
+constexpr std::int64_t kMostTokens = 4096;
+constexpr double kMeasuredWork = 1e13;  // parameters times tokens, over all measurements
+constexpr std::int64_t kHeldOutputs = std::int64_t{1} << 25;
+
+// Metrics have as many digits as they like: counted at their longest.
+program::Metadata with_metrics(program::Metadata metadata) {
+  for (const std::string& name : eval::known_metrics())
+    metadata.emplace_back("metric." + name, "-0.000123456789");
+  std::sort(metadata.begin(), metadata.end());
+  return metadata;
+}
+
+// What the writer will make of the model, to the byte but for the metrics.
+Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe& recipe,
+                                   const program::Metadata& metadata) {
+  THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(model));
+  program::Bundle about = lower::describe(model);
+  program::Header header;
+  header.program = std::move(lowered.program);
+  header.program.cache = cache_type(recipe, model);
+  std::uint64_t at = program::Preamble::kBytes;
+  const auto add = [&](std::uint64_t size) {
+    at = round_up(at, program::kSegmentAlignment) + size;
+  };
+  for (program::Segment& segment : header.program.segments) {
+    add(segment.size);
+    segment.offset = at;
+    segment.digest.bytes.fill(1);  // a header leaves out what is 0
+  }
+  header.chat_template = std::move(about.chat_template);
+  header.generation = about.generation;
+  header.parameters = about.parameters;
+  if (!about.tokenizer.empty()) {
+    add(about.tokenizer.size());
+    header.tokenizer_segment = static_cast<std::int32_t>(header.program.segments.size());
+    header.program.segments.push_back({at, about.tokenizer.size(), digest_of(about.tokenizer)});
+  }
+  header.metadata = with_metrics(metadata);
+  add(program::write_header(header).size());
+  return at;
+}
+
+Expected<std::uint64_t> segment_bytes(const ir::Model& model) {
+  THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(model));
+  std::uint64_t bytes = 0;
+  for (const program::Segment& segment : lowered.program.segments) bytes += segment.size;
+  return bytes;
+}
+
+// A text's windows as calibration cuts them; decoders give the logits of their second halves only.
+Expected<std::vector<calibrate::Sample>> samples_of(const ir::Model& model, const std::string& text,
+                                                    std::int64_t tokens, std::int64_t context) {
+  THIMBLE_ASSIGN(const calibrate::Calibration all,
+                 calibrate::Calibration::from_text(model, text, {tokens, context}));
+  std::vector<calibrate::Sample> samples(all.samples().begin(), all.samples().end());
+  for (calibrate::Sample& sample : samples) {
+    const auto found = sample.find("logit_positions");
+    if (found == sample.end() || found->second.dims.size() != 1) continue;
+    calibrate::Held& held = found->second;
+    const std::int64_t count = held.dims[0], half = count / 2;
+    const auto bytes = std::span(*held.bytes).subspan(static_cast<std::size_t>(half) * 8);
+    held.bytes = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+    held.dims[0] = count - half;
+  }
+  return samples;
+}
+
+Expected<std::vector<data::Window>> windows_of(const ir::Model& model, const recipe::Recipe& recipe,
+                                               const std::string& text) {
+  THIMBLE_ASSIGN(const auto tokenizer, tokenizer::Tokenizer::load(model.tokenizer));
+  data::WindowOptions options;
+  if (recipe.tune.context > 0) options.context = recipe.tune.context;
+  if (model.max_context > 0) options.context = std::min(options.context, model.max_context);
+  options.max_windows = std::max<std::int64_t>(1, recipe.tune.tokens / options.context);
+  return data::make_windows(text, tokenizer, options);
+}
+
+Expected<double> kl_of(const Prepared& prepared, const recipe::Recipe& recipe,
+                       const std::string& tune, const program::Bundle& candidate,
+                       Environment& environment) {
+  THIMBLE_ASSIGN(const auto windows, windows_of(prepared.original, recipe, tune));
+  THIMBLE_ASSIGN(const program::Bundle reference, lower::load(prepared.original, environment.pool));
+  THIMBLE_ASSIGN(const eval::Scores scores,
+                 eval::score_text(candidate, &reference, windows, environment.pool, {}));
+  return eval::mean_kl(scores).value;
+}
+
+// How many tokens slopes are measured on.
+std::int64_t measured_tokens(const ir::Model& model, const recipe::Recipe& recipe,
+                             std::size_t trials) {
+  const double parameters =
+      static_cast<double>(std::max<std::uint64_t>(1, model.parameter_count()));
+  const double tokens =
+      kMeasuredWork / (parameters * static_cast<double>(std::max<std::size_t>(1, trials)));
+  std::int64_t width = 1;
+  for (const ir::ValueId output : model.graph.outputs()) {
+    const auto& shape = model.graph.value(output).shape;
+    if (shape && !shape->empty() && shape->back().constant())
+      width = std::max(width, *shape->back().constant());
+  }
+  const std::int64_t most =
+      std::min({recipe.tune.tokens, kMostTokens, std::int64_t{2} * kHeldOutputs / width});
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(tokens),
+                                  std::min<std::int64_t>(1024, most), most);
+}
+
+// For sizes alone: a bit more halves an error, everywhere.
+void guess_costs(allocate::Survey& survey) {
+  for (std::size_t w = 0; w < survey.items.size(); ++w) {
+    for (std::size_t o = 0; o < survey.items[w].size(); ++o) {
+      const ir::Encoding& encoding = survey.weights[w].wish.encodings[o];
+      const auto bytes = static_cast<double>(survey.items[w].front().bytes);
+      survey.items[w][o].cost = encoding.is_dense()
+                                    ? 0
+                                    : bytes * math::pow(0.25, static_cast<double>(encoding.bits)) *
+                                          (encoding.zero == ir::ZeroKind::kConstant ? 1 : 0.9);
+    }
+  }
+}
+
+// The header's size depends on the choices a little: solved again with what that came to.
+Expected<allocate::Selection> fit(const allocate::Request& request, const allocate::Survey& survey,
+                                  std::uint64_t limit) {
+  std::optional<allocate::Selection> best;
+  std::uint64_t wanted = limit;
+  for (int turn = 0; turn < 4; ++turn) {
+    const std::uint64_t least = survey.fixed + allocate::smallest(survey.items).bytes;
+    allocate::Selection selection = allocate::for_size(survey, std::max(wanted, least));
+    THIMBLE_ASSIGN(const ir::Model model, allocate::preview(request, survey, selection));
+    THIMBLE_ASSIGN(const std::uint64_t actual, request.bytes(model));
+    const bool fits = actual <= limit;
+    if (fits && (!best || selection.cost < best->cost)) best = selection;
+    if (fits && limit - actual < limit / 1000) break;
+    const auto off = static_cast<std::int64_t>(actual) -
+                     static_cast<std::int64_t>(survey.fixed + selection.bytes);
+    const auto next = static_cast<std::uint64_t>(static_cast<std::int64_t>(limit) - off);
+    if (next == wanted) break;
+    wanted = next;
+  }
+  if (!best) {
+    return Error(ErrorCode::kInvalidArgument, "the budget '" + request.budget.text +
+                                                  "' is a few bytes short of what is possible")
+        .fix("ask for a little more");
+  }
+  return *std::move(best);
+}
+
+class Chooser {
+ public:
+  Chooser(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,
+          const allocate::Request& choices, Environment& environment)
+      : prepared_(prepared),
+        recipe_(recipe),
+        request_(request),
+        choices_(choices),
+        environment_(environment) {}
+
+  Expected<std::unique_ptr<allocate::Allocation>> choose() {
+    THIMBLE_ASSIGN(allocate::Survey survey, allocate::survey(choices_));
+    pass::BudgetReport& report = prepared_.report.budget;
+    report.budget = recipe_.budget.text;
+    report.smallest = survey.fixed + allocate::smallest(survey.items).bytes;
+    const bool bounded = recipe_.budget.kind != pass::BudgetKind::kKlMean;
+    if (bounded) {
+      THIMBLE_ASSIGN(report.limit,
+                     allocate::limit_of(choices_, survey, prepared_.original.parameter_count()));
+    }
+    if (request_.passes.dry_run) {
+      guess_costs(survey);
+    } else {
+      THIMBLE_TRY(measure(survey));
+      report.front = allocate::front_of(survey, kFrontPoints);
+    }
+    THIMBLE_ASSIGN(const allocate::Selection selection, select(survey, bounded));
+    report.front.push_back({survey.fixed + selection.bytes, selection.cost, std::nullopt, true});
+    std::stable_sort(report.front.begin(), report.front.end(),
+                     [](const auto& a, const auto& b) { return a.bytes < b.bytes; });
+    return std::make_unique<allocate::Allocation>(survey, selection);
+  }
+
+ private:
+  Expected<allocate::Selection> select(const allocate::Survey& survey, bool bounded) {
+    if (bounded) return fit(choices_, survey, prepared_.report.budget.limit);
+    if (request_.passes.dry_run) return allocate::smallest(survey.items);
+    const auto measured = [&](const allocate::Selection& selection) -> Expected<double> {
+      THIMBLE_ASSIGN(const ir::Model model, allocate::preview(choices_, survey, selection));
+      THIMBLE_ASSIGN(program::Bundle bundle, lower::load(model, environment_.pool));
+      bundle.program.cache = cache_type(recipe_, model);
+      return kl_of(prepared_, recipe_, request_.tune, bundle, environment_);
+    };
+    return allocate::for_divergence(survey, recipe_.budget.value, measured,
+                                    prepared_.report.budget.front);
+  }
+
+  Status measure(allocate::Survey& survey) {
+    const bool alone = recipe_.budget.sensitivity == pass::Sensitivity::kKl;
+    const std::size_t trials = alone ? 2 * survey.weights.size() : survey.weights.size() / 3 + 1;
+    THIMBLE_ASSIGN(
+        const auto samples,
+        samples_of(prepared_.original, request_.tune,
+                   measured_tokens(prepared_.original, recipe_, trials), recipe_.tune.context));
+    const calibrate::Calibration* calibration = request_.passes.calibration;
+    const calibrate::Journal* journal = request_.passes.journal != nullptr ? request_.passes.journal
+                                        : calibration != nullptr           ? calibration->journal()
+                                                                           : nullptr;
+    return allocate::estimate(choices_, samples, journal, survey);
+  }
+
+  Prepared& prepared_;
+  const recipe::Recipe& recipe_;
+  const BudgetRequest& request_;
+  const allocate::Request& choices_;
+  Environment& environment_;
+};
+
+}  // namespace
+
+bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manager) {
+  return recipe.budget.kind != pass::BudgetKind::kNone ||
+         pass::first_open(pass::wanted_steps(recipe.passes, manager)) != nullptr;
+}
+
+Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager) {
+  const std::vector<pass::Step> steps = pass::wanted_steps(recipe.passes, manager);
+  const pass::Step* open = pass::first_open(steps);
+  if (open == nullptr) {
+    return Error(ErrorCode::kInvalidRecipe,
+                 "the budget '" + recipe.budget.text + "' has nothing to choose")
+        .in(recipe.name)
+        .fix("give `bits: auto` to quantize-weights or gptq, or use the recipe 'budget'");
+  }
+  if (recipe.budget.kind == pass::BudgetKind::kNone) {
+    return Error(ErrorCode::kInvalidRecipe,
+                 "the pass '" + open->registration->info.name +
+                     "' leaves a choice to the budget, and there is none")
+        .in(recipe.name)
+        .fix("add `budget: {size: 60MB}` to the recipe, or give --size");
+  }
+  if (recipe.tune.text.empty()) {
+    return Error(ErrorCode::kInvalidRecipe, "a budget measures on a text, and the recipe has none")
+        .in(recipe.name)
+        .fix(
+            "add `tune: {text: FILE}` to the recipe, or give --tune FILE; not the text that "
+            "scores");
+  }
+  return data::read_text(recipe.tune.text);
+}
+
+Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,
+                     Environment& environment) {
+  const std::vector<pass::Step> steps = pass::wanted_steps(recipe.passes, request.passes.manager);
+  const pass::Step* open = pass::first_open(steps);
+  THIMBLE_CHECK(open != nullptr, "tune_text refuses a budget without a choice");
+  const auto before = static_cast<std::size_t>(open - steps.data());
+  pass::ManagerOptions manager;
+  manager.print_after = request.passes.manager.print_after;
+  pass::Context context{environment.pool, environment.progress, recipe.seed,
+                        environment.globals.strict};
+  context.dry_run = request.passes.dry_run;
+  context.calibration = request.passes.calibration;
+  THIMBLE_TRY(pass::run_passes(prepared.model, std::span(steps).first(before), context, manager,
+                               prepared.report));
+  const bool bits = recipe.budget.kind == pass::BudgetKind::kBitsPerWeight;
+  const ir::Model start = prepared.model;
+  const allocate::Request choices{start,
+                                  std::span<const pass::Step>(steps).subspan(before),
+                                  prepared.report,
+                                  context,
+                                  recipe.budget,
+                                  [&](const ir::Model& model) {
+                                    return bits ? segment_bytes(model)
+                                                : file_bytes(model, recipe, request.metadata);
+                                  }};
+  THIMBLE_ASSIGN(const auto allocation,
+                 Chooser(prepared, recipe, request, choices, environment).choose());
+  context.allocator = allocation.get();
+  THIMBLE_TRY(pass::run_passes(prepared.model, choices.steps, context, manager, prepared.report));
+  warn_user(prepared.report, environment);
+  return ok();
+}
+
+Status verify_budget(Prepared& prepared, const recipe::Recipe& recipe, const std::string& tune,
+                     const program::Bundle& artifact, Environment& environment) {
+  if (prepared.original.task != ir::Task::kGenerate) return ok();
+  THIMBLE_ASSIGN(const double kl, kl_of(prepared, recipe, tune, artifact, environment));
+  for (pass::BudgetPoint& point : prepared.report.budget.front) {
+    if (point.chosen) point.measured = kl;
+  }
+  return ok();
+}
+
+}  // namespace thimble::cli

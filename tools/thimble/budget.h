@@ -1,0 +1,33 @@
+#pragma once
+// A recipe's passes where a budget chooses for some of them.
+
+#include <optional>
+#include <string>
+
+#include "tools/thimble/pipeline.h"
+
+namespace thimble::cli {
+
+// The recipe leaves something open, or has a budget.
+bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
+
+// The tune text's content. Errors: a budget with nothing to choose, a choice without a budget, no
+// tune text.
+Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
+
+// Runs the passes before the first that leaves something open, chooses, and runs the rest.
+// `metadata` is what the file will say beside the metrics. With a dry run nothing is measured:
+// widths are guessed to the budget, for sizes; `tune` isn't looked at.
+struct BudgetRequest {
+  PassRequest passes;
+  std::string tune;
+  program::Metadata metadata;
+};
+Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,
+                     Environment& environment);
+
+// Measures the file on the tune text: the chosen point of the report's front.
+Status verify_budget(Prepared& prepared, const recipe::Recipe& recipe, const std::string& tune,
+                     const program::Bundle& artifact, Environment& environment);
+
+}  // namespace thimble::cli
