@@ -7,6 +7,7 @@
 #include "passes/quantize/gptq.h"
 #include "passes/quantize/hqq.h"
 #include "passes/quantize/low_rank.h"
+#include "passes/quantize/quantize_activations.h"
 #include "passes/quantize/quantize_weights.h"
 #include "passes/quantize/rotate.h"
 #include "passes/quantize/smooth.h"
@@ -49,6 +50,7 @@ std::span<const pass::Registration> all() {
       low_rank(),
       correct_scales(),
       correct_bias(),
+      quantize_activations(),
   };
   return kAll;
 }

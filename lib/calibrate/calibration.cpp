@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "data/text.h"
+#include "eval/arrays.h"
 
 namespace thimble::calibrate {
 namespace {
@@ -57,7 +58,69 @@ Expected<data::WindowOptions> window_options(const ir::Model& model, const TextO
   return windows;
 }
 
+std::string descr_of(ir::DType type) {
+  switch (type) {
+    case ir::DType::kF32:
+      return "<f4";
+    case ir::DType::kF64:
+      return "<f8";
+    case ir::DType::kI64:
+      return "<i8";
+    case ir::DType::kI32:
+      return "<i4";
+    case ir::DType::kI8:
+      return "|i1";
+    case ir::DType::kU8:
+      return "|u1";
+    case ir::DType::kBool:
+      return "|b1";
+    default:
+      return "";
+  }
+}
+
+Expected<Held> held_array(const data::Array& array, const std::string& descr) {
+  if (array.descr != descr) {
+    return invalid_argument("the calibration has an array of " + array.descr +
+                            " where the model takes " + descr)
+        .at_tensor(array.name);
+  }
+  THIMBLE_ASSIGN(const runtime::TensorView view, eval::view_of(array));
+  return Held{view.type, view.dims, std::make_shared<const std::vector<std::byte>>(array.bytes)};
+}
+
 }  // namespace
+
+std::vector<data::InputSpec> input_specs(const ir::Model& model) {
+  std::vector<data::InputSpec> specs;
+  for (const ir::ValueId id : model.graph.inputs()) {
+    const ir::Value& input = model.graph.value(id);
+    if (is_state(model, input.name)) continue;
+    data::InputSpec spec{input.name, descr_of(input.dtype), {}};
+    for (const ir::Dim& dim : input.shape.value_or(ir::Shape{}))
+      spec.dims.push_back(dim.constant().value_or(-1));
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+Expected<Calibration> Calibration::from_data(const ir::Model& model,
+                                             const data::SampleSource& source, std::int64_t count) {
+  const std::vector<data::InputSpec> specs = input_specs(model);
+  const std::size_t calls =
+      count == 0 ? source.size() : std::min(source.size(), static_cast<std::size_t>(count));
+  std::vector<Sample> samples(calls);
+  for (std::size_t s = 0; s < calls; ++s) {
+    THIMBLE_ASSIGN(const std::vector<data::Array> arrays, source.read(s));
+    for (const data::InputSpec& spec : specs) {
+      const data::Array* array = data::find(arrays, spec.name);
+      if (array == nullptr) return not_found("the calibration has no array '" + spec.name + "'");
+      THIMBLE_ASSIGN(Held held, held_array(*array, spec.descr));
+      samples[s].emplace(spec.name, std::move(held));
+    }
+  }
+  return Calibration(std::move(samples));
+}
 
 Expected<Calibration> Calibration::from_text(const ir::Model& model, std::string_view text,
                                              const TextOptions& options) {

@@ -11,6 +11,7 @@
 
 #include "calibrate/journal.h"
 #include "calibrate/walk.h"
+#include "data/samples.h"
 
 namespace thimble::calibrate {
 
@@ -26,6 +27,10 @@ class Calibration {
   // context longer than the model's.
   static Expected<Calibration> from_text(const ir::Model& model, std::string_view text,
                                          const TextOptions& options);
+  // The first `count` calls of a data set (0: all), held in memory. Errors: an input that the set
+  // lacks, or of another type.
+  static Expected<Calibration> from_data(const ir::Model& model, const data::SampleSource& source,
+                                         std::int64_t count);
   explicit Calibration(std::vector<Sample> samples) : samples_(std::move(samples)) {}
 
   std::span<const Sample> samples() const { return samples_; }
@@ -38,5 +43,8 @@ class Calibration {
   std::vector<Sample> samples_;
   std::unique_ptr<Journal> journal_;
 };
+
+// The model's inputs but for its states, as a data set is to bring them.
+std::vector<data::InputSpec> input_specs(const ir::Model& model);
 
 }  // namespace thimble::calibrate

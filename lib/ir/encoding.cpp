@@ -200,6 +200,7 @@ std::string Encoding::to_string() const {
     if (sub_scale_zero != 0) out += " sub-zero " + std::to_string(sub_scale_zero);
   }
   if (axis != -1) out += " axis " + std::to_string(axis);
+  if (flat) out += " flat";
   if (!table.empty()) out += " table";
   for (const float entry : table) out += " " + float_text(entry);
   return out;
@@ -247,6 +248,8 @@ Expected<Encoding> Encoding::parse(std::string_view text) {
       e.zero = ZeroKind::kMinima;
     } else if (word == "axis") {
       good = take_number(e.axis);
+    } else if (word == "flat") {
+      e.flat = true;
     } else if (word == "table") {
       for (float entry = 0; i + 1 < words.size() && take_number(entry);) e.table.push_back(entry);
     } else if (word == "f16" || word == "bf16" || word == "f32") {

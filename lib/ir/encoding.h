@@ -6,7 +6,8 @@
 // streams its own way.
 //
 // An encoded weight is seen as a matrix [rows, inputs]: `inputs` runs along the axis that the
-// product sums over, `rows` over everything else in order. Streams are canonical:
+// product sums over (a convolution's: the axes), `rows` over everything else in order. Streams are
+// canonical:
 //   codes        one unsigned byte per code, [rows, inputs] (a code may later stand for several
 //   weights) scales       f32 values that are exact in `scale_type`, [rows, groups] (super-blocks:
 //   [rows, supers]) zero points  one byte each, [rows, groups] minima       f32 values exact in
@@ -68,6 +69,9 @@ struct Encoding {
   // kCodebook: w = scale * table[code].
   std::vector<float> table;
   int axis = -1;  // of the weight's dims: the inputs; -1 is the last
+  // The inputs are all dims but the first, in order: a convolution sums over channels and taps.
+  // `axis` is -1 then.
+  bool flat = false;
 
   static Encoding dense() { return {}; }
   bool is_dense() const { return kind == EncodingKind::kDense; }

@@ -53,6 +53,7 @@ class Extraction {
     values_[id.index] =
         part_.graph.add_input(value.name, value.dtype, value.shape.value_or(Shape{}));
     part_.graph.value(values_[id.index]).activation = value.activation;
+    part_.graph.value(values_[id.index]).static_scale = value.static_scale;
   }
 
   void find_nodes(std::vector<ValueId> work) {
@@ -124,6 +125,7 @@ class Extraction {
     value.dtype = original.dtype;
     value.shape = original.shape;
     value.activation = original.activation;
+    value.static_scale = original.static_scale;
     // A value at which the walk stopped stays the input that it is.
     if (!values_[from.index].valid()) values_[from.index] = to;
   }

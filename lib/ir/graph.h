@@ -44,9 +44,17 @@ struct Attribute {
 
 // How the values that flow through here are written when a quantized product reads them.
 enum class ActivationScheme : std::uint8_t {
-  kFloat,  // f32
-  kInt8,   // int8 with a scale per token and 32 inputs, computed on the fly
-  kInt16,  // two int8 planes: about 16 bits
+  kFloat,   // f32
+  kInt8,    // int8 with a scale per token and 32 inputs, computed on the fly
+  kInt16,   // two int8 planes: about 16 bits
+  kStatic,  // int8 with one scale and zero for the whole value, known beforehand
+};
+
+// kStatic: x = scale * (q - zero), q in -127..127; what lies outside is cut off.
+struct StaticScale {
+  float scale = 1;  // > 0, finite
+  std::int32_t zero = 0;
+  bool operator==(const StaticScale&) const = default;
 };
 
 struct Value {
@@ -56,6 +64,7 @@ struct Value {
   WeightId weight;             // set for constants
   NodeId producer;             // set for results of nodes
   ActivationScheme activation = ActivationScheme::kFloat;
+  StaticScale static_scale;  // of kStatic
 };
 
 struct Node {

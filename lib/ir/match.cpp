@@ -145,12 +145,43 @@ std::optional<Linear> match_linear(const Model& model, NodeId id) {
   return linear;
 }
 
+std::optional<Convolution> match_convolution(const Model& model, NodeId id) {
+  const Node& node = model.graph.node(id);
+  if (!node.is("Conv") || node.inputs.size() < 2 || node.outputs.empty() ||
+      !node.inputs[0].valid() || !node.inputs[1].valid()) {
+    return std::nullopt;
+  }
+  Convolution conv;
+  conv.input = node.inputs[0];
+  conv.output = node.outputs[0];
+  conv.weight_value = node.inputs[1];
+  conv.weight = model.graph.value(conv.weight_value).weight;
+  if (!conv.weight.valid()) return std::nullopt;
+  const Weight& weight = model.weight(conv.weight);
+  conv.group = node.integer("group", 1);
+  if (weight.dims.size() < 3 || !dtype_is_float(weight.dtype) || conv.group < 1)
+    return std::nullopt;
+  conv.outputs = weight.dims[0];
+  if (conv.outputs < 1) return std::nullopt;
+  conv.inputs = weight.element_count() / conv.outputs;
+  return conv;
+}
+
+static void add_convolution(std::vector<WeightUse>& uses, const Convolution& conv, const Node& node,
+                            NodeId id) {
+  WeightUse& use = use_of(uses, conv.weight, conv.weight_value);
+  use.convolved = true;
+  add_node(use, node, id, 1);
+}
+
 std::vector<WeightUse> quantizable_weights(const Model& model) {
   std::vector<WeightUse> uses;
   for (const NodeId id : model.graph.order()) {
     const Node& node = model.graph.node(id);
     if (const std::optional<Linear> linear = match_linear(model, id)) {
       add_node(use_of(uses, linear->weight, linear->weight_value), node, id, linear->axis);
+    } else if (const std::optional<Convolution> conv = match_convolution(model, id)) {
+      add_convolution(uses, *conv, node, id);
     } else if (is_table(model, node)) {
       const ValueId table = node.inputs[0];
       WeightUse& use = use_of(uses, model.graph.value(table).weight, table);

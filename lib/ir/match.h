@@ -27,13 +27,27 @@ struct Linear {
 };
 std::optional<Linear> match_linear(const Model& model, NodeId node);
 
+// y = Conv(x, W) (+ b) with a constant W [outputs, channels / group, taps...]: a product of W, seen
+// as [outputs, channels / group * taps], with each window of x. Groups share no inputs.
+struct Convolution {
+  ValueId input;   // x, [batch, channels, spatial...]
+  ValueId output;  // [batch, outputs, spatial...]
+  ValueId weight_value;
+  WeightId weight;
+  std::int64_t outputs = 0;
+  std::int64_t inputs = 0;  // of one output: channels / group * taps
+  std::int64_t group = 1;
+};
+std::optional<Convolution> match_convolution(const Model& model, NodeId node);
+
 // Every weight that some node multiplies or gathers, with its uses. Sorted by the first use.
 struct WeightUse {
   WeightId weight;
   ValueId value;
   int axis = 1;               // the inputs axis that an encoding should take
   bool gathered = false;      // an embedding
-  std::vector<NodeId> nodes;  // products and Gathers
+  bool convolved = false;     // by a Conv
+  std::vector<NodeId> nodes;  // products, convolutions and Gathers
   std::string operator_name;  // "MatMul", "Gather", ... of the first use
   std::string role;           // "embedding", "lm_head", "attention", "mlp", "" when unknown
   int layer = -1;  // from the name ("layers.7.", "h.7.", "blk.7."); -1 when there is none

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <map>
 
 #include "ir/model.h"
@@ -218,7 +219,7 @@ class Parser {
     return std::optional(std::move(out));
   }
 
-  // `: f32[batch, 4] as int8`, all of it optional.
+  // `: f32[batch, 4] as int8`, `as int16` or `as int8(SCALE, ZERO)`, all of it optional.
   Status type(Value& value) {
     THIMBLE_ASSIGN(const bool present, take(':'));
     if (!present) return ok();
@@ -229,7 +230,24 @@ class Parser {
     if (!token_.is_word("int8") && !token_.is_word("int16"))
       return wrong("'int8' or 'int16' expected");
     value.activation = token_.is_word("int8") ? ActivationScheme::kInt8 : ActivationScheme::kInt16;
-    return advance();
+    THIMBLE_TRY(advance());
+    return value.activation == ActivationScheme::kInt8 ? static_scale(value) : ok();
+  }
+
+  // `(0.05, -3)`, if it is there.
+  Status static_scale(Value& value) {
+    THIMBLE_ASSIGN(const bool present, take('('));
+    if (!present) return ok();
+    if (token_.kind != Kind::kReal || !(token_.real > 0) || !std::isfinite(token_.real))
+      return wrong("a scale above 0 expected");
+    value.activation = ActivationScheme::kStatic;
+    value.static_scale.scale = token_.real;
+    THIMBLE_TRY(advance());
+    THIMBLE_TRY(expect(','));
+    THIMBLE_ASSIGN(const std::int64_t zero, take_integer());
+    if (zero < -127 || zero > 127) return wrong("a zero from -127 to 127 expected");
+    value.static_scale.zero = static_cast<std::int32_t>(zero);
+    return expect(')');
   }
 
   // A value that is defined here: its name and type; no name for `_`.
@@ -253,6 +271,7 @@ class Parser {
     value.dtype = from.dtype;
     value.shape = from.shape;
     value.activation = from.activation;
+    value.static_scale = from.static_scale;
   }
 
   Expected<ValueId> use(Graph& graph) {

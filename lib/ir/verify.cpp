@@ -26,6 +26,7 @@ Status check_encoding(const Weight& weight) {
     return ok();
   }
   if (e.axis < -rank || e.axis >= rank) return illegal("no such axis");
+  if (e.flat && (rank < 2 || e.axis != -1)) return illegal("flat inputs have no axis of their own");
   if (e.bits < 1 || e.bits > 8) return illegal("bits must be 1 to 8");
   if (e.group_size < 0 || (e.per_tensor && e.group_size != 0)) return illegal("its groups");
   if (e.scale_type != DType::kF16 && e.scale_type != DType::kBF16 && e.scale_type != DType::kF32) {

@@ -118,14 +118,14 @@ Expected<Rows> read_all(const Weight& weight) {
 std::int64_t Weight::element_count() const { return product(dims); }
 
 std::int64_t Weight::rows() const {
-  if (encoding.is_dense()) return dims.size() < 2 ? 1 : dims[0];
+  if (encoding.is_dense() || encoding.flat) return dims.size() < 2 ? 1 : dims[0];
   std::vector<std::int64_t> others = dims;
   others.erase(others.begin() + static_cast<std::ptrdiff_t>(axis_of(*this)));
   return product(others);
 }
 
 std::int64_t Weight::inputs() const {
-  if (!encoding.is_dense()) return dims[axis_of(*this)];
+  if (!encoding.is_dense() && !encoding.flat) return dims[axis_of(*this)];
   return dims.size() < 2 ? product(dims) : product(std::span(dims).subspan(1));
 }
 
@@ -159,7 +159,9 @@ Expected<std::vector<float>> read_floats(const Weight& weight) {
       !status) {
     return std::move(status).error().at_tensor(weight.name);
   }
-  if (weight.encoding.is_dense() || axis_of(weight) + 1 == weight.dims.size()) return matrix;
+  const Encoding& encoding = weight.encoding;
+  if (encoding.is_dense() || encoding.flat || axis_of(weight) + 1 == weight.dims.size())
+    return matrix;
   // The inputs lie along another axis than the last: [outer, inner, inputs] to [outer, inputs,
   // inner].
   const auto inputs = static_cast<std::size_t>(weight.inputs());

@@ -96,6 +96,11 @@ struct LinearKernels {
   // Quantizes rows [begin, end) of x [rows, K] (row stride in floats) into `out`.
   void (*quantize_rows)(const float* x, std::int64_t stride, std::int64_t begin, std::int64_t end,
                         const Int8Rows& out);
+  // The same with one scale for all rows, known beforehand, and a zero: x = scale * (q - zero). q
+  // is cut off at -127 and 127; q of padding is 0. `zero` is not subtracted from the codes: whoever
+  // multiplies them adds -scale * zero * (sum of the weight's row) to each output. One plane.
+  void (*quantize_rows_at)(const float* x, std::int64_t stride, std::int64_t begin,
+                           std::int64_t end, float scale, std::int32_t zero, const Int8Rows& out);
   // y[m, n] for all rows m of x and the outputs of tiles [tile_begin, tile_end). y is [rows,
   // y_stride]. Integer products are exact; per block of 32 (16 where group_size is 16), in index
   // order of K:

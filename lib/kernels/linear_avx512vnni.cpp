@@ -86,7 +86,7 @@ THIMBLE_FORCE_INLINE void store_i8(std::int8_t* out, Lanes whole) {
 }  // namespace
 
 extern const LinearKernels kLinearAvx512Vnni;
-const LinearKernels kLinearAvx512Vnni = {Isa::kAvx512Vnni, quantize_rows, grouped_int8,
-                                         grouped_f32,      dense,         matmul};
+const LinearKernels kLinearAvx512Vnni = {
+    Isa::kAvx512Vnni, quantize_rows, quantize_rows_at, grouped_int8, grouped_f32, dense, matmul};
 
 }  // namespace thimble::kernels

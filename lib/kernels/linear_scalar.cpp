@@ -92,7 +92,7 @@ inline void store_i8(std::int8_t* out, Lanes whole) {
 }  // namespace
 
 extern const LinearKernels kLinearScalar;
-const LinearKernels kLinearScalar = {Isa::kScalar, quantize_rows, grouped_int8,
-                                     grouped_f32,  dense,         matmul};
+const LinearKernels kLinearScalar = {
+    Isa::kScalar, quantize_rows, quantize_rows_at, grouped_int8, grouped_f32, dense, matmul};
 
 }  // namespace thimble::kernels

@@ -35,18 +35,23 @@ struct Carry {
 
 }  // namespace
 
+Expected<std::vector<program::Attribute>> Lowering::attributes_of(const ir::Node& node) const {
+  std::vector<program::Attribute> attributes;
+  for (const ir::Attribute& attribute : node.attributes) {
+    Carry carry{model_, {attribute.name, {}, {}, {}}};
+    THIMBLE_TRY(std::visit(carry, attribute.value));
+    attributes.push_back(std::move(carry.out));
+  }
+  return attributes;
+}
+
 Status lower_direct(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   const program::OpRule* rule = node.domain.empty() ? program::find_onnx_rule(node.op) : nullptr;
   if (rule == nullptr) {
     const std::string full = node.domain.empty() ? node.op : node.domain + "." + node.op;
     return unsupported("the runtime has no operator " + full).at_tensor(node.name);
   }
-  std::vector<program::Attribute> attributes;
-  for (const ir::Attribute& attribute : node.attributes) {
-    Carry carry{lowering.model(), {attribute.name, {}, {}, {}}};
-    THIMBLE_TRY(std::visit(carry, attribute.value));
-    attributes.push_back(std::move(carry.out));
-  }
+  THIMBLE_ASSIGN(std::vector<program::Attribute> attributes, lowering.attributes_of(node));
   return lowering.emit_plain(rule->op, node, std::move(attributes));
 }
 

@@ -69,10 +69,9 @@ Status lower_linear(Lowering& lowering, const ir::Node& node, ir::ValueId input)
     outputs.push_back(output);
     tiled = tiled || !lowering.model().weight(product.linear.weight).encoding.is_dense();
   }
-  const auto scheme =
-      tiled ? lowering.graph().value(input).activation : ir::ActivationScheme::kFloat;
-  lowering.emit(program::Op::kLinear, node, std::move(inputs), std::move(outputs)).attributes = {
-      ints("activation", {static_cast<std::int64_t>(scheme)})};
+  lowering.emit(program::Op::kLinear, node, std::move(inputs), std::move(outputs)).attributes =
+      tiled ? activation_attributes(lowering.graph().value(input))
+            : std::vector<program::Attribute>{ints("activation", {0})};
   return ok();
 }
 

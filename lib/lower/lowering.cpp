@@ -43,9 +43,18 @@ program::Attribute floats(std::string name, std::vector<float> values) {
   return {std::move(name), {}, std::move(values), {}};
 }
 
+std::vector<program::Attribute> activation_attributes(const ir::Value& value) {
+  std::vector<program::Attribute> out = {
+      ints("activation", {static_cast<std::int64_t>(value.activation)})};
+  if (value.activation != ir::ActivationScheme::kStatic) return out;
+  out.push_back(floats("scale", {value.static_scale.scale}));
+  out.push_back(ints("zero", {value.static_scale.zero}));
+  return out;
+}
+
 Handler find_handler(std::string_view op, std::string_view domain) {
-  for (const auto family :
-       {linear_handler, elementwise_handler, shape_handler, network_handler, control_handler}) {
+  for (const auto family : {linear_handler, elementwise_handler, shape_handler, network_handler,
+                            control_handler, convolution_handler}) {
     if (const Handler handler = family(op, domain)) return handler;
   }
   return nullptr;
@@ -345,6 +354,18 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
   THIMBLE_ASSIGN(const std::int32_t index,
                  constant_slot(value, add_tensor(std::move(tensor), std::move(payload))));
   (table ? linear_slots_[id.index * 2] : constant_slots_[id.index]) = index;
+  return index;
+}
+
+Expected<std::int32_t> Lowering::decoded_slot(ir::ValueId value) {
+  const ir::WeightId id = graph().value(value).weight;
+  if (const auto known = decoded_slots_.find(id.index); known != decoded_slots_.end())
+    return known->second;
+  const ir::Weight& weight = model_.weight(id);
+  program::Tensor tensor{.name = weight.name, .type = program::Type::kF32, .dims = weight.dims};
+  THIMBLE_ASSIGN(const std::int32_t index,
+                 constant_slot(value, add_tensor(std::move(tensor), f32_payload(weight))));
+  decoded_slots_[id.index] = index;
   return index;
 }
 

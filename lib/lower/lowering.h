@@ -35,6 +35,8 @@ class Lowering {
   void alias(ir::ValueId value, std::int32_t slot) { scope().slots[value.index] = slot; }
   // The slot of a constant as the weight of a product: W [N, K] row-major or in tiles.
   Expected<std::int32_t> weight_slot(const ir::Linear& linear);
+  // The slot of a quantized constant as plain f32, for instructions that read no tiles.
+  Expected<std::int32_t> decoded_slot(ir::ValueId value);
   Expected<program::Size> size(const ir::Dim& dim);
 
   program::Instruction& emit(program::Op op, const ir::Node& node, std::vector<std::int32_t> inputs,
@@ -42,6 +44,9 @@ class Lowering {
   // The common case: every input and output of the node in order.
   Status emit_plain(program::Op op, const ir::Node& node,
                     std::vector<program::Attribute> attributes = {});
+
+  // The node's attributes as an instruction holds them.
+  Expected<std::vector<program::Attribute>> attributes_of(const ir::Node& node) const;
 
   // A body of If, Loop or Scan as a region; its index.
   Expected<std::int32_t> lower_body(ir::GraphId body);
@@ -95,10 +100,14 @@ class Lowering {
   std::deque<Scope> scopes_;
   std::unordered_map<std::uint32_t, std::int32_t> constant_slots_;  // by weight: in its plain form
   std::unordered_map<std::uint32_t, std::int32_t> linear_slots_;    // by weight * 2 + transposed
+  std::unordered_map<std::uint32_t, std::int32_t> decoded_slots_;   // by weight
 };
 
 program::Attribute ints(std::string name, std::vector<std::int64_t> values);
 program::Attribute floats(std::string name, std::vector<float> values);
+
+// How a product with a quantized weight is to write the value that it reads.
+std::vector<program::Attribute> activation_attributes(const ir::Value& value);
 
 // One operator's lowering. Returns an error that names what cannot be.
 using Handler = Status (*)(Lowering&, ir::NodeId, const ir::Node&);
@@ -112,6 +121,7 @@ Handler linear_handler(std::string_view op, std::string_view domain);       // l
 Handler elementwise_handler(std::string_view op, std::string_view domain);  // elementwise.cpp
 Handler shape_handler(std::string_view op, std::string_view domain);        // shape.cpp
 Handler control_handler(std::string_view op, std::string_view domain);      // control.cpp
+Handler convolution_handler(std::string_view op, std::string_view domain);  // convolution.cpp
 Handler network_handler(std::string_view op,
                         std::string_view domain);  // network.cpp: norms, rotary, attention
 

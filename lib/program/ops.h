@@ -9,7 +9,7 @@ namespace thimble::program {
 
 enum class Op : std::uint16_t {
   kLinear = 1,   // (x, w1, [b1], w2, [b2], ...) -> (y1, y2, ...); ints `activation`: 0 f32, 1 int8,
-                 // 2 int16
+                 // 2 int16, 3 int8 with floats `scale` and ints `zero`
   kGather = 2,   // (table, indices); ints `axis`
   kRmsNorm = 3,  // (x, [scale]); floats `epsilon`; ints `width`: of the normalised row
   kLayerNorm = 4,  // (x, [scale], [bias]); floats `epsilon`; ints `width`
@@ -94,6 +94,7 @@ enum class Op : std::uint16_t {
   kAffineGrid = 91,
   kCenterCropPad = 92,
   kRmsNormOf = 93,  // RMSNormalization over any axes
+  kConvTiles = 94,  // Conv with a weight in tiles: (x, w, [b]); also ints `activation` as kLinear
 
   // Selection, shapes, attention (runtime/ops/selection.cpp, scatter.cpp, ...).
   kGatherElements = 96,

@@ -23,7 +23,9 @@ class MatrixRows {
     MatrixRows view;
     view.from_ = from;
     view.columns_ = from.encoding.is_dense() && axis == 0 && rank == 2;
-    const bool in_order = from.encoding.is_dense() ? axis == rank - 1 : axis == from_axis;
+    const bool in_order = from.encoding.is_dense()
+                              ? axis == rank - 1
+                              : axis == from_axis && encoding.flat == from.encoding.flat;
     if (from.source == nullptr || rank == 0 || (!view.columns_ && !in_order)) {
       return unsupported("a tensor of shape " +
                          ir::to_string(ir::Shape(from.dims.begin(), from.dims.end())) +

@@ -1,5 +1,11 @@
 #include "recipe/data_set.h"
 
+#include <algorithm>
+#include <filesystem>
+
+#include "support/hash.h"
+#include "support/mapped_file.h"
+
 namespace thimble::recipe {
 namespace {
 
@@ -79,6 +85,31 @@ Expected<std::unique_ptr<data::SampleSource>> open_data_set(
     const DataSet& set, const std::vector<data::InputSpec>& inputs) {
   if (!set.idx.empty()) return data::idx_samples(set.idx, set.labels, inputs, set.preprocessing);
   return data::npz_samples(set.npz, inputs);
+}
+
+Expected<std::string> digest_of(const DataSet& set) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const std::string& path : {set.npz, set.idx, set.labels}) {
+    if (path.empty()) continue;
+    if (!fs::is_directory(path, error)) files.push_back(path);
+    if (!fs::is_directory(path, error)) continue;
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      if (entry.path().extension() == ".npz") files.push_back(entry.path().string());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  Hasher hasher;
+  for (const std::string& file : files) {
+    THIMBLE_ASSIGN(const auto mapped, MappedFile::open(file));
+    hasher.update(thimble::digest_of(mapped->bytes()).hex());
+  }
+  const auto& [scale, mean, deviation] = set.preprocessing;
+  for (const float number : mean) hasher.update(" mean " + std::to_string(number));
+  for (const float number : deviation) hasher.update(" std " + std::to_string(number));
+  hasher.update(" scale " + std::to_string(scale) + " samples " + std::to_string(set.samples));
+  return hasher.finish().hex();
 }
 
 }  // namespace thimble::recipe

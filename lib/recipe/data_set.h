@@ -32,4 +32,7 @@ std::vector<std::string*> paths_of(DataSet& set);
 Expected<std::unique_ptr<data::SampleSource>> open_data_set(
     const DataSet& set, const std::vector<data::InputSpec>& inputs);
 
+// Of the bytes of its files and of how they are read.
+Expected<std::string> digest_of(const DataSet& set);
+
 }  // namespace thimble::recipe

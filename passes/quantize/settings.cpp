@@ -116,7 +116,8 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
   e.zero = symmetric ? ir::ZeroKind::kConstant : ir::ZeroKind::kPoints;
   e.constant_zero = symmetric ? 1 << (bits - 1) : 0;
   e.scale_type = scale_type;
-  e.axis = axis + 1 == static_cast<int>(weight.dims.size()) ? -1 : axis;
+  e.flat = weight.dims.size() > 2;  // a convolution's
+  e.axis = e.flat || axis + 1 == static_cast<int>(weight.dims.size()) ? -1 : axis;
   return e;
 }
 
@@ -207,9 +208,10 @@ void Rules::warn_unused(pass::PassReport& report) const {
 void ActivationWishes::add(const ir::Model& model, const ir::WeightUse& use,
                            ir::ActivationScheme scheme) {
   for (const ir::NodeId node : use.nodes) {
-    const std::optional<ir::Linear> linear = ir::match_linear(model, node);
-    if (!linear) continue;
-    const auto [place, is_new] = schemes_.emplace(linear->input, scheme);
+    const auto linear = ir::match_linear(model, node);
+    const auto conv = ir::match_convolution(model, node);
+    if (!linear && !conv) continue;
+    const auto [place, is_new] = schemes_.emplace(linear ? linear->input : conv->input, scheme);
     if (!is_new) place->second = finer(place->second, scheme);
   }
 }

@@ -17,6 +17,7 @@
 #include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/budget.h"
+#include "tools/thimble/calibration.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
@@ -51,22 +52,6 @@ std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
   const auto dims = prepared.original.metadata.find(std::string(ir::kDimRangesKey));
   if (dims != prepared.original.metadata.end()) hasher.update("\nsizes " + dims->second);
   return hasher.finish().hex();
-}
-
-// What the passes calibrate on: the file's text; nothing when none of them does.
-Expected<std::optional<std::string>> calibration_text(const Choices& choices,
-                                                      const recipe::Recipe& recipe) {
-  const pass::Step* step = pass::first_calibrated(recipe.passes, choices.manager);
-  if (step == nullptr) return std::optional<std::string>();
-  const std::string path = choices.calibrate.empty() ? recipe.calibration.text : choices.calibrate;
-  if (path.empty()) {
-    return Error(ErrorCode::kInvalidRecipe, "the pass '" + step->registration->info.name +
-                                                "' calibrates, and the recipe has no text for it")
-        .in(recipe.name)
-        .fix("add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE");
-  }
-  THIMBLE_ASSIGN(std::string text, data::read_text(path));
-  return std::optional<std::string>(std::move(text));
 }
 
 std::string metadata_value(const program::Bundle& bundle, std::string_view key) {
@@ -240,7 +225,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
         .fix("compress the model that it was made from");
   }
   THIMBLE_TRY(check_output(choices));
-  THIMBLE_ASSIGN(const auto calibration, calibration_text(choices, recipe));
+  THIMBLE_ASSIGN(const auto calibration,
+                 find_calibration(choices.calibrate, recipe, choices.manager));
   std::string tune;
   const bool budgeted = has_budget(recipe, choices.manager);
   if (budgeted) {
@@ -248,16 +234,17 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   }
   THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
   THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
-  THIMBLE_TRY(
-      check_memory(environment, prepared.original, calibration ? recipe.calibration.tokens : 0));
+  THIMBLE_TRY(check_memory(environment, prepared.original, calibration ? calibration->tokens : 0));
   THIMBLE_ASSIGN(prepared.source_digest, digest_of_source(prepared.original, environment));
   const std::string text = choices.text.empty() ? recipe.evaluation.text : choices.text;
   std::string text_digest;
   if (!text.empty()) {
     THIMBLE_ASSIGN(const std::string content, data::read_text(text));
     text_digest = digest_of(content).hex();
+  } else if (!recipe.evaluation.data.empty()) {
+    THIMBLE_ASSIGN(text_digest, recipe::digest_of(recipe.evaluation.data));
   }
-  const std::string calibration_digest = calibration ? digest_of(*calibration).hex() : "";
+  const std::string calibration_digest = calibration ? calibration->digest : "";
   const std::string print =
       fingerprint(recipe, prepared, choices, text_digest, calibration_digest, tune);
   if (!choices.force && up_to_date(choices.output, print))

@@ -111,15 +111,6 @@ void warn_user(const pass::Report& report, Environment& environment) {
   }
 }
 
-Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
-                                                                   const recipe::Recipe& recipe,
-                                                                   const std::string& text) {
-  THIMBLE_ASSIGN(calibrate::Calibration made,
-                 calibrate::Calibration::from_text(
-                     model, text, {recipe.calibration.tokens, recipe.calibration.context}));
-  return std::make_unique<calibrate::Calibration>(std::move(made));
-}
-
 void collect_errors(const ir::Model& model, pass::Report& report) {
   for (const ir::Weight& weight : model.weights) {
     if (weight.source == nullptr) continue;

@@ -34,7 +34,7 @@ Expected<Prepared> read_original(const std::string& path, Environment& environme
 struct PassRequest {
   pass::ManagerOptions manager;
   bool dry_run = false;
-  calibrate::Calibration* calibration = nullptr;  // see make_calibration
+  calibrate::Calibration* calibration = nullptr;  // see calibration.h
   const calibrate::Journal* journal = nullptr;    // of a budget, where nothing calibrates
 };
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
@@ -42,11 +42,6 @@ Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRe
 
 // Tells the user of the passes' warnings.
 void warn_user(const pass::Report& report, Environment& environment);
-
-// What the recipe's passes calibrate on; null when none does. `text` is the file's content.
-Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
-                                                                   const recipe::Recipe& recipe,
-                                                                   const std::string& text);
 
 // The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as
 // it reads.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/ops/ops.h"
+#include "runtime/ops/product_rows.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -37,14 +38,14 @@ bool spreads(const Dims& dims, const Dims& out) {
 
 bool is_weight(const Call& call, std::size_t input) {
   return (call.instruction.op == Op::kLinear && input % 2 == 1) ||
+         (call.instruction.op == Op::kConvTiles && input == 1) ||
          (call.instruction.op == Op::kGather && input == 0);
 }
 
 Status check_linear(const Call& call) {
   const Value& x = *call.inputs[0];
-  const std::int64_t scheme = call.instruction.integer("activation", 0);
-  if (!is_float(x) || x.dims.empty() || scheme < 0 || scheme > 2)
-    return invalid_file("a product takes f32 rows");
+  if (!is_float(x) || x.dims.empty()) return invalid_file("a product takes f32 rows");
+  THIMBLE_TRY(Activations::check(call.instruction));
   const std::int64_t inputs = x.dims.back();
   const std::int64_t rows = inputs > 0 ? x.count() / inputs : 0;
   for (std::size_t i = 0; i < call.outputs.size(); ++i) {

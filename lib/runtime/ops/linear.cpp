@@ -2,6 +2,7 @@
 // the threads share the tiles of all weights.
 
 #include "runtime/ops/ops.h"
+#include "runtime/ops/product_rows.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -20,7 +21,7 @@ struct Part {
 
 struct Shape {
   std::int64_t rows, inputs;
-  int planes;  // 0: float activations
+  Activations how;
 };
 
 Shape shape_of(const Call& call) {
@@ -28,8 +29,7 @@ Shape shape_of(const Call& call) {
   Shape shape;
   shape.inputs = x.dims.back();
   shape.rows = shape.inputs > 0 ? x.count() / shape.inputs : 0;
-  const std::int64_t scheme = call.instruction.integer("activation", 0);
-  shape.planes = call.machine.float_activations ? 0 : static_cast<int>(scheme);
+  shape.how = Activations::of(call);
   return shape;
 }
 
@@ -77,18 +77,19 @@ void add_bias(const Part& part, std::int64_t rows, std::int64_t begin, std::int6
 
 class Product {
  public:
-  Product(Call& call, const Shape& shape) : call_(call), shape_(shape) {
-    if (shape.planes > 0)
-      rows_ = kernels::int8_rows_over(call.scratch.data(), shape.rows, shape.inputs, shape.planes);
-  }
+  Product(Call& call, const Shape& shape)
+      : call_(call),
+        shape_(shape),
+        rows_(shape.how, call.scratch.data(), shape.rows, shape.inputs) {}
 
   void quantize() {
-    if (shape_.planes == 0) return;
+    if (shape_.how.planes == 0) return;
     const float* x = call_.inputs[0]->floats();
     over_rows(call_.machine, shape_.rows, shape_.inputs, [&](std::size_t begin, std::size_t end) {
-      call_.machine.linear.quantize_rows(x, shape_.inputs, static_cast<std::int64_t>(begin),
-                                         static_cast<std::int64_t>(end), rows_);
+      rows_.quantize(call_.machine.linear, x, shape_.inputs, static_cast<std::int64_t>(begin),
+                     static_cast<std::int64_t>(end));
     });
+    rows_.quantize_zeros();
   }
 
   // Tiles [begin, end) of one weight.
@@ -101,11 +102,9 @@ class Product {
     if (part.weight->tensor == nullptr) {
       kernels.dense(dense_view(*part.weight), x, shape_.rows, shape_.inputs, first, last, y,
                     part.outputs);
-    } else if (shape_.planes > 0) {
-      kernels.grouped_int8(part.weight->grouped, rows_, begin, end, y, part.outputs, scratch);
     } else {
-      kernels.grouped_f32(part.weight->grouped, x, shape_.rows, shape_.inputs, begin, end, y,
-                          part.outputs, scratch);
+      rows_.multiply(kernels, part.weight->grouped, x, shape_.inputs, begin, end, y, part.outputs,
+                     scratch);
     }
     add_bias(part, shape_.rows, first, last);
   }
@@ -113,14 +112,12 @@ class Product {
  private:
   Call& call_;
   Shape shape_;
-  kernels::Int8Rows rows_;
+  ProductRows rows_;
 };
 
 std::size_t linear_scratch(const Call& call) {
   const Shape shape = shape_of(call);
-  const std::size_t rows =
-      shape.planes > 0 ? kernels::int8_rows_bytes(shape.rows, shape.inputs, shape.planes) : 0;
-  return round_up(rows, kAlignment) +
+  return ProductRows::bytes(shape.how, shape.rows, shape.inputs) +
          static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
 }
 

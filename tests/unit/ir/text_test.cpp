@@ -45,6 +45,26 @@ TEST_CASE("a model prints as it parses") {
   CHECK(model->graph.value(model->graph.inputs()[0]).activation == ActivationScheme::kInt8);
 }
 
+TEST_CASE("static scales and flat encodings print as they parse") {
+  const std::string text = R"(weight @w: f32[16, 4, 3, 3] as int8 per-channel symmetric f16 flat
+graph main(%x: f32[1, 4, 8, 8] as int8(0.05, -3)) {
+  %y: f32[1, 4, 8, 8] as int8(1e-06, 127) = Relu(%x)
+  return %y
+}
+)";
+  const auto model = parse(text);
+  REQUIRE(model.has_value());
+  CHECK(print(*model).ends_with(text));
+  CHECK(model->weight(WeightId{0}).rows() == 16);
+  CHECK(model->weight(WeightId{0}).inputs() == 36);
+  const Value& x = model->graph.value(model->graph.inputs()[0]);
+  CHECK(x.activation == ActivationScheme::kStatic);
+  CHECK(x.static_scale == StaticScale{0.05f, -3});
+  for (const char* bad : {"(0.0, 1)", "(-1.0, 1)", "(1, 1)", "(0.5, 128)", "(inf, 0)", "(0.5)"})
+    CHECK_FALSE(
+        parse("graph main(%x: f32[1] as int8" + std::string(bad) + ") {\n  return %x\n}\n"));
+}
+
 TEST_CASE("types, names and comments may be left out") {
   const auto model = parse(R"(
 // a comment

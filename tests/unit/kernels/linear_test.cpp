@@ -224,6 +224,37 @@ TEST_CASE("activations that are not finite make their row NaN and no other") {
   }
 }
 
+TEST_CASE("a scale known beforehand cuts off, and padding counts for nothing") {
+  std::mt19937 random(19);
+  for (const std::int64_t k : {5, 16, 27, 32, 70}) {
+    for (const int zero : {0, -100, 33}) {
+      const std::vector<float> x = random_floats(3 * static_cast<std::size_t>(k), random);
+      const float scale = 0.01f;
+      for (const LinearKernels* kernels : runnable()) {
+        INFO(isa_name(kernels->isa) << " " << k << " " << zero);
+        Aligned<std::uint8_t> memory(int8_rows_bytes(3, k, 1));
+        const Int8Rows out = int8_rows_over(memory.data(), 3, k, 1);
+        kernels->quantize_rows_at(x.data(), k, 0, 3, scale, zero, out);
+        for (std::int64_t row = 0; row < 3; ++row) {
+          for (std::int64_t half = 0; half < out.blocks() * 2; ++half) {
+            std::int32_t sum = 0;
+            for (std::int64_t i = half * 16; i < half * 16 + 16; ++i) {
+              const float value = i < k ? x[static_cast<std::size_t>(row * k + i)] : 0;
+              const float code = std::nearbyint(value * (1.0f / scale)) + static_cast<float>(zero);
+              const int want =
+                  i < k ? static_cast<int>(std::min(std::max(code, -127.0f), 127.0f)) : 0;
+              REQUIRE(out.data[(i / 32 * 3 + row) * 32 + i % 32] == want);
+              sum += want;
+            }
+            REQUIRE(out.sums[half * 3 + row] == sum);
+            REQUIRE(out.scales[half / 2 * 3 + row] == scale);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("dense products equal the contract") {
   std::mt19937 random(16);
   for (const FloatType type : {FloatType::kF32, FloatType::kF16, FloatType::kBF16}) {

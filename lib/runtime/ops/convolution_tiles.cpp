@@ -1,0 +1,184 @@
+// Convolutions whose weight lies in tiles: the product of the weight with each window of the image
+// (im2col), a few windows at a time so that they stay in the cache. An output's bits depend neither
+// on how windows are cut into runs nor on threads, as those of products.
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/ops/convolve.h"
+#include "runtime/ops/product_rows.h"
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+constexpr std::int64_t kRun = 64;  // windows at a time
+constexpr std::size_t kAlignment = 64;
+
+Status shape_tiles(const Call& call, std::vector<Dims>& results) {
+  const Value &x = *call.inputs[0], &weight = *call.inputs[1];
+  THIMBLE_TRY(Activations::check(call.instruction));
+  THIMBLE_TRY(demand(x.type == program::Type::kF32 && weight.tensor != nullptr &&
+                         call.outputs[0]->type == program::Type::kF32,
+                     "ConvTiles takes f32 and a weight in tiles"));
+  THIMBLE_ASSIGN(const Convolution c, convolution_of(call, x.dims, weight.dims));
+  const std::int64_t inputs = c.group_channels() * volume(c.windows.kernel);
+  THIMBLE_TRY(demand(weight.grouped.rows == c.outputs && weight.grouped.inputs == inputs &&
+                         (c.group == 1 || c.group_outputs() % kernels::kTileRows == 0),
+                     "a convolution's groups don't fit its tiles"));
+  const Value* bias = input_at(call, 2);
+  THIMBLE_TRY(
+      demand(bias == nullptr || (bias->type == program::Type::kF32 && bias->count() == c.outputs),
+             "a convolution's bias has the wrong type or shape"));
+  results[0] = c.windows.result(c.batch, c.outputs);
+  return ok();
+}
+
+// What one thread works in: windows [kRun, inputs], the same as codes, results [kRun, outputs of a
+// group], and the kernel's own scratch.
+struct Workspace {
+  std::size_t windows, rows, results, kernel;
+
+  Workspace(const Activations& how, std::int64_t inputs, std::int64_t outputs) {
+    const auto round = [](std::size_t bytes) { return round_up(bytes, kAlignment); };
+    windows = round(static_cast<std::size_t>(kRun * inputs) * sizeof(float));
+    rows = ProductRows::bytes(how, kRun, inputs);
+    results = round(static_cast<std::size_t>(kRun * outputs) * sizeof(float));
+    kernel = round(kernels::linear_scratch_bytes(kRun, inputs));
+  }
+  std::size_t total() const { return windows + rows + results + kernel; }
+};
+
+std::size_t scratch_of(const Call& call) {
+  const auto c = convolution_of(call, call.inputs[0]->dims, call.inputs[1]->dims);
+  if (!c) return 0;  // run says why
+  const Workspace space(Activations::of(call), call.inputs[1]->grouped.inputs, c->group_outputs());
+  return space.total() * static_cast<std::size_t>(call.machine.pool.threads());
+}
+
+// Where position `p` of the result, counted over its three axes, has its window's first tap.
+Space window_start(const Windows& w, std::int64_t p) {
+  const Space at = {p / (w.out[1] * w.out[2]), p / w.out[2] % w.out[1], p % w.out[2]};
+  Space start{};
+  for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
+  return start;
+}
+
+// One window of `channels` planes, in the order of the weight's inputs; 0 outside the image.
+void copy_window(const Windows& w, const float* image, std::int64_t channels, const Space& start,
+                 float* out) {
+  Taps taps[3];
+  for (std::size_t d = 0; d < 3; ++d)
+    taps[d] = taps_inside(start[d], w.kernel[d], w.dilation[d], w.in[d]);
+  const bool whole = std::all_of(taps, taps + 3, [&](const Taps& t) {
+    return t.first == 0 && t.last == w.kernel[static_cast<std::size_t>(&t - taps)];
+  });
+  if (!whole) std::fill_n(out, static_cast<std::size_t>(channels * volume(w.kernel)), 0.0f);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const float* plane = image + c * volume(w.in);
+    float* to = out + c * volume(w.kernel);
+    for (std::int64_t a = taps[0].first; a < taps[0].last; ++a) {
+      const std::int64_t depth = start[0] + a * w.dilation[0];
+      for (std::int64_t b = taps[1].first; b < taps[1].last; ++b) {
+        const std::int64_t row = start[1] + b * w.dilation[1];
+        const float* from = plane + (depth * w.in[1] + row) * w.in[2] + start[2];
+        float* line = to + (a * w.kernel[1] + b) * w.kernel[2];
+        for (std::int64_t k = taps[2].first; k < taps[2].last; ++k)
+          line[k] = from[k * w.dilation[2]];
+      }
+    }
+  }
+}
+
+class TiledConvolution {
+ public:
+  TiledConvolution(Call& call, const Convolution& c)
+      : call_(call),
+        c_(c),
+        inputs_(call.inputs[1]->grouped.inputs),
+        how_(Activations::of(call)),
+        space_(how_, inputs_, c.group_outputs()),
+        positions_(volume(c.windows.out)),
+        runs_(ceil_div(positions_, kRun)) {}
+
+  Status run() {
+    ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), space_.total());
+    const std::int64_t jobs = c_.batch * c_.group * runs_;
+    over_rows(call_.machine, jobs, kRun * inputs_ * c_.group_outputs(),
+              [&](std::size_t begin, std::size_t end) {
+                std::byte* memory = scratch.take();
+                for (auto job = static_cast<std::int64_t>(begin);
+                     job < static_cast<std::int64_t>(end); ++job) {
+                  run_windows(job / runs_ / c_.group, job / runs_ % c_.group, job % runs_ * kRun,
+                              memory);
+                }
+                scratch.give_back(memory);
+              });
+    return ok();
+  }
+
+ private:
+  void run_windows(std::int64_t image, std::int64_t group, std::int64_t first, std::byte* memory) {
+    const std::int64_t count = std::min(kRun, positions_ - first);
+    auto* windows = reinterpret_cast<float*>(memory);
+    auto* results = reinterpret_cast<float*>(memory + space_.windows + space_.rows);
+    const float* planes =
+        call_.inputs[0]->floats() +
+        (image * c_.channels + group * c_.group_channels()) * volume(c_.windows.in);
+    for (std::int64_t i = 0; i < count; ++i) {
+      copy_window(c_.windows, planes, c_.group_channels(), window_start(c_.windows, first + i),
+                  windows + i * inputs_);
+    }
+    multiply(windows, count, group, results, memory);
+    store(image, group, first, count, results);
+  }
+
+  void multiply(const float* windows, std::int64_t count, std::int64_t group, float* results,
+                std::byte* memory) const {
+    const kernels::LinearKernels& kernels = call_.machine.linear;
+    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kTileRows);
+    const kernels::GroupedWeight weight =
+        tiles_of(call_.inputs[1]->grouped, group * tiles, (group + 1) * tiles);
+    const ProductRows rows(how_, memory + space_.windows, count, inputs_);
+    rows.quantize(kernels, windows, inputs_, 0, count);
+    rows.quantize_zeros();
+    rows.multiply(kernels, weight, windows, inputs_, 0, tiles, results, c_.group_outputs(),
+                  memory + space_.windows + space_.rows + space_.results);
+  }
+
+  // [windows, outputs] to planes, with the bias.
+  void store(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t count,
+             const float* results) const {
+    const Value* bias = input_at(call_, 2);
+    for (std::int64_t o = 0; o < c_.group_outputs(); ++o) {
+      const std::int64_t channel = group * c_.group_outputs() + o;
+      const float add = bias == nullptr ? 0 : bias->floats()[channel];
+      float* y = call_.outputs[0]->floats() + (image * c_.outputs + channel) * positions_ + first;
+      for (std::int64_t i = 0; i < count; ++i) y[i] = results[i * c_.group_outputs() + o] + add;
+    }
+  }
+
+  Call& call_;
+  Convolution c_;
+  std::int64_t inputs_;
+  Activations how_;
+  Workspace space_;
+  std::int64_t positions_, runs_;
+};
+
+Status run_tiles(Call& call) {
+  THIMBLE_ASSIGN(const Convolution c,
+                 convolution_of(call, call.inputs[0]->dims, call.inputs[1]->dims));
+  return TiledConvolution(call, c).run();
+}
+
+}  // namespace
+
+std::span<const Operator> tiled_convolutions() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kConvTiles, run_tiles, scratch_of, shape_tiles},
+  };
+  return kOperators;
+}
+
+}  // namespace thimble::runtime

@@ -1,0 +1,48 @@
+#include "tools/thimble/calibration.h"
+
+#include "data/text.h"
+#include "support/hash.h"
+
+namespace thimble::cli {
+
+Expected<std::optional<CalibrationInput>> find_calibration(const std::string& file,
+                                                           const recipe::Recipe& recipe,
+                                                           const pass::ManagerOptions& manager) {
+  const pass::Step* step = pass::first_calibrated(recipe.passes, manager);
+  if (step == nullptr) return std::optional<CalibrationInput>();
+  CalibrationInput input;
+  if (file.empty() && !recipe.calibration.data.empty()) {
+    input.data = recipe.calibration.data;
+    THIMBLE_ASSIGN(input.digest, recipe::digest_of(input.data));
+    return std::optional(std::move(input));
+  }
+  const std::string path = file.empty() ? recipe.calibration.text : file;
+  if (path.empty()) {
+    return Error(ErrorCode::kInvalidRecipe, "the pass '" + step->registration->info.name +
+                                                "' calibrates, and the recipe has no text for it")
+        .in(recipe.name)
+        .fix("add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE");
+  }
+  THIMBLE_ASSIGN(input.text, data::read_text(path));
+  input.digest = digest_of(input.text).hex();
+  input.tokens = recipe.calibration.tokens;
+  return std::optional(std::move(input));
+}
+
+Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
+                                                                   const recipe::Recipe& recipe,
+                                                                   const CalibrationInput& input) {
+  if (!input.data.empty()) {
+    THIMBLE_ASSIGN(const auto source,
+                   recipe::open_data_set(input.data, calibrate::input_specs(model)));
+    THIMBLE_ASSIGN(calibrate::Calibration made,
+                   calibrate::Calibration::from_data(model, *source, input.data.samples));
+    return std::make_unique<calibrate::Calibration>(std::move(made));
+  }
+  THIMBLE_ASSIGN(calibrate::Calibration made,
+                 calibrate::Calibration::from_text(
+                     model, input.text, {recipe.calibration.tokens, recipe.calibration.context}));
+  return std::make_unique<calibrate::Calibration>(std::move(made));
+}
+
+}  // namespace thimble::cli

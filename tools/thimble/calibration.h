@@ -1,0 +1,29 @@
+#pragma once
+// What passes that calibrate learn from, found before any work starts.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "calibrate/calibration.h"
+#include "pass/pass.h"
+#include "recipe/recipe.h"
+
+namespace thimble::cli {
+
+struct CalibrationInput {
+  std::string text;         // what the file holds, or
+  recipe::DataSet data;     // the files of a data set
+  std::string digest;       // of either
+  std::int64_t tokens = 0;  // of text at most
+};
+
+// The file that the command line names, or what the recipe says; nothing when no pass calibrates.
+Expected<std::optional<CalibrationInput>> find_calibration(const std::string& file,
+                                                           const recipe::Recipe& recipe,
+                                                           const pass::ManagerOptions& manager);
+Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
+                                                                   const recipe::Recipe& recipe,
+                                                                   const CalibrationInput& input);
+
+}  // namespace thimble::cli
