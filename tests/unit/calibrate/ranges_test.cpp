@@ -62,7 +62,9 @@ TEST_CASE("methods cover what they promise") {
   CHECK(all.high == 60);
   CHECK(share_outside(statistics.histogram, all) == 0);
   const Range most = range(RangeMethod::kPercentile);
-  CHECK(share_outside(statistics.histogram, most) == Approx(0.001).epsilon(0.2));
+  // A bin that holds the edge stays inside as a whole.
+  CHECK(share_outside(statistics.histogram, most) <= 0.001);
+  CHECK(share_outside(statistics.histogram, most) > 0.0004);
   CHECK(range(RangeMethod::kPercentile, 100).high == 60);
   // The average moves by 1 % of an outlier at a time.
   CHECK(range(RangeMethod::kMovingAverage).high < 5);
