@@ -42,7 +42,7 @@ struct Context {
   // What encoded weights stood for, by weight: each as it was before a pass first encoded it.
   // Passes that make up for the error of encoding compare with these.
   std::map<std::uint32_t, ir::Weight> originals;
-  Allocator* allocator = nullptr;                 // given where leaves_open() says so
+  Allocator* allocator = nullptr;  // given where leaves_open() says so
 };
 
 class Pass {

@@ -51,7 +51,7 @@ TEST_CASE("a convolution by products is the plain one, in every geometry") {
         {list("pads", {1, 0, 1, 1}), list("strides", {2, 2}), list("group", {2})});
   agree({1, 3, 13, 7}, {4, 3, 3, 3}, {1, 4, 9, 5},
         {list("pads", {0, 1, 0, 1}), list("dilations", {2, 2})});
-  agree({2, 5, 6, 7}, {9, 5, 1, 1}, {2, 9, 6, 7}, {});                          // in place
+  agree({2, 5, 6, 7}, {9, 5, 1, 1}, {2, 9, 6, 7}, {});  // in place
   agree({1, 5, 6, 7}, {9, 5, 1, 1}, {1, 9, 3, 3}, {list("strides", {2, 3})});
   agree({1, 4, 50}, {16, 4, 5}, {1, 16, 48}, {list("pads", {1, 1})});
   agree({1, 2, 4, 5, 6}, {4, 2, 2, 3, 2}, {1, 4, 5, 3, 5}, {list("pads", {1, 0, 0, 1, 0, 0})});
