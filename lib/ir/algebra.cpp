@@ -34,11 +34,12 @@ std::optional<Product> Product::without(const Product& other) const {
   if (other.coefficient == 0) return std::nullopt;
   Product rest = *this;
   rest.coefficient /= other.coefficient;
-  for (const auto& [value, exponent] : other.factors) {
-    const auto at = std::find_if(rest.factors.begin(), rest.factors.end(),
-                                 [&](const auto& entry) { return entry.first == value; });
+  for (const auto& [factor, exponent] : other.factors) {
+    const auto at =
+        std::find_if(rest.factors.begin(), rest.factors.end(),
+                     [&value = factor](const auto& entry) { return entry.first == value; });
     if (at == rest.factors.end() || at->second < exponent) return std::nullopt;
-    accumulate(rest.factors, value, -exponent);
+    accumulate(rest.factors, factor, -exponent);
   }
   return rest;
 }

@@ -26,8 +26,7 @@ struct Factor {
   NodeId transpose;
 };
 
-std::optional<Factor> matrix_factor(const Model& model, ValueId value) {
-  const Graph& graph = model.graph;
+std::optional<Factor> matrix_factor(const Model& model, const Graph& graph, ValueId value) {
   if (!value.valid()) return std::nullopt;
   Factor factor{value, {}};
   if (graph.value(value).producer.valid()) {
@@ -120,7 +119,11 @@ int layer_of(std::string_view name) {
 }
 
 std::optional<Linear> match_linear(const Model& model, NodeId id) {
-  const Node& node = model.graph.node(id);
+  return match_linear(model, model.graph, id);
+}
+
+std::optional<Linear> match_linear(const Model& model, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
   const bool gemm = node.is("Gemm");
   if ((!gemm && !node.is("MatMul")) || node.inputs.size() < 2 || node.outputs.empty() ||
       !node.inputs[0].valid()) {
@@ -128,7 +131,7 @@ std::optional<Linear> match_linear(const Model& model, NodeId id) {
   }
   const bool scaled = node.real("alpha", 1) != 1 || node.real("beta", 1) != 1;
   if (gemm && (node.integer("transA", 0) != 0 || scaled)) return std::nullopt;
-  const std::optional<Factor> factor = matrix_factor(model, node.inputs[1]);
+  const std::optional<Factor> factor = matrix_factor(model, graph, node.inputs[1]);
   if (!factor) return std::nullopt;
   const bool trans_b = gemm && node.integer("transB", 0) != 0;
   Linear linear;
@@ -137,7 +140,7 @@ std::optional<Linear> match_linear(const Model& model, NodeId id) {
   linear.input = node.inputs[0];
   linear.output = node.outputs[0];
   linear.weight_value = factor->constant;
-  linear.weight = model.graph.value(factor->constant).weight;
+  linear.weight = graph.value(factor->constant).weight;
   linear.axis = trans_b != factor->transpose.valid() ? 1 : 0;
   const std::vector<std::int64_t>& dims = model.weight(linear.weight).dims;
   linear.inputs = dims[static_cast<std::size_t>(linear.axis)];
@@ -146,7 +149,11 @@ std::optional<Linear> match_linear(const Model& model, NodeId id) {
 }
 
 std::optional<Convolution> match_convolution(const Model& model, NodeId id) {
-  const Node& node = model.graph.node(id);
+  return match_convolution(model, model.graph, id);
+}
+
+std::optional<Convolution> match_convolution(const Model& model, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
   if (!node.is("Conv") || node.inputs.size() < 2 || node.outputs.empty() ||
       !node.inputs[0].valid() || !node.inputs[1].valid()) {
     return std::nullopt;
@@ -155,7 +162,7 @@ std::optional<Convolution> match_convolution(const Model& model, NodeId id) {
   conv.input = node.inputs[0];
   conv.output = node.outputs[0];
   conv.weight_value = node.inputs[1];
-  conv.weight = model.graph.value(conv.weight_value).weight;
+  conv.weight = graph.value(conv.weight_value).weight;
   if (!conv.weight.valid()) return std::nullopt;
   const Weight& weight = model.weight(conv.weight);
   conv.group = node.integer("group", 1);

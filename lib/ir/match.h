@@ -26,6 +26,8 @@ struct Linear {
   std::int64_t inputs = 0;  // K
 };
 std::optional<Linear> match_linear(const Model& model, NodeId node);
+// In a body of the model: its constants are the model's weights.
+std::optional<Linear> match_linear(const Model& model, const Graph& graph, NodeId node);
 
 // y = Conv(x, W) (+ b) with a constant W [outputs, channels / group, taps...]: a product of W, seen
 // as [outputs, channels / group * taps], with each window of x. Groups share no inputs.
@@ -39,6 +41,7 @@ struct Convolution {
   std::int64_t group = 1;
 };
 std::optional<Convolution> match_convolution(const Model& model, NodeId node);
+std::optional<Convolution> match_convolution(const Model& model, const Graph& graph, NodeId node);
 
 // Every weight that some node multiplies or gathers, with its uses. Sorted by the first use.
 struct WeightUse {

@@ -12,7 +12,7 @@ bool fits_tiles(const ir::Convolution& conv) {
 }
 
 Status lower_convolution(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
-  const auto conv = ir::match_convolution(lowering.model(), id);
+  const auto conv = ir::match_convolution(lowering.model(), lowering.graph(), id);
   const bool encoded = conv && !lowering.model().weight(conv->weight).encoding.is_dense();
   if (!encoded) return lower_direct(lowering, id, node);
   const bool tiled = lowering.model().weight(conv->weight).encoding.flat && fits_tiles(*conv);

@@ -48,7 +48,7 @@ std::vector<Product> products_of(Lowering& lowering, ir::ValueId input) {
   std::vector<Product> products;
   for (const ir::NodeId user : lowering.graph().users(input)) {
     if (lowering.is_done(user) || !lowering.needed(user)) continue;
-    const auto linear = ir::match_linear(lowering.model(), user);
+    const auto linear = ir::match_linear(lowering.model(), lowering.graph(), user);
     if (!linear || !(linear->input == input)) continue;
     lowering.mark_done(user);
     products.push_back(with_bias(lowering, *linear));
@@ -76,7 +76,7 @@ Status lower_linear(Lowering& lowering, const ir::Node& node, ir::ValueId input)
 }
 
 Status lower_matmul(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
-  if (const auto linear = ir::match_linear(lowering.model(), id))
+  if (const auto linear = ir::match_linear(lowering.model(), lowering.graph(), id))
     return lower_linear(lowering, node, linear->input);
   if (node.op == "Gemm") return lower_direct(lowering, id, node);
   return lowering.emit_plain(program::Op::kMatMul, node);
@@ -87,7 +87,7 @@ Status lower_transpose(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   if (lowering.graph().value(node.inputs[0]).weight.valid()) {
     const auto users = lowering.graph().users(node.outputs[0]);
     const bool products = std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
-      return ir::match_linear(lowering.model(), user).has_value();
+      return ir::match_linear(lowering.model(), lowering.graph(), user).has_value();
     });
     if (products) return ok();
   }
