@@ -30,7 +30,8 @@ class Matcher {
       const auto root = root_of(value, exponent);
       if (!root) continue;
       ir::Product numerator = whole;
-      std::erase_if(numerator.factors, [&](const auto& f) { return f.first == value; });
+      std::erase_if(numerator.factors,
+                    [&divisor = value](const auto& f) { return f.first == divisor; });
       if (auto norm = over(numerator, *root)) return norm;
     }
     return std::nullopt;
