@@ -217,7 +217,10 @@ Status lower_cast(Lowering& lowering, ir::NodeId, const ir::Node& node) {
   return ok();
 }
 
+// Another name of the same slot; a result of the graph keeps a slot of its own, for its name.
 Status lower_identity(Lowering& lowering, ir::NodeId, const ir::Node& node) {
+  if (lowering.graph().is_output(node.outputs[0]))
+    return lowering.emit_plain(program::Op::kIdentity, node);
   THIMBLE_ASSIGN(const std::int32_t index, lowering.slot(node.inputs[0]));
   lowering.alias(node.outputs[0], index);
   return ok();
