@@ -133,7 +133,8 @@ std::optional<Finished> open_rows(const std::string& path, const std::string& ke
   at += padded(key.size());
   Finished finished;
   finished.figures.resize(header.figures);
-  std::memcpy(finished.figures.data(), bytes.data() + at, header.figures * sizeof(double));
+  if (header.figures > 0)
+    std::memcpy(finished.figures.data(), bytes.data() + at, header.figures * sizeof(double));
   at += header.figures * sizeof(double);
   std::optional<double> error;
   if (!finished.figures.empty()) error = finished.figures.front();

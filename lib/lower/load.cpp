@@ -1,6 +1,7 @@
 // A lowered program made ready to run in this process.
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -41,6 +42,12 @@ Status produce_all(const Payload& payload, const std::vector<std::span<std::byte
   return first;
 }
 
+// ONNX files put tensors at any address; operators read whole elements.
+bool is_aligned(std::span<const std::byte> bytes, program::Type type) {
+  const auto size = static_cast<std::uintptr_t>(std::max(program::type_bytes(type), 1));
+  return reinterpret_cast<std::uintptr_t>(bytes.data()) % size == 0;
+}
+
 program::Generation generation_of(const ir::GenerationConfig& config) {
   program::Generation out;
   out.eos_token_ids = config.eos_token_ids;
@@ -62,7 +69,8 @@ Expected<program::Bundle> load(const ir::Model& model, ThreadPool& pool) {
   for (std::size_t t = 0; t < lowered.payloads.size(); ++t) {
     const Payload& payload = *lowered.payloads[t];
     const auto& indices = bundle.program.tensors[t].segments;
-    if (const auto view = payload.in_place(); !view.empty()) {
+    const auto view = payload.in_place();
+    if (!view.empty() && is_aligned(view, bundle.program.tensors[t].type)) {
       bundle.segments[static_cast<std::size_t>(indices[0])] = view;
       continue;
     }
