@@ -77,7 +77,7 @@ inline std::string tensor(const std::string& name, int type,
 inline std::string floats(const std::string& name, const std::vector<std::int64_t>& dims,
                           const std::vector<float>& values) {
   std::string raw(values.size() * 4, '\0');
-  std::memcpy(raw.data(), values.data(), raw.size());
+  if (!values.empty()) std::memcpy(raw.data(), values.data(), raw.size());
   return tensor(name, 1, dims) + text(9, raw);
 }
 inline std::string model_bytes(const std::string& graph, std::int64_t opset = 17,
