@@ -68,6 +68,15 @@ const std::vector<pass::OptionInfo>& evaluate_options() {
   });
   return kOptions;
 }
+pass::OptionInfo context_option() {
+  return {.name = "context",
+          .type = OptionType::kInteger,
+          .fallback = "0",
+          .unit = "tokens",
+          .help = "of a window; 0: 512, or the model's limit if that is less",
+          .minimum = 0,
+          .maximum = 1 << 20};
+}
 const std::vector<pass::OptionInfo>& calibrate_options() {
   static const std::vector<pass::OptionInfo> kOptions = with_data_set({
       {.name = "text", .type = OptionType::kText, .help = "the file to calibrate on"},
@@ -78,13 +87,7 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
        .help = "at most; whole windows count",
        .minimum = 8,
        .maximum = 1 << 28},
-      {.name = "context",
-       .type = OptionType::kInteger,
-       .fallback = "0",
-       .unit = "tokens",
-       .help = "of a window; 0: 512, or the model's limit if that is less",
-       .minimum = 0,
-       .maximum = 1 << 20},
+      context_option(),
   });
   return kOptions;
 }
@@ -98,13 +101,7 @@ const std::vector<pass::OptionInfo>& tune_options() {
        .help = "at most; whole windows count",
        .minimum = 8,
        .maximum = 1 << 28},
-      {.name = "context",
-       .type = OptionType::kInteger,
-       .fallback = "0",
-       .unit = "tokens",
-       .help = "of a window; 0: 512, or the model's limit if that is less",
-       .minimum = 0,
-       .maximum = 1 << 20},
+      context_option(),
   };
   return kOptions;
 }
