@@ -6,6 +6,8 @@
 
 #include "data/text.h"
 #include "eval/arrays.h"
+#include "lower/lower.h"
+#include "runtime/session.h"
 
 namespace thimble::calibrate {
 namespace {
@@ -89,6 +91,39 @@ Expected<Held> held_array(const data::Array& array, const std::string& descr) {
   return Held{view.type, view.dims, std::make_shared<const std::vector<std::byte>>(array.bytes)};
 }
 
+// Runs the model from call to call for the states that it hands on.
+class StateRun {
+ public:
+  static Expected<StateRun> create(const ir::Model& model,
+                                   const std::vector<eval::CarriedState>& states,
+                                   ThreadPool& pool) {
+    auto bundle = std::make_unique<program::Bundle>();
+    THIMBLE_ASSIGN(*bundle, lower::load(model, pool));
+    THIMBLE_ASSIGN(eval::Carrier carrier, eval::Carrier::create(bundle->program, states));
+    THIMBLE_ASSIGN(auto session, runtime::Session::create(*bundle, pool));
+    return StateRun(std::move(bundle), std::move(carrier), std::move(session));
+  }
+
+  Status add_states(std::vector<data::Array>& arrays, bool begins) {
+    session_->reset();
+    if (begins) carrier_.reset();
+    carrier_.give(arrays);
+    THIMBLE_ASSIGN(const auto views, eval::bind_inputs(bundle_->program, arrays));
+    THIMBLE_TRY(session_->run(views));
+    carrier_.take(*session_);
+    return ok();
+  }
+
+ private:
+  StateRun(std::unique_ptr<program::Bundle> bundle, eval::Carrier carrier,
+           std::unique_ptr<runtime::Session> session)
+      : bundle_(std::move(bundle)), carrier_(std::move(carrier)), session_(std::move(session)) {}
+
+  std::unique_ptr<program::Bundle> bundle_;  // at one address: the others point at it
+  eval::Carrier carrier_;
+  std::unique_ptr<runtime::Session> session_;
+};
+
 }  // namespace
 
 std::vector<data::InputSpec> input_specs(const ir::Model& model) {
@@ -105,13 +140,20 @@ std::vector<data::InputSpec> input_specs(const ir::Model& model) {
 }
 
 Expected<Calibration> Calibration::from_data(const ir::Model& model,
-                                             const data::SampleSource& source, std::int64_t count) {
+                                             const data::SampleSource& source, std::int64_t count,
+                                             const std::vector<eval::CarriedState>& states,
+                                             ThreadPool& pool) {
   const std::vector<data::InputSpec> specs = input_specs(model);
   const std::size_t calls =
       count == 0 ? source.size() : std::min(source.size(), static_cast<std::size_t>(count));
+  std::optional<StateRun> run;
+  if (!states.empty()) {
+    THIMBLE_ASSIGN(run, StateRun::create(model, states, pool));
+  }
   std::vector<Sample> samples(calls);
   for (std::size_t s = 0; s < calls; ++s) {
-    THIMBLE_ASSIGN(const std::vector<data::Array> arrays, source.read(s));
+    THIMBLE_ASSIGN(std::vector<data::Array> arrays, source.read(s));
+    if (run) THIMBLE_TRY(run->add_states(arrays, source.begins(s)));
     for (const data::InputSpec& spec : specs) {
       const data::Array* array = data::find(arrays, spec.name);
       if (array == nullptr) return not_found("the calibration has no array '" + spec.name + "'");

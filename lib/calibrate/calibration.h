@@ -12,6 +12,7 @@
 #include "calibrate/journal.h"
 #include "calibrate/walk.h"
 #include "data/samples.h"
+#include "eval/carry.h"
 
 namespace thimble::calibrate {
 
@@ -27,10 +28,12 @@ class Calibration {
   // context longer than the model's.
   static Expected<Calibration> from_text(const ir::Model& model, std::string_view text,
                                          const TextOptions& options);
-  // The first `count` calls of a data set (0: all), held in memory. Errors: an input that the set
-  // lacks, or of another type.
+  // The first `count` calls of a data set (0: all), held in memory. Carried states are what the
+  // model itself gives from call to call. Errors: an input that the set lacks, or of another type.
   static Expected<Calibration> from_data(const ir::Model& model, const data::SampleSource& source,
-                                         std::int64_t count);
+                                         std::int64_t count,
+                                         const std::vector<eval::CarriedState>& states,
+                                         ThreadPool& pool);
   explicit Calibration(std::vector<Sample> samples) : samples_(std::move(samples)) {}
 
   std::span<const Sample> samples() const { return samples_; }

@@ -1,29 +1,16 @@
 #include "data/samples.h"
 
-#include <algorithm>
-#include <filesystem>
+#include "data/files.h"
 
 namespace thimble::data {
 namespace {
-
-namespace fs = std::filesystem;
 
 class NpzSamples : public SampleSource {
  public:
   static Expected<std::unique_ptr<SampleSource>> open(const std::string& path,
                                                       const std::vector<InputSpec>& inputs) {
     auto source = std::make_unique<NpzSamples>();
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      THIMBLE_TRY(source->add(path, inputs));
-      return source;
-    }
-    std::vector<std::string> files;
-    for (const auto& entry : fs::directory_iterator(path, error)) {
-      if (entry.path().extension() == ".npz") files.push_back(entry.path().string());
-    }
-    if (files.empty()) return not_found("no .npz file in the folder").in(path);
-    std::sort(files.begin(), files.end());
+    THIMBLE_ASSIGN(const std::vector<std::string> files, files_of(path, {".npz"}));
     for (const std::string& file : files) THIMBLE_TRY(source->add(file, inputs));
     return source;
   }
@@ -32,59 +19,59 @@ class NpzSamples : public SampleSource {
 
   Expected<std::vector<Array>> read(std::size_t index) const override {
     const Call& call = calls_[index];
-    if (!call.entry) return archives_[call.archive];
     std::vector<Array> arrays;
-    for (const Array& all : archives_[call.archive]) {
-      Array one{all.name, all.descr, {all.dims.begin() + 1, all.dims.end()}, {}};
-      const auto bytes = static_cast<std::size_t>(one.count() * descr_bytes(all.descr));
-      const auto from = all.bytes.begin() + static_cast<std::ptrdiff_t>(*call.entry * bytes);
-      one.bytes.assign(from, from + static_cast<std::ptrdiff_t>(bytes));
-      arrays.push_back(std::move(one));
-    }
+    for (const Given& given : archives_[call.archive])
+      arrays.push_back(given.stacked ? entry_of(given.array, call.entry) : given.array);
     return arrays;
   }
+
+  bool begins(std::size_t index) const override { return calls_[index].entry == 0; }
 
  private:
   struct Call {
     std::size_t archive;
-    std::optional<std::size_t> entry;  // of the first axis
+    std::size_t entry;  // of the first axis of stacked arrays
   };
+  struct Given {
+    Array array;
+    bool stacked;
+  };
+
+  static Array entry_of(const Array& all, std::size_t entry) {
+    Array one{all.name, all.descr, {all.dims.begin() + 1, all.dims.end()}, {}};
+    const auto bytes = static_cast<std::size_t>(one.count() * descr_bytes(all.descr));
+    const auto from = all.bytes.begin() + static_cast<std::ptrdiff_t>(entry * bytes);
+    one.bytes.assign(from, from + static_cast<std::ptrdiff_t>(bytes));
+    return one;
+  }
 
   Status add(const std::string& path, const std::vector<InputSpec>& inputs) {
     THIMBLE_ASSIGN(std::vector<Array> all, read_npz(path));
-    std::vector<Array> arrays;
-    std::optional<bool> stacked;
+    std::vector<Given> archive;
+    std::optional<std::int64_t> count;
     for (const InputSpec& input : inputs) {
       const Array* array = find(all, input.name);
       if (array == nullptr) return not_found("no array '" + input.name + "'").in(path);
-      const bool more = array->dims.size() == input.dims.size() + 1;
-      if ((!more && array->dims.size() != input.dims.size()) || stacked.value_or(more) != more) {
+      const bool stacked = array->dims.size() == input.dims.size() + 1;
+      if (!stacked && array->dims.size() != input.dims.size()) {
         return invalid_argument("the model takes " + std::to_string(input.dims.size()) +
-                                " axes; an array has as many, or all arrays have one more in front")
+                                " axes; an array has as many, or one more in front")
             .in(path)
             .at_tensor(input.name);
       }
-      stacked = more;
-      arrays.push_back(*array);
+      if (stacked && count.value_or(array->dims[0]) != array->dims[0])
+        return invalid_argument("the arrays hold different numbers of calls").in(path);
+      if (stacked) count = array->dims[0];
+      archive.push_back({*array, stacked});
     }
-    const std::size_t archive = archives_.size();
-    if (stacked.value_or(false)) {
-      const std::int64_t count = arrays[0].dims[0];
-      for (const Array& array : arrays) {
-        if (array.dims[0] != count)
-          return invalid_argument("the arrays hold different numbers of calls").in(path);
-      }
-      if (count == 0) return invalid_argument("the arrays hold no call").in(path);
-      for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
-        calls_.push_back({archive, i});
-    } else {
-      calls_.push_back({archive, std::nullopt});
-    }
-    archives_.push_back(std::move(arrays));
+    if (count == 0) return invalid_argument("the arrays hold no call").in(path);
+    for (std::int64_t i = 0; i < count.value_or(1); ++i)
+      calls_.push_back({archives_.size(), static_cast<std::size_t>(i)});
+    archives_.push_back(std::move(archive));
     return ok();
   }
 
-  std::vector<std::vector<Array>> archives_;
+  std::vector<std::vector<Given>> archives_;
   std::vector<Call> calls_;
 };
 

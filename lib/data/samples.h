@@ -29,6 +29,8 @@ class SampleSource {
   virtual Expected<std::vector<Array>> read(std::size_t index) const = 0;
   // The class that the call's input belongs to, where the data set says it.
   virtual std::optional<std::int64_t> label(std::size_t) const { return std::nullopt; }
+  // Does a sequence begin with this call? States that are carried from call to call begin afresh.
+  virtual bool begins(std::size_t index) const { return index == 0; }
 };
 
 // How bytes become numbers: x = (byte * scale - mean) / deviation, mean and deviation per channel
@@ -40,7 +42,8 @@ struct Preprocessing {
 };
 
 // A NumPy archive, or a folder of them in the order of their names. An archive is one call when its
-// arrays have the inputs' ranks, and one call per entry of the first axis when they have one more.
+// arrays have the inputs' ranks, and one call per entry of the first axis when some have one more;
+// the others are then the same in each of its calls. Each archive begins a sequence.
 Expected<std::unique_ptr<SampleSource>> npz_samples(const std::string& path,
                                                     const std::vector<InputSpec>& inputs);
 

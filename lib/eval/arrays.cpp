@@ -23,12 +23,6 @@ const program::Slot& slot_at(const program::Program& program, std::int32_t index
   return program.slots[static_cast<std::size_t>(index)];
 }
 
-// A size that no symbol changes; -1 for others.
-std::int64_t fixed_size(const program::Size& size) {
-  const bool constant = size.size() == 1 && size[0].op == program::SizeStep::Op::kConstant;
-  return constant ? size[0].value : -1;
-}
-
 }  // namespace
 
 Expected<runtime::TensorView> view_of(const data::Array& array) {
@@ -43,6 +37,26 @@ data::Array array_of(std::string name, const runtime::TensorView& view) {
   const auto* bytes = static_cast<const std::byte*>(view.data);
   array.bytes.assign(bytes, bytes + view.count() * program::type_bytes(view.type));
   return array;
+}
+
+std::int64_t fixed_size(const program::Size& size) {
+  const bool constant = size.size() == 1 && size[0].op == program::SizeStep::Op::kConstant;
+  return constant ? size[0].value : -1;
+}
+
+std::optional<std::string> symbol_of(const program::Program& program, const program::Size& size) {
+  const program::SizeStep* found = nullptr;
+  for (const program::SizeStep& step : size) {
+    if (step.op == program::SizeStep::Op::kSymbol && found == nullptr) {
+      found = &step;
+    } else if (step.op == program::SizeStep::Op::kConstant
+                   ? step.value != 1
+                   : step.op != program::SizeStep::Op::kMultiply) {
+      return std::nullopt;
+    }
+  }
+  if (found == nullptr) return std::nullopt;
+  return program.symbols[static_cast<std::size_t>(found->value)];
 }
 
 std::vector<data::InputSpec> input_specs(const program::Program& program) {

@@ -1,6 +1,7 @@
 #pragma once
 // NumPy arrays as what sessions take and give.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,11 @@ namespace thimble::eval {
 // A view of the array's bytes; an error for types that sessions don't take.
 Expected<runtime::TensorView> view_of(const data::Array& array);
 data::Array array_of(std::string name, const runtime::TensorView& view);  // a copy
+
+// A size that no symbol changes; -1 for others.
+std::int64_t fixed_size(const program::Size& size);
+// The symbol that a size is, where it is one.
+std::optional<std::string> symbol_of(const program::Program& program, const program::Size& size);
 
 // The inputs that a call brings (states are not among them), in order.
 std::vector<data::InputSpec> input_specs(const program::Program& program);

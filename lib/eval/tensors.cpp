@@ -59,16 +59,21 @@ struct Result {
 class Runner {
  public:
   static Expected<Runner> create(const program::Bundle& bundle, ThreadPool& pool,
+                                 const std::vector<CarriedState>& states,
                                  const runtime::SessionOptions& options) {
-    Runner runner;
-    THIMBLE_ASSIGN(runner.session_, runtime::Session::create(bundle, pool, options));
-    return runner;
+    THIMBLE_ASSIGN(Carrier carrier, Carrier::create(bundle.program, states));
+    THIMBLE_ASSIGN(auto session, runtime::Session::create(bundle, pool, options));
+    return Runner(std::move(carrier), std::move(session));
   }
 
-  Expected<Result> run(const std::vector<data::Array>& arrays) {
+  // `begins`: a new sequence.
+  Expected<Result> run(std::vector<data::Array> arrays, bool begins) {
     session_->reset();
+    if (begins) carrier_.reset();
+    carrier_.give(arrays);
     THIMBLE_ASSIGN(const auto views, bind_inputs(session_->bundle().program, arrays));
     THIMBLE_TRY(session_->run(views));
+    carrier_.take(*session_);
     Result result;
     for (const runtime::TensorView& view : session_->outputs()) {
       append(view, result.all);
@@ -79,6 +84,10 @@ class Runner {
   }
 
  private:
+  Runner(Carrier carrier, std::unique_ptr<runtime::Session> session)
+      : carrier_(std::move(carrier)), session_(std::move(session)) {}
+
+  Carrier carrier_;
   std::unique_ptr<runtime::Session> session_;
 };
 
@@ -130,13 +139,13 @@ Expected<TensorScores> score_tensors(const program::Bundle& candidate,
                                      const program::Bundle* reference,
                                      const data::SampleSource& source, ThreadPool& pool,
                                      const TensorScoreOptions& options) {
-  THIMBLE_ASSIGN(Runner own, Runner::create(candidate, pool, options.candidate));
+  THIMBLE_ASSIGN(Runner own, Runner::create(candidate, pool, options.states, options.candidate));
   std::optional<Runner> other;
   if (reference != nullptr) {
     runtime::SessionOptions exact;
     exact.cache_from_program = false;
     exact.float_activations = true;
-    THIMBLE_ASSIGN(other, Runner::create(*reference, pool, exact));
+    THIMBLE_ASSIGN(other, Runner::create(*reference, pool, options.states, exact));
   }
   TensorScores scores;
   scores.has_reference = reference != nullptr;
@@ -145,13 +154,13 @@ Expected<TensorScores> score_tensors(const program::Bundle& candidate,
   for (std::size_t i = 0; i < count; ++i) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     THIMBLE_ASSIGN(const std::vector<data::Array> arrays, source.read(i));
-    THIMBLE_ASSIGN(const Result result, own.run(arrays));
+    THIMBLE_ASSIGN(const Result result, own.run(arrays, source.begins(i)));
     CallScore score;
     const std::optional<std::int64_t> label = source.label(i);
     score.labelled = label.has_value();
     score.right = label && result.top() == *label;
     if (other) {
-      THIMBLE_ASSIGN(const Result expected, other->run(arrays));
+      THIMBLE_ASSIGN(const Result expected, other->run(arrays, source.begins(i)));
       if (expected.all.size() != result.all.size())
         return invalid_argument("the two models give outputs of different sizes")
             .fix("compare copies of one model");

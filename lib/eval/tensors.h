@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/samples.h"
+#include "eval/carry.h"
 #include "eval/metrics.h"
 #include "program/bundle.h"
 #include "runtime/session.h"
@@ -32,10 +33,12 @@ struct TensorScores {
 struct TensorScoreOptions {
   std::size_t max_calls = 0;  // 0: all
   runtime::SessionOptions candidate;
+  std::vector<CarriedState> states;      // carried from call to call, by each model its own
   std::function<void(double)> on_calls;  // progress
 };
 
-// States start empty in each call. `reference` may be null; it runs in f32. Sums are in f64.
+// States of the programs start empty in each call, carried ones in each sequence. `reference` may
+// be null; it runs in f32. Sums are in f64.
 Expected<TensorScores> score_tensors(const program::Bundle& candidate,
                                      const program::Bundle* reference,
                                      const data::SampleSource& source, ThreadPool& pool,

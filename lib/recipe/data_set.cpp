@@ -1,8 +1,6 @@
 #include "recipe/data_set.h"
 
-#include <algorithm>
-#include <filesystem>
-
+#include "data/files.h"
 #include "support/hash.h"
 #include "support/mapped_file.h"
 
@@ -13,6 +11,44 @@ using pass::OptionType;
 
 std::vector<float> floats(const std::vector<double>& values) {
   return {values.begin(), values.end()};
+}
+
+pass::OptionInfo sound_option(std::string name, std::string help) {
+  return {.name = std::move(name),
+          .type = OptionType::kInteger,
+          .fallback = "0",
+          .help = std::move(help),
+          .minimum = 0,
+          .maximum = 1 << 24};
+}
+
+// The keys that name a data set, and those that go with one of them.
+constexpr std::string_view kKinds[] = {"npz", "idx", "wav"};
+constexpr std::pair<std::string_view, std::string_view> kBelongs[] = {
+    {"labels", "idx"}, {"scale", "idx"}, {"mean", "idx"}, {"std", "idx"},
+    {"frame", "wav"},  {"hop", "wav"},   {"rate", "wav"}, {"fill", "wav"}};
+
+Status check_kinds(const pass::Options& options) {
+  const auto wrong = [&](std::string_view key, std::string message) {
+    Error error(ErrorCode::kInvalidRecipe, std::move(message));
+    error.place = options.place(key);
+    return error;
+  };
+  std::string_view named;
+  for (const std::string_view kind : kKinds) {
+    if (!options.has(kind)) continue;
+    if (!named.empty()) {
+      return wrong(kind, "'" + std::string(named) + "' and '" + std::string(kind) +
+                             "' are two data sets; name one");
+    }
+    named = kind;
+  }
+  for (const auto& [key, kind] : kBelongs) {
+    if (options.has(key) && named != kind)
+      return wrong(key, "'" + std::string(key) + "' goes with '" + std::string(kind) + "'");
+  }
+  if (options.has("state") && named.empty()) return wrong("state", "'state' goes with a data set");
+  return ok();
 }
 
 }  // namespace
@@ -42,6 +78,18 @@ std::vector<pass::OptionInfo> data_set_options() {
        .help = "one number, or one per channel",
        .minimum = 1e-6,
        .maximum = 1e6},
+      {.name = "wav",
+       .type = OptionType::kText,
+       .help = "sound, a file or a folder of them, cut into frames"},
+      sound_option("frame", "samples that the model hears at once; 0: as its input says"),
+      sound_option("hop", "samples from one frame to the next; 0: the frame"),
+      sound_option("rate", "samples per second that the sound must have; 0: any"),
+      {.name = "fill",
+       .type = OptionType::kText,
+       .help = "numbers for the inputs that sound does not say, as in sr=16000"},
+      {.name = "state",
+       .type = OptionType::kText,
+       .help = "an input that takes what an output gave in the call before, as in state=stateN"},
       {.name = "samples",
        .type = OptionType::kInteger,
        .fallback = "0",
@@ -52,30 +100,25 @@ std::vector<pass::OptionInfo> data_set_options() {
 }
 
 Expected<DataSet> data_set_of(const pass::Options& options) {
+  THIMBLE_TRY(check_kinds(options));
   DataSet set;
-  if (options.has("npz")) set.npz = options.text("npz");
-  if (options.has("idx")) set.idx = options.text("idx");
-  if (options.has("labels")) set.labels = options.text("labels");
+  const std::pair<std::string_view, std::string*> texts[] = {
+      {"npz", &set.npz}, {"idx", &set.idx},   {"labels", &set.labels},
+      {"wav", &set.wav}, {"fill", &set.fill}, {"state", &set.states}};
+  for (const auto& [key, text] : texts) {
+    if (options.has(key)) *text = options.text(key);
+  }
   set.preprocessing.scale = static_cast<float>(options.real("scale"));
   set.preprocessing.mean = floats(options.reals("mean"));
   set.preprocessing.deviation = floats(options.reals("std"));
+  set.framing = {options.integer("frame"), options.integer("hop"), options.integer("rate")};
   set.samples = options.integer("samples");
-  if (!set.npz.empty() && !set.idx.empty()) {
-    Error error(ErrorCode::kInvalidRecipe, "'npz' and 'idx' are two data sets; name one");
-    error.place = options.place("idx");
-    return error;
-  }
-  if (!set.labels.empty() && set.idx.empty()) {
-    Error error(ErrorCode::kInvalidRecipe, "'labels' goes with 'idx'");
-    error.place = options.place("labels");
-    return error;
-  }
   return set;
 }
 
 std::vector<std::string*> paths_of(DataSet& set) {
   std::vector<std::string*> paths;
-  for (std::string* path : {&set.npz, &set.idx, &set.labels}) {
+  for (std::string* path : {&set.npz, &set.idx, &set.labels, &set.wav}) {
     if (!path->empty()) paths.push_back(path);
   }
   return paths;
@@ -84,22 +127,17 @@ std::vector<std::string*> paths_of(DataSet& set) {
 Expected<std::unique_ptr<data::SampleSource>> open_data_set(
     const DataSet& set, const std::vector<data::InputSpec>& inputs) {
   if (!set.idx.empty()) return data::idx_samples(set.idx, set.labels, inputs, set.preprocessing);
+  if (!set.wav.empty()) return data::wav_samples(set.wav, set.framing, set.fill, inputs);
   return data::npz_samples(set.npz, inputs);
 }
 
 Expected<std::string> digest_of(const DataSet& set) {
-  namespace fs = std::filesystem;
   std::vector<std::string> files;
-  std::error_code error;
-  for (const std::string& path : {set.npz, set.idx, set.labels}) {
-    if (path.empty()) continue;
-    if (!fs::is_directory(path, error)) files.push_back(path);
-    if (!fs::is_directory(path, error)) continue;
-    for (const auto& entry : fs::directory_iterator(path, error)) {
-      if (entry.path().extension() == ".npz") files.push_back(entry.path().string());
-    }
+  for (const std::string* path : {&set.npz, &set.idx, &set.labels, &set.wav}) {
+    if (path->empty()) continue;
+    THIMBLE_ASSIGN(const std::vector<std::string> found, data::files_of(*path, {".npz", ".wav"}));
+    files.insert(files.end(), found.begin(), found.end());
   }
-  std::sort(files.begin(), files.end());
   Hasher hasher;
   for (const std::string& file : files) {
     THIMBLE_ASSIGN(const auto mapped, MappedFile::open(file));
@@ -109,6 +147,9 @@ Expected<std::string> digest_of(const DataSet& set) {
   for (const float number : mean) hasher.update(" mean " + std::to_string(number));
   for (const float number : deviation) hasher.update(" std " + std::to_string(number));
   hasher.update(" scale " + std::to_string(scale) + " samples " + std::to_string(set.samples));
+  for (const std::int64_t number : {set.framing.frame, set.framing.hop, set.framing.rate})
+    hasher.update(" framing " + std::to_string(number));
+  hasher.update(" fill " + set.fill + " state " + set.states);
   return hasher.finish().hex();
 }
 

@@ -1,10 +1,10 @@
 #!/bin/bash
 # Runs one command-line case and compares what it prints, stdout and stderr together, with CASE.expected.
 #   tests/cli/run.sh THIMBLE CASE.sh            UPDATE=1 writes the expectation instead
-# A case runs in an empty folder; $thimble is the program, $fable and $recipes what the repository holds.
+# A case runs in an empty folder; $thimble is the program, $fable, $onnx and $recipes what the repository holds.
 set -u
 source=$(cd "$(dirname "$0")/../.." && pwd)
-export thimble=$(realpath "$1") fable=$source/tests/data/fable recipes=$source/configs/recipes
+export thimble=$(realpath "$1") fable=$source/tests/data/fable onnx=$source/tests/data/onnx recipes=$source/configs/recipes
 case=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -12,7 +12,7 @@ cd "$work"
 # status COMMAND...: runs it and prints its exit status.
 status() { "$@"; echo "[exit $?]"; }
 export -f status
-actual=$(bash "$case" 2>&1 | sed "s|$fable|FABLE|g; s|$recipes|RECIPES|g; s|$work|WORK|g")
+actual=$(bash "$case" 2>&1 | sed "s|$fable|FABLE|g; s|$onnx|ONNX|g; s|$recipes|RECIPES|g; s|$work|WORK|g")
 expected=${case%.sh}.expected
 if [ "${UPDATE-}" = 1 ]; then
   printf '%s\n' "$actual" >"$expected"

@@ -31,12 +31,15 @@ Expected<std::optional<CalibrationInput>> find_calibration(const std::string& fi
 
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
                                                                    const recipe::Recipe& recipe,
-                                                                   const CalibrationInput& input) {
+                                                                   const CalibrationInput& input,
+                                                                   ThreadPool& pool) {
   if (!input.data.empty()) {
-    THIMBLE_ASSIGN(const auto source,
-                   recipe::open_data_set(input.data, calibrate::input_specs(model)));
-    THIMBLE_ASSIGN(calibrate::Calibration made,
-                   calibrate::Calibration::from_data(model, *source, input.data.samples));
+    THIMBLE_ASSIGN(const auto states, eval::parse_states(input.data.states));
+    const auto inputs = eval::without_states(calibrate::input_specs(model), states);
+    THIMBLE_ASSIGN(const auto source, recipe::open_data_set(input.data, inputs));
+    THIMBLE_ASSIGN(
+        calibrate::Calibration made,
+        calibrate::Calibration::from_data(model, *source, input.data.samples, states, pool));
     return std::make_unique<calibrate::Calibration>(std::move(made));
   }
   THIMBLE_ASSIGN(calibrate::Calibration made,

@@ -8,6 +8,7 @@
 #include "calibrate/calibration.h"
 #include "pass/pass.h"
 #include "recipe/recipe.h"
+#include "support/thread_pool.h"
 
 namespace thimble::cli {
 
@@ -24,6 +25,7 @@ Expected<std::optional<CalibrationInput>> find_calibration(const std::string& fi
                                                            const pass::ManagerOptions& manager);
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
                                                                    const recipe::Recipe& recipe,
-                                                                   const CalibrationInput& input);
+                                                                   const CalibrationInput& input,
+                                                                   ThreadPool& pool);
 
 }  // namespace thimble::cli

@@ -256,7 +256,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
     THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", print));
   }
   if (calibration) {
-    THIMBLE_ASSIGN(calibrated, make_calibration(prepared.original, recipe, *calibration));
+    THIMBLE_ASSIGN(calibrated,
+                   make_calibration(prepared.original, recipe, *calibration, environment.pool));
     calibrated->set_journal(std::move(journal));
   }
   const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();

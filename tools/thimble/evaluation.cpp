@@ -43,9 +43,10 @@ Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bund
                                                      const program::Bundle* reference,
                                                      const EvaluationRequest& request,
                                                      Environment& environment) {
-  THIMBLE_ASSIGN(const auto source,
-                 recipe::open_data_set(request.data, eval::input_specs(bundle.program)));
   eval::TensorScoreOptions options;
+  THIMBLE_ASSIGN(options.states, eval::parse_states(request.data.states));
+  const auto inputs = eval::without_states(eval::input_specs(bundle.program), options.states);
+  THIMBLE_ASSIGN(const auto source, recipe::open_data_set(request.data, inputs));
   options.max_calls = static_cast<std::size_t>(request.data.samples);
   options.candidate = request.session;
   options.on_calls = [&](double count) { environment.progress.advance(count); };
@@ -98,6 +99,23 @@ Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights)
   return request;
 }
 
+void add_sequence_options(CLI::App& command, recipe::DataSet& data) {
+  command.add_option("--wav", data.wav, "Sound, a file or a folder of them, cut into frames")
+      ->type_name("FILE");
+  const auto number = [&](const char* name, std::int64_t& into, const char* help) {
+    command.add_option(name, into, help)->check(CLI::Range(1, 1 << 24))->type_name("N");
+  };
+  number("--frame", data.framing.frame, "Samples that the model hears at once");
+  number("--hop", data.framing.hop, "Samples from one frame to the next; the frame unless given");
+  number("--rate", data.framing.rate, "Samples per second that the sound must have");
+  command.add_option("--fill", data.fill, "Numbers for other inputs, as in sr=16000")
+      ->type_name("NAME=X");
+  command
+      .add_option("--state", data.states,
+                  "An input that takes what an output gave in the call before, as in state=stateN")
+      ->type_name("IN=OUT");
+}
+
 void add_text_options(CLI::App& command, TextChoices& choices) {
   command.add_option("--text", choices.text, "The text to score")->type_name("FILE");
   command.add_option("--npz", choices.data.npz, "Arrays to score, or a folder of archives")
@@ -106,6 +124,7 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
       ->type_name("FILE");
   command.add_option("--labels", choices.data.labels, "The classes of those images")
       ->type_name("FILE");
+  add_sequence_options(command, choices.data);
   command
       .add_option("--scale", choices.data.preprocessing.scale,
                   "A pixel goes in as (byte * scale - mean) / std")

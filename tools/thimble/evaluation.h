@@ -40,6 +40,8 @@ struct TextChoices {
 };
 // An error for a cache type that isn't known.
 Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights);
+// Of models that are called frame by frame: sound and states.
+void add_sequence_options(CLI::App& command, recipe::DataSet& data);
 void add_text_options(CLI::App& command, TextChoices& choices);
 
 }  // namespace thimble::cli

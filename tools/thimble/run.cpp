@@ -8,6 +8,7 @@
 #include "report/json.h"
 #include "runtime/generate.h"
 #include "support/system.h"
+#include "tools/thimble/evaluation.h"
 #include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/tensors.h"
@@ -17,14 +18,13 @@ namespace {
 
 struct Choices {
   std::string file;
-  std::string inputs, outputs;
+  TensorRequest tensors;
   GenerationChoices generation;
 };
 
 Expected<int> run(const Choices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
-  if (!choices.inputs.empty())
-    return run_tensors(opened, choices.inputs, choices.outputs, environment);
+  if (!choices.tensors.empty()) return run_tensors(opened, choices.tensors, environment);
   if (opened.bundle.program.task == program::Task::kGenerate) {
     return generate(opened.bundle, choices.file, choices.generation, environment);
   }
@@ -43,14 +43,17 @@ void add_run(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble run model.thimble -p \"Once upon a time\" -n 100\n"
                   "  thimble run model.thimble --chat --system \"Answer in one line.\"\n"
                   "  thimble run encoder.thimble --inputs in.npz --outputs out.npz\n"
-                  "  thimble run encoder.onnx --dim batch=1,seq=1..512 --inputs in.npz",
+                  "  thimble run encoder.onnx --dim batch=1,seq=1..512 --inputs in.npz\n"
+                  "  thimble run vad.onnx --wav speech.wav --frame 576 --hop 512 --fill sr=16000\n"
+                  "    --state state=stateN --outputs out.npz",
                   [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, a Hugging Face folder or a GGUF file")
       ->required();
-  command->add_option("--inputs", choices->inputs, "Arrays by the graph's input names")
+  command->add_option("--inputs", choices->tensors.inputs, "Arrays by the graph's input names")
       ->type_name("NPZ");
-  command->add_option("--outputs", choices->outputs, "Where to write the outputs' arrays")
+  command->add_option("--outputs", choices->tensors.outputs, "Where to write the outputs' arrays")
       ->type_name("NPZ");
+  add_sequence_options(*command, choices->tensors.data);
   add_dim_option(*command, globals);
   add_generation_options(*command, choices->generation);
 }
