@@ -76,15 +76,30 @@ Expected<ir::Model> read_model(const std::string& path, const ReadOptions& optio
   return model;
 }
 
+namespace {
+
+Error no_writer(const std::string& format) {
+  return Error(ErrorCode::kUsage,
+               "no writer for '" + format + "'; formats are thimble, gguf, onnx, safetensors");
+}
+
+}  // namespace
+
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,
                    ThreadPool& pool, Progress& progress) {
-  if (target.format == "gguf") return write_gguf(model, path, target.type, pool, progress);
+  if (target.format == "gguf") return write_gguf(model, path, target, pool, progress);
   if (target.format == "safetensors") {
     return write_huggingface(model, path, target.type, progress);
   }
   if (target.format == "onnx") return onnx::write(model, path, target, progress);
-  return Error(ErrorCode::kUsage, "no writer for '" + target.format +
-                                      "'; formats are thimble, gguf, onnx, safetensors");
+  return no_writer(target.format);
+}
+
+Status check_writable(const ir::Model& model, const Target& target) {
+  if (target.format == "gguf") return check_gguf(model, target);
+  if (target.format == "safetensors") return check_huggingface(model, target);
+  if (target.format == "onnx") return onnx::check(model, target);
+  return no_writer(target.format);
 }
 
 }  // namespace thimble::formats

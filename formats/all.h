@@ -30,8 +30,16 @@ struct Target {
   std::string type;
   std::map<std::string, std::string> provenance = {};  // ONNX: goes into metadata_props
   std::uint64_t external_threshold = 1'500'000'000;    // ONNX: bytes of weights in one file
+  bool allow_dequantize = false;  // weights whose encoding the format lacks: as floats
+  // ONNX: how products of quantized weights may round what they read; 4: int8, 1: not, 0: as the
+  // runtime likes.
+  std::int64_t accuracy_level = 4;
 };
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,
                    ThreadPool& pool, Progress& progress);
+
+// The error that write_model would end with because of what the model is, its graph, encodings and
+// shapes, before any of its numbers is read.
+Status check_writable(const ir::Model& model, const Target& target);
 
 }  // namespace thimble::formats

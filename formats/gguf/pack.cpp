@@ -21,18 +21,28 @@ const BlockType* type_named(std::string_view name) {
   return nullptr;
 }
 
-// A block type on whose grid the encoding lies: groups that are whole blocks share their scale.
+// A block type on whose grid the encoding lies: groups that are whole blocks share their scale, and
+// codes around 0 may be those of a wider type.
 const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
   const bool blocks = encoding.group_size % 32 == 0 && inputs % 32 == 0 && !encoding.per_tensor;
   const bool last = encoding.axis == -1 && encoding.scale_type == ir::DType::kF16;
   if (encoding.kind != ir::EncodingKind::kAffine || !blocks || !last) return nullptr;
+  const bool around_zero = encoding.zero != ir::ZeroKind::kConstant ||
+                           encoding.constant_zero == 1 << (encoding.bits - 1);
+  const BlockType* narrowest = nullptr;
+  int bits = 9;
   for (const BlockType& type : block_types()) {
     if (type.encoding == nullptr) continue;
-    ir::Encoding grid = type.encoding();
+    const ir::Encoding own = type.encoding();
+    ir::Encoding grid = own;
     grid.group_size = encoding.group_size;
     if (grid == encoding) return &type;
+    if (!around_zero || own.bits < encoding.bits || own.bits >= bits) continue;
+    grid.bits = encoding.bits;
+    grid.constant_zero = encoding.constant_zero;
+    if (grid == encoding) narrowest = &type, bits = own.bits;
   }
-  return nullptr;
+  return narrowest;
 }
 
 // Absmax: Q4_0's grid reaches one step further down, so the largest weight takes code 0.
@@ -61,11 +71,14 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
   const std::size_t group =
       groups == 1 ? inputs : static_cast<std::size_t>(weight.encoding.group_size);
   auto* block = reinterpret_cast<std::uint8_t*>(out);
+  const int moved = type.encoding().constant_zero - weight.encoding.constant_zero;
+  std::uint8_t codes[32];
   for (std::size_t row = 0; row < static_cast<std::size_t>(rows.count); ++row) {
     for (std::size_t at = 0; at < inputs; at += 32) {
       const std::size_t g = row * groups + at / group;
-      pack(type, rows.codes.data() + row * inputs + at, rows.scales[g],
-           rows.minima.empty() ? 0.0f : rows.minima[g], block);
+      for (std::size_t i = 0; i < 32; ++i)
+        codes[i] = static_cast<std::uint8_t>(rows.codes[row * inputs + at + i] + moved);
+      pack(type, codes, rows.scales[g], rows.minima.empty() ? 0.0f : rows.minima[g], block);
       block += type.bytes;
     }
   }
@@ -117,7 +130,8 @@ Status append_in_order(const ir::Weight& weight, const BlockType& type, std::int
 
 }  // namespace
 
-Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted) {
+Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted,
+                                       bool floats) {
   if (weight.dims.size() < 2) return type_named("f32");
   if (const BlockType* exact = exact_type(weight.encoding, weight.inputs())) return exact;
   const auto refuse = [&](const std::string& why) {
@@ -126,11 +140,13 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::stri
   const BlockType* type = type_named(wanted.empty() ? "f32" : wanted);
   if (!weight.encoding.is_dense()) {
     const bool dense = type->dense != ir::DType::kUndefined && !wanted.empty();
-    if (!dense) {
+    if (!dense && !floats) {
       return refuse("the encoding " + weight.encoding.to_string())
-          .fix("quantize to symmetric 4 or 8 bits with groups of 32, or write type f16");
+          .fix(
+              "quantize to symmetric codes with groups of 32 and f16 scales, or write it as f32 "
+              "with --allow-dequantize");
     }
-    return type;
+    return dense ? type : type_named("f32");
   }
   if (wanted.empty() && (weight.dtype == ir::DType::kF16 || weight.dtype == ir::DType::kBF16)) {
     return type_named(weight.dtype == ir::DType::kF16 ? "f16" : "bf16");

@@ -8,8 +8,10 @@
 
 namespace thimble::formats::gguf {
 
-// The type that a weight is written in; `wanted` is the user's choice, empty: none.
-Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted);
+// The type that a weight is written in; `wanted` is the user's choice, empty: none. An encoding
+// that no type expresses is an error unless `floats` allows for f32, or a float type is wanted.
+Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted,
+                                       bool floats);
 
 std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight);
 

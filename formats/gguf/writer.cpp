@@ -67,7 +67,7 @@ bool made_up(const ir::Weight& weight) {
 }
 
 Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architecture& architecture,
-                                         const gguf::Network& network, const std::string& type) {
+                                         const gguf::Network& network, const Target& target) {
   std::vector<Output> out;
   for (const ir::WeightId id : used_weights(model)) {
     const ir::Weight& weight = model.weight(id);
@@ -78,7 +78,7 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
           .at_tensor(weight.name)
           .fix("leave out the pass that added it, or write a .thimble file");
     }
-    THIMBLE_ASSIGN(output.type, gguf::choose_type(weight, type));
+    THIMBLE_ASSIGN(output.type, gguf::choose_type(weight, target.type, target.allow_dequantize));
     const bool q = weight.name.find(".q_proj.") != std::string::npos;
     const bool k = weight.name.find(".k_proj.") != std::string::npos;
     if (architecture.interleaved && (q || k)) {
@@ -192,11 +192,37 @@ Status write_matrix(const Output& output, ThreadPool& pool, Progress& progress, 
   return ok();
 }
 
+// What a user would not expect of the forms that were chosen.
+void tell_forms(const std::vector<Output>& outputs, Progress& progress) {
+  std::map<std::string, int> counts;
+  for (const Output& output : outputs) {
+    const ir::Encoding& e = output.weight->encoding;
+    if (e.is_dense() || output.weight->dims.size() < 2) continue;
+    const std::string type(output.type->name);
+    if (output.type->encoding == nullptr) {
+      ++counts["as " + type + ": GGUF has no block type for " + e.to_string()];
+    } else if (output.type->encoding().bits > e.bits) {
+      ++counts["as " + type + " instead of " + std::to_string(e.bits) + " bits: the same numbers"];
+    }
+  }
+  for (const auto& [what, count] : counts)
+    progress.message("note: " + std::to_string(count) + " tensors are written " + what);
+}
+
 }  // namespace
 
-Status write_gguf(const ir::Model& model, const std::string& path, const std::string& type,
+Status check_gguf(const ir::Model& model, const Target& target) {
+  THIMBLE_TRY(check_type(target.type));
+  THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(model));
+  gguf::Keys keys;
+  THIMBLE_ASSIGN(const gguf::Network network, gguf::add_network(model, *architecture, keys));
+  THIMBLE_TRY(outputs_of(model, *architecture, network, target));
+  return gguf::add_tokenizer(model, network.vocabulary, keys);
+}
+
+Status write_gguf(const ir::Model& model, const std::string& path, const Target& target,
                   ThreadPool& pool, Progress& progress) {
-  THIMBLE_TRY(check_type(type));
+  THIMBLE_TRY(check_type(target.type));
   THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(model));
   gguf::Keys keys;
   keys.text("general.architecture", architecture->gguf);
@@ -204,10 +230,11 @@ Status write_gguf(const ir::Model& model, const std::string& path, const std::st
   keys.integer("general.alignment", kAlignment);
   THIMBLE_ASSIGN(gguf::Network network, gguf::add_network(model, *architecture, keys));
   THIMBLE_ASSIGN(const std::vector<Output> outputs,
-                 outputs_of(model, *architecture, network, type));
+                 outputs_of(model, *architecture, network, target));
   keys.integer("general.file_type", file_type(outputs));
   keys.integer("general.quantization_version", 2);
   THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
+  for (const auto& [key, value] : target.provenance) keys.text(key, value);
   ir::Weight factors;
   if (!network.rotary_factors.empty()) {
     factors = ir::make_dense("rope_freqs.weight",
@@ -219,6 +246,7 @@ Status write_gguf(const ir::Model& model, const std::string& path, const std::st
   THIMBLE_TRY(file->pad_to(kAlignment));
   double total = 0;
   for (const Output& output : outputs) total += static_cast<double>(output.size);
+  tell_forms(outputs, progress);
   progress.begin("writing", total / 1e6, "MB");
   for (const Output& output : outputs) {
     THIMBLE_TRY(output.weight->dims.size() < 2 ? write_vector(output, *file)

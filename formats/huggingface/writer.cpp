@@ -59,6 +59,22 @@ Status write_config(const ir::Model& model, const std::string& folder) {
 
 }  // namespace
 
+Status check_huggingface(const ir::Model& model, const Target& target) {
+  if (model.source_format == "onnx") {
+    return unsupported("a folder of safetensors can't say what an ONNX model computes")
+        .in(model.source_path)
+        .fix("write .thimble or ONNX");
+  }
+  for (const ir::ValueId constant : model.graph.constants()) {
+    const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
+    if (weight.encoding.is_dense() || !target.type.empty() || target.allow_dequantize) continue;
+    return unsupported("safetensors cannot hold the encoding " + weight.encoding.to_string())
+        .at_tensor(weight.name)
+        .fix("write its numbers as f32 with --allow-dequantize, or as --type f16 or bf16");
+  }
+  return ok();
+}
+
 Status write_huggingface(const ir::Model& model, const std::string& folder, const std::string& type,
                          Progress& progress) {
   std::error_code error;

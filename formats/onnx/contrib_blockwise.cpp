@@ -8,15 +8,18 @@
 namespace thimble::formats::onnx {
 namespace {
 
-// A constant, also when a Reshape stands before it: a head that is tied to the embedding sees the
-// same bytes in other dims.
+// A constant, also when a Reshape or a Cast stands before it: a head that is tied to the embedding
+// sees the same bytes in other dims, and scales may be stored in 16 bits.
 const ir::Weight* constant_bytes(const Rewriter& r, std::size_t input) {
   const ir::ValueId value = r.input(input);
   if (const ir::Weight* weight = r.weight_of(value)) return weight;
   if (!value.valid()) return nullptr;
   const ir::NodeId producer = r.graph().value(value).producer;
-  if (!producer.valid() || !r.graph().node(producer).is("Reshape")) return nullptr;
-  const Inputs& inputs = r.graph().node(producer).inputs;
+  if (!producer.valid()) return nullptr;
+  const ir::Node& node = r.graph().node(producer);
+  const bool to_f32 = node.is("Cast") && node.integer("to", 0) == 1;
+  if (!node.is("Reshape") && !to_f32) return nullptr;
+  const Inputs& inputs = node.inputs;
   return inputs.empty() ? nullptr : r.weight_of(inputs.front());
 }
 
@@ -66,6 +69,9 @@ Status check_group_index(const Rewriter& r, std::size_t input, const Blockwise& 
   return ok();
 }
 
+// The accuracy level that lets a product round its input to int8, a scale for each block of a row.
+constexpr std::int64_t kInt8Level = 4;
+
 // Inputs: a, codes, scales, zero points, group index, bias.
 Status matmul_nbits(Rewriter& r) {
   Blockwise p;
@@ -81,6 +87,8 @@ Status matmul_nbits(Rewriter& r) {
   if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
   if (p.block > 0) THIMBLE_TRY(check_group_index(r, 4, p));
   THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, p));
+  if (r.node().integer("accuracy_level", 0) == kInt8Level)
+    r.graph().value(r.input(0)).activation = ir::ActivationScheme::kInt8;
   const ir::ValueId factor =
       r.emit("Transpose", {weight}, {{"perm", std::vector<std::int64_t>{1, 0}}});
   ir::ValueId y = r.emit("MatMul", {r.input(0), factor});

@@ -1,6 +1,7 @@
 #include "formats/onnx/expand.h"
 
 #include <limits>
+#include <map>
 
 #include "formats/onnx/rewriter.h"
 
@@ -41,12 +42,40 @@ Status attention(Rewriter& r) {
   return ok();
 }
 
+// Masks that were expanded, by what they were and the queries that they are for.
+using Expanded = std::map<std::pair<ir::ValueId, std::string>, ir::ValueId>;
+
+// One row of a mask for all queries: ONNX says that it broadcasts, ONNX Runtime refuses it.
+void expand_mask(Rewriter& r, Expanded& expanded) {
+  if (!r.has(3)) return;
+  const auto &mask = r.graph().value(r.input(3)).shape, &query = r.graph().value(r.input(0)).shape;
+  if (!mask || mask->size() < 2 || !query || query->size() < 3) return;
+  const auto rank = static_cast<std::int64_t>(query->size());
+  const ir::Dim& queries = (*query)[query->size() - 2];
+  const ir::Dim one(1);
+  if (!((*mask)[mask->size() - 2] == one) || queries == one) return;
+  ir::ValueId& all = expanded[{r.input(3), queries.to_string()}];
+  if (!all.valid()) {
+    const ir::ValueId length =
+        r.emit("Shape", {r.input(0)}, {{"start", rank - 2}, {"end", rank - 1}});
+    const ir::ValueId shape =
+        r.emit("Concat", {length, r.integers({1})}, {{"axis", std::int64_t{0}}});
+    all = r.emit("Expand", {r.input(3), shape});
+    r.graph().value(all).dtype = r.graph().value(r.input(3)).dtype;
+  }
+  r.set_input(3, all);
+}
+
 Status expand_graph(ir::Model& model, ir::Graph& graph) {
+  Expanded expanded;
   for (const ir::NodeId id : graph.order()) {
-    if (graph.node(id).domain != "thimble") continue;
+    const bool own = graph.node(id).domain == "thimble";
+    const bool is_attention = graph.node(id).op == "Attention";
+    if (!own && !(graph.node(id).domain.empty() && is_attention)) continue;
     Rewriter rewriter(model, graph, id, 23);
-    if (graph.node(id).op != "Attention") return rewriter.refuse("ONNX has no body for it");
-    THIMBLE_TRY(attention(rewriter));
+    if (!is_attention) return rewriter.refuse("ONNX has no body for it");
+    if (own) THIMBLE_TRY(attention(rewriter));
+    expand_mask(rewriter, expanded);
   }
   return ok();
 }

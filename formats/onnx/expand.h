@@ -1,5 +1,6 @@
 #pragma once
-// Operators of the domain `thimble` as the standard nodes that they stand for.
+// Operators of the domain `thimble` as the standard nodes that they stand for, and operators in the
+// form that ONNX Runtime takes.
 
 #include "ir/model.h"
 

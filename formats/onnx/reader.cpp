@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "formats/onnx/builder.h"
+#include "formats/onnx/contrib.h"
 #include "formats/onnx/upgrade.h"
 
 namespace thimble::formats::onnx {
@@ -39,6 +40,7 @@ Expected<ir::Model> build(TensorFiles& files) {
   keep_metadata(info, model);
   THIMBLE_TRY(GraphBuilder(info, files, model).run());
   THIMBLE_TRY(upgrade(model, info.opset()));
+  THIMBLE_TRY(rewrite_contrib(model));
   return model;
 }
 

@@ -9,7 +9,8 @@
 namespace thimble::formats::onnx {
 namespace {
 
-bool is_half(ir::DType type) { return type == ir::DType::kF16 || type == ir::DType::kBF16; }
+// Is a number of this type stored as one of another width than f32, for users that take f32?
+bool is_stored(ir::DType type) { return ir::dtype_is_float(type) && type != ir::DType::kF32; }
 
 class Serializer {
  public:
@@ -47,7 +48,7 @@ class Serializer {
       order_.push_back(value.weight);
       p.name = p.use = value.name;
       p.home = &g;
-      p.as_f32 = is_half(weight.dtype) && value.dtype == ir::DType::kF32;
+      p.as_f32 = is_stored(weight.dtype) && value.dtype == ir::DType::kF32;
       // An output of the model keeps its name.
       if (p.as_f32) (g.is_output(id) ? p.name : p.use).clear();
     }
@@ -186,7 +187,7 @@ class Serializer {
     return out;
   }
 
-  // A weight of 16 bits as the f32 that its users take.
+  // A weight of another float type as the f32 that its users take.
   Expected<Message> cast(const Place& p, ir::DType from) {
     ir::Graph probe;
     ir::Node node;

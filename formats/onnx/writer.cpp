@@ -9,7 +9,8 @@
 #include "formats/onnx/message.h"
 #include "formats/onnx/opsets.h"
 #include "formats/onnx/serialize.h"
-#include "ir/decode.h"
+#include "formats/onnx/writer_encodings.h"
+#include "formats/onnx/writer_streams.h"
 #include "support/atomic_file.h"
 #include "support/system.h"
 
@@ -20,59 +21,6 @@ constexpr std::int64_t kChunkBytes = 8 << 20;
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kSmallest = 1024;  // bytes of a tensor that goes outside
 
-// An encoded weight as the f32 numbers that it stands for.
-class DecodedSource : public ir::WeightSource {
- public:
-  explicit DecodedSource(ir::Weight of) : of_(std::move(of)) {}
-  bool by_row() const {
-    return of_.encoding.axis == -1 || of_.encoding.axis + 1 == static_cast<int>(of_.dims.size());
-  }
-  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
-    auto values = std::make_shared<std::vector<float>>();
-    const auto width = static_cast<std::size_t>(
-        of_.element_count() / std::max<std::int64_t>(1, of_.dims.size() < 2 ? 1 : of_.dims[0]));
-    if (by_row()) {
-      const std::int64_t per_row = static_cast<std::int64_t>(width) / of_.inputs();
-      THIMBLE_ASSIGN(const ir::Rows rows, of_.source->read(begin * per_row, end * per_row));
-      values->resize(static_cast<std::size_t>(end - begin) * width);
-      THIMBLE_TRY(ir::decode_rows(of_.encoding, of_.dtype, rows, of_.inputs(), *values));
-    } else {
-      THIMBLE_ASSIGN(*values, ir::read_floats(of_));
-      values->erase(
-          values->begin() + static_cast<std::ptrdiff_t>(end) * static_cast<std::ptrdiff_t>(width),
-          values->end());
-      values->erase(values->begin(), values->begin() + static_cast<std::ptrdiff_t>(begin) *
-                                                           static_cast<std::ptrdiff_t>(width));
-    }
-    ir::Rows out;
-    out.count = end - begin;
-    out.dense = std::as_bytes(std::span(*values));
-    out.owner = std::move(values);
-    return out;
-  }
-  std::string describe() const override { return "decoded from " + of_.source->describe(); }
-
- private:
-  ir::Weight of_;
-};
-
-Status decode_weights(ir::Model& model, const std::string& type) {
-  for (ir::Weight& weight : model.weights) {
-    if (weight.encoding.is_dense() || weight.source == nullptr) continue;
-    if (type != "float") {
-      return unsupported("a weight in " + weight.encoding.to_string() + " is not written to ONNX")
-          .at_tensor(weight.name)
-          .fix("write its numbers as f32 with --type float");
-    }
-    ir::Weight decoded = weight;
-    decoded.source = std::make_shared<DecodedSource>(weight);
-    decoded.encoding = ir::Encoding::dense();
-    decoded.dtype = ir::DType::kF32;
-    weight = std::move(decoded);
-  }
-  return ok();
-}
-
 // Few rows at a time, unless they lie in memory; interrupted between them.
 Status append_rows(const ir::Weight& weight, AtomicFile& file, Progress& progress) {
   if (weight.source == nullptr) {
@@ -81,10 +29,9 @@ Status append_rows(const ir::Weight& weight, AtomicFile& file, Progress& progres
   const std::int64_t rows = weight.rows();
   const auto bytes = static_cast<std::int64_t>(weight.byte_size());
   const std::int64_t row_bytes = std::max<std::int64_t>(1, bytes / std::max<std::int64_t>(1, rows));
-  const auto* decoded = dynamic_cast<const DecodedSource*>(weight.source.get());
-  const bool whole = decoded != nullptr && !decoded->by_row();
-  const std::int64_t step =
-      whole ? std::max<std::int64_t>(1, rows) : std::max<std::int64_t>(1, kChunkBytes / row_bytes);
+  const std::int64_t step = reads_whole(*weight.source)
+                                ? std::max<std::int64_t>(1, rows)
+                                : std::max<std::int64_t>(1, kChunkBytes / row_bytes);
   const std::uint64_t start = file.size();
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
@@ -147,13 +94,31 @@ Message model_message(const Serialized& graph, const ir::Model& model, const Tar
   return out;
 }
 
+Status check_type(const Target& target) {
+  if (target.type.empty() || target.type == "float") return ok();
+  return Error(ErrorCode::kUsage, "no ONNX type '" + target.type + "'; the type is float");
+}
+
+EncodingOptions encoding_options(const Target& target) {
+  return {.accuracy_level = target.accuracy_level,
+          .decode_all = target.type == "float",
+          .decode_rest = target.allow_dequantize};
+}
+
 }  // namespace
+
+Status check(const ir::Model& model, const Target& target) {
+  THIMBLE_TRY(check_type(target));
+  ir::Model copy = model;
+  THIMBLE_TRY(write_encodings(copy, encoding_options(target)));
+  THIMBLE_TRY(expand_own_operators(copy));
+  THIMBLE_TRY(serialize(copy, Layout()));
+  return ok();
+}
 
 Status write(const ir::Model& model, const std::string& path, const Target& target,
              Progress& progress) {
-  if (!target.type.empty() && target.type != "float") {
-    return Error(ErrorCode::kUsage, "no ONNX type '" + target.type + "'; the type is float");
-  }
+  THIMBLE_TRY(check_type(target));
   std::error_code error;
   for (const std::string& source : model.source_files) {
     if (std::filesystem::equivalent(source, path, error) ||
@@ -162,7 +127,9 @@ Status write(const ir::Model& model, const std::string& path, const Target& targ
     }
   }
   ir::Model copy = model;
-  THIMBLE_TRY(decode_weights(copy, target.type));
+  THIMBLE_ASSIGN(const std::vector<std::string> notes,
+                 write_encodings(copy, encoding_options(target)));
+  for (const std::string& note : notes) progress.message("note: " + note);
   THIMBLE_TRY(expand_own_operators(copy));
   Layout layout;
   std::uint64_t total = 0;

@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <set>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -22,6 +24,8 @@
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
 #include "tools/thimble/recipe_options.h"
+#include "tools/thimble/target.h"
+#include "tools/thimble/written.h"
 
 namespace thimble::cli {
 namespace {
@@ -32,13 +36,17 @@ struct Choices {
   std::int64_t max_windows = 0;
   RecipeChoices recipe;
   pass::ManagerOptions manager;
+  TargetChoices target;
   bool force = false;
 };
 
+bool is_thimble_target(const formats::Target& target) { return target.format == "thimble"; }
+
 // Everything that decides the output's bytes.
 std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
-                        const Choices& choices, const std::string& text_digest,
-                        const std::string& calibration_digest, const std::string& tune) {
+                        const Choices& choices, const formats::Target& target,
+                        const std::string& text_digest, const std::string& calibration_digest,
+                        const std::string& tune) {
   Hasher hasher;
   hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
                 "\n" + text_digest + "\n" + calibration_digest);
@@ -51,6 +59,11 @@ std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
   if (!choices.manager.stop_after.empty()) hasher.update("\nup to " + choices.manager.stop_after);
   const auto dims = prepared.original.metadata.find(std::string(ir::kDimRangesKey));
   if (dims != prepared.original.metadata.end()) hasher.update("\nsizes " + dims->second);
+  if (!is_thimble_target(target)) {
+    hasher.update("\nas " + target.format + " " + target.type + " " +
+                  std::to_string(target.accuracy_level) +
+                  (target.allow_dequantize ? " dequantized" : ""));
+  }
   return hasher.finish().hex();
 }
 
@@ -61,7 +74,8 @@ std::string metadata_value(const program::Bundle& bundle, std::string_view key) 
   return "";
 }
 
-bool up_to_date(const std::string& path, const std::string& wanted) {
+bool up_to_date(const std::string& path, const formats::Target& target, const std::string& wanted) {
+  if (!is_thimble_target(target)) return written_up_to_date(path, wanted);
   if (!is_thimble(path)) return false;
   const auto bundle = program::open_thimble(path);
   return bundle && metadata_value(*bundle, "thimble.fingerprint") == wanted;
@@ -101,16 +115,20 @@ std::uint64_t add_size(program::Metadata& metadata, const formats::ThimbleWriter
   return size;
 }
 
+// Of the target, and of what was measured.
 struct Outcome {
+  Written written;
   std::vector<eval::Metric> metrics;
   std::vector<eval::GateResult> gates;
+  std::string fingerprint;
   bool evaluated = false;
 };
 
 void print_outcome(const Choices& choices, const Prepared& prepared, const program::Bundle& bundle,
                    const Outcome& outcome, int width) {
   const std::uint64_t before = prepared.original.weight_bytes();
-  const std::uint64_t after = payload_bytes(bundle);
+  const std::uint64_t after =
+      outcome.written.bytes > 0 ? outcome.written.bytes : payload_bytes(bundle);
   std::printf("%s: %s -> %s (%.2fx smaller), %.3f bits per weight\n", choices.output.c_str(),
               format_bytes(before).c_str(), format_bytes(after).c_str(),
               static_cast<double>(before) / static_cast<double>(std::max<std::uint64_t>(after, 1)),
@@ -132,6 +150,10 @@ report::Json outcome_json(const Choices& choices, const Prepared& prepared,
                           std::uint64_t file_bytes, double seconds) {
   report::Json out = report::document("compress");
   out["output"] = choices.output;
+  if (!outcome.written.digest.empty()) {
+    out["fingerprint"] = outcome.fingerprint;
+    out["output_digest"] = outcome.written.digest;
+  }
   out["file_bytes"] = file_bytes;
   out["payload_bytes"] = payload_bytes(bundle);
   out["bits_per_weight"] = bits_per_weight(bundle);
@@ -145,12 +167,17 @@ report::Json outcome_json(const Choices& choices, const Prepared& prepared,
   return out;
 }
 
-Status check_output(const Choices& choices) {
+Status check_output(const Choices& choices, const formats::Target& target) {
   const std::filesystem::path path(choices.output);
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
+  const bool folder = target.format == "safetensors";
+  if (!folder && std::filesystem::is_directory(path, error)) {
     return Error(ErrorCode::kUsage, "the output '" + choices.output + "' is a folder")
-        .fix("name a file, such as " + choices.output + "/model.thimble");
+        .fix("name a file, such as " + choices.output + "/model." + target.format);
+  }
+  if (folder && std::filesystem::is_regular_file(path, error)) {
+    return Error(ErrorCode::kUsage, "the output '" + choices.output + "' is a file")
+        .fix("name a folder for safetensors, or end the name in .thimble, .gguf or .onnx");
   }
   const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   if (!std::filesystem::is_directory(parent, error)) {
@@ -158,6 +185,49 @@ Status check_output(const Choices& choices) {
         .fix("mkdir -p " + parent.string());
   }
   return ok();
+}
+
+// Weights by name, of those that are more than one number.
+std::set<std::string> real_weights(const ir::Model& model) {
+  std::set<std::string> names;
+  for (const ir::ValueId constant : model.graph.constants()) {
+    const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
+    if (ir::dtype_is_float(weight.dtype) && weight.element_count() > 1) names.insert(weight.name);
+  }
+  return names;
+}
+
+// A format that holds weights and no graph can't say what a pass added.
+Status check_same_weights(const ir::Model& before, const ir::Model& after,
+                          const formats::Target& target) {
+  const std::set<std::string> known = real_weights(before);
+  for (const std::string& name : real_weights(after)) {
+    if (known.contains(name)) continue;
+    return unsupported("a pass adds this tensor to the graph, and " + target.format +
+                       " holds weights alone")
+        .at_tensor(name)
+        .fix("leave out the pass, or write .thimble or ONNX");
+  }
+  return ok();
+}
+
+// Could the target hold what the recipe will make? Passes that only say what they would do tell,
+// unless a budget is yet to choose.
+Status check_target(const Prepared& prepared, const recipe::Recipe& recipe, const Choices& choices,
+                    const formats::Target& target, bool budgeted, Environment& environment) {
+  if (is_thimble_target(target)) return ok();
+  Prepared trial;
+  trial.original = prepared.original;
+  trial.model = prepared.original;
+  if (!budgeted) {
+    pass::Context context{environment.pool, environment.progress, recipe.seed, false};
+    context.dry_run = true;
+    THIMBLE_TRY(
+        pass::run_passes(trial.model, recipe.passes, context, choices.manager, trial.report));
+  }
+  THIMBLE_TRY(formats::check_writable(trial.model, target));
+  return target.format == "onnx" ? ok()
+                                 : check_same_weights(prepared.original, trial.model, target);
 }
 
 Status check_memory(const Environment& environment, const ir::Model& model,
@@ -215,87 +285,141 @@ Expected<int> say_up_to_date(const Choices& choices, const Globals& globals) {
   return 0;
 }
 
-Expected<int> run(const Choices& choices, Environment& environment) {
-  const auto start = std::chrono::steady_clock::now();
-  THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
-  THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
+// Numbers that decide what is to be done, found before any work.
+struct Job {
+  recipe::Recipe recipe;
+  formats::Target target;
+  std::optional<CalibrationInput> calibration;
+  std::string tune;  // of a budget
+  bool budgeted = false;
+  Prepared prepared;
+  std::string print;  // the fingerprint
+};
+
+Expected<Job> plan_job(const Choices& choices, Environment& environment) {
+  Job job;
+  THIMBLE_ASSIGN(job.target, target_of(choices.output, "", choices.target));
+  THIMBLE_ASSIGN(job.recipe, read_recipe(choices.recipe));
+  THIMBLE_ASSIGN(const std::string path, model_of(choices.model, job.recipe));
   if (is_thimble(path)) {
     return invalid_argument("a .thimble is a target and can't be compressed again")
         .in(path)
         .fix("compress the model that it was made from");
   }
-  THIMBLE_TRY(check_output(choices));
-  THIMBLE_ASSIGN(const auto calibration,
-                 find_calibration(choices.calibrate, recipe, choices.manager));
-  std::string tune;
-  const bool budgeted = has_budget(recipe, choices.manager);
-  if (budgeted) {
-    THIMBLE_ASSIGN(tune, tune_text(recipe, choices.manager));
+  THIMBLE_TRY(check_output(choices, job.target));
+  THIMBLE_ASSIGN(job.calibration, find_calibration(choices.calibrate, job.recipe, choices.manager));
+  job.budgeted = has_budget(job.recipe, choices.manager);
+  if (job.budgeted) {
+    THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager));
   }
-  THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
-  THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
-  THIMBLE_TRY(check_memory(environment, prepared.original, calibration ? calibration->tokens : 0));
-  THIMBLE_ASSIGN(prepared.source_digest, digest_of_source(prepared.original, environment));
-  const std::string text = choices.text.empty() ? recipe.evaluation.text : choices.text;
+  THIMBLE_ASSIGN(job.prepared, read_original(path, environment));
+  THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
+  THIMBLE_TRY(
+      check_target(job.prepared, job.recipe, choices, job.target, job.budgeted, environment));
+  THIMBLE_TRY(check_memory(environment, job.prepared.original,
+                           job.calibration ? job.calibration->tokens : 0));
+  THIMBLE_ASSIGN(job.prepared.source_digest, digest_of_source(job.prepared.original, environment));
+  const std::string text = choices.text.empty() ? job.recipe.evaluation.text : choices.text;
   std::string text_digest;
   if (!text.empty()) {
     THIMBLE_ASSIGN(const std::string content, data::read_text(text));
     text_digest = digest_of(content).hex();
-  } else if (!recipe.evaluation.data.empty()) {
-    THIMBLE_ASSIGN(text_digest, recipe::digest_of(recipe.evaluation.data));
+  } else if (!job.recipe.evaluation.data.empty()) {
+    THIMBLE_ASSIGN(text_digest, recipe::digest_of(job.recipe.evaluation.data));
   }
-  const std::string calibration_digest = calibration ? calibration->digest : "";
-  const std::string print =
-      fingerprint(recipe, prepared, choices, text_digest, calibration_digest, tune);
-  if (!choices.force && up_to_date(choices.output, print))
-    return say_up_to_date(choices, environment.globals);
+  job.print = fingerprint(job.recipe, job.prepared, choices, job.target, text_digest,
+                          job.calibration ? job.calibration->digest : "", job.tune);
+  return job;
+}
 
-  std::unique_ptr<calibrate::Calibration> calibrated;
-  std::unique_ptr<calibrate::Journal> journal;
-  if (calibration || budgeted) {
-    THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", print));
+// Writes the target where it is no .thimble. What it holds is measured as the .thimble of the same
+// graph, which goes when it is done.
+Status write_target(Job& job, const Choices& choices, const program::Metadata& metadata,
+                    Environment& environment, Written& written) {
+  for (const auto& [key, value] : metadata) {
+    if (!key.starts_with("model.")) job.target.provenance[key] = value;
   }
-  if (calibration) {
-    THIMBLE_ASSIGN(calibrated,
-                   make_calibration(prepared.original, recipe, *calibration, environment.pool));
-    calibrated->set_journal(std::move(journal));
-  }
-  const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
-  const PassRequest passes{
-      .manager = choices.manager, .calibration = calibrated.get(), .journal = kept};
-  THIMBLE_TRY(budgeted
-                  ? run_to_budget(prepared, recipe,
-                                  {passes, tune, provenance(prepared, recipe, print)}, environment)
-                  : run_recipe(prepared, recipe, passes, environment));
+  THIMBLE_TRY(formats::write_model(job.prepared.model, choices.output, job.target, environment.pool,
+                                   environment.progress));
+  THIMBLE_ASSIGN(written, written_at(choices.output));
+  return ok();
+}
+
+Status run_passes_of(Job& job, const PassRequest& passes, Environment& environment) {
+  if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
+  return run_to_budget(job.prepared, job.recipe,
+                       {passes, job.tune, provenance(job.prepared, job.recipe, job.print)},
+                       environment);
+}
+
+// Writes and measures what the passes made.
+Expected<Outcome> write_and_measure(Job& job, const Choices& choices, Environment& environment,
+                                    report::Json& json, const std::function<double()>& seconds) {
+  Prepared& prepared = job.prepared;
+  const bool own = is_thimble_target(job.target);
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
-  lowered.program.cache = cache_type(recipe, prepared.model);
-  program::Metadata metadata = provenance(prepared, recipe, print);
-  THIMBLE_ASSIGN(const auto writer,
-                 formats::ThimbleWriter::create(choices.output, std::move(lowered),
-                                                lower::describe(prepared.model)));
+  lowered.program.cache = cache_type(job.recipe, prepared.model);
+  program::Metadata metadata = provenance(prepared, job.recipe, job.print);
+  THIMBLE_ASSIGN(const auto writer, formats::ThimbleWriter::create(
+                                        own ? choices.output : choices.output + ".thimble",
+                                        std::move(lowered), lower::describe(prepared.model)));
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
   collect_errors(prepared.model, prepared.report);
   THIMBLE_ASSIGN(const program::Bundle artifact, writer->open_partial(metadata));
   THIMBLE_ASSIGN(Outcome outcome,
-                 evaluate_artifact(choices, recipe, prepared, artifact, environment));
-  if (budgeted) THIMBLE_TRY(verify_budget(prepared, recipe, tune, artifact, environment));
-  add_metrics(metadata, outcome.metrics);
-  const auto size = static_cast<double>(add_size(metadata, *writer));
-  outcome.metrics.push_back({"size", {size, size, size}});
-  outcome.gates = eval::judge(recipe.gates, outcome.metrics);
-  THIMBLE_TRY(writer->finish(std::move(metadata)));
-  if (kept != nullptr) THIMBLE_TRY(kept->remove());
-
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const report::Json json =
-      outcome_json(choices, prepared, artifact, outcome, writer->file_bytes(), seconds);
-  THIMBLE_TRY(write_report(choices.output + ".report.json", json));
-  if (environment.globals.json) {
-    std::printf("%s\n", json.dump(2).c_str());
-  } else {
-    print_outcome(choices, prepared, artifact, outcome, system::terminal_width(STDOUT_FILENO));
+                 evaluate_artifact(choices, job.recipe, prepared, artifact, environment));
+  if (job.budgeted) {
+    THIMBLE_TRY(verify_budget(prepared, job.recipe, job.tune, artifact, environment));
   }
+  add_metrics(metadata, outcome.metrics);
+  outcome.fingerprint = job.print;
+  std::uint64_t size = 0;
+  if (own) {
+    size = add_size(metadata, *writer);
+    THIMBLE_TRY(writer->finish(std::move(metadata)));
+  } else {
+    THIMBLE_TRY(write_target(job, choices, metadata, environment, outcome.written));
+    size = outcome.written.bytes;
+  }
+  const auto bytes = static_cast<double>(size);
+  outcome.metrics.push_back({"size", {bytes, bytes, bytes}});
+  outcome.gates = eval::judge(job.recipe.gates, outcome.metrics);
+  json = outcome_json(choices, prepared, artifact, outcome, own ? writer->file_bytes() : size,
+                      seconds());
+  THIMBLE_TRY(write_report(choices.output + ".report.json", json));
+  if (!environment.globals.json)
+    print_outcome(choices, prepared, artifact, outcome, system::terminal_width(STDOUT_FILENO));
+  return outcome;
+}
+
+Expected<int> run(const Choices& choices, Environment& environment) {
+  const auto start = std::chrono::steady_clock::now();
+  THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
+  if (!choices.force && up_to_date(choices.output, job.target, job.print))
+    return say_up_to_date(choices, environment.globals);
+
+  std::unique_ptr<calibrate::Calibration> calibrated;
+  std::unique_ptr<calibrate::Journal> journal;
+  if (job.calibration || job.budgeted) {
+    THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", job.print));
+  }
+  if (job.calibration) {
+    THIMBLE_ASSIGN(calibrated, make_calibration(job.prepared.original, job.recipe, *job.calibration,
+                                                environment.pool));
+    calibrated->set_journal(std::move(journal));
+  }
+  const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
+  THIMBLE_TRY(run_passes_of(
+      job, {.manager = choices.manager, .calibration = calibrated.get(), .journal = kept},
+      environment));
+  report::Json json;
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  THIMBLE_ASSIGN(const Outcome outcome,
+                 write_and_measure(job, choices, environment, json, seconds));
+  if (kept != nullptr) THIMBLE_TRY(kept->remove());
+  if (environment.globals.json) std::printf("%s\n", json.dump(2).c_str());
   return eval::acceptable(outcome.gates, environment.globals.strict)
              ? 0
              : exit_status(ErrorCode::kGateFailed);
@@ -307,7 +431,8 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
   CLI::App* command =
       add_command(app, globals, selected, "compress",
-                  "Compress a model as a recipe says, check its gates, write a .thimble",
+                  "Compress a model as a recipe says, check its gates, write a .thimble, or ONNX, "
+                  "GGUF or safetensors",
                   "  thimble compress MODEL -o out.thimble\n"
                   "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
                   "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble\n"
@@ -317,9 +442,11 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
                       "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
   command
       ->add_option("-o,--output", choices->output,
-                   "The .thimble to write; its report goes beside it")
+                   "The .thimble, .gguf or .onnx file to write, or a folder for safetensors; its "
+                   "report goes beside it")
       ->required()
       ->type_name("FILE");
+  add_target_options(*command, choices->target);
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   add_budget_options(*command, choices->recipe);

@@ -10,28 +10,15 @@
 #include "report/json.h"
 #include "support/text.h"
 #include "tools/thimble/open.h"
+#include "tools/thimble/target.h"
 
 namespace thimble::cli {
 namespace {
 
 struct Choices {
-  std::string model, output, to, type;
+  std::string model, output, to;
+  TargetChoices target;
 };
-
-Expected<formats::Target> target_of(const Choices& choices) {
-  formats::Target target;
-  std::string format = choices.to;
-  if (format.empty()) {
-    const auto dot = choices.output.rfind('.');
-    format = dot == std::string::npos || choices.output.find('/', dot) != std::string::npos
-                 ? "safetensors"
-                 : choices.output.substr(dot + 1);
-  }
-  target.format = format;
-  target.type = choices.type;
-  target.provenance["thimble.version"] = THIMBLE_VERSION;
-  return target;
-}
 
 Status write_thimble(const ir::Model& model, const std::string& path, Environment& environment) {
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(model));
@@ -46,7 +33,8 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
 }
 
 Expected<int> run(const Choices& choices, Environment& environment) {
-  THIMBLE_ASSIGN(const formats::Target target, target_of(choices));
+  THIMBLE_ASSIGN(const formats::Target target,
+                 target_of(choices.output, choices.to, choices.target));
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, {}));
   if (target.format == "thimble") {
     THIMBLE_TRY(write_thimble(model, choices.output, environment));
@@ -85,12 +73,7 @@ void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
                    "thimble, gguf, onnx or safetensors, where the name doesn't tell")
       ->check(CLI::IsMember({"thimble", "gguf", "onnx", "safetensors"}))
       ->type_name("FORMAT");
-  command
-      ->add_option(
-          "--type", choices->type,
-          "Of products: f32, f16, q8_0 or q4_0 (GGUF), f32, f16 or bf16 (safetensors), float "
-          "(ONNX)")
-      ->type_name("TYPE");
+  add_target_options(*command, choices->target);
 }
 
 }  // namespace thimble::cli

@@ -1,0 +1,78 @@
+#pragma once
+// New nodes and constants in a graph that is about to be written.
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ir/model.h"
+
+namespace thimble::formats::onnx {
+
+class Emitter {
+ public:
+  explicit Emitter(ir::Model& model) : model_(model) {}
+
+  // What follows goes into this graph, before this node; behind all nodes where it is invalid.
+  void move_to(ir::Graph& graph, ir::NodeId place, std::string node_name) {
+    graph_ = &graph;
+    place_ = place;
+    node_name_ = std::move(node_name);
+  }
+  ir::Graph& graph() { return *graph_; }
+
+  // The result, called `name` or, where that is taken, much like it.
+  ir::ValueId node(std::string_view op, std::vector<ir::ValueId> inputs,
+                   std::vector<ir::Attribute> attributes, const std::string& name,
+                   std::string_view domain = "") {
+    return nodes(op, std::move(inputs), std::move(attributes), {name}, domain).front();
+  }
+  std::vector<ir::ValueId> nodes(std::string_view op, std::vector<ir::ValueId> inputs,
+                                 std::vector<ir::Attribute> attributes,
+                                 const std::vector<std::string>& names,
+                                 std::string_view domain = "") {
+    ir::Node made;
+    made.domain = domain;
+    made.op = op;
+    made.name = node_name_;
+    while (!inputs.empty() && !inputs.back().valid()) inputs.pop_back();
+    made.inputs = std::move(inputs);
+    made.attributes = std::move(attributes);
+    const ir::NodeId id = place_.valid() ? graph_->insert_before(place_, std::move(made), names)
+                                         : graph_->add_node(std::move(made), names);
+    return graph_->node(id).outputs;
+  }
+
+  // The constant in this graph; `make` is asked once for each key.
+  ir::ValueId constant(const std::string& key, const std::function<ir::Weight()>& make) {
+    auto known = weights_.find(key);
+    if (known == weights_.end()) known = weights_.emplace(key, model_.add_weight(make())).first;
+    const auto [place, is_new] = constants_.try_emplace({graph_, known->second});
+    if (!is_new) return place->second;
+    const ir::Weight& weight = model_.weight(known->second);
+    place->second =
+        graph_->add_constant(known->second, weight.name, ir::constant_type(model_, weight),
+                             ir::Shape(weight.dims.begin(), weight.dims.end()));
+    return place->second;
+  }
+  ir::ValueId integers(const std::vector<std::int64_t>& values) {
+    std::string key = "integers";
+    for (const std::int64_t value : values) key += "_" + std::to_string(value);
+    return constant(key, [&] {
+      return ir::make_dense(key, {static_cast<std::int64_t>(values.size())}, values);
+    });
+  }
+
+ private:
+  ir::Model& model_;
+  ir::Graph* graph_ = nullptr;
+  ir::NodeId place_;
+  std::string node_name_;
+  std::map<std::string, ir::WeightId> weights_;
+  std::map<std::pair<ir::Graph*, ir::WeightId>, ir::ValueId> constants_;
+};
+
+}  // namespace thimble::formats::onnx

@@ -1,0 +1,576 @@
+#include "formats/onnx/writer_encodings.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <set>
+
+#include "formats/onnx/rewriter.h"
+#include "formats/onnx/writer_emit.h"
+#include "formats/onnx/writer_streams.h"
+#include "ir/match.h"
+#include "support/checked.h"
+
+namespace thimble::formats::onnx {
+namespace {
+
+constexpr std::string_view kContrib = "com.microsoft";
+constexpr std::int64_t kLargestBlock = 256, kLeastBlock = 16;
+
+// How a weight is used, in all graphs.
+struct Uses {
+  bool gathered = false;
+  bool multiplied = false;
+};
+
+// A Gather of rows of a matrix.
+ir::ValueId table_of(const ir::Graph& graph, const ir::Node& node) {
+  const bool rows = node.is("Gather") && node.integer("axis", 0) == 0 && node.inputs.size() == 2;
+  return rows && node.inputs[0].valid() && graph.value(node.inputs[0]).weight.valid()
+             ? node.inputs[0]
+             : ir::ValueId{};
+}
+
+bool last_axis(const ir::Weight& w) {
+  return w.encoding.flat || w.encoding.axis == -1 ||
+         w.encoding.axis + 1 == static_cast<int>(w.dims.size());
+}
+
+// Inputs that share a scale in MatMulNBits, so that every block lies in one group; 0: there is
+// none. ONNX Runtime has no fast kernel for 2 bits in blocks of 16 or 256.
+std::int64_t block_of(const ir::Weight& w, int bits) {
+  const std::int64_t inputs = w.inputs(), group = w.encoding.group_size;
+  if (inputs < 1 || w.rows() < 1) return 0;
+  const std::int64_t most = bits == 2 ? kLargestBlock / 2 : kLargestBlock;
+  if (w.encoding.groups(inputs) > 1 || (!w.encoding.per_tensor && group > 0)) {
+    const auto low = static_cast<std::int64_t>(
+        std::uint64_t{1} << std::countr_zero(static_cast<std::uint64_t>(group)));
+    if (low >= kLeastBlock) return std::min(low, most);
+    if (w.encoding.groups(inputs) > 1) return 0;
+  }
+  std::int64_t best = 0, least = 0;
+  for (std::int64_t block = most; block >= kLeastBlock; block /= 2) {
+    const std::int64_t cost = ceil_div(inputs, block) * (block * bits + 16);
+    if (best == 0 || cost < least) best = block, least = cost;
+  }
+  return best;
+}
+
+// The same for rows that are gathered, which can't be filled up.
+std::int64_t whole_block_of(const ir::Weight& w, int bits) {
+  std::int64_t block = block_of(w, bits);
+  while (block >= kLeastBlock && w.inputs() % block != 0) block /= 2;
+  return block >= kLeastBlock ? block : 0;
+}
+
+class EncodingWriter {
+ public:
+  EncodingWriter(ir::Model& model, const EncodingOptions& options)
+      : model_(model), options_(options), emit_(model) {}
+
+  Expected<std::vector<std::string>> run() {
+    THIMBLE_TRY(decode());
+    count_uses(model_.graph);
+    for (const ir::Graph& body : model_.graphs) count_uses(body);
+    THIMBLE_TRY(write(model_.graph));
+    for (ir::Graph& body : model_.graphs) THIMBLE_TRY(write(body));
+    std::vector<std::string> notes;
+    for (const auto& [what, weights] : notes_) {
+      const std::string count = std::to_string(weights.size());
+      notes.push_back(
+          (weights.size() == 1 ? "'" + *weights.begin() + "' is " : count + " weights are ") +
+          what);
+    }
+    return notes;
+  }
+
+ private:
+  void note(const ir::Weight& weight, const std::string& what) { notes_[what].insert(weight.name); }
+
+  // Weights that are to be floats, or can only be.
+  Status decode() {
+    for (ir::Weight& weight : model_.weights) {
+      if (weight.encoding.is_dense() || (weight.source == nullptr && weight.name.empty())) continue;
+      if (weight.source == nullptr)
+        return invalid_argument("the values of this weight are not known").at_tensor(weight.name);
+      const bool turned =
+          !last_axis(weight) && (weight.encoding.axis != 0 || weight.dims.size() != 2);
+      const bool fits = has_streams(weight.encoding) && !turned;
+      if (fits && !options_.decode_all) continue;
+      if (!options_.decode_all && !options_.decode_rest) {
+        return unsupported("ONNX has no form for the encoding " + weight.encoding.to_string())
+            .at_tensor(weight.name)
+            .fix("choose uniform codes of 2 to 8 bits, or write it as f32 with --allow-dequantize");
+      }
+      if (!options_.decode_all)
+        note(weight, "written as f32: ONNX has no form for " + weight.encoding.to_string());
+      weight = decoded(weight);
+    }
+    return ok();
+  }
+
+  void count_uses(const ir::Graph& graph) {
+    for (const ir::NodeId id : graph.order()) {
+      if (const auto linear = ir::match_linear(model_, graph, id)) {
+        uses_[linear->weight].multiplied = true;
+      } else if (const ir::ValueId table = table_of(graph, graph.node(id)); table.valid()) {
+        uses_[graph.value(table).weight].gathered = true;
+      }
+    }
+  }
+
+  bool encoded(const ir::Graph& graph, ir::ValueId value) const {
+    if (!value.valid() || !graph.value(value).weight.valid()) return false;
+    return !model_.weight(graph.value(value).weight).encoding.is_dense();
+  }
+
+  Status write(ir::Graph& graph) {
+    fixed_.clear();
+    dynamic_.clear();
+    sums_.clear();
+    codes_.clear();
+    for (const ir::NodeId id : graph.order()) {
+      if (!graph.alive(id)) continue;
+      emit_.move_to(graph, id, graph.node(id).name);
+      if (const auto linear = ir::match_linear(model_, graph, id)) {
+        if (encoded(graph, linear->weight_value)) THIMBLE_TRY(product(graph, id, *linear));
+      } else if (const auto conv = ir::match_convolution(model_, graph, id)) {
+        if (encoded(graph, conv->weight_value)) THIMBLE_TRY(convolution(graph, id, *conv));
+      } else if (const ir::ValueId table = table_of(graph, graph.node(id)); encoded(graph, table)) {
+        look_up(graph, id, graph.value(table).weight);
+      }
+    }
+    erase_dead_transposes(graph);
+    for (const ir::ValueId id : graph.constants()) {
+      if (encoded(graph, id)) THIMBLE_TRY(dequantize_constant(graph, id));
+    }
+    erase_dead_constants(graph);
+    for (const auto& [value, name] : codes_) ir::rename(model_, graph, value, name);
+    return ok();
+  }
+
+  void erase_dead_transposes(ir::Graph& graph) {
+    for (const ir::NodeId id : graph.order()) {
+      const ir::Node& node = graph.node(id);
+      if (!node.is("Transpose") || !encoded(graph, node.inputs[0])) continue;
+      const ir::ValueId result = node.outputs[0];
+      const bool used = graph.is_output(result) || !graph.users(result).empty() ||
+                        ir::is_captured(model_, graph, result);
+      if (!used) graph.erase(id);
+    }
+  }
+
+  // The graph itself doesn't know what bodies read: captured constants stand in as its outputs.
+  void erase_dead_constants(ir::Graph& graph) {
+    const std::vector<ir::ValueId> outputs = graph.outputs();
+    std::vector<ir::ValueId> kept = outputs;
+    for (const ir::ValueId id : graph.constants()) {
+      if (!encoded(graph, id) && ir::is_captured(model_, graph, id)) kept.push_back(id);
+    }
+    graph.set_outputs(std::move(kept));
+    graph.erase_unused_constants();
+    graph.set_outputs(outputs);
+  }
+
+  // ---- constants
+
+  std::string key(ir::WeightId id, const std::string& form) const {
+    return std::to_string(id.index) + " " + form;
+  }
+
+  // A weight's codes are called what it was called, once its own constant is gone.
+  ir::ValueId codes(ir::WeightId id, const std::string& form,
+                    const std::function<ir::Weight()>& make) {
+    const ir::ValueId value = emit_.constant(key(id, form), make);
+    codes_[value] = model_.weight(id).name;
+    return value;
+  }
+
+  struct Blocks {
+    ir::ValueId codes, scales, zeros;
+  };
+  Blocks blocks(ir::WeightId id, const CodeForm& form, std::int64_t block) {
+    const ir::Weight weight = model_.weight(id);
+    const std::string tail = std::to_string(form.bits) + " " + std::to_string(block);
+    Blocks out;
+    out.codes = codes(id, "packed " + tail, [&] {
+      ir::Weight made = packed_codes(weight, form, block);
+      if (!uses_[id].multiplied) made.dims = {made.dims[0], made.dims[1] * made.dims[2]};
+      return made;
+    });
+    out.scales =
+        emit_.constant(key(id, "scales " + tail), [&] { return block_scales(weight, block); });
+    if (form.points)
+      out.zeros = emit_.constant(key(id, "zeros " + tail),
+                                 [&] { return packed_zeros(weight, form, block); });
+    tell_width(weight, form);
+    return out;
+  }
+
+  void tell_width(const ir::Weight& weight, const CodeForm& form) {
+    if (weight.encoding.bits < form.bits)
+      note(weight, "written in codes of " + std::to_string(form.bits) + " bits instead of " +
+                       std::to_string(weight.encoding.bits) + ": the same numbers");
+  }
+
+  // ---- activations
+
+  // x as its fixed scale has it. Codes -127..127 around a zero become 0..254: ONNX Runtime's
+  // products are fastest with unsigned x, and a Relu before them costs nothing.
+  ir::ValueId fixed(ir::Graph& graph, ir::ValueId x) {
+    const ir::Value value = graph.value(x);
+    if (value.activation != ir::ActivationScheme::kStatic) return x;
+    if (const auto known = fixed_.find(x); known != fixed_.end()) return known->second;
+    const ir::ValueId scale = fixed_scale(value);
+    const auto code = static_cast<std::byte>(value.static_scale.zero + 127);
+    const ir::ValueId zero =
+        emit_.constant("zero " + value.name + " " + std::to_string(value.static_scale.zero), [&] {
+          ir::Weight w = ir::make_dense(value.name + "_zero_point", {}, std::vector<float>{0});
+          w.dtype = ir::DType::kU8;
+          w.source = ir::owned_dense({code}, 1);
+          return w;
+        });
+    const ir::ValueId q =
+        emit_.node("QuantizeLinear", {x, scale, zero}, {}, value.name + "_quantized");
+    graph.value(q).dtype = ir::DType::kU8;
+    return fixed_[x] =
+               emit_.node("DequantizeLinear", {q, scale, zero}, {}, value.name + "_dequantized");
+  }
+
+  ir::ValueId fixed_scale(const ir::Value& value) {
+    const auto bits = std::bit_cast<std::uint32_t>(value.static_scale.scale);
+    return emit_.constant("scale " + value.name + " " + std::to_string(bits), [&] {
+      return ir::make_dense(value.name + "_scale", {},
+                            std::vector<float>{value.static_scale.scale});
+    });
+  }
+
+  // A bias [rows] in units of x's and the weight's scales, when it fits i32 so; else as it is.
+  Expected<ir::ValueId> fixed_bias(ir::Graph& graph, ir::ValueId x, ir::WeightId weight,
+                                   ir::ValueId bias) {
+    if (!bias.valid() || !graph.value(bias).weight.valid()) return bias;
+    const ir::Weight w = model_.weight(weight), b = model_.weight(graph.value(bias).weight);
+    if (w.encoding.groups(w.inputs()) != 1 || !b.encoding.is_dense() ||
+        b.dims != std::vector{w.rows()})
+      return bias;
+    THIMBLE_ASSIGN(std::vector<float> scales, ir::read_floats(group_scales(w, false)));
+    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(b));
+    std::vector<std::byte> codes;
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      scales[i] *= graph.value(x).static_scale.scale;
+      const double units =
+          std::nearbyint(static_cast<double>(values[i]) / static_cast<double>(scales[i]));
+      if (!(std::fabs(units) < 2147483647.0)) {
+        note(b, "left in f32: as a bias in i32 it would overflow");
+        return bias;
+      }
+      const auto code = static_cast<std::uint32_t>(static_cast<std::int32_t>(units));
+      for (int byte = 0; byte < 4; ++byte)
+        codes.push_back(static_cast<std::byte>(code >> (8 * byte)));
+    }
+    const std::string form = "bias " + graph.value(x).name + " " + graph.value(bias).name;
+    const ir::ValueId integers = emit_.constant(key(weight, form), [&] {
+      ir::Weight made = b;
+      made.dtype = ir::DType::kI32;
+      made.source = ir::owned_dense(std::move(codes), 4 * scales.size());
+      return made;
+    });
+    codes_[integers] = b.name;
+    const ir::ValueId unit = emit_.constant(key(weight, form + " scales"), [&] {
+      return ir::make_dense(b.name + "_scales", {w.rows()}, scales);
+    });
+    return emit_.node("DequantizeLinear", {integers, unit}, {{"axis", std::int64_t{0}}},
+                      b.name + "_dequantized");
+  }
+
+  // ---- products
+
+  Status product(ir::Graph& graph, ir::NodeId id, const ir::Linear& linear) {
+    const ir::Weight weight = model_.weight(linear.weight);
+    const ir::Encoding& e = weight.encoding;
+    if (linear.inputs < 1 || linear.rows < 1) return ok();
+    const ir::ActivationScheme scheme = graph.value(linear.input).activation;
+    const CodeForm form = code_form(e);
+    const bool alone = !uses_[linear.weight].gathered;
+    const bool bytes =
+        e.groups(linear.inputs) == 1 && form.bits == 8 && e.zero != ir::ZeroKind::kMinima;
+    if (alone && bytes && scheme == ir::ActivationScheme::kStatic)
+      return fixed_product(graph, id, linear, form);
+    if (alone && bytes && scheme == ir::ActivationScheme::kInt8 && options_.accuracy_level == 4) {
+      dynamic_product(graph, id, linear, form);
+      return ok();
+    }
+    const std::int64_t block =
+        alone ? block_of(weight, form.bits) : whole_block_of(weight, form.bits);
+    const bool minima = e.zero == ir::ZeroKind::kMinima;
+    if (block == 0 || (minima && !has_block_sums(graph, linear, weight))) return ok();
+    const ir::ValueId x = fixed(graph, linear.input);
+    const Blocks parts = blocks(linear.weight, form, block);
+    const ir::ValueId bias = minima ? ir::ValueId{} : bias_of(graph, id);
+    ir::ValueId y = emit_.node("MatMulNBits", {x, parts.codes, parts.scales, parts.zeros, {}, bias},
+                               {{"K", linear.inputs},
+                                {"N", linear.rows},
+                                {"accuracy_level", options_.accuracy_level},
+                                {"bits", std::int64_t{form.bits}},
+                                {"block_size", block}},
+                               name_of(graph, linear.output), kContrib);
+    if (minima)
+      y = emit_.node("Add", {y, minima_product(graph, x, linear.weight, form)}, {},
+                     name_of(graph, linear.output));
+    finish(graph, id, y, minima || !bias.valid());
+    return ok();
+  }
+
+  static std::string name_of(const ir::Graph& graph, ir::ValueId value) {
+    return graph.value(value).name;
+  }
+
+  // The [rows] that a Gemm adds; invalid where it adds none, or anything else.
+  static ir::ValueId bias_of(const ir::Graph& graph, ir::NodeId id) {
+    const ir::Node& node = graph.node(id);
+    if (!node.is("Gemm") || node.inputs.size() < 3 || !node.inputs[2].valid()) return {};
+    const auto& shape = graph.value(node.inputs[2]).shape;
+    const bool vector = shape && shape->size() == 1 && (*shape)[0].constant().value_or(1) != 1;
+    return vector ? node.inputs[2] : ir::ValueId{};
+  }
+
+  // y in the node's place; `add`: with the bias that a Gemm has.
+  void finish(ir::Graph& graph, ir::NodeId id, ir::ValueId y, bool add) {
+    const ir::Node& node = graph.node(id);
+    if (add && node.is("Gemm") && node.inputs.size() > 2 && node.inputs[2].valid()) {
+      const std::string name = name_of(graph, node.outputs[0]);
+      y = emit_.node("Add", {y, node.inputs[2]}, {}, name);
+    }
+    Rewriter(model_, graph, id, kNewest).replace({y});
+  }
+
+  bool has_block_sums(const ir::Graph& graph, const ir::Linear& linear,
+                      const ir::Weight& weight) const {
+    const std::int64_t groups = weight.encoding.groups(linear.inputs);
+    return graph.value(linear.input).shape &&
+           (groups == 1 || linear.inputs % weight.encoding.group_size == 0);
+  }
+
+  // The sum of x over each group, times the group's minima.
+  ir::ValueId minima_product(ir::Graph& graph, ir::ValueId x, ir::WeightId id,
+                             const CodeForm& form) {
+    const ir::Weight weight = model_.weight(id);
+    const std::int64_t groups = weight.encoding.groups(weight.inputs());
+    const std::string name = name_of(graph, x);
+    const auto [known, is_new] = sums_.try_emplace({x, groups});
+    if (is_new) {
+      ir::ValueId split = x;
+      if (groups > 1) {
+        std::vector<std::int64_t> dims(graph.value(x).shape ? graph.value(x).shape->size() - 1 : 1,
+                                       0);
+        dims.push_back(groups);
+        dims.push_back(weight.encoding.group_size);
+        split = emit_.node("Reshape", {x, emit_.integers(dims)}, {}, name + "_groups");
+      }
+      known->second = emit_.node("ReduceSum", {split, emit_.integers({-1})},
+                                 {{"keepdims", std::int64_t{groups == 1}}}, name + "_sums");
+    }
+    const ir::ValueId minima = emit_.constant(key(id, "minima"), [&] {
+      ir::Weight made = group_minima(weight, form, true);
+      if (groups == 1) made.dims = {1, made.dims[0]};
+      return made;
+    });
+    return emit_.node("MatMul", {known->second, minima}, {}, name + "_minima");
+  }
+
+  struct Columns {
+    ir::ValueId codes, scales, zeros;
+  };
+  // Codes i8 [inputs, rows], a scale and a zero for each column.
+  Columns columns(ir::WeightId id, const CodeForm& form) {
+    const ir::Weight weight = model_.weight(id);
+    Columns out;
+    out.codes = codes(id, "columns", [&] { return signed_codes(weight, form, {}, true); });
+    out.scales = emit_.constant(key(id, "row scales"), [&] { return group_scales(weight, false); });
+    out.zeros =
+        emit_.constant(key(id, "row zeros"), [&] { return signed_zeros(weight, form, false); });
+    tell_width(weight, form);
+    return out;
+  }
+
+  Status fixed_product(ir::Graph& graph, ir::NodeId id, const ir::Linear& linear,
+                       const CodeForm& form) {
+    const Columns parts = columns(linear.weight, form);
+    const std::string name = name_of(graph, linear.output);
+    const ir::ValueId x = fixed(graph, linear.input);
+    const ir::ValueId w =
+        emit_.node("DequantizeLinear", {parts.codes, parts.scales, parts.zeros},
+                   {{"axis", std::int64_t{1}}}, model_.weight(linear.weight).name + "_dequantized");
+    const ir::ValueId gemm_bias = bias_of(graph, id);
+    if (!gemm_bias.valid()) {
+      finish(graph, id, emit_.node("MatMul", {x, w}, {}, name), true);
+      return ok();
+    }
+    THIMBLE_ASSIGN(const ir::ValueId bias,
+                   fixed_bias(graph, linear.input, linear.weight, gemm_bias));
+    finish(graph, id, emit_.node("Gemm", {x, w, bias}, {}, name), false);
+    return ok();
+  }
+
+  // As ONNX Runtime's DynamicQuantizeMatMul is spelt.
+  void dynamic_product(ir::Graph& graph, ir::NodeId id, const ir::Linear& linear,
+                       const CodeForm& form) {
+    const Columns parts = columns(linear.weight, form);
+    const std::string x = name_of(graph, linear.input), y = name_of(graph, linear.output);
+    auto [known, is_new] = dynamic_.try_emplace(linear.input);
+    if (is_new)
+      known->second = emit_.nodes("DynamicQuantizeLinear", {linear.input}, {},
+                                  {x + "_quantized", x + "_scale", x + "_zero_point"});
+    const std::vector<ir::ValueId> q = known->second;
+    std::vector<ir::ValueId> inputs = {q[0], parts.codes, q[2]};
+    if (form.points) inputs.push_back(parts.zeros);
+    const ir::ValueId sum = emit_.node("MatMulInteger", std::move(inputs), {}, y + "_integers");
+    graph.value(sum).dtype = ir::DType::kI32;
+    const ir::ValueId real =
+        emit_.node("Cast", {sum}, {{"to", std::int64_t{1}}}, y + "_integers_f32");
+    const ir::ValueId scale = emit_.node("Mul", {q[1], parts.scales}, {}, y + "_scale");
+    finish(graph, id, emit_.node("Mul", {real, scale}, {}, y), true);
+  }
+
+  Status convolution(ir::Graph& graph, ir::NodeId id, const ir::Convolution& conv) {
+    if (graph.value(conv.input).activation != ir::ActivationScheme::kStatic) return ok();
+    Rewriter node(model_, graph, id, kNewest);
+    const ir::ValueId x = fixed(graph, conv.input);
+    THIMBLE_ASSIGN(const ir::ValueId bias,
+                   fixed_bias(graph, conv.input, conv.weight, node.input(2)));
+    node.set_input(0, x);
+    if (bias.valid()) node.set_input(2, bias);
+    return ok();
+  }
+
+  // ---- look-ups
+
+  void look_up(ir::Graph& graph, ir::NodeId id, ir::WeightId table) {
+    const ir::Weight weight = model_.weight(table);
+    const CodeForm form = code_form(weight.encoding);
+    const std::int64_t block = whole_block_of(weight, form.bits);
+    if (weight.dims.size() != 2 || !last_axis(weight) || block == 0 ||
+        weight.encoding.zero == ir::ZeroKind::kMinima)
+      return;
+    const ir::Node node = graph.node(id);
+    const Blocks parts = blocks(table, form, block);
+    ir::ValueId rows = parts.codes;
+    if (uses_[table].multiplied) {  // their codes are one tensor, its rows cut into blocks
+      rows = emit_.node("Reshape",
+                        {rows, emit_.integers({weight.dims[0], weight.dims[1] * form.bits / 8})},
+                        {}, weight.name + "_rows");
+    }
+    const ir::ValueId y =
+        emit_.node("GatherBlockQuantized", {rows, node.inputs[1], parts.scales, parts.zeros},
+                   {{"bits", std::int64_t{form.bits}},
+                    {"block_size", block},
+                    {"gather_axis", std::int64_t{0}},
+                    {"quantize_axis", std::int64_t{1}}},
+                   name_of(graph, node.outputs[0]), kContrib);
+    Rewriter(model_, graph, id, kNewest).replace({y});
+  }
+
+  // ---- everything else
+
+  Status dequantize_constant(ir::Graph& graph, ir::ValueId constant) {
+    const bool output = graph.is_output(constant);
+    if (!output && graph.users(constant).empty() && !ir::is_captured(model_, graph, constant))
+      return ok();
+    const std::vector<ir::NodeId> order = graph.order();
+    const ir::Value value = graph.value(constant);
+    emit_.move_to(graph, order.empty() ? ir::NodeId{} : order.front(), value.name);
+    const ir::ValueId real = dequantized(value.weight);
+    graph.value(real).dtype = ir::DType::kF32;
+    graph.value(real).shape = value.shape;
+    ir::replace_uses(model_, graph, constant, real);
+    if (output) {  // which keeps its name
+      ir::rename(model_, graph, constant, value.name + "_encoded");
+      ir::rename(model_, graph, real, value.name);
+      for (auto& [codes, name] : codes_) name += name == value.name ? "_quantized" : "";
+    }
+    return ok();
+  }
+
+  ir::ValueId dequantized(ir::WeightId id) {
+    const ir::Weight weight = model_.weight(id);
+    const ir::Encoding& e = weight.encoding;
+    const std::int64_t rows = weight.rows(), inputs = weight.inputs(), groups = e.groups(inputs);
+    const bool minima = e.zero == ir::ZeroKind::kMinima;
+    const bool turned = !last_axis(weight), columns = turned && !minima;
+    const bool direct = groups == 1 && !minima && weight.dims.size() >= 2 && weight.dims[0] == rows;
+    const std::vector<std::int64_t> dims =
+        columns || direct ? weight.dims : std::vector{rows, inputs};
+    CodeForm form = code_form(e, 4);
+    const auto odd = [&](std::int64_t count) { return count % 2 != 0; };
+    const bool ragged =
+        odd(columns ? rows : inputs) || (form.points && groups > 1 && odd(columns ? rows : groups));
+    if (ragged) form = code_form(e, 8);  // rows of 4 bits fill whole bytes
+    tell_width(weight, form);
+    const std::string tail = std::to_string(form.bits);
+    std::vector<ir::ValueId> parts = {
+        codes(id, "dequantized " + tail, [&] { return signed_codes(weight, form, dims, columns); }),
+        emit_.constant(key(id, "group scales"), [&] { return group_scales(weight, columns); })};
+    if (form.points)
+      parts.push_back(emit_.constant(key(id, "group zeros " + tail),
+                                     [&] { return signed_zeros(weight, form, columns); }));
+    std::vector<ir::Attribute> attributes = {{"axis", std::int64_t{(groups > 1) != columns}}};
+    if (groups > 1) attributes.push_back({"block_size", e.group_size});
+    ir::ValueId w = emit_.node("DequantizeLinear", std::move(parts), std::move(attributes),
+                               weight.name + "_dequantized");
+    if (minima) w = with_minima(w, id, form);
+    if (minima && turned)
+      w = emit_.node("Transpose", {w}, {{"perm", std::vector<std::int64_t>{1, 0}}},
+                     weight.name + "_turned");
+    const bool shaped = turned || direct || dims == weight.dims;
+    return shaped ? w
+                  : emit_.node("Reshape", {w, emit_.integers(weight.dims)}, {},
+                               weight.name + "_shaped");
+  }
+
+  // Each group's minimum is added to all of its numbers.
+  ir::ValueId with_minima(ir::ValueId w, ir::WeightId id, const CodeForm& form) {
+    const ir::Weight weight = model_.weight(id);
+    const std::int64_t rows = weight.rows(), inputs = weight.inputs(),
+                       size = weight.encoding.group_size;
+    const std::int64_t groups = weight.encoding.groups(inputs);
+    ir::ValueId minima = emit_.constant(key(id, "row minima"), [&] {
+      ir::Weight made = group_minima(weight, form, false);
+      if (groups == 1) made.dims = {1, rows};
+      return made;
+    });
+    minima = emit_.node("Reshape", {minima, emit_.integers({rows, groups, 1})}, {},
+                        weight.name + "_minima");
+    if (groups > 1)
+      minima = emit_.node("Expand", {minima, emit_.integers({rows, groups, size})}, {},
+                          weight.name + "_minima");
+    minima =
+        emit_.node("Reshape", {minima, emit_.integers({rows, -1})}, {}, weight.name + "_minima");
+    if (groups > 1 && inputs % size != 0)
+      minima = emit_.node(
+          "Slice", {minima, emit_.integers({0}), emit_.integers({inputs}), emit_.integers({1})}, {},
+          weight.name + "_minima");
+    return emit_.node("Add", {w, minima}, {}, weight.name + "_numbers");
+  }
+
+  static constexpr std::int64_t kNewest = 23;
+
+  ir::Model& model_;
+  const EncodingOptions& options_;
+  Emitter emit_;
+  std::map<ir::WeightId, Uses> uses_;
+  std::map<std::string, std::set<std::string>> notes_;  // weights by what is to be said
+  // Of the graph that is being written:
+  std::map<ir::ValueId, ir::ValueId> fixed_;                          // by x
+  std::map<ir::ValueId, std::vector<ir::ValueId>> dynamic_;           // by x
+  std::map<std::pair<ir::ValueId, std::int64_t>, ir::ValueId> sums_;  // by x and groups
+  std::map<ir::ValueId, std::string> codes_;  // constants, by the names that they are to get
+};
+
+}  // namespace
+
+Expected<std::vector<std::string>> write_encodings(ir::Model& model,
+                                                   const EncodingOptions& options) {
+  return EncodingWriter(model, options).run();
+}
+
+}  // namespace thimble::formats::onnx

@@ -1,0 +1,25 @@
+#pragma once
+// The file or folder that `convert` and `compress` write: its format, and the options of it.
+
+#include <string>
+
+#include "formats/all.h"
+#include "tools/thimble/command.h"
+
+namespace thimble::cli {
+
+struct TargetChoices {
+  std::string type;
+  bool allow_dequantize = false;
+  std::int64_t accuracy_level = 4;
+};
+
+void add_target_options(CLI::App& command, TargetChoices& choices);
+
+// The format is `to`, or what the output's name ends with; a name without an ending is a folder of
+// safetensors. "thimble" is one of them, though formats::write_model doesn't write it. An unknown
+// ending, or an option that the format has no use for, is a usage error.
+Expected<formats::Target> target_of(const std::string& output, const std::string& to,
+                                    const TargetChoices& choices);
+
+}  // namespace thimble::cli

@@ -1,0 +1,68 @@
+#include "tools/thimble/written.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "support/hash.h"
+#include "support/mapped_file.h"
+
+namespace thimble::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> files_at(const std::string& path) {
+  std::error_code error;
+  std::vector<fs::path> files;
+  if (fs::is_directory(path, error)) {
+    for (const auto& entry : fs::recursive_directory_iterator(path, error)) {
+      if (entry.is_regular_file(error)) files.push_back(entry.path());
+    }
+    std::sort(files.begin(), files.end());
+    return files;
+  }
+  for (const std::string& file : {path, path + ".data"}) {
+    if (fs::is_regular_file(file, error)) files.emplace_back(file);
+  }
+  return files;
+}
+
+// A member of a JSON object that is text; empty where there is none.
+std::string text_in(const nlohmann::json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+}  // namespace
+
+Expected<Written> written_at(const std::string& path) {
+  constexpr std::uint64_t kChunk = 8u << 20;
+  Written out;
+  Hasher hasher;
+  for (const fs::path& name : files_at(path)) {
+    THIMBLE_ASSIGN(const auto file, MappedFile::open(name.string()));
+    hasher.update(name.filename().string() + " " + std::to_string(file->size()) + "\n");
+    for (std::uint64_t at = 0; at < file->size(); at += kChunk) {
+      const std::uint64_t size = std::min(kChunk, file->size() - at);
+      hasher.update(file->bytes().subspan(at, size));
+      file->release(at, size);
+    }
+    out.bytes += file->size();
+  }
+  out.digest = hasher.finish().hex();
+  return out;
+}
+
+bool written_up_to_date(const std::string& path, const std::string& fingerprint) {
+  std::ifstream file(path + ".report.json");
+  const auto report = nlohmann::json::parse(file, nullptr, false);
+  if (text_in(report, "fingerprint") != fingerprint) return false;
+  const auto written = written_at(path);
+  return written && written->bytes > 0 && text_in(report, "output_digest") == written->digest;
+}
+
+}  // namespace thimble::cli
