@@ -110,7 +110,7 @@ GroupParameters group_parameters(const Encoding& e, const Rows& rows, std::int64
 // scale * (code - zero), or fma(scale, code, minimum): the products that the kernels compute.
 void decode_group(const Encoding& e, const GroupParameters& p, std::span<const std::uint8_t> codes,
                   float* out) {
-  if (e.kind == EncodingKind::kCodebook) {
+  if (!e.table.empty()) {
     for (std::size_t i = 0; i < codes.size(); ++i) {
       out[i] = codes[i] < e.table.size() ? p.scale * e.table[codes[i]] : kNan;
     }

@@ -133,6 +133,10 @@ std::vector<StreamKind> Encoding::streams() const {
         return {StreamKind::kCodes, StreamKind::kScales, StreamKind::kMinima,
                 StreamKind::kSubScales, StreamKind::kSubMinima};
       }
+      if (!table.empty()) {
+        return {StreamKind::kCodes, StreamKind::kScales, StreamKind::kSubScales,
+                StreamKind::kCodebook};
+      }
       return {StreamKind::kCodes, StreamKind::kScales, StreamKind::kSubScales};
     case EncodingKind::kCodebook:
       return {StreamKind::kCodes, StreamKind::kScales, StreamKind::kCodebook};

@@ -66,7 +66,7 @@ struct Encoding {
   std::int64_t super_size = 0;
   int sub_bits = 0;
   int sub_scale_zero = 0;
-  // kCodebook: w = scale * table[code].
+  // kCodebook, and kSuperBlock with one: w = scale * table[code].
   std::vector<float> table;
   int axis = -1;  // of the weight's dims: the inputs; -1 is the last
   // The inputs are all dims but the first, in order: a convolution sums over channels and taps.

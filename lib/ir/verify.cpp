@@ -38,7 +38,10 @@ Status check_encoding(const Weight& weight) {
     if (!whole || e.per_tensor) return illegal("a super-block must be whole groups");
     if (e.sub_bits < 1 || e.sub_bits > 8) return illegal("its sub-scales");
   }
-  if (e.kind == EncodingKind::kCodebook && (e.table.empty() || e.table.size() > 256)) {
+  const bool needs_table = e.kind == EncodingKind::kCodebook;
+  const bool may_have_table = needs_table || e.kind == EncodingKind::kSuperBlock;
+  if (e.table.empty() ? needs_table
+                      : !may_have_table || e.zero != ZeroKind::kConstant || e.table.size() > 256) {
     return illegal("its table");
   }
   return ok();

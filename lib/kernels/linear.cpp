@@ -120,10 +120,47 @@ const LinearKernels& linear_kernels(Isa isa) {
   return kLinearScalar;
 }
 
+// The sub-scale or sub-minimum of a tile's group and row.
+static int sub_at(const GroupedWeight& w, const std::uint8_t* subs, std::int64_t tile,
+                  std::int64_t group, int row) {
+  const std::uint8_t* base = subs + tile * w.sub_vectors() * kTileRows + row;
+  if (w.sub_bits == 8) return base[group * kTileRows];
+  const int low = base[group / 2 * kTileRows] >> (group % 2 * 4) & 15;
+  if (w.sub_bits == 4) return low;
+  const std::int64_t high = (w.groups() + 1) / 2 + group / 4;
+  return low | (base[high * kTileRows] >> (group % 4 * 2) & 3) << 4;
+}
+
+struct GroupValues {
+  float scale = 0, minimum = 0;
+};
+
+// As the vector kernels compute them.
+static GroupValues group_values(const GroupedWeight& w, std::int64_t tile, std::int64_t group,
+                                int row) {
+  const bool minima = w.zero == ZeroKind::kMinima;
+  if (w.super_size == 0) {
+    const std::int64_t at = (tile * w.groups() + group) * kTileRows + row;
+    return {scale_at(w.scales, w.scale_type, at),
+            minima ? scale_at(w.zeros, w.scale_type, at) : 0.0f};
+  }
+  const std::int64_t super = w.super_size >= w.inputs ? 0 : group * w.group_size / w.super_size;
+  const std::int64_t at = (tile * w.supers() + super) * kTileRows + row;
+  const auto sub = static_cast<float>(sub_at(w, w.sub_scales, tile, group, row) - w.sub_zero);
+  GroupValues values{scale_at(w.scales, w.scale_type, at) * sub, 0};
+  if (minima) {
+    values.minimum = -scale_at(w.zeros, w.scale_type, at) *
+                     static_cast<float>(sub_at(w, w.sub_minima, tile, group, row));
+  }
+  return values;
+}
+
 void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
   const std::int64_t tile = row / kTileRows, groups = w.groups(), blocks = w.blocks();
   const int r = static_cast<int>(row % kTileRows);
   std::uint8_t codes[kBlock];
+  GroupValues values;
+  std::int64_t known = -1;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::uint8_t* packed = w.codes + (tile * blocks + block) * 64 * w.bits;
     for (std::uint8_t& code : codes) code = 0;
@@ -135,16 +172,41 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
     });
     for (int k = 0; k < kBlock && block * kBlock + k < w.inputs; ++k) {
       const std::int64_t input = block * kBlock + k;
-      const std::int64_t at =
-          (tile * groups + (groups == 1 ? 0 : input / w.group_size)) * kTileRows + r;
-      const float scale = scale_at(w.scales, w.scale_type, at);
+      const std::int64_t group = groups == 1 ? 0 : input / w.group_size;
+      if (group != known) values = group_values(w, tile, known = group, r);
       int code = codes[k];
-      if (w.zero == ZeroKind::kConstant) code -= w.constant_zero;
-      if (w.zero == ZeroKind::kPoints) code -= static_cast<const std::uint8_t*>(w.zeros)[at];
+      if (w.table != nullptr)
+        code = w.table[code];
+      else if (w.zero == ZeroKind::kConstant)
+        code -= w.constant_zero;
+      else if (w.zero == ZeroKind::kPoints)
+        code -= static_cast<const std::uint8_t*>(w.zeros)[(tile * groups + group) * kTileRows + r];
       const auto value = static_cast<float>(code);
-      out[input] = w.zero == ZeroKind::kMinima
-                       ? std::fma(scale, value, scale_at(w.zeros, w.scale_type, at))
-                       : scale * value;
+      out[input] = w.zero == ZeroKind::kMinima ? std::fma(values.scale, value, values.minimum)
+                                               : values.scale * value;
+    }
+  }
+}
+
+void pack_sub_scales(const std::uint8_t* subs, std::int64_t groups, int sub_bits,
+                     std::uint8_t* out) {
+  const std::int64_t nibbles = (groups + 1) / 2;
+  const std::int64_t vectors =
+      sub_bits == 8 ? groups : nibbles + (sub_bits == 6 ? (groups + 3) / 4 : 0);
+  std::memset(out, 0, static_cast<std::size_t>(vectors * kTileRows));
+  for (int row = 0; row < kTileRows; ++row) {
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const int sub = subs[row * groups + g];
+      const auto add = [&](std::int64_t vector, int bits) {
+        std::uint8_t& byte = out[vector * kTileRows + row];
+        byte = static_cast<std::uint8_t>(byte | bits);
+      };
+      if (sub_bits == 8) {
+        add(g, sub);
+        continue;
+      }
+      add(g / 2, (sub & 15) << (g % 2 * 4));
+      if (sub_bits == 6) add(nibbles + g / 4, (sub >> 4 & 3) << (g % 4 * 2));
     }
   }
 }

@@ -18,8 +18,13 @@
 //   - scales: [tiles][groups][16] in f16, bf16 or f32, where group g covers inputs g * group_size
 //   and up;
 //     zero points, where there are any: u8 codes in the same order; minima: in the scales' type.
+//   - super-blocks: scales and minima are [tiles][supers][16], of super_size inputs each, and a
+//   group's is the super-block's times (sub-scale - sub_zero), or less the super-block's times
+//   its sub-minimum. Sub-scales are one vector of 16 bytes per group, [tiles][groups][16]; those of
+//   4 bits share a vector in twos, the group with the lower number in the low nibble; those of 6
+//   bits are their low 4 bits so and then, 4 groups to a vector, their high 2.
 // A weight is  scale * (code - zero)  where zero is a constant of the whole tensor (2^(bits-1) for
-// symmetric codes) or a zero point per group, or  scale * code + minimum.
+// symmetric codes) or a zero point per group, or  scale * code + minimum, or  scale * table[code].
 //
 // Streams start 64-byte aligned.
 
@@ -32,6 +37,7 @@
 namespace thimble::kernels {
 
 inline constexpr int kTileRows = 16;
+inline constexpr std::size_t kTableEntries = 16;
 inline constexpr int kBlock = 32;  // inputs per block of codes and per activation scale
 
 // Blocks of a tile that a kernel keeps unpacked in its scratch while the rows of activations pass.
@@ -53,11 +59,27 @@ struct GroupedWeight {
   const std::uint8_t* codes = nullptr;
   const void* scales = nullptr;
   const void* zeros = nullptr;  // points or minima; null for a constant
+  std::int64_t super_size = 0;  // whole groups; >= K: one super-block per row; 0: none
+  int sub_bits = 0;             // 4, 6 or 8
+  int sub_zero = 0;
+  const std::uint8_t* sub_scales = nullptr;
+  const std::uint8_t* sub_minima = nullptr;
+  // What codes of up to 4 bits stand for: kTableEntries, of which those past 2^bits count for
+  // nothing, as does the constant zero. Null: themselves.
+  const std::int8_t* table = nullptr;
 
   std::int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
   std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }
   std::int64_t groups() const {
     return group_size >= inputs ? 1 : (inputs + group_size - 1) / group_size;
+  }
+  std::int64_t supers() const {
+    return super_size >= inputs ? 1 : (inputs + super_size - 1) / super_size;
+  }
+  // Vectors of 16 bytes that the sub-scales of a tile take.
+  std::int64_t sub_vectors() const {
+    if (sub_bits == 8) return groups();
+    return (groups() + 1) / 2 + (sub_bits == 6 ? (groups() + 3) / 4 : 0);
   }
 };
 
@@ -134,6 +156,10 @@ const LinearKernels& linear_kernels(Isa isa);
 
 // Decodes one row of a grouped weight to f32 (an embedding's Gather); scalar, any ISA.
 void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out);
+
+// Packs canonical sub-scales [16][groups] of one tile into sub_vectors() * 16 bytes.
+void pack_sub_scales(const std::uint8_t* subs, std::int64_t groups, int sub_bits,
+                     std::uint8_t* out);
 
 // Packs canonical codes (one byte per code, [16][K] for one tile, rows past the end zero) into the
 // tile's codes; `out` takes blocks() * 64 * bits bytes.

@@ -56,6 +56,14 @@ THIMBLE_FORCE_INLINE Codes unpack(const std::uint8_t* block) {
   if constexpr ((BITS & 1) != 0) unpack_plane<1, (BITS & 6)>(block + (BITS & 6) * 64, codes);
   return codes;
 }
+THIMBLE_FORCE_INLINE Codes lookup(const Codes& codes, const std::int8_t* table) {
+  const __m256i entries = _mm256_xor_si256(
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))),
+      _mm256_set1_epi8(-128));
+  Codes out;
+  for (int h = 0; h < 16; ++h) out.half[h] = _mm256_shuffle_epi8(entries, codes.half[h]);
+  return out;
+}
 THIMBLE_FORCE_INLINE Sums broadcast(std::int32_t x) {
   return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
 }
@@ -135,6 +143,12 @@ THIMBLE_FORCE_INLINE __m256i widen_half(const std::uint8_t* points) {
 }
 THIMBLE_FORCE_INLINE Sums widen(const std::uint8_t* points) {
   return {widen_half(points), widen_half(points + 8)};
+}
+THIMBLE_FORCE_INLINE Sums bits_of(Sums sums, int shift, int bits) {
+  const __m128i by = _mm_cvtsi32_si128(shift);
+  const __m256i mask = _mm256_set1_epi32(bits);
+  return {_mm256_and_si256(_mm256_srl_epi32(sums.lo, by), mask),
+          _mm256_and_si256(_mm256_srl_epi32(sums.hi, by), mask)};
 }
 THIMBLE_FORCE_INLINE Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
   const __m256i factor = _mm256_set1_epi32(sum);

@@ -52,6 +52,14 @@ THIMBLE_FORCE_INLINE Codes unpack(const std::uint8_t* block) {
   if constexpr ((BITS & 1) != 0) unpack_plane<1, (BITS & 6)>(block + (BITS & 6) * 64, codes);
   return codes;
 }
+THIMBLE_FORCE_INLINE Codes lookup(const Codes& codes, const std::int8_t* table) {
+  const __m512i entries = _mm512_xor_si512(
+      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table))),
+      _mm512_set1_epi8(-128));
+  Codes out;
+  for (int q = 0; q < 8; ++q) out.quad[q] = _mm512_shuffle_epi8(entries, codes.quad[q]);
+  return out;
+}
 THIMBLE_FORCE_INLINE Sums broadcast(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 template <int RUN, int QUADS, int TOKENS>
 THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* q,
@@ -67,6 +75,10 @@ THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* 
 }
 THIMBLE_FORCE_INLINE Sums widen(const std::uint8_t* points) {
   return {_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(points)))};
+}
+THIMBLE_FORCE_INLINE Sums bits_of(Sums sums, int shift, int mask) {
+  return {_mm512_and_si512(_mm512_srl_epi32(sums.v, _mm_cvtsi32_si128(shift)),
+                           _mm512_set1_epi32(mask))};
 }
 THIMBLE_FORCE_INLINE Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
   return {_mm512_sub_epi32(sums.v, _mm512_mullo_epi32(points.v, _mm512_set1_epi32(sum)))};

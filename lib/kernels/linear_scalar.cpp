@@ -49,6 +49,12 @@ inline Codes unpack(const std::uint8_t* block) {
   }
   return codes;
 }
+inline Codes lookup(const Codes& codes, const std::int8_t* table) {
+  Codes out;
+  for (int i = 0; i < 512; ++i)
+    out.bytes[i] = static_cast<std::uint8_t>(table[codes.bytes[i]] + 128);
+  return out;
+}
 inline Sums broadcast(std::int32_t x) {
   Sums out;
   for (int r = 0; r < 16; ++r) out.v[r] = x;
@@ -67,6 +73,10 @@ inline Sums widen(const std::uint8_t* points) {
   Sums out;
   for (int r = 0; r < 16; ++r) out.v[r] = points[r];
   return out;
+}
+inline Sums bits_of(Sums sums, int shift, int mask) {
+  for (int r = 0; r < 16; ++r) sums.v[r] = sums.v[r] >> shift & mask;
+  return sums;
 }
 inline Sums subtract_products(Sums sums, const Sums& points, std::int32_t sum) {
   for (int r = 0; r < 16; ++r) sums.v[r] -= points.v[r] * sum;

@@ -1,7 +1,9 @@
 #include "lower/payload.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "ir/decode.h"
@@ -112,32 +114,6 @@ class TransposedPayload : public Payload {
   ir::Weight weight_;
 };
 
-// Scales and minima of one row as the tiles hold them: one per group, sub-scales multiplied out (a
-// product of an f16 and a 6-bit number is exact in f32).
-void expand_row(const ir::Encoding& encoding, const ir::Rows& rows, std::int64_t row,
-                std::int64_t groups, std::int64_t supers, std::vector<float>& scales,
-                std::vector<float>& minima) {
-  const bool has_minima = encoding.zero == ir::ZeroKind::kMinima;
-  const std::int64_t source_row = encoding.per_tensor ? 0 : row;
-  for (std::int64_t g = 0; g < groups; ++g) {
-    if (encoding.kind != ir::EncodingKind::kSuperBlock) {
-      const auto at = static_cast<std::size_t>(encoding.per_tensor ? 0 : source_row * groups + g);
-      scales[static_cast<std::size_t>(g)] = rows.scales[at];
-      if (has_minima) minima[static_cast<std::size_t>(g)] = rows.minima[at];
-      continue;
-    }
-    const auto sub = static_cast<std::size_t>(source_row * groups + g);
-    const auto super = static_cast<std::size_t>(source_row * supers +
-                                                g * encoding.group_size / encoding.super_size);
-    scales[static_cast<std::size_t>(g)] =
-        rows.scales[super] * static_cast<float>(rows.sub_scales[sub] - encoding.sub_scale_zero);
-    if (has_minima) {
-      minima[static_cast<std::size_t>(g)] =
-          -rows.minima[super] * static_cast<float>(rows.sub_minima[sub]);
-    }
-  }
-}
-
 void store_float(std::byte* out, program::Type type, float value) {
   if (type == program::Type::kF32) {
     std::memcpy(out, &value, sizeof value);
@@ -153,9 +129,8 @@ class TilePayload : public Payload {
   TilePayload(const ir::Weight& weight, const program::Tensor& tensor)
       : weight_(weight), tensor_(tensor) {
     groups_ = weight.encoding.groups(tensor.inputs);
-    supers_ = weight.encoding.kind == ir::EncodingKind::kSuperBlock
-                  ? weight.encoding.supers(tensor.inputs)
-                  : 0;
+    super_ = weight.encoding.kind == ir::EncodingKind::kSuperBlock;
+    scales_ = super_ ? weight.encoding.supers(tensor.inputs) : groups_;
   }
   std::int64_t pieces() const override {
     return ceil_div<std::int64_t>(tensor_.rows, kernels::kTileRows);
@@ -163,11 +138,18 @@ class TilePayload : public Payload {
   std::vector<std::uint64_t> piece_bytes() const override {
     const auto blocks =
         static_cast<std::uint64_t>(ceil_div<std::int64_t>(tensor_.inputs, kernels::kBlock));
-    const std::uint64_t per_group = static_cast<std::uint64_t>(groups_) * kernels::kTileRows;
+    const std::uint64_t cells = static_cast<std::uint64_t>(scales_) * kernels::kTileRows;
     std::vector<std::uint64_t> bytes = {blocks * 64 * static_cast<std::uint64_t>(tensor_.bits),
-                                        per_group * float_bytes()};
-    if (tensor_.zero == program::ZeroKind::kPoints) bytes.push_back(per_group);
-    if (tensor_.zero == program::ZeroKind::kMinima) bytes.push_back(per_group * float_bytes());
+                                        cells * float_bytes()};
+    if (tensor_.zero == program::ZeroKind::kPoints) bytes.push_back(cells);
+    if (tensor_.zero == program::ZeroKind::kMinima) bytes.push_back(cells * float_bytes());
+    if (!super_) return bytes;
+    kernels::GroupedWeight shape;
+    shape.inputs = tensor_.inputs;
+    shape.group_size = tensor_.group_size;
+    shape.sub_bits = tensor_.sub_bits;
+    bytes.push_back(static_cast<std::uint64_t>(shape.sub_vectors()) * kernels::kTileRows);
+    if (tensor_.zero == program::ZeroKind::kMinima) bytes.push_back(bytes.back());
     return bytes;
   }
   Status produce(std::int64_t begin, std::int64_t end, Streams streams) const override {
@@ -211,33 +193,41 @@ class TilePayload : public Payload {
                        reinterpret_cast<std::uint8_t*>(out[0].data()));
     for (std::size_t s = 1; s < out.size(); ++s)
       std::fill(out[s].begin(), out[s].end(), std::byte{0});
-    std::vector<float> scales(static_cast<std::size_t>(groups_)),
-        minima(static_cast<std::size_t>(groups_));
     for (std::int64_t r = 0; r < count; ++r) {
-      expand_row(weight_.encoding, rows, first + r, groups_, supers_, scales, minima);
-      for (std::int64_t g = 0; g < groups_; ++g) {
+      for (std::int64_t g = 0; g < scales_; ++g) {
         const auto at = static_cast<std::size_t>(g * kernels::kTileRows + r);
-        store_float(out[1].data() + at * float_bytes(), tensor_.type,
-                    scales[static_cast<std::size_t>(g)]);
+        const auto from =
+            static_cast<std::size_t>(weight_.encoding.per_tensor ? 0 : (first + r) * scales_ + g);
+        store_float(out[1].data() + at * float_bytes(), tensor_.type, rows.scales[from]);
         if (tensor_.zero == program::ZeroKind::kPoints) {
-          const std::int64_t from = weight_.encoding.per_tensor ? 0 : (first + r) * groups_ + g;
-          out[2][at] = static_cast<std::byte>(rows.zero_points[static_cast<std::size_t>(from)]);
+          out[2][at] = static_cast<std::byte>(rows.zero_points[from]);
         } else if (tensor_.zero == program::ZeroKind::kMinima) {
-          store_float(out[2].data() + at * float_bytes(), tensor_.type,
-                      minima[static_cast<std::size_t>(g)]);
+          store_float(out[2].data() + at * float_bytes(), tensor_.type, rows.minima[from]);
         }
       }
     }
+    if (!super_) return;
+    const bool minima = tensor_.zero == program::ZeroKind::kMinima;
+    pack_subs(rows.sub_scales, first, count, out[minima ? 3 : 2]);
+    if (minima) pack_subs(rows.sub_minima, first, count, out[4]);
+  }
+
+  void pack_subs(const std::vector<std::uint8_t>& subs, std::int64_t first, std::int64_t count,
+                 std::span<std::byte> out) const {
+    std::vector<std::uint8_t> tile(static_cast<std::size_t>(kernels::kTileRows * groups_));
+    std::copy_n(subs.begin() + first * groups_, count * groups_, tile.begin());
+    kernels::pack_sub_scales(tile.data(), groups_, tensor_.sub_bits,
+                             reinterpret_cast<std::uint8_t*>(out.data()));
   }
 
   ir::Weight weight_;
   program::Tensor tensor_;
+  bool super_ = false;
   std::int64_t groups_ = 1;
-  std::int64_t supers_ = 0;
+  std::int64_t scales_ = 1;  // of a row: one per group, or per super-block
 };
 
 program::Type scale_type_of(const ir::Encoding& encoding) {
-  if (encoding.kind == ir::EncodingKind::kSuperBlock) return program::Type::kF32;
   switch (encoding.scale_type) {
     case ir::DType::kF16:
       return program::Type::kF16;
@@ -246,6 +236,27 @@ program::Type scale_type_of(const ir::Encoding& encoding) {
     default:
       return program::Type::kF32;
   }
+}
+
+// A table of whole numbers that fit a byte is kept as it is.
+std::optional<std::vector<std::int8_t>> bytes_of(const std::vector<float>& table) {
+  std::vector<std::int8_t> out;
+  for (const float entry : table) {
+    if (!(entry >= -128 && entry <= 127) || entry != std::nearbyint(entry)) return std::nullopt;
+    out.push_back(static_cast<std::int8_t>(entry));
+  }
+  return out;
+}
+
+// Does a kernel read the encoding as it is?
+bool has_kernel(const ir::Encoding& e) {
+  if (e.bits < 2 || e.bits > 8) return false;
+  const bool super = e.kind == ir::EncodingKind::kSuperBlock;
+  if (e.kind != ir::EncodingKind::kAffine && e.kind != ir::EncodingKind::kCodebook && !super)
+    return false;
+  if (super && (e.sub_bits > 8 || e.zero == ir::ZeroKind::kPoints)) return false;
+  return e.table.empty() || (e.bits <= 4 && e.table.size() == std::size_t{1} << e.bits &&
+                             bytes_of(e.table).has_value());
 }
 
 }  // namespace
@@ -266,12 +277,13 @@ std::unique_ptr<Payload> tile_payload(const ir::Weight& weight, const program::T
 
 Expected<program::Tensor> tile_tensor(const ir::Weight& weight) {
   const ir::Encoding& encoding = weight.encoding;
-  const bool known =
-      encoding.kind == ir::EncodingKind::kAffine || encoding.kind == ir::EncodingKind::kSuperBlock;
-  if (!known || encoding.bits < 2 || encoding.bits > 8) {
+  if (!has_kernel(encoding)) {
     return unsupported("the runtime has no kernel for encoding " + encoding.to_string())
         .at_tensor(weight.name)
-        .fix("use an encoding of 2 to 8 bits with a scale per tensor, channel or group");
+        .fix(
+            "use an encoding of 2 to 8 bits with a scale per tensor, channel, group or "
+            "super-block, "
+            "or a table of whole numbers");
   }
   program::Tensor tensor;
   tensor.name = weight.name;
@@ -291,6 +303,14 @@ Expected<program::Tensor> tile_tensor(const ir::Weight& weight) {
     tensor.group_size = round_up<std::int64_t>(tensor.inputs, kernels::kBlock);
   tensor.zero = static_cast<program::ZeroKind>(encoding.zero);
   tensor.constant_zero = encoding.constant_zero;
+  if (!encoding.table.empty()) {
+    tensor.table = *bytes_of(encoding.table);
+    tensor.table.resize(kernels::kTableEntries);
+  }
+  if (encoding.kind != ir::EncodingKind::kSuperBlock) return tensor;
+  tensor.super_size = encoding.super_size;
+  tensor.sub_bits = encoding.sub_bits <= 4 ? 4 : encoding.sub_bits <= 6 ? 6 : 8;
+  tensor.sub_zero = encoding.sub_scale_zero;
   return tensor;
 }
 

@@ -46,10 +46,12 @@ Offset<fb::Tensor> pack(FlatBufferBuilder& b, const Tensor& t) {
   const auto segments = b.CreateVector(t.segments);
   const auto dims = b.CreateVector(t.dims);
   const auto name = b.CreateString(t.name);
+  const auto table =
+      t.table.empty() ? Offset<flatbuffers::Vector<std::int8_t>>() : b.CreateVector(t.table);
   return fb::CreateTensor(b, name, static_cast<std::uint8_t>(t.layout),
                           static_cast<std::uint8_t>(t.type), dims, t.rows, t.inputs, t.axis, t.bits,
                           t.group_size, static_cast<std::uint8_t>(t.zero), t.constant_zero,
-                          segments);
+                          segments, t.super_size, t.sub_bits, t.sub_zero, table);
 }
 
 Offset<fb::Segment> pack(FlatBufferBuilder& b, const Segment& s) {
@@ -152,6 +154,10 @@ Expected<Tensor> unpack(const fb::Tensor& t) {
   out.group_size = t.group_size();
   out.zero = static_cast<ZeroKind>(t.zero());
   out.constant_zero = t.constant_zero();
+  out.super_size = t.super_size();
+  out.sub_bits = t.sub_bits();
+  out.sub_zero = t.sub_zero();
+  out.table = values<std::int8_t>(t.table());
   out.segments = values<std::int32_t>(t.segments());
   return out;
 }

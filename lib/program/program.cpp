@@ -344,6 +344,24 @@ std::string_view type_name(Type type) {
   return index < std::size(kNames) ? kNames[index] : "?";
 }
 
+namespace {
+
+constexpr std::size_t kTableEntries = 16;
+
+// The rules of super-blocks and tables.
+bool sound_scales(const Tensor& tensor) {
+  const bool table =
+      tensor.table.empty() || (tensor.bits <= 4 && tensor.zero == ZeroKind::kConstant &&
+                               tensor.table.size() == kTableEntries);
+  if (tensor.super_size == 0) return table && tensor.sub_bits == 0;
+  const bool whole = tensor.super_size > 0 && (tensor.super_size >= tensor.inputs ||
+                                               tensor.super_size % tensor.group_size == 0);
+  return table && whole && (tensor.sub_bits == 4 || tensor.sub_bits == 6 || tensor.sub_bits == 8) &&
+         tensor.sub_zero >= 0 && tensor.sub_zero <= 255 && tensor.zero != ZeroKind::kPoints;
+}
+
+}  // namespace
+
 Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
   if (!known_type(tensor.type) || tensor.dims.size() > kMaxRank)
     return broken("a tensor has an unknown type or too many dimensions", tensor.name);
@@ -365,7 +383,8 @@ Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
       tensor.rows > 0 && tensor.inputs > 0 && tensor.rows < kMost && tensor.inputs < kMost &&
       tensor.bits >= 2 && tensor.bits <= 8 &&
       (tensor.group_size == 16 || (tensor.group_size > 0 && tensor.group_size % kBlock == 0)) &&
-      (tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16);
+      (tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16) &&
+      sound_scales(tensor);
   const auto cells = checked_mul(tensor.rows, tensor.inputs);
   if (!right || !cells || !elements || static_cast<std::uint64_t>(*cells) != *elements)
     return broken("a tensor's tiles break their rules", tensor.name);
@@ -377,13 +396,30 @@ Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
       checked_mul<std::uint64_t>(tiles * blocks, 64 * static_cast<std::uint64_t>(tensor.bits));
   const auto entries =
       checked_mul<std::uint64_t>(tiles * groups, static_cast<std::uint64_t>(kTileRows));
-  const auto scales = entries ? checked_mul<std::uint64_t>(
-                                    *entries, static_cast<std::uint64_t>(type_bytes(tensor.type)))
-                              : entries;
+  const bool super = tensor.super_size > 0;
+  const auto supers = static_cast<std::uint64_t>(
+      tensor.super_size >= tensor.inputs ? 1
+                                         : ceil_div(tensor.inputs, super ? tensor.super_size : 1));
+  const auto scaled =
+      super ? checked_mul<std::uint64_t>(tiles * supers, static_cast<std::uint64_t>(kTileRows))
+            : entries;
+  const auto scales =
+      entries && scaled
+          ? checked_mul<std::uint64_t>(*scaled, static_cast<std::uint64_t>(type_bytes(tensor.type)))
+          : std::nullopt;
   if (!codes || !scales) return Error(too_large);
   std::vector<std::uint64_t> bytes = {*codes, *scales};
   if (tensor.zero == ZeroKind::kPoints) bytes.push_back(*entries);
   if (tensor.zero == ZeroKind::kMinima) bytes.push_back(*scales);
+  if (!super) return bytes;
+  // No more than a byte per group and row, which `entries` has checked.
+  const std::uint64_t vectors =
+      tensor.sub_bits == 8 ? groups
+                           : ceil_div<std::uint64_t>(groups, 2) +
+                                 (tensor.sub_bits == 6 ? ceil_div<std::uint64_t>(groups, 4) : 0);
+  const std::uint64_t sub = tiles * vectors * static_cast<std::uint64_t>(kTileRows);
+  bytes.push_back(sub);
+  if (tensor.zero == ZeroKind::kMinima) bytes.push_back(sub);
   return bytes;
 }
 

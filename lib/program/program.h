@@ -85,7 +85,9 @@ struct Segment {
 
 enum class Layout : std::uint8_t {
   kRowMajor = 0,  // one stream: the elements
-  kTiles = 1,     // lib/kernels/linear.h: codes, scales and, where zero isn't constant, zeros
+  // lib/kernels/linear.h: codes, scales, zeros where zero isn't constant, sub-scales of
+  // super-blocks and, with minima, their sub-minima
+  kTiles = 1,
 };
 enum class ZeroKind : std::uint8_t { kConstant = 0, kPoints = 1, kMinima = 2 };
 
@@ -102,6 +104,11 @@ struct Tensor {
   std::int64_t group_size = 0;  // 16, or a multiple of 32; >= inputs: one group a row
   ZeroKind zero = ZeroKind::kConstant;
   std::int32_t constant_zero = 0;
+  // Super-blocks: whole groups, or >= inputs: one a row; 0: each group has a scale of its own.
+  std::int64_t super_size = 0;
+  std::int32_t sub_bits = 0;  // 4, 6 or 8
+  std::int32_t sub_zero = 0;
+  std::vector<std::int8_t> table;      // what codes of up to 4 bits stand for: 16 entries, or none
   std::vector<std::int32_t> segments;  // in the order of the layout's streams
 };
 

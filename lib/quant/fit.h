@@ -20,6 +20,9 @@ struct FitInput {
   ir::ZeroKind zero_kind = ir::ZeroKind::kConstant;
   int constant_zero = 0;  // kConstant only
   int top = 15;           // the largest code, 2^bits - 1
+  // What the codes stand for, [top + 1], ascending; null: themselves less the zero. With kConstant.
+  const float* table = nullptr;
+  bool positive = false;  // kConstant: scales below 0 are not tried
   bool search = true;     // false: the scale follows from the extremes alone
   // Rounds kLanes numbers to what the encoding can store. A scale that isn't 0 stays so.
   void (*round_scales)(float* lanes) = nullptr;
@@ -30,6 +33,15 @@ struct FitParameters {
   alignas(64) float scale[kLanes];
   alignas(64) float zero[kLanes];     // a whole number; kMinima: 0
   alignas(64) float minimum[kLanes];  // kMinima; else 0
+};
+
+// What parameters lose with the codes that follow from them: of each lane, with x less the minimum
+// as y, sum m (y - s p)^2, sum m y p and sum m p^2 (m importance, s scale, p what the code stands
+// for).
+struct FitMeasure {
+  alignas(64) float error[kLanes];
+  alignas(64) float yp[kLanes];
+  alignas(64) float pp[kLanes];
 };
 
 struct FitCodes {
@@ -50,6 +62,7 @@ struct Compensation {
   std::int64_t n = 0;
   std::int64_t begin = 0, end = 0;  // the run
   int top = 15;                     // the largest code
+  const float* table = nullptr;     // as in FitInput
 };
 
 struct FitKernels {
@@ -57,6 +70,7 @@ struct FitKernels {
   void (*fit)(const FitInput& input, FitParameters& out);
   // The nearest codes (ties to even) under given parameters.
   void (*encode)(const FitInput& input, const FitParameters& parameters, FitCodes& out);
+  void (*measure)(const FitInput& input, const FitParameters& parameters, FitMeasure& out);
   // kLanes rows of n numbers, `stride` apart, to [n][kLanes], and back.
   void (*to_lanes)(const float* x, std::int64_t stride, std::int64_t n, float* out);
   void (*from_lanes)(const std::uint8_t* codes, std::int64_t n, std::uint8_t* out,

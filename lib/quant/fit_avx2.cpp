@@ -52,6 +52,7 @@ inline void store_bytes(std::uint8_t* p, V v) {
 }  // namespace
 
 extern const FitKernels kFitAvx2;
-const FitKernels kFitAvx2 = {kernels::Isa::kAvx2, fit, encode, to_lanes, from_lanes, compensate};
+const FitKernels kFitAvx2 = {kernels::Isa::kAvx2, fit,       encode, measure_codes, to_lanes,
+                             from_lanes,          compensate};
 
 }  // namespace thimble::quant

@@ -38,6 +38,6 @@ inline void store_bytes(std::uint8_t* p, V v) {
 
 extern const FitKernels kFitAvx512;
 const FitKernels kFitAvx512 = {
-    kernels::Isa::kAvx512Vnni, fit, encode, to_lanes, from_lanes, compensate};
+    kernels::Isa::kAvx512Vnni, fit, encode, measure_codes, to_lanes, from_lanes, compensate};
 
 }  // namespace thimble::quant

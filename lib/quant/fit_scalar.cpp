@@ -107,6 +107,6 @@ void from_lanes(const std::uint8_t* codes, std::int64_t n, std::uint8_t* out, st
 
 extern const FitKernels kFitScalar;
 const FitKernels kFitScalar = {
-    kernels::Isa::kScalar, fit, encode, to_lanes, from_lanes, compensate};
+    kernels::Isa::kScalar, fit, encode, measure_codes, to_lanes, from_lanes, compensate};
 
 }  // namespace thimble::quant

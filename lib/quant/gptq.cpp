@@ -75,7 +75,9 @@ class Solver {
         importance_(importance),
         out_(out),
         pool_(pool),
-        fixed_(options.static_groups || options.act_order || groups_ == 1),
+        fixed_(options.static_groups || options.act_order || groups_ == 1 ||
+               encoding.kind == ir::EncodingKind::kSuperBlock),
+        encoding_(encoding),
         input_(fit_input(encoding, options.search == Search::kMse)),
         kernels_(options.kernels != nullptr ? *options.kernels : fit_kernels()) {
     weights_.resize(static_cast<std::size_t>(inputs * width_));
@@ -138,6 +140,7 @@ class Solver {
     step.stride = inputs_;
     step.n = n;
     step.top = input_.top;
+    step.table = input_.table;
     for (step.begin = 0; step.begin < n; step.begin = step.end) {
       const std::int64_t group = group_of(begin + step.begin);
       step.end = step.begin + 1;
@@ -206,7 +209,7 @@ class Solver {
     FitParameters parameters{};
     for (std::int64_t r = 0; r < count; ++r) {
       const auto at = static_cast<std::size_t>((row + r) * groups_ + group);
-      parameters.scale[r] = out_.scales[at];
+      parameters.scale[r] = scale_of(row + r, group, at);
       parameters.zero[r] = out_.zero_points.empty() ? static_cast<float>(input_.constant_zero)
                                                     : static_cast<float>(out_.zero_points[at]);
       if (!out_.minima.empty()) {
@@ -215,6 +218,14 @@ class Solver {
       }
     }
     return parameters;
+  }
+
+  float scale_of(std::int64_t row, std::int64_t group, std::size_t at) const {
+    if (encoding_.kind != ir::EncodingKind::kSuperBlock) return out_.scales[at];
+    const std::int64_t super =
+        row * encoding_.supers(inputs_) + group * group_size_ / encoding_.super_size;
+    return out_.scales[static_cast<std::size_t>(super)] *
+           static_cast<float>(out_.sub_scales[at] - encoding_.sub_scale_zero);
   }
 
   static void copy_lanes(const float* from, std::int64_t from_stride, std::int64_t n, float* to,
@@ -235,6 +246,7 @@ class Solver {
   ir::Rows& out_;
   ThreadPool& pool_;
   bool fixed_;  // parameters of all groups are those of the original weights
+  const ir::Encoding& encoding_;
   FitInput input_;
   const FitKernels& kernels_;
   std::vector<float> weights_;  // [inputs][width]
@@ -246,8 +258,7 @@ class Solver {
 Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
                           std::span<const double> hessian, const ir::Encoding& encoding,
                           const GptqOptions& options, ThreadPool& pool) {
-  THIMBLE_CHECK(encoding.kind == ir::EncodingKind::kAffine && !encoding.per_tensor,
-                "gptq writes affine codes per row or group, not " + encoding.to_string());
+  THIMBLE_CHECK(!encoding.per_tensor, "gptq's scales are of rows, groups or super-blocks");
   THIMBLE_CHECK(std::ssize(weights) == rows * inputs, "weights are [rows, inputs]");
   THIMBLE_CHECK(options.asymmetry.empty() || options.asymmetry.size() == hessian.size(),
                 "the asymmetry is [inputs, inputs]");

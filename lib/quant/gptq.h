@@ -51,10 +51,10 @@ struct GptqResult {
   std::vector<std::int64_t> dead;
 };
 
-// Weights [rows, inputs], row-major, to affine codes of 1 to 8 bits, per row or per group
-// (not per tensor). `hessian` is X^T X or any positive multiple of it, [inputs, inputs] row-major;
-// only its lower triangle is read. A row's result depends on that row alone and is the same on
-// every machine and for any number of threads.
+// Weights [rows, inputs], row-major, to what quantize_rows writes but per tensor; groups of
+// super-blocks are static. `hessian` is X^T X or any positive multiple of it, [inputs, inputs]
+// row-major; only its lower triangle is read. A row's result depends on that row alone and is the
+// same on every machine and for any number of threads.
 //   Errors: a weight or a Hessian that isn't finite, a negative diagonal, a damped Hessian that
 //   isn't positive definite. Memory: 12 inputs^2 + 16 rows * inputs bytes, about.
 Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,

@@ -32,13 +32,7 @@ Status quantize_rows_parallel(std::span<const float> weights, std::int64_t rows,
   THIMBLE_CHECK(!encoding.per_tensor, "rows that don't depend on each other");
   const auto chunks = static_cast<std::size_t>(ceil_div(rows, kChunk));
   if (chunks <= 1) return quantize_rows(weights, rows, inputs, encoding, options, out);
-  const auto scales = static_cast<std::size_t>(rows * encoding.groups(inputs));
-  out = {};
-  out.count = rows;
-  out.codes.resize(weights.size());
-  out.scales.resize(scales);
-  if (encoding.zero == ir::ZeroKind::kPoints) out.zero_points.resize(scales);
-  if (encoding.zero == ir::ZeroKind::kMinima) out.minima.resize(scales);
+  out = empty_rows(encoding, rows, inputs);
   std::vector<std::uint8_t> failed(chunks);
   pool.parallel_for(chunks, 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t chunk = begin; chunk < end; ++chunk) {
@@ -53,6 +47,7 @@ Status quantize_rows_parallel(std::span<const float> weights, std::int64_t rows,
       place(streams.scales, out.scales, row, count);
       place(streams.zero_points, out.zero_points, row, count);
       place(streams.minima, out.minima, row, count);
+      place(streams.sub_scales, out.sub_scales, row, count);
     }
   });
   if (std::ranges::count(failed, 0) == std::ssize(failed)) return ok();
@@ -75,6 +70,8 @@ Expected<std::vector<float>> rounding_errors(std::span<const float> weights, con
       part.scales = slice(rows.scales, row, count, rows.count);
       part.zero_points = slice(rows.zero_points, row, count, rows.count);
       part.minima = slice(rows.minima, row, count, rows.count);
+      part.sub_scales = slice(rows.sub_scales, row, count, rows.count);
+      part.sub_minima = slice(rows.sub_minima, row, count, rows.count);
       float* out = errors.data() + row * inputs;
       statuses[chunk] = decode_rows(encoding, part, count, inputs, out);
       for (std::int64_t i = 0; i < count * inputs; ++i) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "quant/fit.h"
+#include "quant/super_block.h"
 #include "support/half.h"
 
 namespace thimble::quant {
@@ -93,8 +94,9 @@ class Quantizer {
         groups_(encoding.groups(inputs)),
         size_(groups_ == 1 ? inputs : encoding.group_size) {
     input_ = fit_input(encoding, options.search == Search::kMse);
-    lanes_.resize(static_cast<std::size_t>(size_ * kLanes));
-    codes_.resize(lanes_.size());
+    super_ = encoding.kind == ir::EncodingKind::kSuperBlock;
+    lanes_.resize(static_cast<std::size_t>((super_ ? inputs : size_) * kLanes));
+    codes_.resize(static_cast<std::size_t>(size_ * kLanes));
   }
 
   void run() {
@@ -112,13 +114,7 @@ class Quantizer {
  private:
   void allocate() {
     const auto count = static_cast<std::size_t>(rows_);
-    const std::size_t scales = encoding_.per_tensor ? 1 : count * static_cast<std::size_t>(groups_);
-    out_ = {};
-    out_.count = rows_;
-    out_.codes.resize(count * static_cast<std::size_t>(inputs_));
-    out_.scales.resize(scales);
-    if (encoding_.zero == ir::ZeroKind::kPoints) out_.zero_points.resize(scales);
-    if (encoding_.zero == ir::ZeroKind::kMinima) out_.minima.resize(scales);
+    out_ = empty_rows(encoding_, rows_, inputs_);
     if (errors_ != nullptr) *errors_ = {std::vector<double>(count), std::vector<double>(count)};
   }
 
@@ -133,6 +129,7 @@ class Quantizer {
 
   // kLanes rows of weights and codes, of which `count` are kept.
   void rows(std::int64_t row, std::int64_t count, const float* weights, std::uint8_t* codes) {
+    if (super_) return super_rows(row, count, weights, codes);
     for (std::int64_t g = 0; g < groups_; ++g) {
       const std::int64_t begin = g * size_;
       input_.n = std::min(size_, inputs_ - begin);
@@ -150,18 +147,55 @@ class Quantizer {
         kernels_.fit(input_, parameters);
       }
       FitCodes fitted;
-      fitted.codes = codes_.data();
-      kernels_.encode(input_, parameters, fitted);
-      kernels_.from_lanes(codes_.data(), input_.n, codes + begin, inputs_);
-      for (int r = 0; r < count; ++r) keep(row + r, g, r, parameters, fitted);
+      encode(parameters, codes + begin, fitted);
+      for (int r = 0; r < count; ++r) {
+        keep(row + r, g, r, parameters);
+        keep_errors(row + r, r, fitted);
+      }
     }
   }
 
-  void keep(std::int64_t row, std::int64_t g, int lane, const FitParameters& p, const FitCodes& f) {
+  void encode(const FitParameters& parameters, std::uint8_t* codes, FitCodes& fitted) {
+    fitted.codes = codes_.data();
+    kernels_.encode(input_, parameters, fitted);
+    kernels_.from_lanes(codes_.data(), input_.n, codes, inputs_);
+  }
+
+  void super_rows(std::int64_t row, std::int64_t count, const float* weights, std::uint8_t* codes) {
+    const std::int64_t supers = encoding_.supers(inputs_);
+    const float* importance = options_.importance.empty() ? nullptr : options_.importance.data();
+    for (std::int64_t s = 0; s < supers; ++s) {
+      const std::int64_t begin = s * encoding_.super_size;
+      const std::int64_t n = std::min(encoding_.super_size, inputs_ - begin);
+      kernels_.to_lanes(weights + begin, inputs_, n, lanes_.data());
+      input_.importance = importance == nullptr ? nullptr : importance + begin;
+      fit_super_block(kernels_, input_, encoding_, lanes_.data(), n, scales_);
+      for (int r = 0; r < count; ++r)
+        out_.scales[static_cast<std::size_t>((row + r) * supers + s)] = scales_.scale[r];
+      const std::int64_t first = begin / encoding_.group_size;
+      for (std::int64_t g = 0; g < std::ssize(scales_.groups); ++g) {
+        const std::int64_t at = g * encoding_.group_size;
+        input_.x = lanes_.data() + at * kLanes;
+        input_.n = std::min(encoding_.group_size, n - at);
+        FitCodes fitted;
+        encode(scales_.groups[static_cast<std::size_t>(g)], codes + begin + at, fitted);
+        for (int r = 0; r < count; ++r) {
+          out_.sub_scales[static_cast<std::size_t>((row + r) * groups_ + first + g)] =
+              scales_.subs[static_cast<std::size_t>(g * kLanes + r)];
+          keep_errors(row + r, r, fitted);
+        }
+      }
+    }
+  }
+
+  void keep(std::int64_t row, std::int64_t g, int lane, const FitParameters& p) {
     const auto at = static_cast<std::size_t>(encoding_.per_tensor ? 0 : row * groups_ + g);
     out_.scales[at] = p.scale[lane];
     if (!out_.zero_points.empty()) out_.zero_points[at] = static_cast<std::uint8_t>(p.zero[lane]);
     if (!out_.minima.empty()) out_.minima[at] = p.minimum[lane];
+  }
+
+  void keep_errors(std::int64_t row, int lane, const FitCodes& f) {
     if (errors_ == nullptr) return;
     errors_->noise[static_cast<std::size_t>(row)] += f.noise[lane];
     errors_->signal[static_cast<std::size_t>(row)] += f.signal[lane];
@@ -175,6 +209,8 @@ class Quantizer {
   const TensorParameters* tensor_;
   RowErrors* errors_;
   std::int64_t groups_, size_;
+  bool super_ = false;
+  SuperScales scales_;
   FitInput input_;
   std::vector<float> lanes_;
   std::vector<std::uint8_t> codes_;
@@ -183,11 +219,30 @@ class Quantizer {
 
 }  // namespace
 
+ir::Rows empty_rows(const ir::Encoding& encoding, std::int64_t rows, std::int64_t inputs) {
+  const auto count = static_cast<std::size_t>(rows);
+  const std::size_t groups =
+      encoding.per_tensor ? 1 : count * static_cast<std::size_t>(encoding.groups(inputs));
+  const bool super = encoding.kind == ir::EncodingKind::kSuperBlock;
+  const std::size_t scales =
+      super ? count * static_cast<std::size_t>(encoding.supers(inputs)) : groups;
+  ir::Rows out;
+  out.count = rows;
+  out.codes.resize(count * static_cast<std::size_t>(inputs));
+  out.scales.resize(scales);
+  if (encoding.zero == ir::ZeroKind::kPoints) out.zero_points.resize(groups);
+  if (encoding.zero == ir::ZeroKind::kMinima) out.minima.resize(scales);
+  if (super) out.sub_scales.resize(groups);
+  if (super && encoding.zero == ir::ZeroKind::kMinima) out.sub_minima.resize(groups);
+  return out;
+}
+
 FitInput fit_input(const ir::Encoding& encoding, bool search) {
   FitInput input;
   input.zero_kind = encoding.zero;
   input.constant_zero = encoding.constant_zero;
   input.top = (1 << encoding.bits) - 1;
+  if (!encoding.table.empty()) input.table = encoding.table.data();
   input.search = search;
   input.round_scales = scale_rounder(encoding.scale_type);
   input.round_minima = minimum_rounder(encoding.scale_type);
@@ -197,9 +252,17 @@ FitInput fit_input(const ir::Encoding& encoding, bool search) {
 Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
                      const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
                      const TensorParameters* tensor, RowErrors* errors) {
+  const bool around_constant = encoding.zero == ir::ZeroKind::kConstant;
+  const bool known = encoding.kind == ir::EncodingKind::kAffine ||
+                     (around_constant && (encoding.kind == ir::EncodingKind::kSuperBlock ||
+                                          encoding.kind == ir::EncodingKind::kCodebook));
   THIMBLE_CHECK(
-      encoding.kind == ir::EncodingKind::kAffine && encoding.bits >= 1 && encoding.bits <= 8,
-      "quantize_rows writes affine codes, not " + encoding.to_string());
+      known && encoding.bits >= 1 && encoding.bits <= 8,
+      "quantize_rows writes affine codes, tables and super-blocks, not " + encoding.to_string());
+  THIMBLE_CHECK(
+      encoding.table.empty() || (encoding.table.size() == std::size_t{1} << encoding.bits &&
+                                 std::is_sorted(encoding.table.begin(), encoding.table.end())),
+      "a table has an entry for each code, ascending");
   THIMBLE_CHECK(weights.size() == static_cast<std::size_t>(rows * inputs),
                 "weights are [rows, inputs]");
   THIMBLE_CHECK(options.importance.empty() || std::ssize(options.importance) == inputs,

@@ -1,5 +1,5 @@
 #pragma once
-// From floats to codes: the affine encodings of 2 to 8 bits.
+// From floats to codes: affine encodings of 2 to 8 bits, tables, and super-blocks of either.
 
 #include <cstdint>
 #include <functional>
@@ -35,13 +35,17 @@ struct TensorParameters {
   float minimum = 0;
 };
 
-// Quantizes weights [rows, inputs], row-major, to an affine encoding. Scales and minima are rounded
+// Rows with every stream of the encoding at its size, all 0.
+ir::Rows empty_rows(const ir::Encoding& encoding, std::int64_t rows, std::int64_t inputs);
+
+// Quantizes weights [rows, inputs], row-major, to an affine encoding, one with a table (ascending)
+// or a super-block around a constant zero. Scales and minima are rounded
 // to the encoding's scale_type before codes are chosen against them; codes round half to even. A
 // row's result depends on that row alone, whatever else is in the call, and is the same on every
 // machine.
 //   - A group of zeros gets scale 0; its codes are those of 0.
-//   - kMse never does worse than kAbsmax in any group. Symmetric scales may be negative: codes
-//   reach one
+//   - Affine: kMse never does worse than kAbsmax in any group. Symmetric scales may be negative:
+//   codes reach one
 //     step further below zero than above.
 //   - kAbsmax: symmetric codes stay within +-(2^(bits-1) - 1).
 //   - Scales past the largest f16 become that number (weights are cut); those below the least

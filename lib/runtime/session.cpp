@@ -47,7 +47,16 @@ kernels::GroupedWeight grouped_view(const program::Tensor& tensor, const program
   };
   w.codes = reinterpret_cast<const std::uint8_t*>(stream(0));
   w.scales = stream(1);
-  if (tensor.segments.size() > 2) w.zeros = stream(2);
+  std::size_t next = 2;
+  if (tensor.zero != program::ZeroKind::kConstant) w.zeros = stream(next++);
+  if (!tensor.table.empty()) w.table = tensor.table.data();
+  if (tensor.super_size == 0) return w;
+  w.super_size = tensor.super_size;
+  w.sub_bits = tensor.sub_bits;
+  w.sub_zero = tensor.sub_zero;
+  w.sub_scales = reinterpret_cast<const std::uint8_t*>(stream(next++));
+  if (tensor.zero == program::ZeroKind::kMinima)
+    w.sub_minima = reinterpret_cast<const std::uint8_t*>(stream(next));
   return w;
 }
 

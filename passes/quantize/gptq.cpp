@@ -53,6 +53,7 @@ void append(ir::Rows& all, const ir::Rows& part) {
   add(all.codes, part.codes);
   add(all.scales, part.scales);
   add(all.zero_points, part.zero_points);
+  add(all.sub_scales, part.sub_scales);
 }
 
 struct Errors {
@@ -348,6 +349,8 @@ std::vector<pass::OptionInfo> option_infos() {
       open_to_budget(bits_option()),
       open_to_budget(group_size_option(false)),
       open_to_budget(symmetric_option()),
+      open_to_budget(sub_scale_bits_option()),
+      open_to_budget(codes_option()),
       scale_option(),
       search_option(),
       activations_option(),

@@ -167,6 +167,8 @@ std::vector<pass::OptionInfo> option_infos() {
       open_to_budget(bits_option()),
       open_to_budget(group_size_option(true)),
       open_to_budget(symmetric_option()),
+      open_to_budget(sub_scale_bits_option()),
+      open_to_budget(codes_option()),
       scale_option(),
       search_option(),
       activations_option(),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "support/checked.h"
+
 namespace thimble::passes {
 namespace {
 
@@ -39,11 +41,39 @@ Status apply_group_size(const OptionValue& value, Settings& settings) {
                "'group_size' is " + std::to_string(*size) + "; it must be 16 or a multiple of 32");
 }
 
+Status apply_sub_scale_bits(const OptionValue& value, Settings& settings) {
+  settings.open.sub_scale_bits = is_auto(value);
+  settings.sub_scale_bits = settings.open.sub_scale_bits ? 0 : std::get<std::int64_t>(value.value);
+  const std::int64_t bits = settings.sub_scale_bits;
+  if (bits == 0 || bits == 4 || bits == 6 || bits == 8) return ok();
+  return wrong(value, "'sub_scale_bits' is " + std::to_string(bits) + "; it must be 0, 4, 6 or 8");
+}
+
+void apply_codes(const OptionValue& value, Settings& settings) {
+  settings.open.codes = is_auto(value);
+  settings.normal_codes = *value.text() == "normal";
+}
+
+// Do the settings go together? `value` is where to point.
+Status check_together(const OptionValue& value, const Settings& s) {
+  if (s.sub_scale_bits > 0 && !s.symmetric && !s.open.symmetric)
+    return wrong(value, "'sub_scale_bits' needs `symmetric: true`");
+  if (s.sub_scale_bits > 0 && s.per_tensor)
+    return wrong(value, "'sub_scale_bits' needs groups, not one scale for the tensor");
+  if (s.normal_codes && !s.symmetric && !s.open.symmetric)
+    return wrong(value, "'codes: normal' needs `symmetric: true`");
+  if (s.normal_codes && (s.bits > 4 || s.per_tensor))
+    return wrong(value, "'codes: normal' needs 2 to 4 bits and scales of channels or groups");
+  return ok();
+}
+
 // One option that was checked already, over what is set so far.
 Status apply(const std::string& key, const OptionValue& value, Settings& settings) {
   if (key == "bits") apply_bits(value, settings);
   if (key == "group_size") THIMBLE_TRY(apply_group_size(value, settings));
   if (key == "symmetric") apply_symmetric(value, settings);
+  if (key == "sub_scale_bits") THIMBLE_TRY(apply_sub_scale_bits(value, settings));
+  if (key == "codes") apply_codes(value, settings);
   if (key == "scale") settings.scale_type = *ir::dtype_from_name(*value.text());
   if (key == "search")
     settings.search = *value.text() == "mse" ? quant::Search::kMse : quant::Search::kAbsmax;
@@ -69,6 +99,14 @@ double bits_per_weight(const ir::Weight& weight) {
   return elements == 0 ? 0 : static_cast<double>(bits) / elements;
 }
 
+// How many inputs the encoding sees: a convolution's are all dims but the first.
+std::int64_t inputs_of(const ir::Weight& weight, int axis) {
+  if (weight.dims.size() <= 2) return weight.dims[static_cast<std::size_t>(axis)];
+  std::int64_t inputs = 1;
+  for (std::size_t i = 1; i < weight.dims.size(); ++i) inputs *= weight.dims[i];
+  return inputs;
+}
+
 // Of two uses of one value the more exact counts.
 ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
   const auto is = [&](ir::ActivationScheme scheme) { return a == scheme || b == scheme; };
@@ -77,32 +115,63 @@ ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
                                           : ir::ActivationScheme::kInt8;
 }
 
+// What an encoding of so many bits and such groups can be besides.
+std::vector<Settings> variants_of(const Settings& base) {
+  std::vector<bool> symmetric = {base.symmetric}, normal = {base.normal_codes};
+  std::vector<std::int64_t> subs = {base.sub_scale_bits};
+  if (base.open.symmetric) symmetric = {true, false};
+  if (base.open.codes) normal = {false, true};
+  if (base.open.sub_scale_bits) subs = {0, 4, 6};
+  std::vector<Settings> all;
+  for (const bool around_zero : symmetric) {
+    for (const std::int64_t sub : subs) {
+      for (const bool table : normal) {
+        const bool small = base.group_size > 0 && base.group_size <= 64;
+        if (sub > 0 && (!around_zero || (base.open.sub_scale_bits && !small))) continue;
+        if (table && (!around_zero || base.bits > 4)) continue;
+        all.push_back(base);
+        all.back().symmetric = around_zero;
+        all.back().sub_scale_bits = sub;
+        all.back().normal_codes = table;
+      }
+    }
+  }
+  return all;
+}
+
 // What the open settings can be, with the closed ones as they are.
 std::vector<Settings> every_setting(const Settings& base, const ir::Weight& weight, int axis) {
   const std::int64_t inputs = weight.dims[static_cast<std::size_t>(axis)];
   std::vector<std::int64_t> bits = {base.bits}, groups = {base.group_size};
-  std::vector<bool> symmetric = {base.symmetric};
   if (base.open.bits) bits = {2, 3, 4, 5, 6, 7, 8};
   if (base.open.group_size) {
     groups = {16, 32, 64, 128, 256};
     std::erase_if(groups, [&](std::int64_t group) { return group >= inputs; });
     groups.push_back(0);
   }
-  if (base.open.symmetric) symmetric = {true, false};
   std::vector<Settings> all;
   for (const std::int64_t b : bits) {
     for (const std::int64_t group : groups) {
-      for (const bool around_zero : symmetric) {
-        all.push_back(base);
-        all.back().bits = b;
-        all.back().group_size = group;
-        all.back().symmetric = around_zero;
-        if (base.open.group_size) all.back().per_tensor = false;
-        all.back().open = {};
+      Settings settings = base;
+      settings.bits = b;
+      settings.group_size = group;
+      if (base.open.group_size) settings.per_tensor = false;
+      for (Settings& variant : variants_of(settings)) {
+        variant.open = {};
+        all.push_back(variant);
       }
     }
   }
   return all;
+}
+
+// Levels of 2, 3 and 4 bits in steps of a 127th: those of least squared error for groups of 16 to
+// 32 weights between normally distributed and of Student's t with 6 degrees, each under its best
+// scale of either sign (Lloyd 1982; the shape is that of llama.cpp's IQ2_K, IQ3_K and IQ4_NL).
+std::vector<float> normal_levels(std::int64_t bits) {
+  if (bits == 2) return {-127, -41, 14, 80};
+  if (bits == 3) return {-127, -78, -44, -18, 4, 28, 54, 92};
+  return {-127, -95, -73, -56, -42, -30, -19, -9, 1, 11, 22, 33, 45, 60, 78, 100};
 }
 
 }  // namespace
@@ -116,6 +185,17 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
   e.zero = symmetric ? ir::ZeroKind::kConstant : ir::ZeroKind::kPoints;
   e.constant_zero = symmetric ? 1 << (bits - 1) : 0;
   e.scale_type = scale_type;
+  if (normal_codes) {
+    e.kind = ir::EncodingKind::kCodebook;
+    e.table = normal_levels(bits);
+  }
+  const std::int64_t inputs = inputs_of(weight, axis);
+  if (sub_scale_bits > 0 && group_size > 0 && group_size < inputs) {
+    e.kind = ir::EncodingKind::kSuperBlock;
+    e.super_size = round_up(inputs, group_size);  // a row
+    e.sub_bits = static_cast<int>(sub_scale_bits);
+    e.sub_scale_zero = 1 << (sub_scale_bits - 1);  // either sign
+  }
   e.flat = weight.dims.size() > 2;  // a convolution's
   e.axis = e.flat || axis + 1 == static_cast<int>(weight.dims.size()) ? -1 : axis;
   return e;
@@ -131,6 +211,7 @@ Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings&
     if (key == "skip") rule.skip = std::get<bool>(item.value);
     THIMBLE_TRY(apply(key, item, rule.settings));
   }
+  THIMBLE_TRY(check_together(value, rule.settings));
   std::string text = selector.to_string();
   if (text.size() > 2) text = " (" + text.substr(1, text.size() - 2) + ")";
   rule.text = "rule " + std::to_string(number) + (text == "{}" ? "" : text);
@@ -138,8 +219,13 @@ Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings&
 }
 
 Status Rules::configure(const pass::Options& options) {
-  for (const char* key : {"bits", "group_size", "symmetric", "scale", "search", "activations"}) {
-    if (const OptionValue* value = options.find(key)) THIMBLE_TRY(apply(key, *value, base_));
+  for (const char* key : {"bits", "group_size", "symmetric", "sub_scale_bits", "codes", "scale",
+                          "search", "activations"}) {
+    const OptionValue* value = options.find(key);
+    if (value == nullptr) continue;
+    THIMBLE_TRY(apply(key, *value, base_));
+    if (key == std::string_view("sub_scale_bits") || key == std::string_view("codes"))
+      THIMBLE_TRY(check_together(*value, base_));
   }
   if (const OptionValue* only = options.find("only")) {
     THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
@@ -257,6 +343,28 @@ pass::OptionInfo symmetric_option() {
           .type = OptionType::kBool,
           .fallback = "true",
           .help = "codes around 0; false adds a zero point to each scale"};
+}
+
+pass::OptionInfo sub_scale_bits_option() {
+  return {.name = "sub_scale_bits",
+          .type = OptionType::kInteger,
+          .fallback = "0",
+          .unit = "bits",
+          .help =
+              "width of a group's scale, a code under the row's scale: 4, 6 or 8; 0: a scale of "
+              "its own",
+          .minimum = 0,
+          .maximum = 8};
+}
+
+pass::OptionInfo codes_option() {
+  return {.name = "codes",
+          .type = OptionType::kWord,
+          .fallback = "uniform",
+          .help =
+              "what codes stand for: whole numbers, or (2 to 4 bits) levels where normally "
+              "distributed weights lie",
+          .words = {"uniform", "normal"}};
 }
 
 pass::OptionInfo scale_option() {

@@ -19,8 +19,8 @@ inline constexpr const char* kCalibrateRemedy =
 
 // `bits: auto` and its kin: what the budget chooses.
 struct OpenSettings {
-  bool bits = false, group_size = false, symmetric = false;
-  bool any() const { return bits || group_size || symmetric; }
+  bool bits = false, group_size = false, symmetric = false, sub_scale_bits = false, codes = false;
+  bool any() const { return bits || group_size || symmetric || sub_scale_bits || codes; }
 };
 
 struct Settings {
@@ -28,12 +28,14 @@ struct Settings {
   std::int64_t group_size = 32;  // 0: the whole row
   bool per_tensor = false;
   bool symmetric = true;
+  std::int64_t sub_scale_bits = 0;  // 0: each group has a scale of its own
+  bool normal_codes = false;  // codes of up to 4 bits stand for levels of a normal distribution
   ir::DType scale_type = ir::DType::kF16;
   quant::Search search = quant::Search::kMse;
   ir::ActivationScheme activation = ir::ActivationScheme::kInt8;
   OpenSettings open;
 
-  // The affine encoding that these say for a weight whose inputs lie along `axis` of its dims.
+  // The encoding that these say for a weight whose inputs lie along `axis` of its dims.
   ir::Encoding encoding(const ir::Weight& weight, int axis) const;
 };
 
@@ -86,6 +88,8 @@ pass::OptionInfo open_to_budget(pass::OptionInfo option);
 pass::OptionInfo bits_option();
 pass::OptionInfo group_size_option(bool per_tensor);
 pass::OptionInfo symmetric_option();
+pass::OptionInfo sub_scale_bits_option();
+pass::OptionInfo codes_option();
 pass::OptionInfo scale_option();
 pass::OptionInfo search_option();
 pass::OptionInfo activations_option();

@@ -11,9 +11,9 @@ in --cache as they come, so an interrupted run goes on where it stopped. Needs t
 import argparse
 import json
 import pathlib
-import random
-import subprocess
 import tempfile
+
+from scoring import mean, paired, parts_of, run, score
 
 METHODS = {  # the passes, with BASE for bits, group and type of activations
     "rtn": "- quantize-weights: {BASE, search: absmax}",
@@ -37,51 +37,14 @@ def recipe(passes, bits, group, tokens, context):
             f"  - fold-constants\n  {passes}\n  - remove-dead-code\ncache: f32\n")
 
 
-def parts_of(text, count, folder):
-    lines = text.read_text().splitlines(keepends=True)
-    size = sum(map(len, lines)) / count
-    parts, taken = [""], 0
-    for line in lines:
-        if taken >= size * len(parts) and len(parts) < count:
-            parts.append("")
-        parts[-1] += line
-        taken += len(line)
-    paths = [folder / f"part{i}.txt" for i in range(len(parts))]
-    for path, part in zip(paths, parts):
-        path.write_text(part)
-    return paths
-
-
-def run(*words):
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, words))}\n{done.stderr}")
-    return done.stdout
-
-
 def measure(a, model, passes, bits, group, parts, folder):
     path, out = folder / "recipe.yaml", folder / "out.thimble"
     path.write_text(recipe(passes, bits, group, a.tokens, a.context))
     run(a.thimble, "compress", model, "-q", "-r", path, "-o", out, "--calibrate", a.calibrate)
-    scores = [json.loads(run(a.thimble, "eval", out, "-q", "--json", "--text", part, "--context", a.context,
-                             "--max-windows", a.windows, "--reference", model)) for part in parts]
+    scores = score(a.thimble, out, model, parts, a.context, a.windows)
     out.unlink()
     return {"kl": [s["kl_mean"] for s in scores], "bits_per_weight": scores[0]["bits_per_weight"],
             "windows": a.windows, "tokens": a.tokens, "context": a.context, "passes": passes}
-
-
-def mean(values):
-    return sum(values) / len(values)
-
-
-def paired(ours, base):
-    """ours / base with its 95 % interval."""
-    rng, ratios = random.Random(7), []
-    for _ in range(2000):
-        at = [rng.randrange(len(ours)) for _ in ours]
-        ratios.append(mean([ours[i] for i in at]) / mean([base[i] for i in at]))
-    ratios.sort()
-    return mean(ours) / mean(base), ratios[49], ratios[1949]
 
 
 def table(name, results, bits_list, groups, methods):

@@ -38,11 +38,16 @@ Status Activations::check(const program::Instruction& instruction) {
 kernels::GroupedWeight tiles_of(const kernels::GroupedWeight& weight, std::int64_t begin,
                                 std::int64_t end) {
   const std::int64_t scale_bytes = weight.scale_type == kernels::FloatType::kF32 ? 4 : 2;
-  const std::int64_t cells = begin * weight.groups() * kernels::kTileRows;
+  const bool super = weight.super_size > 0;
+  const std::int64_t cells =
+      begin * (super ? weight.supers() : weight.groups()) * kernels::kTileRows;
   kernels::GroupedWeight part = weight;
   part.rows = std::min(end * kernels::kTileRows, weight.rows) - begin * kernels::kTileRows;
   part.codes += begin * weight.blocks() * 64 * weight.bits;
   part.scales = static_cast<const std::byte*>(weight.scales) + cells * scale_bytes;
+  const std::int64_t subs = super ? begin * weight.sub_vectors() * kernels::kTileRows : 0;
+  if (weight.sub_scales != nullptr) part.sub_scales += subs;
+  if (weight.sub_minima != nullptr) part.sub_minima += subs;
   if (weight.zeros == nullptr) return part;
   const std::int64_t zero_bytes = weight.zero == kernels::ZeroKind::kPoints ? 1 : scale_bytes;
   part.zeros = static_cast<const std::byte*>(weight.zeros) + cells * zero_bytes;

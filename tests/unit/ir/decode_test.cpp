@@ -134,4 +134,14 @@ TEST_CASE("super-blocks and codebooks") {
   std::vector<float> four(4);
   REQUIRE(decode_rows(book, DType::kF32, coded, 4, four).has_value());
   CHECK(four == std::vector<float>{2, -2, -0.5f, 0.5f});
+
+  // A super-block's codes may stand for a table's entries too.
+  book.kind = EncodingKind::kSuperBlock;
+  book.group_size = 2;
+  book.super_size = 4;
+  book.sub_bits = 4;
+  book.sub_scale_zero = 8;
+  coded.sub_scales = {9, 4};  // scales 2, -8
+  REQUIRE(decode_rows(book, DType::kF32, coded, 4, four).has_value());
+  CHECK(four == std::vector<float>{2, -2, 2, -2});
 }

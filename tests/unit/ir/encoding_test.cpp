@@ -28,6 +28,21 @@ Encoding q4_k() {
 
 }  // namespace
 
+TEST_CASE("a super-block with a table says so and reads back") {
+  Encoding e = q4_k();
+  e.zero = ZeroKind::kConstant;
+  e.bits = 2;
+  e.constant_zero = 2;
+  e.sub_scale_zero = 32;
+  e.table = {-127, -41, 14, 80};
+  CHECK(e.to_string() ==
+        "int2 group 32 super 256 symmetric f16 sub 6 sub-zero 32 table -127 -41 14 80");
+  const auto back = Encoding::parse(e.to_string());
+  REQUIRE(back.has_value());
+  CHECK(*back == e);
+  CHECK(e.streams().size() == 4);
+}
+
 TEST_CASE("payload sizes are those of the known formats") {
   // 4.5 bits a weight: GGUF's Q4_0. 5 with minima: Q4_1. 4.5 for Q4_K, 8.5 for Q8_0.
   CHECK(int4(32).payload_bits(10, 320, DType::kF32) == 3200 * 9 / 2);

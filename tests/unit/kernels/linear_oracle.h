@@ -36,6 +36,9 @@ struct Layout {
   std::int64_t group;
   FloatType scales;
   ZeroKind zero;
+  std::int64_t super_size = 0;
+  int sub_bits = 0;
+  bool table = false;
 };
 
 // A random weight: canonical codes, scales and zeros as f32 (exact in their type), and the packed
@@ -45,7 +48,8 @@ struct TestWeight {
   std::vector<std::uint8_t> codes;   // [tiles * 16][K]
   std::vector<float> scales, zeros;  // [tiles][groups][16]
   std::vector<std::uint8_t> points;
-  Aligned<std::uint8_t> packed, packed_scales, packed_zeros;
+  std::int8_t table[kTableEntries];
+  Aligned<std::uint8_t> packed, packed_scales, packed_zeros, packed_subs, packed_sub_minima;
   GroupedWeight view;
 
   float scale(std::int64_t row, std::int64_t input) const { return scales[at(row, input)]; }
@@ -54,11 +58,12 @@ struct TestWeight {
     return static_cast<std::size_t>((row / 16 * view.groups() + group) * 16 + row % 16);
   }
   int code(std::int64_t row, std::int64_t input) const {
-    return codes[static_cast<std::size_t>(row * layout.k + input)];
+    const int stored = codes[static_cast<std::size_t>(row * layout.k + input)];
+    return layout.table ? table[stored] : stored;
   }
   int zero_of(std::int64_t row, std::int64_t input) const {
     if (layout.zero == ZeroKind::kPoints) return points[at(row, input)];
-    return layout.zero == ZeroKind::kConstant ? view.constant_zero : 0;
+    return layout.zero == ZeroKind::kConstant && !layout.table ? view.constant_zero : 0;
   }
 };
 
@@ -78,6 +83,58 @@ inline Aligned<std::uint8_t> stored(const std::vector<float>& values, FloatType 
                 size);
   }
   return out;
+}
+
+// Sub-scales [tiles][groups][16] as the header lays them out.
+inline Aligned<std::uint8_t> packed_sub_scales(const std::vector<std::uint8_t>& subs,
+                                               const GroupedWeight& w) {
+  const auto groups = static_cast<std::size_t>(w.groups());
+  const auto vectors = static_cast<std::size_t>(w.sub_vectors());
+  Aligned<std::uint8_t> out(static_cast<std::size_t>(w.tiles()) * vectors * 16);
+  for (std::size_t i = 0; i < subs.size(); ++i) {
+    const std::size_t tile = i / (groups * 16), g = i / 16 % groups, row = i % 16;
+    std::uint8_t* base = out.data() + tile * vectors * 16 + row;
+    if (w.sub_bits == 8) {
+      base[g * 16] = subs[i];
+      continue;
+    }
+    base[g / 2 * 16] = static_cast<std::uint8_t>(base[g / 2 * 16] | (subs[i] & 15) << g % 2 * 4);
+    if (w.sub_bits == 4) continue;
+    std::uint8_t& high = base[((groups + 1) / 2 + g / 4) * 16];
+    high = static_cast<std::uint8_t>(high | subs[i] >> 4 << g % 4 * 2);
+  }
+  return out;
+}
+
+// Scales and minima of super-blocks in place of those that make_weight drew.
+inline void make_super_blocks(std::mt19937& random, TestWeight& w) {
+  w.view.super_size = w.layout.super_size;
+  w.view.sub_bits = w.layout.sub_bits;
+  w.view.sub_zero = static_cast<int>(random() % (1u << w.layout.sub_bits));
+  const auto groups = static_cast<std::size_t>(w.view.groups());
+  const auto supers = static_cast<std::size_t>(w.view.supers());
+  std::vector<float> scales, zeros;
+  std::vector<std::uint8_t> subs, sub_minima;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(w.view.tiles()) * supers * 16; ++i) {
+    scales.push_back(w.scales[i % w.scales.size()]);
+    zeros.push_back(w.zeros[i % w.zeros.size()]);
+  }
+  for (std::size_t i = 0; i < w.scales.size(); ++i) {
+    subs.push_back(static_cast<std::uint8_t>(random() % (1u << w.layout.sub_bits)));
+    sub_minima.push_back(static_cast<std::uint8_t>(random() % (1u << w.layout.sub_bits)));
+    const std::size_t tile = i / (groups * 16), g = i / 16 % groups;
+    const std::size_t first = g * static_cast<std::size_t>(w.layout.group);
+    const std::size_t super =
+        (tile * supers + first / static_cast<std::size_t>(w.layout.super_size)) * 16 + i % 16;
+    w.scales[i] = scales[super] * static_cast<float>(subs[i] - w.view.sub_zero);
+    w.zeros[i] = -zeros[super] * static_cast<float>(sub_minima[i]);
+  }
+  w.packed_scales = stored(scales, w.layout.scales);
+  if (w.layout.zero == ZeroKind::kMinima) w.packed_zeros = stored(zeros, w.layout.scales);
+  w.packed_subs = packed_sub_scales(subs, w.view);
+  w.packed_sub_minima = packed_sub_scales(sub_minima, w.view);
+  w.view.sub_scales = w.packed_subs.data();
+  if (w.layout.zero == ZeroKind::kMinima) w.view.sub_minima = w.packed_sub_minima.data();
 }
 
 inline void make_weight(const Layout& layout, std::mt19937& random, TestWeight& w) {
@@ -115,6 +172,10 @@ inline void make_weight(const Layout& layout, std::mt19937& random, TestWeight& 
   w.packed_zeros = Aligned<std::uint8_t>(cells);
   std::memcpy(w.packed_zeros.data(), w.points.data(), cells);
   if (layout.zero == ZeroKind::kMinima) w.packed_zeros = stored(w.zeros, layout.scales);
+  if (layout.super_size > 0) make_super_blocks(random, w);
+  for (std::int8_t& entry : w.table) entry = static_cast<std::int8_t>(random() % 256 - 128);
+  w.table[0] = -128, w.table[(1 << layout.bits) % 16] = 127;
+  if (layout.table) w.view.table = w.table;
   w.view.codes = w.packed.data();
   w.view.scales = w.packed_scales.data();
   if (layout.zero != ZeroKind::kConstant) w.view.zeros = w.packed_zeros.data();

@@ -140,6 +140,58 @@ TEST_CASE("grouped products equal the contract: shapes") {
   }
 }
 
+TEST_CASE("grouped products equal the contract: super-blocks and tables") {
+  std::mt19937 random(16);
+  for (const int sub_bits : {4, 6, 8}) {
+    for (const ZeroKind zero : {ZeroKind::kConstant, ZeroKind::kMinima}) {
+      check_grouped({21, 544, 4, 32, FloatType::kF16, zero, 256, sub_bits}, 3, 1, random);
+      check_grouped({17, 300, 2, 16, FloatType::kF16, zero, 304, sub_bits}, 1, 2, random);
+      check_grouped({5, 160, 6, 32, FloatType::kBF16, zero, 160, sub_bits}, 9, 1, random);
+    }
+  }
+  for (const int bits : {2, 3, 4}) {
+    check_grouped({21, 96, bits, 32, FloatType::kF16, ZeroKind::kConstant, 0, 0, true}, 3, 1,
+                  random);
+    check_grouped({16, 80, bits, 16, FloatType::kF16, ZeroKind::kConstant, 80, 6, true}, 1, 2,
+                  random);
+    check_grouped({16, 320, bits, 64, FloatType::kF32, ZeroKind::kConstant, 320, 4, true}, 13, 1,
+                  random);
+  }
+}
+
+TEST_CASE("one row of super-blocks decodes as the products do") {
+  std::mt19937 random(17);
+  for (const int sub_bits : {4, 6, 8}) {
+    TestWeight w;
+    make_weight({21, 300, 3, 16, FloatType::kF16, ZeroKind::kMinima, 128, sub_bits}, random, w);
+    TestWeight coded;
+    make_weight({21, 300, 3, 16, FloatType::kF16, ZeroKind::kConstant, 304, sub_bits, true}, random,
+                coded);
+    for (const TestWeight* weight : {&w, &coded}) {
+      std::vector<float> got(300), want;
+      for (std::int64_t i = 0; i < 300; ++i) want.push_back(decoded(*weight, 18, i));
+      decode_grouped_row(weight->view, 18, got.data());
+      CHECK(first_difference(got, want) == "");
+    }
+  }
+}
+
+TEST_CASE("sub-scales pack as the format says") {
+  std::vector<std::uint8_t> subs(16 * 5);
+  std::mt19937 random(18);
+  for (const int bits : {4, 6, 8}) {
+    GroupedWeight w{16, 5 * 32};
+    w.sub_bits = bits;
+    for (std::uint8_t& sub : subs) sub = static_cast<std::uint8_t>(random() % (1u << bits));
+    std::vector<std::uint8_t> by_group(subs.size());
+    for (std::size_t i = 0; i < subs.size(); ++i) by_group[i % 5 * 16 + i / 5] = subs[i];
+    Aligned<std::uint8_t> want = packed_sub_scales(by_group, w);
+    std::vector<std::uint8_t> got(want.size());
+    pack_sub_scales(subs.data(), 5, bits, got.data());
+    CHECK(got == std::vector<std::uint8_t>(want.data(), want.data() + want.size()));
+  }
+}
+
 TEST_CASE("a row's product does not depend on the batch") {
   std::mt19937 random(13);
   TestWeight w;

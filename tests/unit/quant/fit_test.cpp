@@ -57,12 +57,20 @@ TEST_CASE("every variant gives the same bits") {
         }
         std::vector<float> squares;
         for (const float w : importance) squares.push_back(w * w);
+        std::vector<float> levels;
+        for (int code = 0; code < 1 << bits; ++code)
+          levels.push_back(static_cast<float>(code * code - 3 * code - (9 << bits) / 8));
+        levels[0] = levels[1] = levels[2] - 1;  // twice the same: the lower code
+        const bool coded = zero == ir::ZeroKind::kConstant && bits <= 4 && seed % 3 != 0;
+        const float* table = coded ? levels.data() : nullptr;
         FitInput input{x.data(),
                        seed % 2 == 0 ? squares.data() : nullptr,
                        n,
                        zero,
                        zero == ir::ZeroKind::kConstant ? 1 << (bits - 1) : 0,
                        (1 << bits) - 1,
+                       table,
+                       seed % 5 == 0,
                        true,
                        to_bfloat,
                        keep};
@@ -77,6 +85,12 @@ TEST_CASE("every variant gives the same bits") {
           CHECK(same(actual.fitted.noise, expected.fitted.noise));
           CHECK(same(actual.fitted.signal, expected.fitted.signal));
           CHECK(actual.codes == expected.codes);
+          FitMeasure measured, wanted;
+          variant->measure(input, expected.parameters, measured);
+          variants.front()->measure(input, expected.parameters, wanted);
+          CHECK(same(measured.error, wanted.error));
+          CHECK(same(measured.yp, wanted.yp));
+          CHECK(same(measured.pp, wanted.pp));
         }
       }
     }

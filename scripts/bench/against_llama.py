@@ -1,0 +1,191 @@
+"""What our budgeted recipe loses beside llama.cpp's types with its imatrix, at equal payload.
+
+    scripts/bench/against_llama.py build/release/bin/thimble LLAMA_BIN tests/data/fable \\
+        --calibrate tests/data/fable/calibrate.txt --tune tests/data/fable/tune.txt \\
+        --score tests/data/fable/score.txt --context 256 --out table.md
+
+LLAMA_BIN is the folder of llama-imatrix and llama-quantize. The model is written once as F32 GGUF; llama-imatrix
+reads the calibration text, llama-quantize writes each type with it, and the file is decoded to F32 GGUF by
+llama-quantize itself, so that `thimble eval` scores every file: KL in nats against the float model, f32 arithmetic
+and cache. A peer's payload is its tensors' bytes, without header and tokenizer; ours is all segments' but the
+tokenizer's. Our recipe (--recipe, or the one below) gets the peer's payload as `--bits-per-weight`, and one file
+serves peers of the same size. Types are listed apart where tensors fell back to another type.
+Intervals are paired bootstraps over parts of the score text. Results are kept in --cache as they come. Needs the
+standard library alone.
+"""
+import argparse
+import json
+import pathlib
+import struct
+import tempfile
+
+from scoring import mean, paired, parts_of, run, score
+
+TYPES = ("Q2_K_S Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS IQ2_XS IQ2_S IQ2_M IQ3_XXS IQ3_XS "
+         "IQ3_S IQ3_M IQ4_XS IQ4_NL Q4_0 Q4_1 Q5_0 Q5_1 Q8_0").split()
+
+RECIPE = """version: 1
+seed: 7
+calibrate: {tokens: TOKENS, context: CONTEXT}
+tune: {tokens: TUNE, context: CONTEXT}
+passes:
+  - fold-constants
+  - gptq: {bits: auto, group_size: auto, symmetric: auto, sub_scale_bits: auto, codes: auto, activations: float,
+           only: {role: [attention, mlp]}}
+  - quantize-weights: {bits: auto, group_size: auto, symmetric: auto, sub_scale_bits: auto, codes: auto,
+                       importance: true, activations: float, only: {role: [embedding, lm_head]}}
+  - remove-dead-code
+budget: {bits_per_weight: 4}
+cache: f32
+"""
+
+# ggml's number of a type: name, weights in a block, bytes of it.
+GGML = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
+        7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
+        12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210), 16: ("IQ2_XXS", 256, 66),
+        17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110),
+        22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136), 30: ("BF16", 1, 2)}
+SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of metadata's types
+
+
+def tensors_of(path):
+    """[(name, type, elements, bytes)] of a GGUF file."""
+    with open(path, "rb") as file:
+        def number(form):
+            return struct.unpack("<" + form, file.read(struct.calcsize(form)))[0]
+
+        def skip(kind):
+            if kind == 8:
+                file.seek(number("Q"), 1)
+            elif kind == 9:
+                inner, count = number("I"), number("Q")
+                for _ in range(count if inner in (8, 9) else 0):
+                    skip(inner)
+                file.seek(0 if inner in (8, 9) else count * SIZES[inner], 1)
+            else:
+                file.seek(SIZES[kind], 1)
+
+        if file.read(4) != b"GGUF":
+            raise SystemExit(f"{path} is no GGUF file")
+        number("I")
+        count, keys = number("Q"), number("Q")
+        for _ in range(keys):
+            file.seek(number("Q"), 1)
+            skip(number("I"))
+        tensors = []
+        for _ in range(count):
+            name = file.read(number("Q")).decode()
+            elements = 1
+            for _ in range(number("I")):
+                elements *= number("Q")
+            kind, size, nbytes = GGML[number("I")]
+            number("Q")
+            tensors.append((name, kind, elements, elements // size * nbytes))
+        return tensors
+
+
+def measure_peer(a, kind, folder, parts, reference):
+    out, decoded = folder / "peer.gguf", folder / "decoded.gguf"
+    imatrix = [] if kind.startswith(("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")) and a.plain_legacy \
+        else ["--imatrix", folder / "imatrix.gguf"]
+    log = run("sh", "-c", '"$@" 2>&1', "sh", a.llama / "llama-quantize", *imatrix, folder / "float.gguf", out, kind,
+              a.threads)
+    tensors = tensors_of(out)
+    run(a.llama / "llama-quantize", "--allow-requantize", out, decoded, "F32", a.threads)
+    scores = score(a.thimble, decoded, reference, parts, a.context, a.windows)
+    out.unlink()
+    decoded.unlink()
+    types = {}
+    for _, name, _, nbytes in tensors:
+        types[name] = types.get(name, 0) + nbytes
+    return {"kl": [s["kl_mean"] for s in scores], "bytes": sum(t[3] for t in tensors), "types": types,
+            "parameters": sum(t[2] for t in tensors), "fell_back": "fallback" in log.lower()}
+
+
+def measure_ours(a, bits, folder, parts, reference):
+    out, path = folder / "ours.thimble", folder / "recipe.yaml"
+    text = a.recipe.read_text() if a.recipe else RECIPE
+    for word, value in (("TOKENS", a.tokens), ("TUNE", a.tune_tokens), ("CONTEXT", a.context)):
+        text = text.replace(word, str(value))
+    path.write_text(text)
+    run(a.thimble, "compress", reference, "-q", "-r", path, "-o", out, "--bits-per-weight", f"{bits:.6f}",
+        "--calibrate", a.calibrate, "--tune", a.tune, "--threads", a.threads)
+    scores = score(a.thimble, out, reference, parts, a.context, a.windows)
+    out.unlink()
+    return {"kl": [s["kl_mean"] for s in scores], "bits": scores[0]["bits_per_weight"]}
+
+
+def table(results, types):
+    ratios, lines = [], ["| type | payload, MB | bits | KL | ours, bits | ours, KL | ours / theirs |",
+                         "|---|---:|---:|---:|---:|---:|---:|"]
+    peers = [(kind, results[kind]) for kind in types if "kl" in results.get(kind, {})]
+    for kind, peer in sorted(peers, key=lambda item: item[1]["bytes"]):
+        bits = 8 * peer["bytes"] / peer["parameters"]
+        ours = results.get(f"ours {bits:.4f}")
+        mark = " (fell back)" if peer["fell_back"] else ""
+        line = f"| {kind}{mark} | {peer['bytes'] / 1e6:.3f} | {bits:.3f} | {mean(peer['kl']):.5f} |"
+        if ours is None:
+            lines.append(line + " - | - | - |")
+            continue
+        value, low, high = paired(ours["kl"], peer["kl"])
+        ratios.append(value)
+        lines.append(line + f" {ours['bits']:.3f} | {mean(ours['kl']):.5f} | {value:.2f} ({low:.2f} .. {high:.2f}) |")
+    if ratios:
+        ratios.sort()
+        middle = len(ratios) // 2
+        median = ratios[middle] if len(ratios) % 2 else (ratios[middle - 1] + ratios[middle]) / 2
+        lines.append(f"\nOurs over theirs: median {median:.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}, "
+                     f"of {len(ratios)} types.")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("thimble", type=pathlib.Path)
+    p.add_argument("llama", type=pathlib.Path, help="the folder of llama.cpp's programs")
+    p.add_argument("model", help="what `thimble convert` reads")
+    p.add_argument("--calibrate", type=pathlib.Path, required=True)
+    p.add_argument("--tune", type=pathlib.Path, required=True)
+    p.add_argument("--score", type=pathlib.Path, required=True)
+    p.add_argument("--recipe", type=pathlib.Path, help="with TOKENS, TUNE and CONTEXT to be filled in")
+    p.add_argument("--types", nargs="+", default=TYPES)
+    p.add_argument("--plain-legacy", action="store_true", help="no imatrix for Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0")
+    p.add_argument("--tokens", type=int, default=16384, help="of our calibration; llama-imatrix reads the whole text")
+    p.add_argument("--tune-tokens", type=int, default=4096)
+    p.add_argument("--context", type=int, default=512)
+    p.add_argument("--chunks", type=int, default=-1, help="of the calibration text for llama-imatrix; -1: all")
+    p.add_argument("--parts", type=int, default=8)
+    p.add_argument("--windows", type=int, default=4, help="of each part, at most")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("against_llama.json"))
+    p.add_argument("--out", type=pathlib.Path)
+    a = p.parse_args()
+    results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
+
+    def known(key, make):
+        if key not in results:
+            results[key] = make()
+            a.cache.write_text(json.dumps(results, indent=1))
+        return results[key]
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        reference = a.model
+        parts = parts_of(a.score, a.parts, folder)
+        if any(kind not in results for kind in a.types):
+            run(a.thimble, "convert", reference, folder / "float.gguf")
+            run(a.llama / "llama-imatrix", "-m", folder / "float.gguf", "-f", a.calibrate, "-c", a.context, "-t",
+                a.threads, "--chunks", a.chunks, "-o", folder / "imatrix.gguf")
+        for kind in a.types:
+            peer = known(kind, lambda: measure_peer(a, kind, folder, parts, reference))
+            bits = 8 * peer["bytes"] / peer["parameters"]
+            known(f"ours {bits:.4f}", lambda: measure_ours(a, bits, folder, parts, reference))
+            print(table(results, [kind]).splitlines()[2], flush=True)
+    text = table(results, a.types)
+    print(text)
+    if a.out:
+        a.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
