@@ -245,13 +245,14 @@ class EncodingWriter {
     });
   }
 
-  // A bias [rows] in units of x's and the weight's scales, when it fits i32 so; else as it is.
+  // A bias [rows] or [1, rows] in units of x's and the weight's scales, when it fits i32 so; else
+  // as it is.
   Expected<ir::ValueId> fixed_bias(ir::Graph& graph, ir::ValueId x, ir::WeightId weight,
                                    ir::ValueId bias) {
     if (!bias.valid() || !graph.value(bias).weight.valid()) return bias;
     const ir::Weight w = model_.weight(weight), b = model_.weight(graph.value(bias).weight);
     if (w.encoding.groups(w.inputs()) != 1 || !b.encoding.is_dense() ||
-        b.dims != std::vector{w.rows()})
+        (b.dims != std::vector{w.rows()} && b.dims != std::vector<std::int64_t>{1, w.rows()}))
       return bias;
     THIMBLE_ASSIGN(std::vector<float> scales, ir::read_floats(group_scales(w, false)));
     THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(b));
@@ -279,7 +280,8 @@ class EncodingWriter {
     const ir::ValueId unit = emit_.constant(key(weight, form + " scales"), [&] {
       return ir::make_dense(b.name + "_scales", {w.rows()}, scales);
     });
-    return emit_.node("DequantizeLinear", {integers, unit}, {{"axis", std::int64_t{0}}},
+    return emit_.node("DequantizeLinear", {integers, unit},
+                      {{"axis", static_cast<std::int64_t>(b.dims.size()) - 1}},
                       b.name + "_dequantized");
   }
 
@@ -403,12 +405,28 @@ class EncodingWriter {
                    {{"axis", std::int64_t{1}}}, model_.weight(linear.weight).name + "_dequantized");
     const ir::ValueId gemm_bias = bias_of(graph, id);
     if (!gemm_bias.valid()) {
+      THIMBLE_TRY(fix_sum(graph, linear));
       finish(graph, id, emit_.node("MatMul", {x, w}, {}, name), true);
       return ok();
     }
     THIMBLE_ASSIGN(const ir::ValueId bias,
                    fixed_bias(graph, linear.input, linear.weight, gemm_bias));
     finish(graph, id, emit_.node("Gemm", {x, w, bias}, {}, name), false);
+    return ok();
+  }
+
+  // The Add of a constant to a product of matrices: ONNX Runtime makes a Gemm of the two, which is
+  // one of integers only if the bias is.
+  Status fix_sum(ir::Graph& graph, const ir::Linear& linear) {
+    const auto& shape = graph.value(linear.input).shape;
+    const std::vector<ir::NodeId> users = graph.users(linear.output);
+    if (!shape || shape->size() != 2 || users.size() != 1 || !graph.node(users[0]).is("Add"))
+      return ok();
+    Rewriter sum(model_, graph, users[0], kNewest);
+    const std::size_t other = sum.input(0) == linear.output ? 1 : 0;
+    THIMBLE_ASSIGN(const ir::ValueId bias,
+                   fixed_bias(graph, linear.input, linear.weight, sum.input(other)));
+    sum.set_input(other, bias);
     return ok();
   }
 
