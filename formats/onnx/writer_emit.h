@@ -22,7 +22,7 @@ class Emitter {
     place_ = place;
     node_name_ = std::move(node_name);
   }
-  ir::Graph& graph() { return *graph_; }
+  ir::NodeId place() const { return place_; }
 
   // The result, called `name` or, where that is taken, much like it.
   ir::ValueId node(std::string_view op, std::vector<ir::ValueId> inputs,

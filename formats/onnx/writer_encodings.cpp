@@ -6,6 +6,7 @@
 #include <set>
 
 #include "formats/onnx/rewriter.h"
+#include "formats/onnx/writer_dequantize.h"
 #include "formats/onnx/writer_emit.h"
 #include "formats/onnx/writer_streams.h"
 #include "ir/match.h"
@@ -29,11 +30,6 @@ ir::ValueId table_of(const ir::Graph& graph, const ir::Node& node) {
   return rows && node.inputs[0].valid() && graph.value(node.inputs[0]).weight.valid()
              ? node.inputs[0]
              : ir::ValueId{};
-}
-
-bool last_axis(const ir::Weight& w) {
-  return w.encoding.flat || w.encoding.axis == -1 ||
-         w.encoding.axis + 1 == static_cast<int>(w.dims.size());
 }
 
 // Inputs that share a scale in MatMulNBits, so that every block lies in one group; 0: there is
@@ -128,6 +124,7 @@ class EncodingWriter {
     fixed_.clear();
     dynamic_.clear();
     sums_.clear();
+    folded_.clear();
     codes_.clear();
     for (const ir::NodeId id : graph.order()) {
       if (!graph.alive(id)) continue;
@@ -221,6 +218,33 @@ class EncodingWriter {
     const ir::Value value = graph.value(x);
     if (value.activation != ir::ActivationScheme::kStatic) return x;
     if (const auto known = fixed_.find(x); known != fixed_.end()) return known->second;
+    fix_parts(graph, x);
+    return fixed_[x] = rounded(graph, x, value);
+  }
+
+  // A Concat whose result goes into quantized operators only: its parts are rounded alike before
+  // it, which leaves the result as it is, and lets what comes before write integers.
+  void fix_parts(ir::Graph& graph, ir::ValueId x) {
+    const ir::Value value = graph.value(x);
+    if (!value.producer.valid() || !graph.node(value.producer).is("Concat")) return;
+    const std::vector<ir::NodeId> users = graph.users(x);
+    const bool only = std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
+      const auto conv = ir::match_convolution(model_, graph, user);
+      return conv && encoded(graph, conv->weight_value);
+    });
+    if (!only || graph.is_output(x) || ir::is_captured(model_, graph, x)) return;
+    const ir::NodeId here = emit_.place();
+    emit_.move_to(graph, value.producer, graph.node(value.producer).name);
+    for (std::size_t i = 0; i < graph.node(value.producer).inputs.size(); ++i) {
+      const ir::ValueId part = rounded(graph, graph.node(value.producer).inputs[i], value);
+      graph.node(value.producer).inputs[i] = part;
+    }
+    emit_.move_to(graph, here, graph.node(here).name);
+  }
+
+  // x to the codes of a value's fixed scale, and back.
+  ir::ValueId rounded(ir::Graph& graph, ir::ValueId x, const ir::Value& value) {
+    const std::string name = graph.value(x).name;
     const ir::ValueId scale = fixed_scale(value);
     const auto code = static_cast<std::byte>(value.static_scale.zero + 127);
     const ir::ValueId zero =
@@ -230,11 +254,9 @@ class EncodingWriter {
           w.source = ir::owned_dense({code}, 1);
           return w;
         });
-    const ir::ValueId q =
-        emit_.node("QuantizeLinear", {x, scale, zero}, {}, value.name + "_quantized");
+    const ir::ValueId q = emit_.node("QuantizeLinear", {x, scale, zero}, {}, name + "_quantized");
     graph.value(q).dtype = ir::DType::kU8;
-    return fixed_[x] =
-               emit_.node("DequantizeLinear", {q, scale, zero}, {}, value.name + "_dequantized");
+    return emit_.node("DequantizeLinear", {q, scale, zero}, {}, name + "_dequantized");
   }
 
   ir::ValueId fixed_scale(const ir::Value& value) {
@@ -451,7 +473,10 @@ class EncodingWriter {
   }
 
   Status convolution(ir::Graph& graph, ir::NodeId id, const ir::Convolution& conv) {
-    if (graph.value(conv.input).activation != ir::ActivationScheme::kStatic) return ok();
+    if (graph.value(conv.input).activation != ir::ActivationScheme::kStatic) {
+      folded_.insert(conv.weight);  // it computes in f32, fastest with constant weights
+      return ok();
+    }
     Rewriter node(model_, graph, id, kNewest);
     const ir::ValueId x = fixed(graph, conv.input);
     THIMBLE_ASSIGN(const ir::ValueId bias,
@@ -497,7 +522,9 @@ class EncodingWriter {
     const std::vector<ir::NodeId> order = graph.order();
     const ir::Value value = graph.value(constant);
     emit_.move_to(graph, order.empty() ? ir::NodeId{} : order.front(), value.name);
-    const ir::ValueId real = dequantized(value.weight);
+    tell_width(model_.weight(value.weight), dequantized_form(model_.weight(value.weight)));
+    const bool folded = folded_.contains(value.weight);
+    const ir::ValueId real = dequantized(model_, value.weight, folded, emit_, codes_);
     graph.value(real).dtype = ir::DType::kF32;
     graph.value(real).shape = value.shape;
     ir::replace_uses(model_, graph, constant, real);
@@ -507,67 +534,6 @@ class EncodingWriter {
       for (auto& [codes, name] : codes_) name += name == value.name ? "_quantized" : "";
     }
     return ok();
-  }
-
-  ir::ValueId dequantized(ir::WeightId id) {
-    const ir::Weight weight = model_.weight(id);
-    const ir::Encoding& e = weight.encoding;
-    const std::int64_t rows = weight.rows(), inputs = weight.inputs(), groups = e.groups(inputs);
-    const bool minima = e.zero == ir::ZeroKind::kMinima;
-    const bool turned = !last_axis(weight), columns = turned && !minima;
-    const bool direct = groups == 1 && !minima && weight.dims.size() >= 2 && weight.dims[0] == rows;
-    const std::vector<std::int64_t> dims =
-        columns || direct ? weight.dims : std::vector{rows, inputs};
-    CodeForm form = code_form(e, 4);
-    const auto odd = [&](std::int64_t count) { return count % 2 != 0; };
-    const bool ragged =
-        odd(columns ? rows : inputs) || (form.points && groups > 1 && odd(columns ? rows : groups));
-    if (ragged) form = code_form(e, 8);  // rows of 4 bits fill whole bytes
-    tell_width(weight, form);
-    const std::string tail = std::to_string(form.bits);
-    std::vector<ir::ValueId> parts = {
-        codes(id, "dequantized " + tail, [&] { return signed_codes(weight, form, dims, columns); }),
-        emit_.constant(key(id, "group scales"), [&] { return group_scales(weight, columns); })};
-    if (form.points)
-      parts.push_back(emit_.constant(key(id, "group zeros " + tail),
-                                     [&] { return signed_zeros(weight, form, columns); }));
-    std::vector<ir::Attribute> attributes = {{"axis", std::int64_t{(groups > 1) != columns}}};
-    if (groups > 1) attributes.push_back({"block_size", e.group_size});
-    ir::ValueId w = emit_.node("DequantizeLinear", std::move(parts), std::move(attributes),
-                               weight.name + "_dequantized");
-    if (minima) w = with_minima(w, id, form);
-    if (minima && turned)
-      w = emit_.node("Transpose", {w}, {{"perm", std::vector<std::int64_t>{1, 0}}},
-                     weight.name + "_turned");
-    const bool shaped = turned || direct || dims == weight.dims;
-    return shaped ? w
-                  : emit_.node("Reshape", {w, emit_.integers(weight.dims)}, {},
-                               weight.name + "_shaped");
-  }
-
-  // Each group's minimum is added to all of its numbers.
-  ir::ValueId with_minima(ir::ValueId w, ir::WeightId id, const CodeForm& form) {
-    const ir::Weight weight = model_.weight(id);
-    const std::int64_t rows = weight.rows(), inputs = weight.inputs(),
-                       size = weight.encoding.group_size;
-    const std::int64_t groups = weight.encoding.groups(inputs);
-    ir::ValueId minima = emit_.constant(key(id, "row minima"), [&] {
-      ir::Weight made = group_minima(weight, form, false);
-      if (groups == 1) made.dims = {1, rows};
-      return made;
-    });
-    minima = emit_.node("Reshape", {minima, emit_.integers({rows, groups, 1})}, {},
-                        weight.name + "_minima");
-    if (groups > 1)
-      minima = emit_.node("Expand", {minima, emit_.integers({rows, groups, size})}, {},
-                          weight.name + "_minima");
-    minima =
-        emit_.node("Reshape", {minima, emit_.integers({rows, -1})}, {}, weight.name + "_minima");
-    if (groups > 1 && inputs % size != 0)
-      minima = emit_.node(
-          "Slice", {minima, emit_.integers({0}), emit_.integers({inputs}), emit_.integers({1})}, {},
-          weight.name + "_minima");
-    return emit_.node("Add", {w, minima}, {}, weight.name + "_numbers");
   }
 
   static constexpr std::int64_t kNewest = 23;
@@ -581,6 +547,7 @@ class EncodingWriter {
   std::map<ir::ValueId, ir::ValueId> fixed_;                          // by x
   std::map<ir::ValueId, std::vector<ir::ValueId>> dynamic_;           // by x
   std::map<std::pair<ir::ValueId, std::int64_t>, ir::ValueId> sums_;  // by x and groups
+  std::set<ir::WeightId> folded_;             // to be floats once the model is loaded
   std::map<ir::ValueId, std::string> codes_;  // constants, by the names that they are to get
 };
 
