@@ -333,7 +333,7 @@ ir::Weight per_group(const ir::Weight& w, const std::string& suffix, ir::DType t
 
 bool has_streams(const ir::Encoding& encoding) {
   return encoding.kind == ir::EncodingKind::kAffine ||
-         encoding.kind == ir::EncodingKind::kSuperBlock;
+         (encoding.kind == ir::EncodingKind::kSuperBlock && encoding.table.empty());
 }
 
 CodeForm code_form(const ir::Encoding& encoding, int least) {

@@ -48,7 +48,14 @@ void fill(ir::Weight& w, Numbers& numbers) {
   const auto limit = 1u << w.encoding.bits;
   for (std::size_t i = 0; i < rows * inputs; ++i)
     out.codes.push_back(static_cast<std::uint8_t>(numbers.below(limit)));
-  const std::size_t count = w.encoding.per_tensor ? 1 : rows * groups;
+  const bool super = w.encoding.kind == ir::EncodingKind::kSuperBlock;
+  const auto supers = static_cast<std::size_t>(w.encoding.supers(w.inputs()));
+  for (std::size_t i = 0; super && i < rows * groups; ++i) {
+    out.sub_scales.push_back(static_cast<std::uint8_t>(numbers.below(1u << w.encoding.sub_bits)));
+    if (w.encoding.zero == ir::ZeroKind::kMinima)
+      out.sub_minima.push_back(static_cast<std::uint8_t>(numbers.below(1u << w.encoding.sub_bits)));
+  }
+  const std::size_t count = w.encoding.per_tensor ? 1 : rows * (super ? supers : groups);
   for (std::size_t i = 0; i < count; ++i) {
     out.scales.push_back(in_scale_type(numbers.real() * 0.01f, w.encoding.scale_type));
     if (w.encoding.zero == ir::ZeroKind::kPoints)
@@ -227,7 +234,9 @@ TEST_CASE("every form computes what the weight stands for", "[onnx]") {
   // Groups of 24 and minima have no MatMulNBits of their own.
   for (const char* encoding :
        {"int4 group 24 symmetric f16", "uint4 group 24 points f32", "uint4 group 32 minima f16",
-        "uint8 group 16 minima f32", "uint4 per-channel minima f32", "uint8 per-channel points f16",
+        "uint8 group 16 minima f32", "uint4 per-channel minima f32",
+        "uint4 group 32 super 96 minima f16 sub 6",
+        "int6 group 16 super 96 symmetric f16 sub 8 sub-zero 128", "uint8 per-channel points f16",
         "int7 per-channel symmetric f32"}) {
     INFO(encoding);
     const ir::Model model = model_of(product(encoding, "96"));
