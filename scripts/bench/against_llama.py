@@ -2,7 +2,7 @@
 
     scripts/bench/against_llama.py build/release/bin/thimble LLAMA_BIN tests/data/fable \\
         --calibrate tests/data/fable/calibrate.txt --tune tests/data/fable/tune.txt \\
-        --score tests/data/fable/score.txt --context 256 --out table.md
+        --score tests/data/fable/score.txt --context 256 --out docs/against_llama.md
 
 LLAMA_BIN is the folder of llama-imatrix and llama-quantize. The model is written once as F32 GGUF; llama-imatrix
 reads the calibration text, llama-quantize writes each type with it, and the file is decoded to F32 GGUF by
@@ -16,9 +16,9 @@ standard library alone.
 import argparse
 import json
 import pathlib
-import struct
 import tempfile
 
+import gguf_file
 from scoring import mean, paired, parts_of, run, score
 
 TYPES = ("Q2_K_S Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS IQ2_XS IQ2_S IQ2_M IQ3_XXS IQ3_XS "
@@ -39,50 +39,6 @@ budget: {bits_per_weight: 4}
 cache: f32
 """
 
-# ggml's number of a type: name, weights in a block, bytes of it.
-GGML = {0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
-        7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110),
-        12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210), 16: ("IQ2_XXS", 256, 66),
-        17: ("IQ2_XS", 256, 74), 18: ("IQ3_XXS", 256, 98), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110),
-        22: ("IQ2_S", 256, 82), 23: ("IQ4_XS", 256, 136), 30: ("BF16", 1, 2)}
-SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of metadata's types
-
-
-def tensors_of(path):
-    """[(name, type, elements, bytes)] of a GGUF file."""
-    with open(path, "rb") as file:
-        def number(form):
-            return struct.unpack("<" + form, file.read(struct.calcsize(form)))[0]
-
-        def skip(kind):
-            if kind == 8:
-                file.seek(number("Q"), 1)
-            elif kind == 9:
-                inner, count = number("I"), number("Q")
-                for _ in range(count if inner in (8, 9) else 0):
-                    skip(inner)
-                file.seek(0 if inner in (8, 9) else count * SIZES[inner], 1)
-            else:
-                file.seek(SIZES[kind], 1)
-
-        if file.read(4) != b"GGUF":
-            raise SystemExit(f"{path} is no GGUF file")
-        number("I")
-        count, keys = number("Q"), number("Q")
-        for _ in range(keys):
-            file.seek(number("Q"), 1)
-            skip(number("I"))
-        tensors = []
-        for _ in range(count):
-            name = file.read(number("Q")).decode()
-            elements = 1
-            for _ in range(number("I")):
-                elements *= number("Q")
-            kind, size, nbytes = GGML[number("I")]
-            number("Q")
-            tensors.append((name, kind, elements, elements // size * nbytes))
-        return tensors
-
 
 def measure_peer(a, kind, folder, parts, reference):
     out, decoded = folder / "peer.gguf", folder / "decoded.gguf"
@@ -90,16 +46,16 @@ def measure_peer(a, kind, folder, parts, reference):
         else ["--imatrix", folder / "imatrix.gguf"]
     log = run("sh", "-c", '"$@" 2>&1', "sh", a.llama / "llama-quantize", *imatrix, folder / "float.gguf", out, kind,
               a.threads)
-    tensors = tensors_of(out)
+    tensors = gguf_file.read(out)[1].values()
     run(a.llama / "llama-quantize", "--allow-requantize", out, decoded, "F32", a.threads)
     scores = score(a.thimble, decoded, reference, parts, a.context, a.windows)
     out.unlink()
     decoded.unlink()
     types = {}
-    for _, name, _, nbytes in tensors:
-        types[name] = types.get(name, 0) + nbytes
-    return {"kl": [s["kl_mean"] for s in scores], "bytes": sum(t[3] for t in tensors), "types": types,
-            "parameters": sum(t[2] for t in tensors), "fell_back": "fallback" in log.lower()}
+    for tensor in tensors:
+        types[tensor.kind] = types.get(tensor.kind, 0) + tensor.bytes
+    return {"kl": [s["kl_mean"] for s in scores], "bytes": sum(t.bytes for t in tensors), "types": types,
+            "parameters": sum(t.elements for t in tensors), "fell_back": "fallback" in log.lower()}
 
 
 def measure_ours(a, bits, folder, parts, reference):
@@ -160,6 +116,7 @@ def main():
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("against_llama.json"))
     p.add_argument("--out", type=pathlib.Path)
     a = p.parse_args()
+    a.thimble = a.thimble.resolve()
     results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
 
     def known(key, make):
@@ -184,7 +141,14 @@ def main():
     text = table(results, a.types)
     print(text)
     if a.out:
-        a.out.write_text(text)
+        a.out.write_text(
+            "# Beside llama.cpp's types\n\n"
+            "KL divergence from the float model in nats, in f32 arithmetic, of llama.cpp's types with its imatrix and of our\n"
+            "budgeted recipe (GPTQ, bits, groups, scales and levels by budget, embedding included) at the same payload, with the\n"
+            f"95 % interval of a paired bootstrap over {a.parts} parts of the score text. Both calibrate on the same text (ours on\n"
+            f"{a.tokens} tokens of it). Windows of {a.context}, at most {a.windows} of a part.\n"
+            "scripts/bench/against_llama.py writes this page and says how.\n\n"
+            f"## {pathlib.Path(a.model).stem}\n\n" + text)
 
 
 if __name__ == "__main__":

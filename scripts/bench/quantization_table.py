@@ -82,6 +82,7 @@ def main():
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("quantization_table.json"))
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/quantization.md"))
     a = p.parse_args()
+    a.thimble = a.thimble.resolve()
     methods = [m for m in METHODS if m == "rtn" or m in a.methods]
     results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
     tables = []
