@@ -26,7 +26,10 @@ struct Result {
 // Where the model of a case lies.
 std::string model_path(const std::string& folder);
 
-// Reads, lowers and runs the model on every data set of the case.
-Result run_case(const std::string& folder, const Tolerance& tolerance, ThreadPool& pool);
+// Reads, lowers and runs the model on every data set of the case. With `rewritten`, a file, the
+// model is written there first, and it is what comes back that runs; its text must be that of the
+// model.
+Result run_case(const std::string& folder, const std::string& rewritten, const Tolerance& tolerance,
+                ThreadPool& pool);
 
 }  // namespace thimble::conformance

@@ -1,10 +1,12 @@
 // Runs ONNX's backend tests and compares the outcome of each with what the expectations say.
 //
-//   conformance FOLDER [--expect FILE] [--update FILE] [--coverage FILE] [--only TEXT] [--verbose]
+//   conformance FOLDER [--expect FILE] [--update FILE] [--coverage FILE] [--rewrite FILE]
+//               [--only TEXT] [--verbose]
 //
 // FOLDER holds categories (node, simple, pytorch-converted, pytorch-operator, light) of cases. A
 // case that the expectations (expectations.h) don't list must pass. --update writes the
-// expectations that this run would meet; --coverage writes a table of operators. Ends with 1 when
+// expectations that this run would meet; --coverage writes a table of operators; --rewrite writes
+// each model to that file first, and takes what it reads back. Ends with 1 when
 // an outcome isn't the expected one, a pass included.
 
 #include <algorithm>
@@ -49,7 +51,7 @@ std::vector<std::string> cases_in(const std::string& folder, const std::string& 
 }
 
 struct Arguments {
-  std::string folder, expect, update, coverage, only;
+  std::string folder, expect, update, coverage, rewrite, only;
   bool verbose = false;
 };
 
@@ -58,6 +60,7 @@ Arguments parse(int argc, char** argv) {
   const std::map<std::string, std::string*> values = {{"--expect", &out.expect},
                                                       {"--update", &out.update},
                                                       {"--coverage", &out.coverage},
+                                                      {"--rewrite", &out.rewrite},
                                                       {"--only", &out.only}};
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
@@ -103,7 +106,8 @@ class Run {
     const auto known = expectations_.find(name);
     const Expectation expected = known == expectations_.end() ? Expectation() : known->second;
     const std::string folder = (fs::path(arguments_.folder) / name).string();
-    const conformance::Result result = conformance::run_case(folder, expected.tolerance, pool_);
+    const conformance::Result result =
+        conformance::run_case(folder, arguments_.rewrite, expected.tolerance, pool_);
     ++counts_[static_cast<int>(result.outcome)];
     if (!arguments_.coverage.empty()) {
       THIMBLE_ASSIGN(const auto operators,
@@ -142,7 +146,7 @@ int main(int argc, char** argv) {
   if (arguments.folder.empty()) {
     std::fprintf(stderr,
                  "usage: conformance FOLDER [--expect FILE] [--update FILE] [--coverage FILE] "
-                 "[--only TEXT] [--verbose]\n");
+                 "[--rewrite FILE] [--only TEXT] [--verbose]\n");
     return 2;
   }
   Run run(arguments);
