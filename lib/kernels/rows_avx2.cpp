@@ -1,13 +1,16 @@
-// Rows and attention for AVX2 and FMA.
+// Rows, attention and convolutions for AVX2 and FMA.
 
 #include <cstdint>
 #include <immintrin.h>
 
 #include "kernels/attention.h"
+#include "kernels/convolve.h"
 #include "kernels/rows.h"
 
 namespace thimble::kernels {
 namespace {
+
+constexpr int kWideRows = 2, kNarrowRows = 4;
 
 // Each builds on those before it.
 // clang-format off
@@ -15,6 +18,7 @@ namespace {
 #include "kernels/vector_math.inc"
 #include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/convolve.inc"
 // clang-format on
 
 }  // namespace
@@ -24,5 +28,7 @@ const RowKernels kRowsAvx2 = {Isa::kAvx2, rms_norm, layer_norm, softmax, map,
                               gated,      pair,     scale,      rotate};
 extern const AttentionKernels kAttentionAvx2;
 const AttentionKernels kAttentionAvx2 = {Isa::kAvx2, attend};
+extern const ConvolveKernels kConvolveAvx2;
+const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, panel, taps, most};
 
 }  // namespace thimble::kernels

@@ -1,13 +1,16 @@
-// Rows and attention for AVX-512.
+// Rows, attention and convolutions for AVX-512.
 
 #include <cstdint>
 #include <immintrin.h>
 
 #include "kernels/attention.h"
+#include "kernels/convolve.h"
 #include "kernels/rows.h"
 
 namespace thimble::kernels {
 namespace {
+
+constexpr int kWideRows = 8, kNarrowRows = 8;
 
 // Each builds on those before it.
 // clang-format off
@@ -15,6 +18,7 @@ namespace {
 #include "kernels/vector_math.inc"
 #include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/convolve.inc"
 // clang-format on
 
 }  // namespace
@@ -24,5 +28,7 @@ const RowKernels kRowsAvx512 = {
     Isa::kAvx512Vnni, rms_norm, layer_norm, softmax, map, gated, pair, scale, rotate};
 extern const AttentionKernels kAttentionAvx512;
 const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, attend};
+extern const ConvolveKernels kConvolveAvx512;
+const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, panel, taps, most};
 
 }  // namespace thimble::kernels

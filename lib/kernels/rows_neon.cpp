@@ -1,13 +1,16 @@
-// Rows and attention for NEON.
+// Rows, attention and convolutions for NEON.
 
 #include <arm_neon.h>
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/convolve.h"
 #include "kernels/rows.h"
 
 namespace thimble::kernels {
 namespace {
+
+constexpr int kWideRows = 2, kNarrowRows = 4;
 
 // Each builds on those before it.
 // clang-format off
@@ -15,6 +18,7 @@ namespace {
 #include "kernels/vector_math.inc"
 #include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/convolve.inc"
 // clang-format on
 
 }  // namespace
@@ -24,5 +28,7 @@ const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map,
                               gated,      pair,     scale,      rotate};
 extern const AttentionKernels kAttentionNeon;
 const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
+extern const ConvolveKernels kConvolveNeon;
+const ConvolveKernels kConvolveNeon = {Isa::kNeon, panel, taps, most};
 
 }  // namespace thimble::kernels

@@ -1,15 +1,18 @@
-// Rows and attention in plain C++: the reference that the others equal bit for bit.
+// Rows, attention and convolutions in plain C++: the reference that the others equal bit for bit.
 
 #include <bit>
 #include <cmath>
 #include <cstdint>
 
 #include "kernels/attention.h"
+#include "kernels/convolve.h"
 #include "kernels/rows.h"
 #include "support/half.h"
 
 namespace thimble::kernels {
 namespace {
+
+constexpr int kWideRows = 1, kNarrowRows = 1;
 
 // Each builds on those before it.
 // clang-format off
@@ -17,6 +20,7 @@ namespace {
 #include "kernels/vector_math.inc"
 #include "kernels/rows.inc"
 #include "kernels/attention.inc"
+#include "kernels/convolve.inc"
 // clang-format on
 
 }  // namespace
@@ -26,5 +30,7 @@ const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map
                                 gated,        pair,     scale,      rotate};
 extern const AttentionKernels kAttentionScalar;
 const AttentionKernels kAttentionScalar = {Isa::kScalar, attend};
+extern const ConvolveKernels kConvolveScalar;
+const ConvolveKernels kConvolveScalar = {Isa::kScalar, panel, taps, most};
 
 }  // namespace thimble::kernels

@@ -369,6 +369,11 @@ Expected<std::int32_t> Lowering::decoded_slot(ir::ValueId value) {
   return index;
 }
 
+Expected<std::int32_t> Lowering::add_packed(ir::ValueId value, program::Tensor tensor,
+                                            std::unique_ptr<Payload> payload) {
+  return constant_slot(value, add_tensor(std::move(tensor), std::move(payload)));
+}
+
 Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
   const ir::Weight& weight = model_.weight(linear.weight);
   const bool transposed = weight.encoding.is_dense() && linear.axis == 0;

@@ -2,6 +2,7 @@
 // The state of one lowering, shared by the files that lower one family of operators each.
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -37,6 +38,13 @@ class Lowering {
   Expected<std::int32_t> weight_slot(const ir::Linear& linear);
   // The slot of a quantized constant as plain f32, for instructions that read no tiles.
   Expected<std::int32_t> decoded_slot(ir::ValueId value);
+  // The slot of a constant that lowering packs or computes itself, named after `value`.
+  Expected<std::int32_t> add_packed(ir::ValueId value, program::Tensor tensor,
+                                    std::unique_ptr<Payload> payload);
+  // Weights in panels, by weight and outputs of a group.
+  std::map<std::pair<std::uint32_t, std::int64_t>, std::int32_t>& panel_slots() {
+    return panel_slots_;
+  }
   Expected<program::Size> size(const ir::Dim& dim);
 
   program::Instruction& emit(program::Op op, const ir::Node& node, std::vector<std::int32_t> inputs,
@@ -101,6 +109,7 @@ class Lowering {
   std::unordered_map<std::uint32_t, std::int32_t> constant_slots_;  // by weight: in its plain form
   std::unordered_map<std::uint32_t, std::int32_t> linear_slots_;    // by weight * 2 + transposed
   std::unordered_map<std::uint32_t, std::int32_t> decoded_slots_;   // by weight
+  std::map<std::pair<std::uint32_t, std::int64_t>, std::int32_t> panel_slots_;
 };
 
 program::Attribute ints(std::string name, std::vector<std::int64_t> values);

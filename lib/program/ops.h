@@ -93,8 +93,11 @@ enum class Op : std::uint16_t {
   kRoiAlign = 90,
   kAffineGrid = 91,
   kCenterCropPad = 92,
-  kRmsNormOf = 93,  // RMSNormalization over any axes
-  kConvTiles = 94,  // Conv with a weight in tiles: (x, w, [b]); also ints `activation` as kLinear
+  kRmsNormOf = 93,   // RMSNormalization over any axes
+  kConvTiles = 94,   // Conv with a weight in tiles: (x, w, [b]); also ints `activation` as kLinear
+  kConvPanels = 95,  // Conv of f32 with a constant weight, in panels or, where each group has one
+                     // channel, row-major: (x, w, [b], [addend], [scale]); also ints `function`,
+                     // floats `clip` [low, high]: function(clip(scale * conv + b + addend))
 
   // Selection, shapes, attention (runtime/ops/selection.cpp, scatter.cpp, ...).
   kGatherElements = 96,

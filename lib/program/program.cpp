@@ -46,7 +46,7 @@ Status verify_slot(const Program& program, const Slot& slot) {
 }
 
 Status verify_tensor(const Program& program, const Tensor& tensor) {
-  if (tensor.layout > Layout::kTiles || tensor.zero > ZeroKind::kMinima)
+  if (tensor.layout > Layout::kPanels || tensor.zero > ZeroKind::kMinima)
     return broken("a tensor has an unknown layout", tensor.name);
   THIMBLE_ASSIGN(const std::vector<std::uint64_t> streams, stream_bytes(tensor));
   if (streams.size() != tensor.segments.size())
@@ -379,6 +379,20 @@ Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
     return std::vector<std::uint64_t>{*bytes};
   }
   constexpr std::int64_t kMost = std::int64_t{1} << 40;
+  if (tensor.layout == Layout::kPanels) {
+    const bool fits = tensor.type == Type::kF32 && tensor.rows > 0 && tensor.inputs > 0 &&
+                      tensor.rows < kMost && tensor.inputs < kMost && tensor.group_size > 0 &&
+                      tensor.rows % tensor.group_size == 0 && elements &&
+                      checked_mul(static_cast<std::uint64_t>(tensor.rows),
+                                  static_cast<std::uint64_t>(tensor.inputs)) == elements;
+    if (!fits) return broken("a tensor's panels break their rules", tensor.name);
+    const std::int64_t panels =
+        tensor.rows / tensor.group_size * ceil_div<std::int64_t>(tensor.group_size, kTileRows);
+    const auto bytes = checked_mul(static_cast<std::uint64_t>(panels) * kTileRows * sizeof(float),
+                                   static_cast<std::uint64_t>(tensor.inputs));
+    if (!bytes) return Error(too_large);
+    return std::vector<std::uint64_t>{*bytes};
+  }
   const bool right =
       tensor.rows > 0 && tensor.inputs > 0 && tensor.rows < kMost && tensor.inputs < kMost &&
       tensor.bits >= 2 && tensor.bits <= 8 &&

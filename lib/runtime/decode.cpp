@@ -2,12 +2,13 @@
 
 #include "kernels/linear.h"
 #include "runtime/values.h"
+#include "support/checked.h"
 #include "support/half.h"
 
 namespace thimble::runtime {
 
 std::int64_t tensor_rows(const program::Tensor& tensor) {
-  if (tensor.layout == program::Layout::kTiles) return tensor.rows;
+  if (tensor.layout != program::Layout::kRowMajor) return tensor.rows;
   return tensor.dims.size() < 2 ? 1 : tensor.dims.front();
 }
 
@@ -19,6 +20,16 @@ Expected<std::vector<float>> decode_row(const program::Bundle& bundle,
   if (tensor.layout == program::Layout::kTiles) {
     std::vector<float> out(static_cast<std::size_t>(tensor.inputs));
     kernels::decode_grouped_row(grouped_view(tensor, bundle), row, out.data());
+    return out;
+  }
+  if (tensor.layout == program::Layout::kPanels) {
+    const std::int64_t panels = ceil_div<std::int64_t>(tensor.group_size, kernels::kPanelRows);
+    const std::int64_t in_group = row % tensor.group_size;
+    const std::int64_t panel = row / tensor.group_size * panels + in_group / kernels::kPanelRows;
+    const auto* from = reinterpret_cast<const float*>(stream(0)) +
+                       panel * tensor.inputs * kernels::kPanelRows + in_group % kernels::kPanelRows;
+    std::vector<float> out(static_cast<std::size_t>(tensor.inputs));
+    for (std::size_t k = 0; k < out.size(); ++k) out[k] = from[k * kernels::kPanelRows];
     return out;
   }
   const std::int64_t rows = tensor_rows(tensor);

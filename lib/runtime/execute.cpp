@@ -59,6 +59,11 @@ Status Session::State::run_bound(Bound& bound) {
 }
 
 Status Session::State::run_found(Bound& bound) {
+  if (!bound.by_dims || !is_found(bound)) THIMBLE_TRY(find(bound));
+  return bound.op->run(bound.call);
+}
+
+Status Session::State::find(Bound& bound) {
   Call& call = bound.call;
   THIMBLE_TRY(check_operands(call));
   bound.results.assign(call.outputs.size(), {});
@@ -68,15 +73,43 @@ Status Session::State::run_found(Bound& bound) {
       THIMBLE_TRY(resize(call.instruction.outputs[i], std::move(bound.results[i])));
   }
   THIMBLE_TRY(check_call(call));
-  if (bound.op->scratch != nullptr) {
-    const std::size_t bytes = bound.op->scratch(call);
-    if (bytes > scratch.size()) {
-      THIMBLE_TRY(scratch.allocate(bytes));
-      memory.scratch = bytes;
-    }
-    call.scratch = {scratch.data(), bytes};
+  const std::size_t bytes = bound.op->scratch != nullptr ? bound.op->scratch(call) : 0;
+  if (bytes > scratch.size()) {
+    THIMBLE_TRY(scratch.allocate(bytes));
+    memory.scratch = bytes;
   }
-  return bound.op->run(call);
+  call.scratch = {scratch.data(), bytes};
+  if (bound.by_dims) remember(bound);
+  return ok();
+}
+
+bool Session::State::is_found(Bound& bound) {
+  Call& call = bound.call;
+  if (bound.seen.empty()) return false;
+  auto seen = bound.seen.begin();
+  for (const Value* input : call.inputs) {
+    if (input != nullptr && input->dims != *seen++) return false;
+  }
+  for (std::size_t i = 0; i < call.outputs.size(); ++i) {
+    const Value* output = call.outputs[i];
+    if (output == nullptr) continue;
+    const auto index = static_cast<std::size_t>(call.instruction.outputs[i]);
+    const bool moved =
+        slot(call.instruction.outputs[i]).dynamic && output->data != own[index].data();
+    if (moved || output->dims != *seen++) return false;
+  }
+  call.scratch = {scratch.data(),
+                  call.scratch.size()};  // another instruction may have asked for more
+  return true;
+}
+
+void Session::State::remember(Bound& bound) {
+  bound.seen.clear();
+  for (const auto* list : {&bound.call.inputs, &bound.call.outputs}) {
+    for (const Value* one : *list) {
+      if (one != nullptr) bound.seen.push_back(one->dims);
+    }
+  }
 }
 
 Status Session::State::resize(std::int32_t index, Dims dims) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/by_dims.h"
 #include "runtime/ops/ops.h"
 #include "runtime/plan.h"
 #include "runtime/state.h"
@@ -89,6 +90,7 @@ void Session::State::prepare_constants() {
       value.tensor = &tensor;
       value.grouped = grouped_view(tensor, bundle);
     } else {
+      if (tensor.layout == program::Layout::kPanels) value.tensor = &tensor;
       value.type = tensor.type;
       value.data = const_cast<std::byte*>(
           bundle.segments[static_cast<std::size_t>(tensor.segments[0])].data());
@@ -171,6 +173,7 @@ Expected<Session::State::Bound> Session::State::bind_call(const program::Instruc
       if (index >= 0 && slot(index).dynamic) bound.planned = false;
     }
   }
+  bound.by_dims = depends_on_dims(instruction, program());
   const bool plannable = bound.op != nullptr && is_planned_kind(instruction.op);
   if (!plannable) bound.planned = false;
   if (!bound.planned && bound.op != nullptr && bound.op->shape == nullptr)
@@ -314,6 +317,9 @@ Expected<bool> Session::State::size_activations() {
 }
 
 Status Session::State::plan() {
+  // Dims are functions of the symbols; only caches change beside them.
+  if (planned && caches.empty() && symbols == planned_symbols) return ok();
+  planned_symbols = symbols;
   THIMBLE_ASSIGN(const bool changed, size_activations());
   for (Bound& bound : regions[0]) {
     Call& call = bound.call;

@@ -12,8 +12,12 @@ struct Session::State {
   State(const program::Bundle& b, ThreadPool& pool, const SessionOptions& o, kernels::Isa isa)
       : bundle(b),
         options(o),
-        machine{pool, kernels::linear_kernels(isa), kernels::row_kernels(isa),
-                kernels::attention_kernels(isa), o.float_activations} {}
+        machine{pool,
+                kernels::linear_kernels(isa),
+                kernels::row_kernels(isa),
+                kernels::attention_kernels(isa),
+                kernels::convolve_kernels(isa),
+                o.float_activations} {}
 
   // One instruction bound to its values. `planned`: every slot has dims that are known from the
   // inputs' alone, and was checked when they were.
@@ -23,6 +27,10 @@ struct Session::State {
     bool planned = true;
     std::size_t profile = 0;  // index into `profiles`
     std::vector<Dims> results = {};
+    // Sizes and checks depend on the inputs' dims alone, and `seen` are those of the call before,
+    // the results' after them.
+    bool by_dims = false;
+    std::vector<Dims> seen = {};
   };
 
   const program::Bundle& bundle;
@@ -33,7 +41,7 @@ struct Session::State {
   std::vector<std::vector<Bound>> regions;  // by region
   std::vector<Cache> caches;
   std::vector<std::vector<std::byte>> copies;  // by State of kind kCopy: what the input holds
-  std::vector<std::int64_t> symbols;
+  std::vector<std::int64_t> symbols, planned_symbols;  // of this call, and of the plan's
   Memory arena;
   Memory scratch;        // of instructions that aren't planned
   bool planned = false;  // do the plan and the checks fit the dims of the call before?
@@ -76,6 +84,9 @@ struct Session::State {
   Status run_region(std::int32_t region);
   Status run_bound(Bound& bound);
   Status run_found(Bound& bound);  // an instruction whose dims are found now
+  Status find(Bound& bound);       // its results' dims, memory and scratch
+  bool is_found(Bound& bound);     // are they those of the call before?
+  void remember(Bound& bound);
   // Memory for a slot's value of these dims: its own, or its place in the arena when they are the
   // planned ones.
   Status resize(std::int32_t slot, Dims dims);

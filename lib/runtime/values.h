@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/convolve.h"
 #include "kernels/linear.h"
 #include "kernels/rows.h"
 #include "program/bundle.h"
@@ -27,7 +28,8 @@ std::int64_t count_of(const Dims& dims);
 // A tensor in tiles as the kernels take it.
 kernels::GroupedWeight grouped_view(const program::Tensor& tensor, const program::Bundle& bundle);
 
-// A slot's value. `tensor` is set for constants in tiles, which have no plain data.
+// A slot's value. `tensor` is set for constants in tiles or panels, which have no plain data;
+// `data` of the latter are the panels.
 struct Value {
   program::Type type = program::Type::kF32;
   Dims dims;
@@ -53,6 +55,7 @@ struct Machine {
   const kernels::LinearKernels& linear;
   const kernels::RowKernels& rows;
   const kernels::AttentionKernels& attention;
+  const kernels::ConvolveKernels& convolve;
   bool float_activations = false;
 };
 

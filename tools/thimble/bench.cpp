@@ -1,4 +1,5 @@
-// thimble bench: prefill and decode speed, time to the first token, memory.
+// thimble bench: prefill and decode speed, time to the first token, memory; of graphs that take
+// tensors the time of a run (bench_graph.cpp).
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "support/rng.h"
 #include "support/system.h"
 #include "support/text.h"
+#include "tools/thimble/bench_graph.h"
 #include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
 
@@ -20,7 +22,7 @@ namespace thimble::cli {
 namespace {
 
 struct Choices {
-  std::string file, cache;
+  std::string file, cache, inputs;
   std::int64_t prompt = 128;
   std::int64_t tokens = 64;
   std::int64_t repeat = 5;
@@ -75,18 +77,6 @@ Status measure(const Choices& choices, runtime::Decoder& decoder, Times& times) 
   return ok();
 }
 
-void print_profile(runtime::Session& session) {
-  auto profile = session.profile();
-  std::sort(profile.begin(), profile.end(),
-            [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
-  report::Table table({{"instruction"}, {"op"}, {"calls", true}, {"ms", true}});
-  for (std::size_t i = 0; i < std::min<std::size_t>(profile.size(), 20); ++i) {
-    table.add({std::string(profile[i].name), std::string(profile[i].op),
-               std::to_string(profile[i].calls), report::fixed(profile[i].seconds * 1e3, 2)});
-  }
-  std::printf("\n%s", table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
-}
-
 Expected<int> run(const Choices& choices, Environment& environment) {
   double load = 0;
   std::optional<Expected<Opened>> result;
@@ -94,7 +84,8 @@ Expected<int> run(const Choices& choices, Environment& environment) {
   if (!*result) return std::move(*result).error();
   const Opened& opened = **result;
   if (opened.bundle.program.task != program::Task::kGenerate)
-    return unsupported("bench measures language models").in(choices.file);
+    return bench_graph({choices.file, choices.inputs, choices.repeat, choices.profile, load},
+                       opened, environment);
   runtime::SessionOptions options;
   options.max_context = choices.prompt + choices.tokens + 1;
   THIMBLE_TRY(set_cache(choices.cache, options));
@@ -146,10 +137,12 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 
 void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<Choices>();
-  CLI::App* command = add_command(
-      app, globals, selected, "bench", "Measure prefill and decode speed, and memory",
-      "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt 512 --profile",
-      [choices](Environment& environment) { return run(*choices, environment); });
+  CLI::App* command =
+      add_command(app, globals, selected, "bench", "Measure speed and memory",
+                  "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt "
+                  "512 --profile\n"
+                  "  thimble bench encoder.onnx --inputs in.npz",
+                  [choices](Environment& environment) { return run(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
   command->add_option("--prompt", choices->prompt, "Tokens of prefill; 128 unless given")
@@ -158,6 +151,8 @@ void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("--tokens", choices->tokens, "Tokens to decode; 64 unless given")
       ->check(CLI::Range(2, 1 << 20))
       ->type_name("N");
+  command->add_option("--inputs", choices->inputs, "Of a model that takes tensors: arrays by name")
+      ->type_name("NPZ");
   command->add_option("--repeat", choices->repeat, "Rounds; the median counts")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");

@@ -36,7 +36,10 @@ bool spreads(const Dims& dims, const Dims& out) {
   return true;
 }
 
-bool is_weight(const Call& call, std::size_t input) {
+// May it read a tensor of this layout there?
+bool is_weight(const Call& call, std::size_t input, program::Layout layout) {
+  if (layout == program::Layout::kPanels)
+    return call.instruction.op == Op::kConvPanels && input == 1;
   return (call.instruction.op == Op::kLinear && input % 2 == 1) ||
          (call.instruction.op == Op::kConvTiles && input == 1) ||
          (call.instruction.op == Op::kGather && input == 0);
@@ -281,8 +284,8 @@ Status check_operands(const Call& call) {
   for (std::size_t i = 0; i < call.inputs.size(); ++i) {
     const Value* input = call.inputs[i];
     if (input == nullptr) continue;
-    if (input->tensor != nullptr && !is_weight(call, i))
-      return invalid_file("an instruction can't read a tensor in tiles");
+    if (input->tensor != nullptr && !is_weight(call, i, input->tensor->layout))
+      return invalid_file("an instruction can't read a tensor in tiles or panels");
     const Op op = call.instruction.op;
     if (input->cached && op != Op::kAttention && op != Op::kShape && op != Op::kSize)
       return invalid_file("only attention can read a cache");

@@ -8,9 +8,9 @@ std::span<const Operator> image_operators() {
   static const std::vector<Operator> kAll = [] {
     std::vector<Operator> all;
     for (const auto family :
-         {convolution_operators, whole_convolutions, tiled_convolutions, pool_operators,
-          normalization_operators, rearranging_operators, resize_operators, recurrent_operators,
-          sampling_operators, spreading_operators, row_normalizations}) {
+         {convolution_operators, whole_convolutions, tiled_convolutions, panel_convolutions,
+          pool_operators, normalization_operators, rearranging_operators, resize_operators,
+          recurrent_operators, sampling_operators, spreading_operators, row_normalizations}) {
       const std::span<const Operator> some = family();
       all.insert(all.end(), some.begin(), some.end());
     }

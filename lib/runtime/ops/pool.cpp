@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "runtime/ops/images.h"
+#include "runtime/ops/pool_rows.h"
 #include "support/math.h"
 
 namespace thimble::runtime {
@@ -114,8 +115,14 @@ Status max_pool(Call& call, const Windows& w) {
   return ok();
 }
 
+std::size_t scratch_pool(const Call& call) {
+  const auto w = pool_windows(call);
+  return w && pools_by_rows(call, *w) ? row_pool_bytes(call, *w) : 0;
+}
+
 Status run_max_pool(Call& call) {
   THIMBLE_ASSIGN(const Windows w, pool_windows(call));
+  if (pools_by_rows(call, w)) return pool_rows(call, w, false);
   switch (call.inputs[0]->type) {
     case Type::kF32:
       return max_pool<float>(call, w);
@@ -196,6 +203,7 @@ Status lp_pool(Call& call, const Windows& w) {
 
 Status run_average_pool(Call& call) {
   THIMBLE_ASSIGN(const Windows w, pool_windows(call));
+  if (pools_by_rows(call, w)) return pool_rows(call, w, true);
   return with_real(call.inputs[0]->type,
                    [&](auto zero) { return average_pool<decltype(zero)>(call, w); });
 }
@@ -257,8 +265,8 @@ Status run_global(Call& call) {
 
 std::span<const Operator> pool_operators() {
   static constexpr Operator kOperators[] = {
-      {Op::kMaxPool, run_max_pool, nullptr, shape_max_pool},
-      {Op::kAveragePool, run_average_pool, nullptr, shape_pool},
+      {Op::kMaxPool, run_max_pool, scratch_pool, shape_max_pool},
+      {Op::kAveragePool, run_average_pool, scratch_pool, shape_pool},
       {Op::kLpPool, run_lp_pool, nullptr, shape_pool},
       {Op::kGlobalAveragePool, run_global, nullptr, shape_global},
       {Op::kGlobalMaxPool, run_global, nullptr, shape_global},

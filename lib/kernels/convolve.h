@@ -1,0 +1,53 @@
+#pragma once
+// Convolutions and pools of f32 images: products of a weight in panels with pieces of what the
+// windows see, and sums and maxima over the taps of one plane. Every variant gives the same bits:
+// an output accumulates over its taps in index order with fma, whatever else is computed with it.
+//
+// Panels hold a matrix W [N, K] of f32 as [ceil(N / 16)][K][16]: element r of row k of panel t is
+// W[16 t + r, k], 0 past the last row. A piece holds `count` taps by up to 32 places, [count][32].
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/isa.h"
+#include "kernels/rows.h"
+
+namespace thimble::kernels {
+
+inline constexpr int kPanelRows = 16;
+inline constexpr int kPiecePlaces = 32;
+
+// What becomes of a finished sum: y = function(clip(sum + bias + addend)), with fma(scale, sum,
+// bias) for sum + bias where there is a scale; then there is a bias.
+struct Epilogue {
+  const float* scale = nullptr;   // by output; null: none
+  const float* bias = nullptr;    // by output; null: none
+  const float* addend = nullptr;  // lies as y does; null: none
+  Function function = Function::kIdentity;
+  bool clipped = false;
+  float low = 0, high = 0;
+};
+
+struct ConvolveKernels {
+  Isa isa;
+  // y[o, p] (+)= sum_k w[k][o] * piece[k][p] for `outputs` (1 to 16) outputs of a panel and
+  // `places` (1 to 32) places; y's rows are `stride` apart. `start`: y is what is added, else added
+  // to. `finish`: these were the last taps; its pointers are the first output's. Null: more follow.
+  void (*panel)(const float* w, const float* piece, std::int64_t count, std::int64_t outputs,
+                std::int64_t places, bool start, const Epilogue* finish, float* y,
+                std::int64_t stride);
+  // y[i] = the sum over t < count of w[t] * x[t][i], finished.
+  void (*taps)(const float* const* x, const float* w, std::int64_t count, std::int64_t places,
+               const Epilogue& finish, float* y);
+  // y[i] = the largest x[t][i]; count >= 1. A NaN counts where it comes first.
+  void (*most)(const float* const* x, std::int64_t count, std::int64_t places, float* y);
+};
+
+std::span<const ConvolveKernels* const> convolve_variants();  // scalar first
+const ConvolveKernels& convolve_kernels(Isa isa);
+
+// Rows [16 panel, 16 panel + 16) of w [rows, inputs] as a panel of inputs * 16 floats.
+void pack_panel(const float* w, std::int64_t rows, std::int64_t inputs, std::int64_t panel,
+                float* out);
+
+}  // namespace thimble::kernels

@@ -1,0 +1,92 @@
+#include "lower/panels.h"
+
+#include <cstring>
+
+#include "ir/decode.h"
+#include "kernels/convolve.h"
+#include "support/checked.h"
+
+namespace thimble::lower {
+namespace {
+
+using Streams = std::span<const std::span<std::byte>>;
+
+// One piece: a convolution's weight is small.
+class PanelPayload : public Payload {
+ public:
+  PanelPayload(const ir::Weight& weight, std::int64_t group_outputs)
+      : weight_(weight),
+        rows_(group_outputs),
+        inputs_(weight.element_count() / weight.dims[0]),
+        panels_(ceil_div<std::int64_t>(group_outputs, kernels::kPanelRows)) {}
+  std::int64_t pieces() const override { return 1; }
+  std::vector<std::uint64_t> piece_bytes() const override {
+    return {static_cast<std::uint64_t>(groups() * group_floats()) * sizeof(float)};
+  }
+  Status produce(std::int64_t, std::int64_t, Streams streams) const override {
+    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(weight_));
+    std::vector<float> packed(static_cast<std::size_t>(inputs_ * kernels::kPanelRows));
+    const std::size_t bytes = packed.size() * sizeof(float);
+    std::byte* out = streams[0].data();
+    for (std::int64_t group = 0; group < groups(); ++group) {
+      for (std::int64_t panel = 0; panel < panels_; ++panel, out += bytes) {
+        kernels::pack_panel(values.data() + group * rows_ * inputs_, rows_, inputs_, panel,
+                            packed.data());
+        std::memcpy(out, packed.data(), bytes);
+      }
+    }
+    return ok();
+  }
+  void release(std::int64_t, std::int64_t) const override {
+    weight_.source->release(0, weight_.rows());
+  }
+
+ private:
+  std::int64_t groups() const { return weight_.dims[0] / rows_; }
+  std::int64_t group_floats() const { return panels_ * inputs_ * kernels::kPanelRows; }
+
+  ir::Weight weight_;
+  std::int64_t rows_, inputs_, panels_;  // rows and panels of a group
+};
+
+class ValuesPayload : public Payload {
+ public:
+  explicit ValuesPayload(std::vector<float> values) : values_(std::move(values)) {}
+  std::int64_t pieces() const override { return 1; }
+  std::vector<std::uint64_t> piece_bytes() const override {
+    return {values_.size() * sizeof(float)};
+  }
+  Status produce(std::int64_t, std::int64_t, Streams streams) const override {
+    if (!values_.empty()) std::memcpy(streams[0].data(), values_.data(), streams[0].size());
+    return ok();
+  }
+  void release(std::int64_t, std::int64_t) const override {}
+
+ private:
+  std::vector<float> values_;
+};
+
+}  // namespace
+
+program::Tensor panel_tensor(const ir::Weight& weight, std::int64_t group_outputs) {
+  program::Tensor tensor;
+  tensor.name = weight.name;
+  tensor.layout = program::Layout::kPanels;
+  tensor.type = program::Type::kF32;
+  tensor.dims = weight.dims;
+  tensor.rows = weight.dims[0];
+  tensor.inputs = weight.element_count() / weight.dims[0];
+  tensor.axis = static_cast<std::int32_t>(weight.dims.size()) - 1;
+  tensor.group_size = group_outputs;
+  return tensor;
+}
+
+std::unique_ptr<Payload> panel_payload(const ir::Weight& weight, std::int64_t group_outputs) {
+  return std::make_unique<PanelPayload>(weight, group_outputs);
+}
+
+std::unique_ptr<Payload> values_payload(std::vector<float> values) {
+  return std::make_unique<ValuesPayload>(std::move(values));
+}
+
+}  // namespace thimble::lower

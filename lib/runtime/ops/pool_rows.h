@@ -1,0 +1,13 @@
+#pragma once
+// Pools of f32 planes by rows.
+
+#include "runtime/ops/images.h"
+
+namespace thimble::runtime {
+
+// Maxima without indices and means, over planes of two axes at most.
+bool pools_by_rows(const Call& call, const Windows& w);
+std::size_t row_pool_bytes(const Call& call, const Windows& w);  // of scratch
+Status pool_rows(Call& call, const Windows& w, bool average);
+
+}  // namespace thimble::runtime

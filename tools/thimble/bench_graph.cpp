@@ -1,0 +1,123 @@
+#include "tools/thimble/bench_graph.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/npz.h"
+#include "eval/arrays.h"
+#include "report/json.h"
+#include "report/table.h"
+#include "runtime/session.h"
+#include "support/system.h"
+#include "tools/thimble/macs.h"
+
+namespace thimble::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Measured {
+  double load = 0, first = 0;  // seconds; `first` of the run that plans memory
+  std::vector<double> runs;
+  std::vector<Macs> macs;
+
+  double median() const {
+    std::vector<double> sorted = runs;
+    std::sort(sorted.begin(), sorted.end());
+    return sorted[sorted.size() / 2];
+  }
+  double best() const { return *std::min_element(runs.begin(), runs.end()); }
+};
+
+report::Json to_json(const GraphBench& bench, const Measured& measured,
+                     const runtime::MemoryPlan& memory, int threads) {
+  report::Json out = report::document("bench");
+  out["file"] = bench.file;
+  out["threads"] = threads;
+  out["load_seconds"] = measured.load;
+  out["first_run_seconds"] = measured.first;
+  out["run_seconds"] = measured.median();
+  out["run_seconds_best"] = measured.best();
+  out["runs"] = measured.runs;
+  out["mac_shares"] = shares_of(measured.macs);
+  report::Json kernels = report::Json::array();
+  for (const Macs& one : measured.macs) {
+    kernels.push_back(
+        {{"name", one.name}, {"op", one.op}, {"type", one.type}, {"macs", one.count}});
+  }
+  out["kernels"] = std::move(kernels);
+  out["memory"] = {{"weights", memory.weights}, {"activations", memory.activations}};
+  out["peak_rss_bytes"] = system::peak_rss_bytes();
+  return out;
+}
+
+void print(const GraphBench& bench, const Measured& measured, int threads) {
+  report::Table table({{"measure"}, {"median", true}, {"best", true}});
+  table.add({"run, ms", report::fixed(measured.median() * 1e3, 3),
+             report::fixed(measured.best() * 1e3, 3)});
+  table.add({"first run, ms", report::fixed(measured.first * 1e3, 3), ""});
+  table.add({"load, ms", report::fixed(measured.load * 1e3, 3), ""});
+  const int width = system::terminal_width(STDOUT_FILENO);
+  std::printf("%s, %d threads\n%s", bench.file.c_str(), threads, table.to_text(width).c_str());
+  report::Table shares({{"multiplications in"}, {"share", true}});
+  for (const auto& [type, share] : shares_of(measured.macs))
+    shares.add({type, report::fixed(share * 100, 2) + " %"});
+  std::printf("\n%s", shares.to_text(width).c_str());
+}
+
+}  // namespace
+
+void print_profile(const runtime::Session& session) {
+  auto profile = session.profile();
+  std::sort(profile.begin(), profile.end(),
+            [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
+  report::Table table({{"instruction"}, {"op"}, {"calls", true}, {"ms", true}});
+  for (std::size_t i = 0; i < std::min<std::size_t>(profile.size(), 20); ++i) {
+    table.add({std::string(profile[i].name), std::string(profile[i].op),
+               std::to_string(profile[i].calls), report::fixed(profile[i].seconds * 1e3, 2)});
+  }
+  std::printf("\n%s", table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+}
+
+Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environment& environment) {
+  if (bench.inputs.empty()) {
+    return Error(ErrorCode::kUsage, "this model takes tensors")
+        .in(bench.file)
+        .fix("give them with --inputs in.npz");
+  }
+  THIMBLE_ASSIGN(const std::vector<data::Array> arrays, data::read_npz(bench.inputs));
+  auto views = eval::bind_inputs(opened.bundle.program, arrays);
+  if (!views) return std::move(views).error().in(bench.inputs);
+  Measured measured;
+  const Clock::time_point start = Clock::now();
+  THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
+  measured.load = bench.load_seconds + since(start);
+  for (std::int64_t round = -1; round < bench.repeat; ++round) {
+    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    if (round == 0 && bench.profile) session->enable_profile();
+    session->reset();
+    const Clock::time_point begin = Clock::now();
+    THIMBLE_TRY(session->run(*views));
+    (round < 0 ? measured.first : measured.runs.emplace_back()) = since(begin);
+  }
+  if (bench.profile && !environment.globals.json) print_profile(*session);
+  THIMBLE_ASSIGN(measured.macs, macs_of(*session, *views));
+  if (environment.globals.json) {
+    const report::Json out =
+        to_json(bench, measured, session->memory(), environment.pool.threads());
+    std::printf("%s\n", out.dump(2).c_str());
+  } else {
+    print(bench, measured, environment.pool.threads());
+  }
+  return 0;
+}
+
+}  // namespace thimble::cli
