@@ -277,6 +277,21 @@ Status lower_panels(Lowering& lowering, const ir::Node& node, const ir::Convolut
               std::move(finish.attributes));
 }
 
+Status lower_tiles(Lowering& lowering, const ir::Node& node, const ir::Convolution& conv) {
+  THIMBLE_ASSIGN(const std::int32_t x, lowering.slot(conv.input));
+  THIMBLE_ASSIGN(const std::int32_t w, lowering.slot(conv.weight_value));
+  std::vector<std::int32_t> inputs = {x, w};
+  const ir::ValueId bias = node.inputs.size() > 2 ? node.inputs[2] : ir::ValueId();
+  Finish finish{conv.output, {}, {}, {}};
+  if (lowering.is_constant(bias))
+    finish = finish_of(lowering, conv.output, static_cast<std::size_t>(conv.outputs));
+  THIMBLE_TRY(add_finish(lowering, node, bias, finish, inputs));
+  for (program::Attribute& attribute : activation_attributes(lowering.graph().value(conv.input)))
+    finish.attributes.push_back(std::move(attribute));
+  return emit(lowering, program::Op::kConvTiles, node, std::move(inputs), finish.output,
+              std::move(finish.attributes));
+}
+
 Status lower_convolution(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
   const auto conv = ir::match_convolution(lowering.model(), lowering.graph(), id);
   if (!conv) return lower_direct(lowering, id, node);
@@ -285,17 +300,13 @@ Status lower_convolution(Lowering& lowering, ir::NodeId id, const ir::Node& node
     return takes_panels(lowering, *conv, node) ? lower_panels(lowering, node, *conv)
                                                : lower_direct(lowering, id, node);
   }
-  const bool tiled = encoding.flat && fits_tiles(*conv);
+  if (encoding.flat && fits_tiles(*conv)) return lower_tiles(lowering, node, *conv);
   std::vector<std::int32_t> inputs(node.inputs.size(), -1);
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    const bool decoded = i == 1 && !tiled;
     THIMBLE_ASSIGN(inputs[i],
-                   decoded ? lowering.decoded_slot(node.inputs[i]) : lowering.slot(node.inputs[i]));
+                   i == 1 ? lowering.decoded_slot(node.inputs[i]) : lowering.slot(node.inputs[i]));
   }
-  if (!tiled)
-    return emit(lowering, program::Op::kConv, node, std::move(inputs), node.outputs[0], {});
-  return emit(lowering, program::Op::kConvTiles, node, std::move(inputs), node.outputs[0],
-              activation_attributes(lowering.graph().value(conv->input)));
+  return emit(lowering, program::Op::kConv, node, std::move(inputs), node.outputs[0], {});
 }
 
 // By itself: one tap a channel.

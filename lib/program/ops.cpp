@@ -84,7 +84,7 @@ constexpr OpRule kRules[] = {
     {Op::kAffineGrid, "AffineGrid", 2, 2, 1},
     {Op::kCenterCropPad, "CenterCropPad", 2, 2, 1},
     {Op::kRmsNormOf, "RMSNormalization", 1, 2, 1},
-    {Op::kConvTiles, "ConvTiles", 2, 3, 1},
+    {Op::kConvTiles, "ConvTiles", 2, 5, 1},
     {Op::kConvPanels, "ConvPanels", 2, 5, 1},
     {Op::kGatherElements, "GatherElements", 2, 2, 1},
     {Op::kGatherNd, "GatherND", 2, 2, 1},

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/ops/convolve.h"
+#include "runtime/ops/coded_windows.h"
+#include "runtime/ops/epilogue.h"
 #include "runtime/ops/product_rows.h"
 #include "support/checked.h"
 
@@ -26,24 +27,21 @@ Status shape_tiles(const Call& call, std::vector<Dims>& results) {
   THIMBLE_TRY(demand(weight.grouped.rows == c.outputs && weight.grouped.inputs == inputs &&
                          (c.group == 1 || c.group_outputs() % kernels::kTileRows == 0),
                      "a convolution's groups don't fit its tiles"));
-  const Value* bias = input_at(call, 2);
-  THIMBLE_TRY(
-      demand(bias == nullptr || (bias->type == program::Type::kF32 && bias->count() == c.outputs),
-             "a convolution's bias has the wrong type or shape"));
   results[0] = c.windows.result(c.batch, c.outputs);
-  return ok();
+  return check_epilogue(call, c.outputs, results[0]);
 }
 
-// What one thread works in: windows [kRun, inputs], the same as codes, results [kRun, outputs of a
-// group], and the kernel's own scratch.
+// What one thread works in: windows [kRun, inputs] as floats, or what CodedWindows takes; the same
+// as codes, results [kRun, outputs of a group], and the kernel's own scratch.
 struct Workspace {
   std::size_t windows, rows, results, kernel;
 
-  Workspace(const Activations& how, std::int64_t inputs, std::int64_t outputs) {
+  Workspace(const Activations& how, const Convolution& c, std::int64_t inputs) {
     const auto round = [](std::size_t bytes) { return round_up(bytes, kAlignment); };
     windows = round(static_cast<std::size_t>(kRun * inputs) * sizeof(float));
+    if (how.fixed) windows = std::max(windows, CodedWindows::bytes(c.windows, inputs));
     rows = ProductRows::bytes(how, kRun, inputs);
-    results = round(static_cast<std::size_t>(kRun * outputs) * sizeof(float));
+    results = round(static_cast<std::size_t>(kRun * c.group_outputs()) * sizeof(float));
     kernel = round(kernels::linear_scratch_bytes(kRun, inputs));
   }
   std::size_t total() const { return windows + rows + results + kernel; }
@@ -52,8 +50,10 @@ struct Workspace {
 std::size_t scratch_of(const Call& call) {
   const auto c = convolution_of(call, call.inputs[0]->dims, call.inputs[1]->dims);
   if (!c) return 0;  // run says why
-  const Workspace space(Activations::of(call), call.inputs[1]->grouped.inputs, c->group_outputs());
-  return space.total() * static_cast<std::size_t>(call.machine.pool.threads());
+  const Activations how = Activations::of(call);
+  const Workspace space(how, *c, call.inputs[1]->grouped.inputs);
+  const std::size_t codes = how.fixed ? image_codes_bytes(call.inputs[0]->count()) : 0;
+  return codes + space.total() * static_cast<std::size_t>(call.machine.pool.threads());
 }
 
 // Where position `p` of the result, counted over its three axes, has its window's first tap.
@@ -97,12 +97,19 @@ class TiledConvolution {
         c_(c),
         inputs_(call.inputs[1]->grouped.inputs),
         how_(Activations::of(call)),
-        space_(how_, inputs_, c.group_outputs()),
+        space_(how_, c, inputs_),
+        finish_(epilogue_of(call)),
         positions_(volume(c.windows.out)),
         runs_(ceil_div(positions_, kRun)) {}
 
   Status run() {
-    ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), space_.total());
+    std::span<std::byte> memory_left = call_.scratch;
+    if (how_.fixed) {
+      const Value& x = *call_.inputs[0];
+      codes_ = image_codes(call_.machine, x.floats(), x.count(), how_, memory_left.data());
+      memory_left = memory_left.subspan(image_codes_bytes(x.count()));
+    }
+    ScratchParts scratch(memory_left, call_.machine.pool.threads(), space_.total());
     const std::int64_t jobs = c_.batch * c_.group * runs_;
     over_rows(call_.machine, jobs, kRun * inputs_ * c_.group_outputs(),
               [&](std::size_t begin, std::size_t end) {
@@ -122,39 +129,47 @@ class TiledConvolution {
     const std::int64_t count = std::min(kRun, positions_ - first);
     auto* windows = reinterpret_cast<float*>(memory);
     auto* results = reinterpret_cast<float*>(memory + space_.windows + space_.rows);
-    const float* planes =
-        call_.inputs[0]->floats() +
+    const std::int64_t plane =
         (image * c_.channels + group * c_.group_channels()) * volume(c_.windows.in);
-    for (std::int64_t i = 0; i < count; ++i) {
-      copy_window(c_.windows, planes, c_.group_channels(), window_start(c_.windows, first + i),
-                  windows + i * inputs_);
+    const ProductRows rows(how_, memory + space_.windows, count, inputs_);
+    if (codes_ != nullptr) {
+      CodedWindows(c_.windows, inputs_, memory)
+          .fill(codes_ + plane, c_.group_channels(), first, count, how_, rows.codes());
+    } else {
+      for (std::int64_t i = 0; i < count; ++i) {
+        copy_window(c_.windows, call_.inputs[0]->floats() + plane, c_.group_channels(),
+                    window_start(c_.windows, first + i), windows + i * inputs_);
+      }
+      rows.quantize(call_.machine.linear, windows, inputs_, 0, count);
     }
-    multiply(windows, count, group, results, memory);
+    multiply(rows, windows, group, results, memory);
     store(image, group, first, count, results);
   }
 
-  void multiply(const float* windows, std::int64_t count, std::int64_t group, float* results,
+  void multiply(const ProductRows& rows, const float* windows, std::int64_t group, float* results,
                 std::byte* memory) const {
     const kernels::LinearKernels& kernels = call_.machine.linear;
     const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kTileRows);
     const kernels::GroupedWeight weight =
         tiles_of(call_.inputs[1]->grouped, group * tiles, (group + 1) * tiles);
-    const ProductRows rows(how_, memory + space_.windows, count, inputs_);
-    rows.quantize(kernels, windows, inputs_, 0, count);
     rows.quantize_zeros();
     rows.multiply(kernels, weight, windows, inputs_, 0, tiles, results, c_.group_outputs(),
                   memory + space_.windows + space_.rows + space_.results);
   }
 
-  // [windows, outputs] to planes, with the bias.
+  // [windows, outputs] to planes, finished.
   void store(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t count,
              const float* results) const {
-    const Value* bias = input_at(call_, 2);
-    for (std::int64_t o = 0; o < c_.group_outputs(); ++o) {
-      const std::int64_t channel = group * c_.group_outputs() + o;
-      const float add = bias == nullptr ? 0 : bias->floats()[channel];
-      float* y = call_.outputs[0]->floats() + (image * c_.outputs + channel) * positions_ + first;
-      for (std::int64_t i = 0; i < count; ++i) y[i] = results[i * c_.group_outputs() + o] + add;
+    constexpr float kOne = 1;
+    const std::int64_t outputs = c_.group_outputs();
+    float line[kRun];
+    const float* const lines[1] = {line};
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      const std::int64_t channel = group * outputs + o;
+      const std::int64_t at = (image * c_.outputs + channel) * positions_ + first;
+      for (std::int64_t i = 0; i < count; ++i) line[i] = results[i * outputs + o];
+      call_.machine.convolve.taps(lines, &kOne, 1, count, moved(finish_, channel, at),
+                                  call_.outputs[0]->floats() + at);
     }
   }
 
@@ -163,7 +178,9 @@ class TiledConvolution {
   std::int64_t inputs_;
   Activations how_;
   Workspace space_;
+  kernels::Epilogue finish_;
   std::int64_t positions_, runs_;
+  const std::int8_t* codes_ = nullptr;  // of the whole image, where its scale is known
 };
 
 Status run_tiles(Call& call) {

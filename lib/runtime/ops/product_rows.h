@@ -34,6 +34,8 @@ class ProductRows {
   // Rows [begin, end) of x, whose rows are `stride` apart.
   void quantize(const kernels::LinearKernels& kernels, const float* x, std::int64_t stride,
                 std::int64_t begin, std::int64_t end) const;
+  // The rows to be filled by whoever has codes already; of one plane.
+  const kernels::Int8Rows& codes() const { return codes_; }
   // What a row of zeros is written as; once before `multiply`.
   void quantize_zeros() const;
   // y [rows, y_stride] for tiles [begin, end) of the weight. `x` is read where planes is 0; scratch
