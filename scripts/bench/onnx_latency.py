@@ -91,7 +91,7 @@ def measure(binary, ours, reference, threads, options, folder):
     np.savez(npz, **inputs)
     agrees = agreement(binary, ours, npz, session, inputs, folder)
     once = min(run_theirs(session, inputs, 3))
-    count = max(3, min(2000, int(options.seconds / once)))
+    count = max(3, min(1000, int(options.seconds / once)))
     pairs, loads = [], []
     for turn in range(options.rounds):
         mine = run_ours(binary, ours, npz, threads, count)
