@@ -42,11 +42,23 @@ if(CMAKE_CROSSCOMPILING)
   include_directories(SYSTEM ${host_headers})
 endif()
 
-# thimble_library(NAME [DEVICE] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE code
-# ships to devices: it is built without exceptions.
+# With THIMBLE_UNITY, sources of one target are compiled together, for most of a small file's time goes into
+# the headers that it shares with its neighbours. So names in unnamed namespaces differ within a library;
+# SEPARATE marks the targets whose files give one name to different things. Sources with flags of their own
+# (the kernels of an ISA) always stand alone.
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 10)
+function(thimble_unity target separate)
+  if(THIMBLE_UNITY AND NOT separate)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON)
+  endif()
+endfunction()
+
+# thimble_library(NAME [DEVICE] [SEPARATE] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE
+# code ships to devices: it is built without exceptions.
 function(thimble_library name)
-  cmake_parse_arguments(ARG "DEVICE" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "DEVICE;SEPARATE" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(thimble_${name} STATIC ${ARG_SOURCES})
+  thimble_unity(thimble_${name} ${ARG_SEPARATE})
   target_include_directories(thimble_${name} PUBLIC ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR})
   if(ARG_DEVICE)
     target_compile_options(thimble_${name} PRIVATE -fno-exceptions)
@@ -55,11 +67,12 @@ function(thimble_library name)
   target_link_libraries(thimble_${name} PUBLIC ${ARG_DEPENDS})
 endfunction()
 
-# thimble_test(NAME SOURCES ... [DEPENDS ...]): a Catch2 executable `test_NAME`, registered with CTest.
+# thimble_test(NAME [SEPARATE] SOURCES ... [DEPENDS ...]): a Catch2 executable `test_NAME`, registered with CTest.
 # Tests find the repository through THIMBLE_SOURCE_DIR and optional data through THIMBLE_SHARED_DIR.
 function(thimble_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "SEPARATE" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES})
+  thimble_unity(test_${name} ${ARG_SEPARATE})
   list(TRANSFORM ARG_DEPENDS REPLACE "^thimble:" "thimble_")
   target_link_libraries(test_${name} PRIVATE thimble_test_main ${ARG_DEPENDS})
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})

@@ -8,8 +8,6 @@
 namespace thimble::formats {
 namespace {
 
-constexpr std::int64_t kMostWidth = 1 << 22;
-
 struct Encoder {
   std::int64_t hidden, heads, layers, intermediate, positions, vocabulary, types;
   float epsilon;

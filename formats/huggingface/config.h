@@ -12,6 +12,9 @@
 
 namespace thimble::formats {
 
+// The widest layer or vocabulary that a config.json may ask for.
+constexpr std::int64_t kMostWidth = 1 << 22;
+
 class Config {
  public:
   Config(text::Json json, std::string file) : json_(std::move(json)), file_(std::move(file)) {}

@@ -6,8 +6,6 @@ namespace thimble::formats {
 namespace {
 
 constexpr std::int64_t kMostLayers = 4096;
-constexpr std::int64_t kMostWidth = 1 << 22;
-
 class DecoderBuilder {
  public:
   DecoderBuilder(Builder& builder, const DecoderSpec& spec) : b_(builder), spec_(spec) {}

@@ -7,8 +7,6 @@
 namespace thimble::formats {
 namespace {
 
-constexpr std::int64_t kMostWidth = 1 << 22;
-
 struct Gpt2 {
   std::int64_t hidden, heads, layers, inner, positions, vocabulary;
   float epsilon, scale;

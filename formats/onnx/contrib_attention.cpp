@@ -263,7 +263,7 @@ Status packed_attention(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kContribAttention = {
     Adapter{"RotaryEmbedding", 0, rotary_embedding},
     Adapter{"GroupQueryAttention", 0, group_query},
     Adapter{"MultiHeadAttention", 0, multi_head},
@@ -272,6 +272,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> attention_contribs() { return kAdapters; }
+std::span<const Adapter> attention_contribs() { return kContribAttention; }
 
 }  // namespace thimble::formats::onnx

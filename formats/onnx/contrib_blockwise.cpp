@@ -128,13 +128,13 @@ Status gather_block_quantized(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kContribBlockwise = {
     Adapter{"MatMulNBits", 0, matmul_nbits},
     Adapter{"GatherBlockQuantized", 0, gather_block_quantized},
 };
 
 }  // namespace
 
-std::span<const Adapter> blockwise_contribs() { return kAdapters; }
+std::span<const Adapter> blockwise_contribs() { return kContribBlockwise; }
 
 }  // namespace thimble::formats::onnx

@@ -92,7 +92,7 @@ Status quick_gelu(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kContribNorms = {
     Adapter{"SimplifiedLayerNormalization", 0, simplified},
     Adapter{"SkipSimplifiedLayerNormalization", 0, skip_simplified},
     Adapter{"SkipLayerNormalization", 0, skip_layer},
@@ -105,6 +105,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> norm_contribs() { return kAdapters; }
+std::span<const Adapter> norm_contribs() { return kContribNorms; }
 
 }  // namespace thimble::formats::onnx

@@ -101,7 +101,7 @@ Status nhwc_max_pool(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kContribProducts = {
     Adapter{"FusedMatMul", 0, fused_matmul},  Adapter{"TransposeMatMul", 0, fused_matmul},
     Adapter{"FusedConv", 0, fused_conv},      Adapter{"FusedGemm", 0, fused_gemm},
     Adapter{"NhwcMaxPool", 0, nhwc_max_pool},
@@ -109,6 +109,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> product_contribs() { return kAdapters; }
+std::span<const Adapter> product_contribs() { return kContribProducts; }
 
 }  // namespace thimble::formats::onnx

@@ -173,7 +173,7 @@ Status dynamic_lstm(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kContribQuantized = {
     Adapter{"QLinearAdd", 0, add},
     Adapter{"QLinearMul", 0, mul},
     Adapter{"QLinearSigmoid", 0, sigmoid},
@@ -191,6 +191,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> quantized_contribs() { return kAdapters; }
+std::span<const Adapter> quantized_contribs() { return kContribQuantized; }
 
 }  // namespace thimble::formats::onnx

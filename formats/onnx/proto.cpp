@@ -13,7 +13,7 @@ using wire::Field;
 using wire::Type;
 
 // A message: its bytes, where they lie in the file, and how deep.
-struct Message {
+struct Part {
   std::span<const std::byte> bytes;
   std::uint64_t offset = 0;
   int depth = 0;
@@ -34,13 +34,13 @@ Expected<std::int64_t> integer_of(const Field& field) {
   return static_cast<std::int64_t>(field.value);
 }
 
-Expected<Message> message_of(const Field& field, const Message& outer) {
+Expected<Part> part_of(const Field& field, const Part& outer) {
   if (field.type != Type::kBytes) return wrong_type(field);
   if (outer.depth + 1 > kMaxDepth) {
     return invalid_file("messages nest deeper than " + std::to_string(kMaxDepth))
         .at_offset(field.offset);
   }
-  return Message{field.bytes, field.offset, outer.depth + 1};
+  return Part{field.bytes, field.offset, outer.depth + 1};
 }
 
 Status add_text(const Field& field, std::vector<std::string_view>& out) {
@@ -62,14 +62,14 @@ std::string_view plain_domain(std::string_view domain) {
 
 // Reads a repeated message into the back of a list.
 template <class T, class Read>
-Status add_message(const Field& field, const Message& outer, std::vector<T>& out, Read read) {
-  THIMBLE_ASSIGN(const Message message, message_of(field, outer));
+Status add_part(const Field& field, const Part& outer, std::vector<T>& out, Read read) {
+  THIMBLE_ASSIGN(const Part message, part_of(field, outer));
   THIMBLE_ASSIGN(T one, read(message));
   out.push_back(std::move(one));
   return ok();
 }
 
-Expected<KeyValue> read_key_value(const Message& message) {
+Expected<KeyValue> read_key_value(const Part& message) {
   KeyValue entry;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     if (field.number == 1) {
@@ -82,7 +82,7 @@ Expected<KeyValue> read_key_value(const Message& message) {
   return entry;
 }
 
-Status tensor_field(const Field& field, const Message& outer, TensorInfo& tensor) {
+Status tensor_field(const Field& field, const Part& outer, TensorInfo& tensor) {
   switch (field.number) {
     case 1:
       return add_integers(field, tensor.dims);
@@ -102,7 +102,7 @@ Status tensor_field(const Field& field, const Message& outer, TensorInfo& tensor
       tensor.raw_data = field.bytes;
       return ok();
     case 13:
-      return add_message(field, outer, tensor.external_data, read_key_value);
+      return add_part(field, outer, tensor.external_data, read_key_value);
     case 14: {
       THIMBLE_ASSIGN(const std::int64_t location, integer_of(field));
       tensor.external = location == 1;
@@ -116,7 +116,7 @@ Status tensor_field(const Field& field, const Message& outer, TensorInfo& tensor
   }
 }
 
-Expected<TensorInfo> read_tensor_info(const Message& message) {
+Expected<TensorInfo> read_tensor_info(const Part& message) {
   TensorInfo tensor;
   tensor.message = message.bytes;
   tensor.offset = message.offset;
@@ -128,11 +128,11 @@ Expected<TensorInfo> read_tensor_info(const Message& message) {
 }
 
 // SparseTensorProto: its values (field 1) carry the name.
-Expected<std::string_view> read_sparse_name(const Message& message) {
+Expected<std::string_view> read_sparse_name(const Part& message) {
   std::string_view name;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     if (field.number != 1) return ok();
-    THIMBLE_ASSIGN(const Message values, message_of(field, message));
+    THIMBLE_ASSIGN(const Part values, part_of(field, message));
     THIMBLE_ASSIGN(const TensorInfo tensor, read_tensor_info(values));
     name = tensor.name;
     return ok();
@@ -140,7 +140,7 @@ Expected<std::string_view> read_sparse_name(const Message& message) {
   return name;
 }
 
-Expected<Dimension> read_dimension(const Message& message) {
+Expected<Dimension> read_dimension(const Part& message) {
   Dimension dim;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     if (field.number == 1) {
@@ -153,33 +153,33 @@ Expected<Dimension> read_dimension(const Message& message) {
   return dim;
 }
 
-Expected<std::vector<Dimension>> read_shape(const Message& message) {
+Expected<std::vector<Dimension>> read_shape(const Part& message) {
   std::vector<Dimension> dims;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) {
-    return field.number == 1 ? add_message(field, message, dims, read_dimension) : ok();
+    return field.number == 1 ? add_part(field, message, dims, read_dimension) : ok();
   }));
   return dims;
 }
 
 // TypeProto.Tensor
-Status read_tensor_type(const Message& message, ValueInfo& value) {
+Status read_tensor_type(const Part& message, ValueInfo& value) {
   return each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     if (field.number == 1) {
       THIMBLE_ASSIGN(value.element_type, integer_of(field));
     } else if (field.number == 2) {
-      THIMBLE_ASSIGN(const Message shape, message_of(field, message));
+      THIMBLE_ASSIGN(const Part shape, part_of(field, message));
       THIMBLE_ASSIGN(value.shape, read_shape(shape));
     }
     return ok();
   });
 }
 
-Status read_type(const Message& message, ValueInfo& value) {
+Status read_type(const Part& message, ValueInfo& value) {
   return each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     switch (field.number) {
       case 1: {
         value.kind = TypeKind::kTensor;
-        THIMBLE_ASSIGN(const Message tensor, message_of(field, message));
+        THIMBLE_ASSIGN(const Part tensor, part_of(field, message));
         return read_tensor_type(tensor, value);
       }
       case 4:
@@ -203,13 +203,13 @@ Status read_type(const Message& message, ValueInfo& value) {
   });
 }
 
-Expected<ValueInfo> read_value_info(const Message& message) {
+Expected<ValueInfo> read_value_info(const Part& message) {
   ValueInfo value;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     if (field.number == 1) {
       THIMBLE_ASSIGN(value.name, text_of(field));
     } else if (field.number == 2) {
-      THIMBLE_ASSIGN(const Message type, message_of(field, message));
+      THIMBLE_ASSIGN(const Part type, part_of(field, message));
       THIMBLE_TRY(read_type(type, value));
     }
     return ok();
@@ -217,9 +217,9 @@ Expected<ValueInfo> read_value_info(const Message& message) {
   return value;
 }
 
-Expected<GraphInfo> read_graph(const Message& message);
+Expected<GraphInfo> read_graph(const Part& message);
 
-Status attribute_field(const Field& field, const Message& outer, AttributeInfo& attribute) {
+Status attribute_field(const Field& field, const Part& outer, AttributeInfo& attribute) {
   switch (field.number) {
     case 1: {
       THIMBLE_ASSIGN(attribute.name, text_of(field));
@@ -238,13 +238,13 @@ Status attribute_field(const Field& field, const Message& outer, AttributeInfo& 
       return ok();
     }
     case 5: {
-      THIMBLE_ASSIGN(const Message message, message_of(field, outer));
+      THIMBLE_ASSIGN(const Part message, part_of(field, outer));
       THIMBLE_ASSIGN(TensorInfo tensor, read_tensor_info(message));
       attribute.tensor = std::make_shared<const TensorInfo>(std::move(tensor));
       return ok();
     }
     case 6: {
-      THIMBLE_ASSIGN(const Message message, message_of(field, outer));
+      THIMBLE_ASSIGN(const Part message, part_of(field, outer));
       THIMBLE_ASSIGN(GraphInfo graph, read_graph(message));
       attribute.graph = std::make_shared<const GraphInfo>(std::move(graph));
       return ok();
@@ -286,7 +286,7 @@ AttributeType type_by_field(std::uint32_t number) {
   return number < std::size(kByField) ? kByField[number] : AttributeType::kUndefined;
 }
 
-Expected<AttributeInfo> read_attribute(const Message& message) {
+Expected<AttributeInfo> read_attribute(const Part& message) {
   AttributeInfo attribute;
   AttributeType seen = AttributeType::kUndefined;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) {
@@ -302,7 +302,7 @@ Expected<AttributeInfo> read_attribute(const Message& message) {
   return attribute;
 }
 
-Expected<NodeInfo> read_node(const Message& message) {
+Expected<NodeInfo> read_node(const Part& message) {
   NodeInfo node;
   Status status = each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     switch (field.number) {
@@ -319,7 +319,7 @@ Expected<NodeInfo> read_node(const Message& message) {
         return ok();
       }
       case 5:
-        return add_message(field, message, node.attributes, read_attribute);
+        return add_part(field, message, node.attributes, read_attribute);
       case 7: {
         THIMBLE_ASSIGN(const auto domain, text_of(field));
         node.domain = plain_domain(domain);
@@ -341,24 +341,24 @@ Expected<NodeInfo> read_node(const Message& message) {
   return node;
 }
 
-Expected<GraphInfo> read_graph(const Message& message) {
+Expected<GraphInfo> read_graph(const Part& message) {
   GraphInfo graph;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     switch (field.number) {
       case 1:
-        return add_message(field, message, graph.nodes, read_node);
+        return add_part(field, message, graph.nodes, read_node);
       case 2: {
         THIMBLE_ASSIGN(graph.name, text_of(field));
         return ok();
       }
       case 5:
-        return add_message(field, message, graph.initializers, read_tensor_info);
+        return add_part(field, message, graph.initializers, read_tensor_info);
       case 11:
-        return add_message(field, message, graph.inputs, read_value_info);
+        return add_part(field, message, graph.inputs, read_value_info);
       case 12:
-        return add_message(field, message, graph.outputs, read_value_info);
+        return add_part(field, message, graph.outputs, read_value_info);
       case 15:
-        return add_message(field, message, graph.sparse_initializers, read_sparse_name);
+        return add_part(field, message, graph.sparse_initializers, read_sparse_name);
       default:
         return ok();
     }
@@ -366,7 +366,7 @@ Expected<GraphInfo> read_graph(const Message& message) {
   return graph;
 }
 
-Expected<OpsetImport> read_opset(const Message& message) {
+Expected<OpsetImport> read_opset(const Part& message) {
   OpsetImport opset;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     if (field.number == 1) {
@@ -391,7 +391,7 @@ Status function_text(const Field& field, FunctionInfo& function) {
   return ok();
 }
 
-Expected<FunctionInfo> read_function(const Message& message) {
+Expected<FunctionInfo> read_function(const Part& message) {
   FunctionInfo function;
   THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
     switch (field.number) {
@@ -403,11 +403,11 @@ Expected<FunctionInfo> read_function(const Message& message) {
       case 13:
         return function_text(field, function);
       case 7:
-        return add_message(field, message, function.nodes, read_node);
+        return add_part(field, message, function.nodes, read_node);
       case 9:
-        return add_message(field, message, function.opsets, read_opset);
+        return add_part(field, message, function.opsets, read_opset);
       case 11:
-        return add_message(field, message, function.defaults, read_attribute);
+        return add_part(field, message, function.defaults, read_attribute);
       default:
         return ok();
     }
@@ -415,7 +415,7 @@ Expected<FunctionInfo> read_function(const Message& message) {
   return function;
 }
 
-Status model_field(const Field& field, const Message& message, ModelInfo& model) {
+Status model_field(const Field& field, const Part& message, ModelInfo& model) {
   switch (field.number) {
     case 1: {
       THIMBLE_ASSIGN(model.ir_version, integer_of(field));
@@ -431,16 +431,16 @@ Status model_field(const Field& field, const Message& message, ModelInfo& model)
     }
     case 7: {
       if (model.graph) return invalid_file("the file has two graphs").at_offset(field.offset);
-      THIMBLE_ASSIGN(const Message graph, message_of(field, message));
+      THIMBLE_ASSIGN(const Part graph, part_of(field, message));
       THIMBLE_ASSIGN(model.graph, read_graph(graph));
       return ok();
     }
     case 8:
-      return add_message(field, message, model.opsets, read_opset);
+      return add_part(field, message, model.opsets, read_opset);
     case 14:
-      return add_message(field, message, model.metadata, read_key_value);
+      return add_part(field, message, model.metadata, read_key_value);
     case 25:
-      return add_message(field, message, model.functions, read_function);
+      return add_part(field, message, model.functions, read_function);
     default:
       return ok();
   }
@@ -477,7 +477,7 @@ std::int64_t ModelInfo::opset() const {
 
 Expected<ModelInfo> parse_model(std::span<const std::byte> bytes) {
   ModelInfo model;
-  const Message message{bytes, 0, 0};
+  const Part message{bytes, 0, 0};
   THIMBLE_TRY(
       each_field(bytes, 0, [&](const Field& field) { return model_field(field, message, model); }));
   if (model.ir_version < 1 || !model.graph) {

@@ -15,6 +15,9 @@ namespace thimble::formats::onnx {
 // and its operator.
 Status upgrade(ir::Model& model, std::int64_t opset);
 
+// Rewrites every version: above the newest opset that is read.
+constexpr std::int64_t kAlways = 28;
+
 // Parts of the table, one family a file. Rows of one operator apply in order.
 std::span<const Adapter> attribute_adapters();  // attributes that became inputs
 std::span<const Adapter> default_adapters();    // attributes that went, or whose defaults changed

@@ -84,7 +84,7 @@ Status dft(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kUpgradeAttributes = {
     Adapter{"Slice", 10, slice},
     Adapter{"Clip", 11, clip},
     Adapter{"Pad", 11, pad},
@@ -109,6 +109,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> attribute_adapters() { return kAdapters; }
+std::span<const Adapter> attribute_adapters() { return kUpgradeAttributes; }
 
 }  // namespace thimble::formats::onnx

@@ -65,7 +65,7 @@ Status gemm(Rewriter& r) {
   return ok();
 }
 
-constexpr std::array kAdapters = {
+constexpr std::array kUpgradeBroadcast = {
     Adapter{"Add", 7, binary},  Adapter{"Sub", 7, binary},     Adapter{"Mul", 7, binary},
     Adapter{"Div", 7, binary},  Adapter{"Pow", 7, binary},     Adapter{"And", 7, binary},
     Adapter{"Or", 7, binary},   Adapter{"Xor", 7, binary},     Adapter{"Equal", 7, binary},
@@ -75,6 +75,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> broadcast_adapters() { return kAdapters; }
+std::span<const Adapter> broadcast_adapters() { return kUpgradeBroadcast; }
 
 }  // namespace thimble::formats::onnx

@@ -101,9 +101,7 @@ Status constant(Rewriter& r) {
   return ok();
 }
 
-constexpr std::int64_t kAlways = 28;
-
-constexpr std::array kAdapters = {
+constexpr std::array kUpgradeDefaults = {
     Adapter{"Concat", 4, concat},
     Adapter{"Selu", 6, selu},
     Adapter{"RoiAlign", 16, roi_align},
@@ -129,6 +127,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> default_adapters() { return kAdapters; }
+std::span<const Adapter> default_adapters() { return kUpgradeDefaults; }
 
 }  // namespace thimble::formats::onnx

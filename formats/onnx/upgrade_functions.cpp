@@ -120,9 +120,7 @@ Status scan(Rewriter& r) {
   return ok();
 }
 
-constexpr std::int64_t kAlways = 28;
-
-constexpr std::array kAdapters = {
+constexpr std::array kUpgradeFunctions = {
     Adapter{"Scan", 9, scan},
     Adapter{"HannWindow", kAlways, hann},
     Adapter{"HammingWindow", kAlways, hamming},
@@ -133,6 +131,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> function_adapters() { return kAdapters; }
+std::span<const Adapter> function_adapters() { return kUpgradeFunctions; }
 
 }  // namespace thimble::formats::onnx

@@ -124,9 +124,7 @@ Status group_normalization(Rewriter& r) {
   return ok();
 }
 
-constexpr std::int64_t kAlways = 28;
-
-constexpr std::array kAdapters = {
+constexpr std::array kUpgradeLayers = {
     Adapter{"Softmax", 13, softmax},
     Adapter{"LogSoftmax", 13, softmax},
     Adapter{"Hardmax", 13, softmax},
@@ -139,6 +137,6 @@ constexpr std::array kAdapters = {
 
 }  // namespace
 
-std::span<const Adapter> layer_adapters() { return kAdapters; }
+std::span<const Adapter> layer_adapters() { return kUpgradeLayers; }
 
 }  // namespace thimble::formats::onnx

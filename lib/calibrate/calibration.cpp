@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::int64_t kContext = 512;
 
-bool is_state(const ir::Model& model, const std::string& name) {
-  return std::any_of(model.states.begin(), model.states.end(),
-                     [&](const ir::State& state) { return state.input == name; });
-}
-
 Held held_integers(const ir::Value& input, std::vector<std::int64_t> values) {
   const auto count = static_cast<std::int64_t>(values.size());
   const auto* data = reinterpret_cast<const std::byte*>(values.data());

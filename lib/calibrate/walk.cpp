@@ -20,11 +20,6 @@ bool same(const Held& held, const runtime::TensorView& view) {
          std::memcmp(held.bytes->data(), view.data, held.bytes->size()) == 0;
 }
 
-bool is_state(const ir::Model& model, const std::string& name) {
-  return std::any_of(model.states.begin(), model.states.end(),
-                     [&](const ir::State& state) { return state.input == name; });
-}
-
 // Positions that the caches of a block need: no sample is longer than its longest dimension.
 std::int64_t longest(const std::map<std::uint32_t, Held>& values) {
   std::int64_t most = 1;
@@ -35,6 +30,11 @@ std::int64_t longest(const std::map<std::uint32_t, Held>& values) {
 }
 
 }  // namespace
+
+bool is_state(const ir::Model& model, const std::string& name) {
+  return std::any_of(model.states.begin(), model.states.end(),
+                     [&](const ir::State& state) { return state.input == name; });
+}
 
 Expected<Walk> Walk::create(const ir::Model& model, std::span<const Sample> samples,
                             ThreadPool& pool) {

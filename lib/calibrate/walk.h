@@ -33,6 +33,9 @@ struct Held {
 // One call of a model: its inputs by name (states are not among them: each call starts empty).
 using Sample = std::map<std::string, Held>;
 
+// Is this input of the model a state?
+bool is_state(const ir::Model& model, const std::string& name);
+
 struct RunOptions {
   bool move = false;               // go on to the next block with what this run gives
   bool float_activations = false;  // products in f32 on decoded weights

@@ -24,12 +24,6 @@ std::string quoted_list(const std::vector<std::string>& words) {
   return out;
 }
 
-Error wrong(const OptionValue& value, std::string message) {
-  Error error(ErrorCode::kInvalidRecipe, std::move(message));
-  error.place = value.place;
-  return error;
-}
-
 Status check_range(const OptionInfo& info, const OptionValue& value, double number) {
   if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum))
     return ok();
@@ -167,6 +161,12 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
 }
 
 }  // namespace
+
+Error wrong(const OptionValue& value, std::string message) {
+  Error error(ErrorCode::kInvalidRecipe, std::move(message));
+  error.place = value.place;
+  return error;
+}
 
 std::string OptionValue::to_string() const {
   struct Printer {

@@ -28,6 +28,9 @@ struct OptionValue {
   std::string to_string() const;  // YAML flow style, for reports
 };
 
+// A complaint about a value, at its place.
+Error wrong(const OptionValue& value, std::string message);
+
 // A key and its value. (clang cannot make a pair of a type that is not complete yet.)
 struct OptionEntry {
   OptionEntry(std::string key, OptionValue value)

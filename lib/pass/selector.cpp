@@ -9,12 +9,6 @@ namespace {
 constexpr std::array<std::string_view, 5> kKeys = {"name", "operator", "role", "first", "last"};
 const std::vector<std::string> kRoles = {"embedding", "lm_head", "attention", "mlp"};
 
-Error wrong(const OptionValue& value, std::string message) {
-  Error error(ErrorCode::kInvalidRecipe, std::move(message));
-  error.place = value.place;
-  return error;
-}
-
 // One word or a list of words.
 Expected<std::vector<std::string>> words_of(std::string_view key, const OptionValue& value) {
   if (value.text() != nullptr) return std::vector<std::string>{*value.text()};

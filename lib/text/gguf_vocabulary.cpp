@@ -9,8 +9,6 @@ namespace {
 
 using namespace tokenizer;  // NOLINT: this file writes its tables
 
-constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
-
 TokenKind kind_of(std::int32_t type) {
   switch (type) {
     case 2:

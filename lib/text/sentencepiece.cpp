@@ -15,8 +15,6 @@ using wire::each_field;
 using wire::Field;
 using namespace tokenizer;  // NOLINT: this file writes its tables
 
-constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
-
 std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }

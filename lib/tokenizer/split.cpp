@@ -7,8 +7,6 @@ namespace {
 
 using namespace unicode;  // NOLINT: predicates read better bare
 
-constexpr std::string_view kSpaceMark = "\xe2\x96\x81";  // U+2581
-
 using Codes = std::vector<char32_t>;
 
 bool is_newline(char32_t c) { return c == '\r' || c == '\n'; }

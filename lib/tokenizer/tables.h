@@ -30,6 +30,9 @@ enum class TokenKind : std::uint8_t {
   kUnused = 5
 };
 
+// U+2581: what SentencePiece writes for a space.
+constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
+
 struct Token {
   std::string bytes;  // what it stands for: raw bytes for byte-level vocabularies, the piece's
                       // UTF-8 otherwise

@@ -10,8 +10,6 @@
 namespace thimble::tokenizer {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xe2\x96\x81";
-
 bool is_word_character(std::string_view text, std::size_t at, bool before) {
   if (before ? at == 0 : at >= text.size()) return false;
   std::size_t begin = before ? at - 1 : at;

@@ -10,12 +10,6 @@ namespace {
 using pass::OptionType;
 using pass::OptionValue;
 
-Error wrong(const OptionValue& value, std::string message) {
-  Error error(ErrorCode::kInvalidRecipe, std::move(message));
-  error.place = value.place;
-  return error;
-}
-
 bool is_auto(const OptionValue& value) {
   return value.text() != nullptr && *value.text() == "auto";
 }

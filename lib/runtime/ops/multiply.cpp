@@ -260,7 +260,7 @@ struct Parts {
   const Value *a_scale = nullptr, *b_scale = nullptr, *y_scale = nullptr, *y_zero = nullptr;
 };
 
-Parts parts_of(const Call& call) {
+Parts batch_parts(const Call& call) {
   const auto& in = call.inputs;
   if (call.instruction.op == Op::kMatMulInteger)
     return {*in[0], *in[1], input_at(call, 2), input_at(call, 3)};
@@ -296,7 +296,7 @@ Status check_types(const Call& call, const Parts& p) {
 }
 
 Status shape_integer(const Call& call, std::vector<Dims>& results) {
-  const Parts p = parts_of(call);
+  const Parts p = batch_parts(call);
   THIMBLE_TRY(check_types(call, p));
   THIMBLE_ASSIGN(results[0], matmul_dims(p.a.dims, p.b.dims));
   const Sizes s = sizes_of(p.a, p.b);
@@ -351,7 +351,7 @@ void requantize(Call& call, const Parts& p, const Sizes& s, const Wide<std::uint
 }
 
 Status run_integer(Call& call) {
-  const Parts p = parts_of(call);
+  const Parts p = batch_parts(call);
   const Sizes s = sizes_of(p.a, p.b);
   if (call.outputs[0]->count() == 0) return ok();
   const Wide<std::uint32_t> wide(call.scratch, p.a.count(), p.b.count());

@@ -17,7 +17,7 @@ struct Attention {
   std::int64_t batch, tokens, keys, q_heads, kv_heads, dim, value_dim;
 };
 
-Attention shape_of(const Call& call) {
+Attention attention_of(const Call& call) {
   const auto& i = call.instruction;
   Attention a;
   a.q_heads = i.integer("q_heads", 1);
@@ -123,7 +123,7 @@ Status check_attention(const Call& call) {
   }
   if (call.instruction.integer("q_heads", 1) < 1 || call.instruction.integer("kv_heads", 1) < 1)
     return invalid_file("attention has no heads");
-  const Attention a = shape_of(call);
+  const Attention a = attention_of(call);
   const bool right = a.q_heads > 0 && a.kv_heads > 0 && a.q_heads % a.kv_heads == 0 && a.dim > 0 &&
                      a.value_dim > 0 && call.inputs[0]->dims[2] == a.dim * a.q_heads &&
                      call.inputs[1]->dims[2] == a.dim * a.kv_heads &&
@@ -206,14 +206,14 @@ Status run_rotary(Call& call) {
 }
 
 std::size_t attention_scratch(const Call& call) {
-  const Attention a = shape_of(call);
+  const Attention a = attention_of(call);
   const std::size_t threads =
       static_cast<std::size_t>(call.machine.pool.threads()) * per_thread_bytes(a);
   return threads + (call.keys == nullptr ? plain_cache_bytes(a) : 0);
 }
 
 Status run_attention(Call& call) {
-  const Attention a = shape_of(call);
+  const Attention a = attention_of(call);
   if (a.tokens == 0) return ok();
   return call.keys != nullptr ? attend_cached(call, a) : attend_plain(call, a);
 }

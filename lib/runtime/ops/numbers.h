@@ -39,6 +39,20 @@ template <class W>
 W element(const Value& value, std::int64_t i);
 template <class W>
 void set_element(Value& value, std::int64_t i, W number, Rounding rounding = {});
+template <>
+double element<double>(const Value& value, std::int64_t i);
+template <>
+std::int64_t element<std::int64_t>(const Value& value, std::int64_t i);
+template <>
+std::uint64_t element<std::uint64_t>(const Value& value, std::int64_t i);
+template <>
+void set_element<double>(Value& value, std::int64_t i, double number, Rounding rounding);
+template <>
+void set_element<std::int64_t>(Value& value, std::int64_t i, std::int64_t number,
+                               Rounding rounding);
+template <>
+void set_element<std::uint64_t>(Value& value, std::int64_t i, std::uint64_t number,
+                                Rounding rounding);
 
 // The code of a float of at most 8 bits.
 std::uint8_t narrow_code(program::Type type, double x, Rounding rounding);
