@@ -1,19 +1,40 @@
 // DEPENDS: thimble_formats
-// Every architecture reads the configuration as its own; there are no weights, so building ends at
-// the first.
+// Every architecture reads the configuration as its own and builds on the weights of a tiny model of
+// tests/data/oracle, as far as the two agree.
 #include <string_view>
 
 #include "formats/huggingface/decoder.h"
 #include "formats/huggingface/reader.h"
+#include "formats/safetensors/reader.h"
 
 namespace {
 
 using namespace thimble;
 
-class NoWeights : public formats::WeightProvider {
+class TinyWeights : public formats::WeightProvider {
  public:
-  std::optional<ir::Weight> find(const std::string&) const override { return std::nullopt; }
-  std::vector<std::string> names() const override { return {}; }
+  explicit TinyWeights(const std::string& folder) {
+    const std::string path = THIMBLE_SOURCE_DIR "/tests/data/oracle/" + folder;
+    if (!formats::read_safetensors(path + "/model.safetensors", tensors_)) std::abort();
+  }
+  std::optional<ir::Weight> find(const std::string& name) const override {
+    const auto at = tensors_.find(name);
+    if (at == tensors_.end()) return std::nullopt;
+    return formats::mapped_weight(name, at->second);
+  }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> out;
+    for (const auto& [name, entry] : tensors_) out.push_back(name);
+    return out;
+  }
+
+ private:
+  formats::TensorMap tensors_;
+};
+
+struct Architecture {
+  const char* name;
+  TinyWeights weights;
 };
 
 }  // namespace
@@ -22,15 +43,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   auto json = text::parse_json(text, "config.json");
   if (!json || !json->is_object()) return 0;
-  for (const char* architecture :
-       {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
-        "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Phi3ForCausalLM", "GPT2LMHeadModel", "BertModel",
-        "RobertaModel"}) {
+  static const Architecture kArchitectures[] = {
+      {"LlamaForCausalLM", TinyWeights("llama")},   {"MistralForCausalLM", TinyWeights("mistral")},
+      {"Qwen2ForCausalLM", TinyWeights("qwen2")},   {"Qwen3ForCausalLM", TinyWeights("qwen3")},
+      {"Gemma2ForCausalLM", TinyWeights("gemma2")}, {"Gemma3ForCausalLM", TinyWeights("gemma3")},
+      {"Phi3ForCausalLM", TinyWeights("phi3")},     {"GPT2LMHeadModel", TinyWeights("gpt2")},
+      {"BertModel", TinyWeights("bert")},           {"RobertaModel", TinyWeights("roberta")}};
+  for (const auto& [architecture, weights] : kArchitectures) {
     ir::Model model;
     formats::keep_metadata(*json, model);
     (void)formats::metadata_config(model);
     const formats::Config config(*json, "config.json");
-    (void)formats::build_architecture(architecture, config, NoWeights(), ir::Pooling::kMean, model);
+    (void)formats::build_architecture(architecture, config, weights, ir::Pooling::kMean, model);
   }
   return 0;
 }
