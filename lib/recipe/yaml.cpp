@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <sstream>
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 namespace thimble::recipe {
@@ -156,6 +158,33 @@ class Reader {
   int nodes_ = 0;
 };
 
+class IgnoreEvents : public YAML::EventHandler {
+ public:
+  using Mark = YAML::Mark;
+  using Anchor = YAML::anchor_t;
+  using Style = YAML::EmitterStyle::value;
+  void OnDocumentStart(const Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const Mark&, Anchor) override {}
+  void OnAlias(const Mark&, Anchor) override {}
+  void OnScalar(const Mark&, const std::string&, Anchor, const std::string&) override {}
+  void OnSequenceStart(const Mark&, const std::string&, Anchor, Style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const Mark&, const std::string&, Anchor, Style) override {}
+  void OnMapEnd() override {}
+};
+
+// 2 for several. YAML::LoadAll would ask for documents until there is none; after one that ends in the
+// middle of a line its parser gives an empty one for ever.
+int count_documents(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  IgnoreEvents ignore;
+  int count = 0;
+  while (count < 2 && parser.HandleNextDocument(ignore)) ++count;
+  return count;
+}
+
 }  // namespace
 
 Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
@@ -165,14 +194,15 @@ Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
   if (text.find('\0') != std::string_view::npos)
     return Error(ErrorCode::kInvalidRecipe, "not a text file").in(file);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() != 1) {
-      return Error(ErrorCode::kInvalidRecipe, documents.empty()
+    const std::string whole(text);
+    const int documents = count_documents(whole);
+    if (documents != 1) {
+      return Error(ErrorCode::kInvalidRecipe, documents == 0
                                                   ? "the file is empty"
                                                   : "one document is expected, not several")
           .in(file);
     }
-    return Reader(file, variables).read(documents.front(), 0);
+    return Reader(file, variables).read(YAML::Load(whole), 0);
   } catch (const YAML::Exception& e) {
     return Error(ErrorCode::kInvalidRecipe, e.msg)
         .in(file)

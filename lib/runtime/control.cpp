@@ -52,6 +52,7 @@ class Carried {
 // inner].
 void move_axis(const std::byte* from, std::int64_t n, std::int64_t outer, std::size_t run,
                bool to_front, std::byte* to) {
+  if (run == 0) return;  // nothing lies anywhere
   for (std::int64_t i = 0; i < n; ++i) {
     for (std::int64_t o = 0; o < outer; ++o) {
       const std::size_t front = static_cast<std::size_t>(i * outer + o) * run;
