@@ -42,23 +42,34 @@ if(CMAKE_CROSSCOMPILING)
   include_directories(SYSTEM ${host_headers})
 endif()
 
-# With THIMBLE_UNITY, sources of one target are compiled together, for most of a small file's time goes into
-# the headers that it shares with its neighbours. So names in unnamed namespaces differ within a library;
-# SEPARATE marks the targets whose files give one name to different things. Sources with flags of their own
-# (the kernels of an ISA) always stand alone.
-set(CMAKE_UNITY_BUILD_BATCH_SIZE 10)
-function(thimble_unity target separate)
-  if(THIMBLE_UNITY AND NOT separate)
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON)
+# With THIMBLE_UNITY, the sources of a library are compiled in `groups` units, for most of a small file's time
+# goes into the headers that it shares with its neighbours. A file's name decides its unit, so a new file
+# changes no other unit than its own; names in unnamed namespaces differ within a unit. Sources with flags of
+# their own (the kernels of an ISA) stand alone.
+function(thimble_unity target groups)
+  if(NOT THIMBLE_UNITY OR groups EQUAL 0)
+    return()
   endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source ${sources})
+    cmake_path(GET source FILENAME name)
+    string(MD5 digest ${name})
+    string(SUBSTRING ${digest} 0 4 digits)
+    math(EXPR unit "0x${digits} % ${groups}")
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP unit${unit})
+  endforeach()
 endfunction()
 
-# thimble_library(NAME [DEVICE] [SEPARATE] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE
-# code ships to devices: it is built without exceptions.
+# thimble_library(NAME [DEVICE] [UNITS n] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE
+# code ships to devices: it is built without exceptions. UNITS: see thimble_unity; 0 keeps every file alone.
 function(thimble_library name)
-  cmake_parse_arguments(ARG "DEVICE;SEPARATE" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "DEVICE" "UNITS" "SOURCES;DEPENDS" ${ARGN})
   add_library(thimble_${name} STATIC ${ARG_SOURCES})
-  thimble_unity(thimble_${name} ${ARG_SEPARATE})
+  if(NOT DEFINED ARG_UNITS)
+    set(ARG_UNITS 1)
+  endif()
+  thimble_unity(thimble_${name} ${ARG_UNITS})
   target_include_directories(thimble_${name} PUBLIC ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR})
   if(ARG_DEVICE)
     target_compile_options(thimble_${name} PRIVATE -fno-exceptions)
@@ -67,12 +78,11 @@ function(thimble_library name)
   target_link_libraries(thimble_${name} PUBLIC ${ARG_DEPENDS})
 endfunction()
 
-# thimble_test(NAME [SEPARATE] SOURCES ... [DEPENDS ...]): a Catch2 executable `test_NAME`, registered with CTest.
+# thimble_test(NAME SOURCES ... [DEPENDS ...]): a Catch2 executable `test_NAME`, registered with CTest.
 # Tests find the repository through THIMBLE_SOURCE_DIR and optional data through THIMBLE_SHARED_DIR.
 function(thimble_test name)
-  cmake_parse_arguments(ARG "SEPARATE" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES})
-  thimble_unity(test_${name} ${ARG_SEPARATE})
   list(TRANSFORM ARG_DEPENDS REPLACE "^thimble:" "thimble_")
   target_link_libraries(test_${name} PRIVATE thimble_test_main ${ARG_DEPENDS})
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})

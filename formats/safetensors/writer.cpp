@@ -14,7 +14,7 @@
 namespace thimble::formats {
 namespace {
 
-constexpr std::int64_t kChunkBytes = 8 << 20;
+constexpr std::int64_t kBytesAtOnce = 8 << 20;
 
 struct Entry {
   TensorToWrite tensor;
@@ -101,7 +101,7 @@ Status append_tensor(const Entry& entry, AtomicFile& file, Progress& progress) {
   const ir::Weight& weight = *entry.tensor.weight;
   const std::int64_t rows = weight.rows();
   const std::int64_t row_bytes = std::max<std::int64_t>(1, weight.inputs() * 4);
-  const std::int64_t step = std::max<std::int64_t>(1, kChunkBytes / row_bytes);
+  const std::int64_t step = std::max<std::int64_t>(1, kBytesAtOnce / row_bytes);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     const std::int64_t end = std::min(rows, begin + step);

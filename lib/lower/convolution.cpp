@@ -19,10 +19,6 @@ bool fits_tiles(const ir::Convolution& conv) {
   return conv.group == 1 || conv.outputs / conv.group % kernels::kTileRows == 0;
 }
 
-bool is_f32(const Lowering& lowering, ir::ValueId value) {
-  return lowering.graph().value(value).dtype == ir::DType::kF32;
-}
-
 // y = scale * x + bias by channel.
 struct Affine {
   std::vector<float> scale, bias;
@@ -248,8 +244,8 @@ bool takes_panels(const Lowering& lowering, const ir::Convolution& conv, const i
   const bool bias_known = node.inputs.size() < 3 || !node.inputs[2].valid() ||
                           lowering.graph().value(node.inputs[2]).weight.valid();
   const bool depthwise = weight.dims[1] == 1 && conv.group > 1;
-  return weight.element_count() > 0 && is_f32(lowering, conv.input) &&
-         is_f32(lowering, conv.output) && is_f32(lowering, conv.weight_value) && bias_known &&
+  return weight.element_count() > 0 && lowering.is_f32(conv.input) &&
+         lowering.is_f32(conv.output) && lowering.is_f32(conv.weight_value) && bias_known &&
          conv.outputs % conv.group == 0 && (!depthwise || weight.dims.size() <= 4);
 }
 
@@ -314,7 +310,7 @@ Status lower_batch_norm(Lowering& lowering, ir::NodeId id, const ir::Node& node)
   auto affine = affine_of(lowering, node);
   const ir::Shape* shape = lowering.shape(node.inputs[0]);
   const bool image = shape != nullptr && (shape->size() == 3 || shape->size() == 4);
-  if (!affine || !image || !is_f32(lowering, node.inputs[0]))
+  if (!affine || !image || !lowering.is_f32(node.inputs[0]))
     return lower_direct(lowering, id, node);
   const auto channels = static_cast<std::int64_t>(affine->scale.size());
   std::vector<std::int64_t> dims(shape->size(), 1);

@@ -135,10 +135,6 @@ BinaryFunction binary_function(const ir::Node& node) {
   return at->second;
 }
 
-bool is_f32(const Lowering& lowering, ir::ValueId value) {
-  return lowering.graph().value(value).dtype == ir::DType::kF32;
-}
-
 bool same_shape(const Lowering& lowering, ir::ValueId a, ir::ValueId b) {
   const ir::Shape* left = lowering.shape(a);
   const ir::Shape* right = lowering.shape(b);
@@ -147,7 +143,7 @@ bool same_shape(const Lowering& lowering, ir::ValueId a, ir::ValueId b) {
 
 // f(gate) * up in one piece, when nothing else reads f(gate).
 Expected<bool> lower_gated(Lowering& lowering, const ir::Node& node, UnaryFunction function) {
-  if (!has_gated_form(function) || !is_f32(lowering, node.inputs[0])) return false;
+  if (!has_gated_form(function) || !lowering.is_f32(node.inputs[0])) return false;
   const auto user = lowering.only_user(node.outputs[0]);
   if (!user) return false;
   const ir::Node& product = lowering.graph().node(*user);
@@ -178,7 +174,7 @@ Status lower_unary(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 
 // x * constant, where the constant is one number.
 Expected<bool> lower_scale(Lowering& lowering, const ir::Node& node) {
-  if (node.op != "Mul" || !is_f32(lowering, node.outputs[0])) return false;
+  if (node.op != "Mul" || !lowering.is_f32(node.outputs[0])) return false;
   for (int side = 0; side < 2; ++side) {
     const auto factor = lowering.constant_scalar(node.inputs[side]);
     if (!factor || !same_shape(lowering, node.inputs[1 - side], node.outputs[0])) continue;

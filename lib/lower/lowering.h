@@ -70,6 +70,7 @@ class Lowering {
   // An input that an instruction needn't read: it says a shape that is known.
   bool skips(const ir::Node& node, std::size_t input) const;
   bool is_constant(ir::ValueId value) const;  // or absent
+  bool is_f32(ir::ValueId value) const { return graph().value(value).dtype == ir::DType::kF32; }
   std::optional<std::vector<std::int64_t>> constant_integers(ir::ValueId value) const;
   std::optional<float> constant_scalar(ir::ValueId value) const;  // a f32 constant of one element
   // The only node that reads `value`, when there is exactly one and the graph doesn't output it.

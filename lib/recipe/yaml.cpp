@@ -174,8 +174,8 @@ class IgnoreEvents : public YAML::EventHandler {
   void OnMapEnd() override {}
 };
 
-// 2 for several. YAML::LoadAll would ask for documents until there is none; after one that ends in the
-// middle of a line its parser gives an empty one for ever.
+// 2 for several. YAML::LoadAll would ask for documents until there is none; after one that ends in
+// the middle of a line its parser gives an empty one for ever.
 int count_documents(const std::string& text) {
   std::istringstream stream(text);
   YAML::Parser parser(stream);
@@ -197,9 +197,8 @@ Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
     const std::string whole(text);
     const int documents = count_documents(whole);
     if (documents != 1) {
-      return Error(ErrorCode::kInvalidRecipe, documents == 0
-                                                  ? "the file is empty"
-                                                  : "one document is expected, not several")
+      return Error(ErrorCode::kInvalidRecipe,
+                   documents == 0 ? "the file is empty" : "one document is expected, not several")
           .in(file);
     }
     return Reader(file, variables).read(YAML::Load(whole), 0);

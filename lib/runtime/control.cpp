@@ -11,7 +11,7 @@
 namespace thimble::runtime {
 namespace {
 
-std::size_t bytes_of(const Value& value) {
+std::size_t size_of(const Value& value) {
   return static_cast<std::size_t>(value.count() * program::type_bytes(value.type));
 }
 
@@ -26,7 +26,7 @@ Expected<bool> truth(const Value& value) {
 class Carried {
  public:
   void take(const Value& value) {
-    Held held{value.type, value.dims, std::vector<std::byte>(bytes_of(value))};
+    Held held{value.type, value.dims, std::vector<std::byte>(size_of(value))};
     if (!held.bytes.empty()) std::memcpy(held.bytes.data(), value.data, held.bytes.size());
     held_.push_back(std::move(held));
   }
@@ -77,9 +77,9 @@ class Sequence {
     out.slice_.type = x.type;
     out.slice_.dims = x.dims;
     out.slice_.dims.erase(out.slice_.dims.begin() + static_cast<std::ptrdiff_t>(at));
-    out.bytes_.resize(bytes_of(x));
+    out.bytes_.resize(size_of(x));
     const std::int64_t outer = count_before(x.dims, at);
-    const std::size_t run = outer > 0 ? bytes_of(out.slice_) / static_cast<std::size_t>(outer) : 0;
+    const std::size_t run = outer > 0 ? size_of(out.slice_) / static_cast<std::size_t>(outer) : 0;
     move_axis(static_cast<const std::byte*>(x.data), out.length_, outer, run, true,
               out.bytes_.data());
     return out;
@@ -87,7 +87,7 @@ class Sequence {
   std::int64_t length() const { return length_; }
   Value slice(std::int64_t round) {
     const auto at = static_cast<std::size_t>(backwards_ ? length_ - 1 - round : round);
-    slice_.data = bytes_.data() + at * bytes_of(slice_);
+    slice_.data = bytes_.data() + at * size_of(slice_);
     return slice_;
   }
 
@@ -106,7 +106,7 @@ class Stack {
       return invalid_argument("a loop's scanned results differ in shape");
     round_ = value;
     const auto* from = static_cast<const std::byte*>(value.data);
-    bytes_.insert(bytes_.end(), from, from + bytes_of(value));
+    bytes_.insert(bytes_.end(), from, from + size_of(value));
     ++rounds_;
     return ok();
   }
@@ -116,7 +116,7 @@ class Stack {
     out.type = type;
     out.dims = rounds_ > 0 ? round_.dims : Dims();
     THIMBLE_ASSIGN(const std::size_t at, axis_at(axis, out.dims.size() + 1));
-    const std::size_t slice = rounds_ > 0 ? bytes_of(round_) : 0;
+    const std::size_t slice = rounds_ > 0 ? size_of(round_) : 0;
     if (backwards) reverse(slice);
     if (at > 0) {
       const std::int64_t outer = count_before(out.dims, at);

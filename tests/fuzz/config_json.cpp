@@ -1,6 +1,6 @@
 // DEPENDS: thimble_formats
-// Every architecture reads the configuration as its own and builds on the weights of a tiny model of
-// tests/data/oracle, as far as the two agree.
+// Every architecture reads the configuration as its own and builds on the weights of a tiny model
+// of tests/data/oracle, as far as the two agree.
 #include <string_view>
 
 #include "formats/huggingface/decoder.h"

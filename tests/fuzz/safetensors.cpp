@@ -26,7 +26,8 @@ std::string folder_with_index(const std::uint8_t* data, std::size_t size) {
     if (mkdtemp(name.data()) == nullptr) std::abort();
     const std::string header = R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
     std::ofstream shard(name + "/a.safetensors", std::ios::binary);
-    shard << static_cast<char>(header.size()) << std::string(7, '\0') << header << std::string(8, '\0');
+    shard << static_cast<char>(header.size()) << std::string(7, '\0') << header
+          << std::string(8, '\0');
     return name;
   }();
   std::ofstream index(folder + "/model.safetensors.index.json", std::ios::binary);

@@ -117,7 +117,7 @@ Expected<std::int64_t> range_length(std::int64_t start, std::int64_t limit, std:
 }
 
 template <class T>
-using Wide = std::conditional_t<std::is_floating_point_v<T>, double, std::int64_t>;
+using Exact = std::conditional_t<std::is_floating_point_v<T>, double, std::int64_t>;
 
 template <class F>
 Status with_range(const Call& call, F f) {
@@ -146,14 +146,14 @@ Status shape_range(const Call& call, std::vector<Dims>& results) {
   }
   return with_range(call, [&](auto zero) -> Status {
     using T = decltype(zero);
-    const auto at = [&](std::size_t i) { return Wide<T>(*data_of<T>(*call.inputs[i])); };
+    const auto at = [&](std::size_t i) { return Exact<T>(*data_of<T>(*call.inputs[i])); };
     THIMBLE_ASSIGN(const std::int64_t length, range_length(at(0), at(1), at(2)));
     results[0] = {length};
     return ok();
   });
 }
 
-Status run_range(Call& call) {
+Status run_range_of(Call& call) {
   return with_range(call, [&](auto zero) {
     using T = decltype(zero);
     const T start = *data_of<T>(*call.inputs[0]), delta = *data_of<T>(*call.inputs[2]);
@@ -226,7 +226,7 @@ std::span<const Operator> filling_operators() {
       {Op::kShape, run_shape, nullptr, shape_shape},
       {Op::kSize, run_size, nullptr, shape_size},
       {Op::kConstantOfShape, run_constant, nullptr, shape_constant},
-      {Op::kRangeOf, run_range, nullptr, shape_range},
+      {Op::kRangeOf, run_range_of, nullptr, shape_range},
       {Op::kEyeLike, run_eye, nullptr, shape_eye},
       {Op::kTrilu, run_trilu, nullptr, shape_trilu},
   };

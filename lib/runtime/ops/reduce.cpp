@@ -13,7 +13,7 @@ namespace {
 using program::Op;
 using program::Type;
 
-enum class Reduction : std::uint8_t {
+enum class Reduce : std::uint8_t {
   kSum,
   kMean,
   kMax,
@@ -26,20 +26,20 @@ enum class Reduction : std::uint8_t {
   kLogSumExp
 };
 
-constexpr std::pair<std::string_view, Reduction> kNames[] = {
-    {"ReduceSum", Reduction::kSum},       {"ReduceMean", Reduction::kMean},
-    {"ReduceMax", Reduction::kMax},       {"ReduceMin", Reduction::kMin},
-    {"ReduceL2", Reduction::kL2},         {"ReduceProd", Reduction::kProd},
-    {"ReduceL1", Reduction::kL1},         {"ReduceSumSquare", Reduction::kSumSquare},
-    {"ReduceLogSum", Reduction::kLogSum}, {"ReduceLogSumExp", Reduction::kLogSumExp},
+constexpr std::pair<std::string_view, Reduce> kNames[] = {
+    {"ReduceSum", Reduce::kSum},       {"ReduceMean", Reduce::kMean},
+    {"ReduceMax", Reduce::kMax},       {"ReduceMin", Reduce::kMin},
+    {"ReduceL2", Reduce::kL2},         {"ReduceProd", Reduce::kProd},
+    {"ReduceL1", Reduce::kL1},         {"ReduceSumSquare", Reduce::kSumSquare},
+    {"ReduceLogSum", Reduce::kLogSum}, {"ReduceLogSumExp", Reduce::kLogSumExp},
 };
 
 // kReduce says a number (program::ReduceFunction, whose first ones these are), kReduceOver a name.
-Expected<Reduction> kind_of(const Call& call) {
+Expected<Reduce> kind_of(const Call& call) {
   const program::Attribute* function = call.instruction.find("function");
   if (function == nullptr) return invalid_argument("a reduction is unnamed");
   if (call.instruction.op == Op::kReduce)
-    return static_cast<Reduction>(call.instruction.integer("function", 0));
+    return static_cast<Reduce>(call.instruction.integer("function", 0));
   for (const auto& [name, kind] : kNames) {
     if (name == function->text) return kind;
   }
@@ -79,38 +79,38 @@ Status shape_reduce(const Call& call, std::vector<Dims>& results) {
 // The accumulator of a fold over numbers of type W: double, i64 or u64.
 template <class W>
 struct Fold {
-  Reduction kind;
+  Reduce kind;
   W total = start(kind);
   double sum = 0;  // kLogSumExp: of exp(x - total)
 
-  static W start(Reduction kind) {
+  static W start(Reduce kind) {
     using Limits = std::numeric_limits<W>;
-    if (kind == Reduction::kProd) return 1;
-    if (kind == Reduction::kMax || kind == Reduction::kLogSumExp)
+    if (kind == Reduce::kProd) return 1;
+    if (kind == Reduce::kMax || kind == Reduce::kLogSumExp)
       return Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
-    if (kind == Reduction::kMin) return Limits::has_infinity ? Limits::infinity() : Limits::max();
+    if (kind == Reduce::kMin) return Limits::has_infinity ? Limits::infinity() : Limits::max();
     return 0;
   }
 
   void add(W x) {
     switch (kind) {
-      case Reduction::kMax:
+      case Reduce::kMax:
         total = x > total || x != x ? x : total;
         break;
-      case Reduction::kMin:
+      case Reduce::kMin:
         total = x < total || x != x ? x : total;
         break;
-      case Reduction::kProd:
+      case Reduce::kProd:
         total = multiplied(total, x);
         break;
-      case Reduction::kL1:
+      case Reduce::kL1:
         total = added(total, x < 0 ? static_cast<W>(W{} - x) : x);
         break;
-      case Reduction::kL2:
-      case Reduction::kSumSquare:
+      case Reduce::kL2:
+      case Reduce::kSumSquare:
         total = added(total, multiplied(x, x));
         break;
-      case Reduction::kLogSumExp:
+      case Reduce::kLogSumExp:
         add_exponential(x);
         break;
       default:
@@ -121,16 +121,16 @@ struct Fold {
 
   W finish(std::int64_t count) const {
     switch (kind) {
-      case Reduction::kMean:
+      case Reduce::kMean:
         if constexpr (std::is_integral_v<W>)
           return count > 0 ? static_cast<W>(total / static_cast<W>(count)) : 0;
         else
           return total / static_cast<W>(count);
-      case Reduction::kL2:
+      case Reduce::kL2:
         return static_cast<W>(std::sqrt(static_cast<double>(total)));
-      case Reduction::kLogSum:
+      case Reduce::kLogSum:
         return converted(math::log(static_cast<double>(total)));
-      case Reduction::kLogSumExp:
+      case Reduce::kLogSumExp:
         return converted(sum > 0 ? static_cast<double>(total) + math::log(sum)
                                  : static_cast<double>(total));
       default:
@@ -173,8 +173,8 @@ struct Fold {
 };
 
 // What the least and largest of narrower types are, where nothing was there to compare.
-void set_empty(Value& y, std::int64_t i, Reduction kind) {
-  const bool most = kind == Reduction::kMin;
+void set_empty(Value& y, std::int64_t i, Reduce kind) {
+  const bool most = kind == Reduce::kMin;
   if (y.type == Type::kBool) {
     set_element(y, i, static_cast<std::int64_t>(most));
   } else if (y.type != Type::kI64 && y.type != Type::kU64 && family_of(y.type) != Family::kReal) {
@@ -194,13 +194,12 @@ struct Axes {
 };
 
 template <class W>
-void reduce_elements(Call& call, Reduction kind, const Axes& axes) {
+void reduce_elements(Call& call, Reduce kind, const Axes& axes) {
   const Value& x = *call.inputs[0];
   Value& y = *call.outputs[0];
   const std::int64_t count = count_of(axes.gone_dims);
   over_each(call, y.count(), count * 4, [&](std::int64_t i) {
-    if (count == 0 && (kind == Reduction::kMax || kind == Reduction::kMin))
-      return set_empty(y, i, kind);
+    if (count == 0 && (kind == Reduce::kMax || kind == Reduce::kMin)) return set_empty(y, i, kind);
     std::int64_t base = 0, rest = i;
     for (std::size_t d = axes.kept_dims.size(); d-- > 0; rest /= axes.kept_dims[d])
       base += rest % axes.kept_dims[d] * axes.kept[d];
@@ -214,13 +213,13 @@ void reduce_elements(Call& call, Reduction kind, const Axes& axes) {
 }
 
 // f32 over axes that lie together: [outer, gone, inner], sums in f64, one pass over memory.
-bool reduce_block(Call& call, Reduction kind, const std::vector<bool>& gone) {
+bool reduce_block(Call& call, Reduce kind, const std::vector<bool>& gone) {
   const Value& x = *call.inputs[0];
   Value& y = *call.outputs[0];
   const auto first = std::find(gone.begin(), gone.end(), true);
   const auto last = std::find(first, gone.end(), false);
   const bool together = std::find(last, gone.end(), true) == gone.end();
-  if (x.type != Type::kF32 || !together || x.count() == 0 || kind == Reduction::kLogSumExp)
+  if (x.type != Type::kF32 || !together || x.count() == 0 || kind == Reduce::kLogSumExp)
     return false;
   const auto begin = static_cast<std::size_t>(first - gone.begin());
   const auto end = static_cast<std::size_t>(last - gone.begin());
@@ -246,7 +245,7 @@ bool reduce_block(Call& call, Reduction kind, const std::vector<bool>& gone) {
 
 Status run_reduce(Call& call) {
   const Value& x = *call.inputs[0];
-  THIMBLE_ASSIGN(const Reduction kind, kind_of(call));
+  THIMBLE_ASSIGN(const Reduce kind, kind_of(call));
   THIMBLE_ASSIGN(const std::vector<bool> gone, reduced_axes(call));
   if (reduce_block(call, kind, gone)) return ok();
   const Dims own = strides_of(x.dims);

@@ -50,7 +50,7 @@ struct FoundOp {
   }
 };
 
-p::Attribute word(std::string name, std::string value) {
+p::Attribute text(std::string name, std::string value) {
   return {std::move(name), {}, {}, std::move(value)};
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("scatters write or reduce in the order of their updates") {
     return op.with(p::Type::kF32, {3}, F32{1, 2, 4})
         .with(p::Type::kI64, {2}, indices)
         .with(p::Type::kF32, {2}, updates)
-        .run<float>(p::Op::kScatterElements, p::Type::kF32, {word("reduction", reduction)})
+        .run<float>(p::Op::kScatterElements, p::Type::kF32, {text("reduction", reduction)})
         .values;
   };
   CHECK(scatter("none") == F32{1, 3, 4});
@@ -174,7 +174,7 @@ TEST_CASE("scatters write or reduce in the order of their updates") {
   CHECK(cache.with(p::Type::kF32, {1, 3, 1}, F32{0, 0, 0})
             .with(p::Type::kF32, {1, 2, 1}, F32{5, 6})
             .with(p::Type::kI64, {1}, start)
-            .run<float>(p::Op::kTensorScatter, p::Type::kF32, {word("mode", "circular")})
+            .run<float>(p::Op::kTensorScatter, p::Type::kF32, {text("mode", "circular")})
             .values == F32{6, 0, 5});
 }
 
