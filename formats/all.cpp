@@ -9,6 +9,7 @@
 #include "formats/huggingface/reader.h"
 #include "formats/huggingface/writer.h"
 #include "formats/onnx/reader.h"
+#include "formats/onnx/tensors.h"
 #include "formats/onnx/writer.h"
 
 namespace thimble::formats {
@@ -73,6 +74,7 @@ Expected<ir::Model> read_model(const std::string& path, const ReadOptions& optio
   THIMBLE_ASSIGN(ir::Model model, read_any(path, options));
   if (Status bound = ir::bind_dims(model, options.dims); !bound)
     return std::move(bound).error().in(path);
+  model.original_parameters = model.parameter_count();
   return model;
 }
 
@@ -84,6 +86,8 @@ Error no_writer(const std::string& format) {
 }
 
 }  // namespace
+
+Expected<ir::Weight> read_tensor(const std::string& path) { return onnx::read_tensor(path); }
 
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,
                    ThreadPool& pool, Progress& progress) {

@@ -24,6 +24,9 @@ struct ReadOptions {
 // ("org/name"). Errors name the file, the place in it and the remedy.
 Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options);
 
+// A TensorProto file of ONNX's (test_data_set_N/input_M.pb), its bytes in place.
+Expected<ir::Weight> read_tensor(const std::string& path);
+
 struct Target {
   std::string format;  // "gguf", "safetensors", "onnx"
   // GGUF: f32, f16, q8_0, q4_0; empty: f32, or what the encodings say. ONNX: see onnx/writer.h.

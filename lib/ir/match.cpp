@@ -174,6 +174,19 @@ std::optional<Convolution> match_convolution(const Model& model, const Graph& gr
   return conv;
 }
 
+std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  std::vector<ValueId> weights;
+  if ((!node.is("LSTM") && !node.is("GRU") && !node.is("RNN")) || node.inputs.size() < 3)
+    return weights;
+  for (const ValueId value : {node.inputs[1], node.inputs[2]}) {
+    if (!value.valid() || !graph.value(value).weight.valid()) continue;
+    const Weight& weight = model.weight(graph.value(value).weight);
+    if (weight.dims.size() == 3 && dtype_is_float(weight.dtype)) weights.push_back(value);
+  }
+  return weights;
+}
+
 static void add_convolution(std::vector<WeightUse>& uses, const Convolution& conv, const Node& node,
                             NodeId id) {
   WeightUse& use = use_of(uses, conv.weight, conv.weight_value);
@@ -194,6 +207,12 @@ std::vector<WeightUse> quantizable_weights(const Model& model) {
       WeightUse& use = use_of(uses, model.graph.value(table).weight, table);
       add_node(use, node, id, 1);
       use.gathered = true;
+    } else {
+      for (const ValueId value : recurrent_weights(model, model.graph, id)) {
+        WeightUse& use = use_of(uses, model.graph.value(value).weight, value);
+        use.recurrent = true;
+        add_node(use, node, id, 2);
+      }
     }
   }
   std::erase_if(uses, [&](const WeightUse& use) { return !only_these_uses(model, use); });

@@ -43,6 +43,11 @@ struct Convolution {
 std::optional<Convolution> match_convolution(const Model& model, NodeId node);
 std::optional<Convolution> match_convolution(const Model& model, const Graph& graph, NodeId node);
 
+// W [directions, gates * hidden, inputs] and R [directions, gates * hidden, hidden] of an LSTM, GRU
+// or RNN, as far as they are constants: each a product of its rows with every step's input or
+// state.
+std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, NodeId node);
+
 // Every weight that some node multiplies or gathers, with its uses. Sorted by the first use.
 struct WeightUse {
   WeightId weight;
@@ -50,6 +55,7 @@ struct WeightUse {
   int axis = 1;               // the inputs axis that an encoding should take
   bool gathered = false;      // an embedding
   bool convolved = false;     // by a Conv
+  bool recurrent = false;     // W or R of an LSTM, GRU or RNN
   std::vector<NodeId> nodes;  // products, convolutions and Gathers
   std::string operator_name;  // "MatMul", "Gather", ... of the first use
   std::string role;           // "embedding", "lm_head", "attention", "mlp", "" when unknown

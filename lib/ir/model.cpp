@@ -107,6 +107,7 @@ ValueId Model::constant(WeightId id) {
 }
 
 std::uint64_t Model::parameter_count() const {
+  if (original_parameters != 0) return original_parameters;
   std::uint64_t total = 0;
   for (const Weight& w : weights) total += w.source_parameters;
   return total;

@@ -38,6 +38,7 @@ struct Model {
   Graph graph;
   std::vector<Graph> graphs;    // bodies of If, Loop, Scan
   std::vector<Weight> weights;  // by WeightId; erased ones have an empty source and no name
+  std::uint64_t original_parameters = 0;  // as parameter_count() found them when it was read
   std::vector<State> states;
   Task task = Task::kTensors;
   std::int64_t max_context = 0;      // positions that the model was trained for; 0: no limit known
@@ -59,8 +60,9 @@ struct Model {
   // The constant value of a weight in the main graph, added on first use: uses share it. Its type
   // is constant_type(*this, weight).
   ValueId constant(WeightId id);
-  std::uint64_t parameter_count() const;  // of the original float model, shared ones once
-  std::uint64_t weight_bytes() const;     // of weights that are alive
+  // Of the original float model, shared ones once, whatever passes made of its weights.
+  std::uint64_t parameter_count() const;
+  std::uint64_t weight_bytes() const;  // of weights that are alive
 };
 
 // The type of a weight's value in a graph. How its numbers are stored doesn't show: a float of any

@@ -54,7 +54,7 @@ std::vector<program::Attribute> activation_attributes(const ir::Value& value) {
 
 Handler find_handler(std::string_view op, std::string_view domain) {
   for (const auto family : {linear_handler, elementwise_handler, shape_handler, network_handler,
-                            control_handler, convolution_handler}) {
+                            control_handler, convolution_handler, recurrent_handler}) {
     if (const Handler handler = family(op, domain)) return handler;
   }
   return nullptr;

@@ -131,6 +131,7 @@ Handler linear_handler(std::string_view op, std::string_view domain);       // l
 Handler elementwise_handler(std::string_view op, std::string_view domain);  // elementwise.cpp
 Handler shape_handler(std::string_view op, std::string_view domain);        // shape.cpp
 Handler control_handler(std::string_view op, std::string_view domain);      // control.cpp
+Handler recurrent_handler(std::string_view op, std::string_view domain);    // recurrent.cpp
 Handler convolution_handler(std::string_view op, std::string_view domain);  // convolution.cpp
 Handler network_handler(std::string_view op,
                         std::string_view domain);  // network.cpp: norms, rotary, attention

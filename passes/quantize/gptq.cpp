@@ -139,7 +139,7 @@ class Gptq : public pass::Pass {
     std::vector<Target> targets;
     for (const ir::WeightUse& use : uses) {
       std::optional<Choice> choice = rules_.choose(model, use);
-      if (!choice || use.gathered || use.convolved) continue;
+      if (!choice || use.gathered || use.convolved || use.recurrent) continue;
       const ir::Weight& weight = model.weight(use.weight);
       if (choice->skip) {
         report.decisions.push_back(decision_on(weight, "skipped by " + choice->why));

@@ -95,7 +95,8 @@ double bits_per_weight(const ir::Weight& weight) {
 
 // How many inputs the encoding sees: a convolution's are all dims but the first.
 std::int64_t inputs_of(const ir::Weight& weight, int axis) {
-  if (weight.dims.size() <= 2) return weight.dims[static_cast<std::size_t>(axis)];
+  const auto rank = static_cast<int>(weight.dims.size());
+  if (rank <= 2 || axis + 1 == rank) return weight.dims[static_cast<std::size_t>(axis)];
   std::int64_t inputs = 1;
   for (std::size_t i = 1; i < weight.dims.size(); ++i) inputs *= weight.dims[i];
   return inputs;
@@ -190,7 +191,8 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
     e.sub_bits = static_cast<int>(sub_scale_bits);
     e.sub_scale_zero = 1 << (sub_scale_bits - 1);  // either sign
   }
-  e.flat = weight.dims.size() > 2;  // a convolution's
+  // A convolution's inputs are all axes but the first.
+  e.flat = weight.dims.size() > 2 && axis + 1 != static_cast<int>(weight.dims.size());
   e.axis = e.flat || axis + 1 == static_cast<int>(weight.dims.size()) ? -1 : axis;
   return e;
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/ops/product_rows.h"
 #include "runtime/ops/recurrent.h"
+#include "support/checked.h"
 #include "support/math.h"
 
 namespace thimble::runtime {
@@ -81,6 +83,22 @@ Status check_input(const Call& call, std::size_t i, const Dims& dims, const char
                           " has the wrong type or shape");
 }
 
+// Parts of a weight in tiles that are multiplied apart begin where a tile does: each direction's,
+// and of a GRU whose last gate waits for the reset, that gate's.
+Status check_tiles(const Call& call, std::size_t i, const Recurrence& r, std::int64_t inputs) {
+  const Value& weight = *call.inputs[i];
+  if (weight.tensor == nullptr) return ok();
+  const bool late =
+      i == 2 && r.gates == 3 && call.instruction.integer("linear_before_reset", 0) == 0;
+  const bool apart = (r.directions == 1 || r.width() % kernels::kTileRows == 0) &&
+                     (!late || 2 * r.hidden % kernels::kTileRows == 0);
+  const bool fits =
+      weight.grouped.rows == r.directions * r.width() && weight.grouped.inputs == inputs;
+  return fits && apart
+             ? ok()
+             : Status(invalid_argument("a recurrent network's weight doesn't fit its tiles"));
+}
+
 Status check_lengths(const Call& call, const Recurrence& r) {
   const Value* lengths = input_at(call, 4);
   if (lengths == nullptr) return ok();
@@ -153,6 +171,8 @@ Expected<Recurrence> recurrence_of(const Call& call, std::int64_t gates,
     THIMBLE_TRY(check_input(call, 6, state, "initial_c"));
     THIMBLE_TRY(check_input(call, 7, {r.directions, 3 * r.hidden}, "P"));
   }
+  THIMBLE_TRY(check_tiles(call, 1, r, r.inputs));
+  THIMBLE_TRY(check_tiles(call, 2, r, r.hidden));
   THIMBLE_TRY(check_lengths(call, r));
   THIMBLE_TRY(read_activations(call, defaults, r));
   return r;
@@ -174,14 +194,41 @@ void activate(Machine& machine, const Activation& f, float clip, float* x, std::
   }
 }
 
+std::size_t product_scratch(const Call& call, const Recurrence& r) {
+  std::size_t each = 0;
+  const std::int64_t rows[] = {r.steps * r.batch, r.batch};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const Value& weight = *call.inputs[i + 1];
+    if (weight.tensor != nullptr)
+      each = std::max(each, kernels::linear_scratch_bytes(rows[i], weight.grouped.inputs));
+  }
+  return round_up<std::size_t>(each, 64) * static_cast<std::size_t>(call.machine.pool.threads());
+}
+
 void multiply_rows(Machine& machine, const float* x, std::int64_t rows, std::int64_t inputs,
-                   const float* weight, std::int64_t outputs, float* y, std::int64_t y_stride) {
+                   const RowsOf& weight, float* y, std::int64_t y_stride,
+                   std::span<std::byte> scratch) {
+  if (weight.weight->tensor != nullptr) {
+    const std::int64_t first = weight.first / kernels::kTileRows;
+    const std::int64_t tiles = ceil_div<std::int64_t>(weight.outputs, kernels::kTileRows);
+    const kernels::GroupedWeight part = tiles_of(weight.weight->grouped, first, first + tiles);
+    const int threads = machine.pool.threads();
+    ScratchParts parts(scratch, threads, scratch.size() / static_cast<std::size_t>(threads));
+    over_rows(machine, tiles, inputs * rows * kernels::kTileRows,
+              [&](std::size_t begin, std::size_t end) {
+                std::byte* memory = parts.take();
+                machine.linear.grouped_f32(part, x, rows, inputs, static_cast<std::int64_t>(begin),
+                                           static_cast<std::int64_t>(end), y, y_stride, memory);
+                parts.give_back(memory);
+              });
+    return;
+  }
   kernels::DenseWeight view;
-  view.rows = outputs;
+  view.rows = weight.outputs;
   view.inputs = inputs;
   view.type = kernels::FloatType::kF32;
-  view.data = weight;
-  over_rows(machine, outputs, inputs * rows, [&](std::size_t begin, std::size_t end) {
+  view.data = weight.weight->floats() + weight.first * inputs;
+  over_rows(machine, weight.outputs, inputs * rows, [&](std::size_t begin, std::size_t end) {
     machine.linear.dense(view, x, rows, inputs, static_cast<std::int64_t>(begin),
                          static_cast<std::int64_t>(end), y, y_stride);
   });

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "support/checked.h"
+
 namespace thimble::runtime {
 namespace {
 
@@ -46,7 +48,8 @@ struct Pass {
   Machine& machine;
   const Recurrence& r;
   std::int64_t direction = 0;
-  const float* recurrent = nullptr;                              // R [width, hidden]
+  std::int64_t direction_row() const { return direction * r.width(); }  // of W and R
+  const Value* recurrent = nullptr;                              // R [directions * width, hidden]
   const float *input_bias = nullptr, *recurrent_bias = nullptr;  // [width], or null
   const float* peepholes = nullptr;                              // LSTM: [3, hidden], or null
   bool input_forget = false, reset_after = false;
@@ -54,6 +57,7 @@ struct Pass {
   float* product = nullptr;                            // [batch, width]: h R^T
   float* row = nullptr;                                // [width]
   float *h = nullptr, *c = nullptr, *gated = nullptr;  // [batch, hidden]
+  std::span<std::byte> scratch;                        // of the products
 
   std::span<const Activation> functions() const {
     const std::size_t each = r.activations.size() / static_cast<std::size_t>(r.directions);
@@ -151,8 +155,9 @@ void run_step(const Pass& p, Op op, const Dims& lengths, std::int64_t s, float* 
   const Recurrence& r = p.r;
   const std::int64_t hidden = r.hidden, width = r.width();
   const bool late = op == Op::kGru && !p.reset_after;  // the product for h waits for r
-  multiply_rows(p.machine, p.h, r.batch, hidden, p.recurrent, late ? 2 * hidden : width, p.product,
-                width);
+  const std::int64_t first = p.direction_row();
+  multiply_rows(p.machine, p.h, r.batch, hidden, {p.recurrent, first, late ? 2 * hidden : width},
+                p.product, width, p.scratch);
   if (op == Op::kGru) {
     each_sequence(p, lengths, s, [&](std::int64_t b, std::int64_t t) {
       float* gates = p.product + b * width;
@@ -161,8 +166,8 @@ void run_step(const Pass& p, Op op, const Dims& lengths, std::int64_t s, float* 
     });
   }
   if (late) {
-    multiply_rows(p.machine, p.gated, r.batch, hidden, p.recurrent + 2 * hidden * hidden, hidden,
-                  p.product + 2 * hidden, width);
+    multiply_rows(p.machine, p.gated, r.batch, hidden, {p.recurrent, first + 2 * hidden, hidden},
+                  p.product + 2 * hidden, width, p.scratch);
   }
   each_sequence(p, lengths, s, [&](std::int64_t b, std::int64_t t) {
     const float* inputs = p.inputs + r.row(t, b) * width;
@@ -198,12 +203,17 @@ void store_state(const Pass& p, const float* from, Value* to) {
   }
 }
 
+// What a direction works in, a multiple of 64.
+std::size_t state_bytes(const Recurrence& r) {
+  const std::int64_t floats =
+      (r.steps + 1) * r.batch * r.width() + r.width() + 3 * r.batch * r.hidden;
+  return round_up<std::size_t>(static_cast<std::size_t>(floats) * sizeof(float), 64);
+}
+
 std::size_t scratch_recurrent(const Call& call) {
   auto r = recurrence_of(call);
   if (!r) return 0;
-  const std::int64_t floats =
-      (r->steps + 1) * r->batch * r->width() + r->width() + 3 * r->batch * r->hidden;
-  return static_cast<std::size_t>(floats) * sizeof(float);
+  return state_bytes(*r) + product_scratch(call, *r);
 }
 
 Status run_recurrent(Call& call) {
@@ -219,7 +229,8 @@ Status run_recurrent(Call& call) {
   if (y != nullptr) std::fill_n(y->floats(), y->count(), 0.0f);
   for (std::int64_t d = 0; d < r.directions; ++d) {
     Pass p{.machine = call.machine, .r = r, .direction = d};
-    p.recurrent = call.inputs[2]->floats() + d * r.width() * r.hidden;
+    p.recurrent = call.inputs[2];
+    p.scratch = call.scratch.subspan(state_bytes(r));
     if (bias != nullptr) {
       p.input_bias = bias->floats() + d * 2 * r.width();
       p.recurrent_bias = p.input_bias + r.width();
@@ -234,8 +245,7 @@ Status run_recurrent(Call& call) {
     p.c = p.h + r.batch * r.hidden;
     p.gated = p.c + r.batch * r.hidden;
     multiply_rows(call.machine, x, r.steps * r.batch, r.inputs,
-                  call.inputs[1]->floats() + d * r.width() * r.inputs, r.width(), p.inputs,
-                  r.width());
+                  {call.inputs[1], p.direction_row(), r.width()}, p.inputs, r.width(), p.scratch);
     load_state(p, input_at(call, 5), p.h);
     load_state(p, op == Op::kLstm ? input_at(call, 6) : nullptr, p.c);
     for (std::int64_t s = 0; s < r.steps; ++s)

@@ -60,8 +60,17 @@ Expected<Recurrence> recurrence_of(const Call& call, std::int64_t gates,
 // x becomes f(x), clipped before.
 void activate(Machine& machine, const Activation& f, float clip, float* x, std::int64_t count);
 
-// y [rows, outputs] = x [rows, inputs] times weight [outputs, inputs].
+// Rows [first, first + outputs) of a weight W or R, all its directions one after the other. Of a
+// weight in tiles, `first` is where a tile begins.
+struct RowsOf {
+  const Value* weight = nullptr;
+  std::int64_t first = 0, outputs = 0;
+};
+// y [rows, outputs] = x [rows, inputs] times those rows; scratch of product_scratch(..) bytes.
 void multiply_rows(Machine& machine, const float* x, std::int64_t rows, std::int64_t inputs,
-                   const float* weight, std::int64_t outputs, float* y, std::int64_t y_stride);
+                   const RowsOf& weight, float* y, std::int64_t y_stride,
+                   std::span<std::byte> scratch);
+// Bytes that the products of the call's weights take, where these lie in tiles.
+std::size_t product_scratch(const Call& call, const Recurrence& r);
 
 }  // namespace thimble::runtime
