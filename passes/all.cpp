@@ -15,6 +15,8 @@
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
 #include "passes/simplify/fold_indices.h"
+#include "passes/simplify/fold_pads.h"
+#include "passes/simplify/fold_scales.h"
 #include "passes/simplify/fold_shapes.h"
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
@@ -36,6 +38,8 @@ std::span<const pass::Registration> all() {
       share_expressions(),
       share_weights(),
       fold_shapes(),
+      fold_pads(),
+      fold_scales(),
       fold_indices(),
       fuse_activations(),
       fuse_norms(),

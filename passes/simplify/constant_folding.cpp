@@ -1,5 +1,6 @@
 // fold-constants: works out what can be known before the model runs. Identity and Constant nodes
-// go; integers that follow from shapes become constants; so does small f32 arithmetic on constants.
+// go; integers that follow from shapes become constants; so does small f32 arithmetic on constants,
+// and, within a budget of bytes that this may add, whatever else the runtime can work out.
 // Large constants stay as they are: a Transpose of a weight is the emitter's business.
 
 #include "passes/simplify/constant_folding.h"
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "ir/ops/shape_context.h"
+#include "passes/simplify/constant_execution.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {
@@ -196,11 +198,21 @@ class Folder {
 
 class ConstantFolding : public pass::Pass {
  public:
-  Status configure(const pass::Options&) override { return ok(); }
-  Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
-    THIMBLE_ASSIGN(report.current().changes, Folder(model).run());
-    return ir::infer_shapes(model);
+  Status configure(const pass::Options& options) override {
+    growth_ = static_cast<std::uint64_t>(options.integer("growth"));
+    return ok();
   }
+  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
+    THIMBLE_ASSIGN(std::int64_t changes, Folder(model).run());
+    THIMBLE_TRY(ir::infer_shapes(model));
+    THIMBLE_ASSIGN(const std::int64_t executed, execute_constants(model, growth_, context.pool));
+    if (executed > 0) THIMBLE_TRY(ir::infer_shapes(model));
+    report.current().changes = changes + executed;
+    return ok();
+  }
+
+ private:
+  std::uint64_t growth_ = 0;
 };
 
 }  // namespace
@@ -209,7 +221,13 @@ pass::Registration constant_folding() {
   return {{.name = "fold-constants",
            .summary = "Work out what is known before the model runs",
            .kind = pass::Kind::kRewrite,
-           .options = {}},
+           .options = {{.name = "growth",
+                        .type = pass::OptionType::kInteger,
+                        .fallback = "65536",
+                        .unit = "bytes",
+                        .help = "that results of more than small arithmetic may add, in all",
+                        .minimum = 0,
+                        .maximum = 1 << 30}}},
           [] { return std::unique_ptr<pass::Pass>(new ConstantFolding); }};
 }
 

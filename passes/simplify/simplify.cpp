@@ -3,10 +3,14 @@
 
 #include "passes/simplify/simplify.h"
 
+#include <algorithm>
+
 #include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
 #include "passes/simplify/fold_indices.h"
+#include "passes/simplify/fold_pads.h"
+#include "passes/simplify/fold_scales.h"
 #include "passes/simplify/fold_shapes.h"
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
@@ -27,7 +31,7 @@ std::vector<pass::Registration> cleaning() {
 }
 
 std::vector<pass::Registration> fusing() {
-  return {fuse_norms(), fuse_activations(), fuse_attention()};
+  return {fold_pads(), fold_scales(), fuse_norms(), fuse_activations(), fuse_attention()};
 }
 
 class Simplify : public pass::Pass {
@@ -61,7 +65,11 @@ class Simplify : public pass::Pass {
       changes += found.changes;
       for (pass::TensorDecision& decision : found.decisions) {
         decision.why = part.info.name + ": " + decision.why;
-        report.current().decisions.push_back(std::move(decision));
+        std::vector<pass::TensorDecision>& all = report.current().decisions;
+        const bool known = std::any_of(all.begin(), all.end(), [&](const auto& other) {
+          return other.tensor == decision.tensor && other.why == decision.why;
+        });  // a part says the same in every round
+        if (!known) all.push_back(std::move(decision));
       }
       for (std::string& warning : found.warnings)
         report.current().warnings.push_back(part.info.name + ": " + warning);

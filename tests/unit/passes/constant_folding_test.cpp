@@ -1,4 +1,4 @@
-#include "unit/passes/run_pass.h"
+#include "unit/passes/same_results.h"
 
 using namespace thimble::test;
 
@@ -73,4 +73,45 @@ graph main(%x: f32[n, 6]) {
   return %r
 }
 )");
+}
+
+TEST_CASE("what the runtime can work out becomes a constant") {
+  const auto model = thimble::test::lossless("fold-constants", R"(
+weight @a: f32[2, 3] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+weight @i: i64[2] = [2, 0]
+graph main(%x: f32[n, 2]) {
+  %t = Exp(@a)
+  %g = Gather(%t, @i) {axis = 1}
+  %s = Softmax(%g) {axis = 0}
+  %p = MatMul(%x, %s)
+  %y = Relu(%p)
+  return %y
+})");
+  CHECK(thimble::test::nodes_of(model) == "p = MatMul(x, s)\ny = Relu(p)\n");
+  CHECK(model.graph.constants().size() == 1);
+}
+
+TEST_CASE("what would add more than the budget stays, and so do copies of shared weights") {
+  const auto text = R"(
+weight @one: f32[1] = [1.0]
+weight @dims: i64[2] = [64, 64]
+weight @w: f32[65, 64]
+graph main(%x: f32[64, 64]) {
+  %e = Expand(@one, @dims)
+  %f = Exp(%e)
+  %p = MatMul(%x, %f)
+  %h = Transpose(@w) {perm = [1, 0]}
+  %q = MatMul(%p, %h)
+  %y = MatMul(%q, @w)
+  return %y
+})";
+  using thimble::test::map;
+  using thimble::test::number;
+  const PassRun kept = run_pass("fold-constants", text, map({{"growth", number(16383)}}));
+  CHECK(kept.error.empty());
+  CHECK(kept.report.passes.at(0).changes == 0);
+  const PassRun folded = run_pass("fold-constants", text, map({{"growth", number(16384)}}));
+  CHECK(folded.report.passes.at(0).changes == 1);
+  CHECK(thimble::test::nodes_of(folded.model) ==
+        "p = MatMul(x, f)\nh = Transpose(w)\nq = MatMul(p, h)\ny = MatMul(q, w)\n");
 }

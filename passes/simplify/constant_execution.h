@@ -1,0 +1,17 @@
+#pragma once
+// Runs the parts of a graph that depend on no input, on the road that the whole model takes.
+
+#include <cstdint>
+
+#include "ir/model.h"
+#include "support/thread_pool.h"
+
+namespace thimble::passes {
+
+// Replaces values that follow from dense constants alone by what the runtime computes for them, as
+// long as they add at most `growth` bytes together. Left alone: what draws random numbers, decodes
+// quantized numbers or holds bodies, and what reads or gives more than a small tensor. Returns how
+// many values became constants; shapes are known before, and to be inferred again after.
+Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth, ThreadPool& pool);
+
+}  // namespace thimble::passes
