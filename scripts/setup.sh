@@ -8,7 +8,7 @@ build_packages=(
   libonnx-dev libprotobuf-dev protobuf-compiler
   libflatbuffers-dev flatbuffers-compiler
   libeigen3-dev libcli11-dev nlohmann-json3-dev libyaml-cpp-dev libexpected-dev
-  libpcre2-dev libxxhash-dev zlib1g-dev
+  libpcre2-dev libxxhash-dev zlib1g-dev libpng-dev libjpeg-dev
   catch2
 )
 ci_packages=(

@@ -144,19 +144,6 @@ class IdxSamples : public SampleSource {
   std::size_t channels_ = 1;
 };
 
-Status check_preprocessing(const Preprocessing& preprocessing, std::size_t channels) {
-  for (const std::vector<float>* values : {&preprocessing.mean, &preprocessing.deviation}) {
-    if (values->size() != 1 && values->size() != channels) {
-      return invalid_argument("'mean' and 'std' have one number, or one for each of the " +
-                              std::to_string(channels) + " channels");
-    }
-  }
-  for (const float deviation : preprocessing.deviation) {
-    if (!(deviation > 0)) return invalid_argument("'std' is above 0");
-  }
-  return ok();
-}
-
 // One image has as many elements as the input, whose free dims are 1.
 Status check_fit(const Idx& images, const InputSpec& input) {
   std::int64_t wanted = 1, given = 1;
@@ -170,6 +157,19 @@ Status check_fit(const Idx& images, const InputSpec& input) {
 }
 
 }  // namespace
+
+Status check_preprocessing(const Preprocessing& preprocessing, std::size_t channels) {
+  for (const std::vector<float>* values : {&preprocessing.mean, &preprocessing.deviation}) {
+    if (values->size() != 1 && values->size() != channels) {
+      return invalid_argument("'mean' and 'std' have one number, or one for each of the " +
+                              std::to_string(channels) + " channels");
+    }
+  }
+  for (const float deviation : preprocessing.deviation) {
+    if (!(deviation > 0)) return invalid_argument("'std' is above 0");
+  }
+  return ok();
+}
 
 Expected<std::unique_ptr<SampleSource>> idx_samples(const std::string& images,
                                                     const std::string& labels,

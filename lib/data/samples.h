@@ -41,6 +41,9 @@ struct Preprocessing {
   std::vector<float> deviation = {1};
 };
 
+// `mean` and `deviation` have one number or one for each channel, deviations above 0.
+Status check_preprocessing(const Preprocessing& preprocessing, std::size_t channels);
+
 // A NumPy archive, or a folder of them in the order of their names. An archive is one call when its
 // arrays have the inputs' ranks, and one call per entry of the first axis when some have one more;
 // the others are then the same in each of its calls. Each archive begins a sequence.

@@ -1,10 +1,13 @@
 #!/bin/bash
 # Runs one command-line case and compares what it prints, stdout and stderr together, with CASE.expected.
 #   tests/cli/run.sh THIMBLE CASE.sh            UPDATE=1 writes the expectation instead
-# A case runs in an empty folder; $thimble is the program, $fable, $onnx and $recipes what the repository holds.
+# A case runs in an empty folder; $thimble is the program, $fable, $onnx and $recipes what the repository holds,
+# $shared data that may lie beside it.
 set -u
 source=$(cd "$(dirname "$0")/../.." && pwd)
 export thimble=$(realpath "$1") fable=$source/tests/data/fable onnx=$source/tests/data/onnx recipes=$source/configs/recipes
+export shared=$source/../shared
+exec 3>&2  # for what a case skips
 case=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -2,21 +2,21 @@
 
 #include "data/text.h"
 #include "support/hash.h"
+#include "tools/thimble/samples.h"
 
 namespace thimble::cli {
 
-Expected<std::optional<CalibrationInput>> find_calibration(const std::string& file,
-                                                           const recipe::Recipe& recipe,
+Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe& recipe,
                                                            const pass::ManagerOptions& manager) {
   const pass::Step* step = pass::first_calibrated(recipe.passes, manager);
   if (step == nullptr) return std::optional<CalibrationInput>();
   CalibrationInput input;
-  if (file.empty() && !recipe.calibration.data.empty()) {
+  if (!recipe.calibration.data.empty()) {
     input.data = recipe.calibration.data;
     THIMBLE_ASSIGN(input.digest, recipe::digest_of(input.data));
     return std::optional(std::move(input));
   }
-  const std::string path = file.empty() ? recipe.calibration.text : file;
+  const std::string& path = recipe.calibration.text;
   if (path.empty()) {
     return Error(ErrorCode::kInvalidRecipe, "the pass '" + step->registration->info.name +
                                                 "' calibrates, and the recipe has no text for it")
@@ -36,7 +36,7 @@ Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Mod
   if (!input.data.empty()) {
     THIMBLE_ASSIGN(const auto states, eval::parse_states(input.data.states));
     const auto inputs = eval::without_states(calibrate::input_specs(model), states);
-    THIMBLE_ASSIGN(const auto source, recipe::open_data_set(input.data, inputs));
+    THIMBLE_ASSIGN(const auto source, open_samples(input.data, inputs));
     THIMBLE_ASSIGN(
         calibrate::Calibration made,
         calibrate::Calibration::from_data(model, *source, input.data.samples, states, pool));

@@ -19,9 +19,8 @@ struct CalibrationInput {
   std::int64_t tokens = 0;  // of text at most
 };
 
-// The file that the command line names, or what the recipe says; nothing when no pass calibrates.
-Expected<std::optional<CalibrationInput>> find_calibration(const std::string& file,
-                                                           const recipe::Recipe& recipe,
+// What the recipe says; nothing when no pass calibrates.
+Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe& recipe,
                                                            const pass::ManagerOptions& manager);
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
                                                                    const recipe::Recipe& recipe,

@@ -248,8 +248,8 @@ Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe
                                     Environment& environment) {
   Outcome outcome;
   EvaluationRequest request;
-  request.text = choices.text.empty() ? recipe.evaluation.text : choices.text;
-  if (choices.text.empty()) request.data = recipe.evaluation.data;
+  request.text = recipe.evaluation.text;
+  request.data = recipe.evaluation.data;
   if (request.given()) {
     THIMBLE_ASSIGN(const program::Bundle reference,
                    lower::load(prepared.original, environment.pool));
@@ -300,6 +300,9 @@ Expected<Job> plan_job(const Choices& choices, Environment& environment) {
   Job job;
   THIMBLE_ASSIGN(job.target, target_of(choices.output, "", choices.target));
   THIMBLE_ASSIGN(job.recipe, read_recipe(choices.recipe));
+  // What the command line names goes before what the recipe says.
+  recipe::name_file(choices.text, job.recipe.evaluation.text, job.recipe.evaluation.data);
+  recipe::name_file(choices.calibrate, job.recipe.calibration.text, job.recipe.calibration.data);
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, job.recipe));
   if (is_thimble(path)) {
     return invalid_argument("a .thimble is a target and can't be compressed again")
@@ -307,7 +310,7 @@ Expected<Job> plan_job(const Choices& choices, Environment& environment) {
         .fix("compress the model that it was made from");
   }
   THIMBLE_TRY(check_output(choices, job.target));
-  THIMBLE_ASSIGN(job.calibration, find_calibration(choices.calibrate, job.recipe, choices.manager));
+  THIMBLE_ASSIGN(job.calibration, find_calibration(job.recipe, choices.manager));
   job.budgeted = has_budget(job.recipe, choices.manager);
   if (job.budgeted) {
     THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager));
@@ -319,10 +322,9 @@ Expected<Job> plan_job(const Choices& choices, Environment& environment) {
   THIMBLE_TRY(check_memory(environment, job.prepared.original,
                            job.calibration ? job.calibration->tokens : 0));
   THIMBLE_ASSIGN(job.prepared.source_digest, digest_of_source(job.prepared.original, environment));
-  const std::string text = choices.text.empty() ? job.recipe.evaluation.text : choices.text;
   std::string text_digest;
-  if (!text.empty()) {
-    THIMBLE_ASSIGN(const std::string content, data::read_text(text));
+  if (!job.recipe.evaluation.text.empty()) {
+    THIMBLE_ASSIGN(const std::string content, data::read_text(job.recipe.evaluation.text));
     text_digest = digest_of(content).hex();
   } else if (!job.recipe.evaluation.data.empty()) {
     THIMBLE_ASSIGN(text_digest, recipe::digest_of(job.recipe.evaluation.data));
@@ -452,9 +454,11 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   add_budget_options(*command, choices->recipe);
   command
       ->add_option("--calibrate", choices->calibrate,
-                   "Text to calibrate on, in place of the recipe's")
+                   "Text, .npz or .wav to calibrate on, in place of the recipe's")
       ->type_name("FILE");
-  command->add_option("--text", choices->text, "Text to evaluate on, in place of the recipe's")
+  command
+      ->add_option("--text", choices->text,
+                   "Text, .npz or .wav to evaluate on, in place of the recipe's")
       ->type_name("FILE");
   command
       ->add_option("--context", choices->context,

@@ -8,6 +8,7 @@
 #include "eval/tensors.h"
 #include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
+#include "tools/thimble/samples.h"
 
 namespace thimble::cli {
 namespace {
@@ -46,7 +47,7 @@ Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bund
   eval::TensorScoreOptions options;
   THIMBLE_ASSIGN(options.states, eval::parse_states(request.data.states));
   const auto inputs = eval::without_states(eval::input_specs(bundle.program), options.states);
-  THIMBLE_ASSIGN(const auto source, recipe::open_data_set(request.data, inputs));
+  THIMBLE_ASSIGN(const auto source, open_samples(request.data, inputs));
   options.max_calls = static_cast<std::size_t>(request.data.samples);
   options.candidate = request.session;
   options.on_calls = [&](double count) { environment.progress.advance(count); };
@@ -122,6 +123,19 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
       ->type_name("FILE");
   command.add_option("--idx", choices.data.idx, "Images to score, in the MNIST database's format")
       ->type_name("FILE");
+  command
+      .add_option("--images", choices.data.images,
+                  "Pictures to score, a folder of PNG or JPEG files")
+      ->type_name("FOLDER");
+  command
+      .add_option("--resize", choices.data.resize,
+                  "Their shorter side, before the middle is cut out")
+      ->check(CLI::Range(1, 1 << 14))
+      ->type_name("N");
+  command
+      .add_option("--onnx-test-data", choices.data.onnx_test_data,
+                  "A folder of test_data_set_N to score")
+      ->type_name("FOLDER");
   command.add_option("--labels", choices.data.labels, "The classes of those images")
       ->type_name("FILE");
   add_sequence_options(command, choices.data);

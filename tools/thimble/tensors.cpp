@@ -11,6 +11,7 @@
 #include "report/json.h"
 #include "runtime/session.h"
 #include "support/system.h"
+#include "tools/thimble/samples.h"
 
 namespace thimble::cli {
 namespace {
@@ -127,9 +128,8 @@ Expected<std::vector<data::Array>> run_sequence(const Opened& opened, const reci
   const program::Program& program = opened.bundle.program;
   THIMBLE_ASSIGN(const auto states, eval::parse_states(set.states));
   THIMBLE_ASSIGN(eval::Carrier carrier, eval::Carrier::create(program, states));
-  THIMBLE_ASSIGN(
-      const auto source,
-      recipe::open_data_set(set, eval::without_states(eval::input_specs(program), states)));
+  THIMBLE_ASSIGN(const auto source,
+                 open_samples(set, eval::without_states(eval::input_specs(program), states)));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
   Results results(program, states, true);
   environment.progress.begin("running", static_cast<double>(source->size()), "calls");
