@@ -21,7 +21,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct BenchChoices {
   std::string file, cache, inputs;
   std::int64_t prompt = 128;
   std::int64_t tokens = 64;
@@ -47,7 +47,7 @@ double least(const std::vector<double>& values) {
   return *std::min_element(values.begin(), values.end());
 }
 
-Status measure(const Choices& choices, runtime::Decoder& decoder, Times& times) {
+Status measure(const BenchChoices& choices, runtime::Decoder& decoder, Times& times) {
   Rng rng(1, "bench");
   std::vector<std::int32_t> prompt;
   for (std::int64_t i = 0; i < choices.prompt; ++i) {
@@ -77,7 +77,7 @@ Status measure(const Choices& choices, runtime::Decoder& decoder, Times& times) 
   return ok();
 }
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   double load = 0;
   std::optional<Expected<Opened>> result;
   load = seconds_of([&] { result.emplace(open_any(choices.file, environment)); });
@@ -136,13 +136,13 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<BenchChoices>();
   CLI::App* command =
       add_command(app, globals, selected, "bench", "Measure speed and memory",
                   "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt "
                   "512 --profile\n"
                   "  thimble bench encoder.onnx --inputs in.npz",
-                  [choices](Environment& environment) { return run(*choices, environment); });
+                  [choices](Environment& environment) { return run_bench(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
   command->add_option("--prompt", choices->prompt, "Tokens of prefill; 128 unless given")

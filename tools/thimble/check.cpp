@@ -18,7 +18,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct CheckChoices {
   std::string file, baseline, junit, markdown;
   std::vector<std::string> gates;
   RecipeChoices recipe{.recipe = ""};
@@ -26,7 +26,8 @@ struct Choices {
   bool update = false;
 };
 
-Expected<std::vector<eval::Gate>> gates_of(const Choices& choices, EvaluationRequest& request) {
+Expected<std::vector<eval::Gate>> gates_of(const CheckChoices& choices,
+                                           EvaluationRequest& request) {
   std::vector<eval::Gate> gates;
   if (!choices.recipe.recipe.empty()) {
     THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
@@ -61,7 +62,7 @@ void set_exact(std::vector<eval::Metric>& metrics, const std::string& name, doub
   metrics.push_back({name, {value, value, value}});
 }
 
-Expected<std::vector<eval::Metric>> measure(const Choices& choices, const Opened& opened,
+Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const Opened& opened,
                                             EvaluationRequest& request, Environment& environment) {
   std::vector<eval::Metric> metrics = recorded_metrics(opened.bundle);
   if (request.given()) {
@@ -90,7 +91,7 @@ Status write_text(const std::string& path, const std::string& text) {
   return file->commit();
 }
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text, false));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
   if (gates.empty() && choices.baseline.empty()) {
@@ -131,14 +132,14 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_check(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<CheckChoices>();
   CLI::App* command = add_command(
       app, globals, selected, "check",
       "Check gates and baselines on a file (exit status 3 when one is not met)",
       "  thimble check out.thimble -r int4\n"
       "  thimble check out.thimble --gate 'size <= 90MB' --text t.txt --reference MODEL\n"
       "  thimble check out.thimble --baseline baseline.json --junit gates.xml",
-      [choices](Environment& environment) { return run(*choices, environment); });
+      [choices](Environment& environment) { return run_check(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
   add_recipe_options(*command, choices->recipe);

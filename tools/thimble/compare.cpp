@@ -19,7 +19,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct CompareChoices {
   std::string left, right;
   TextChoices text;
   std::int64_t count = 12;
@@ -98,7 +98,7 @@ void print(const std::vector<Difference>& list, const std::vector<eval::Metric>&
   if (!metrics.empty()) std::printf("\n%s", report::metric_table(metrics).to_text(width).c_str());
 }
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_compare(const CompareChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened left, open_any(choices.left, environment));
   THIMBLE_ASSIGN(const Opened right, open_any(choices.right, environment));
   THIMBLE_ASSIGN(const auto list, differences(left.bundle, right.bundle));
@@ -129,12 +129,12 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_compare(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<CompareChoices>();
   CLI::App* command = add_command(
       app, globals, selected, "compare", "Compare two copies of a model, per tensor and end to end",
       "  thimble compare MODEL out.thimble\n  thimble compare MODEL out.thimble --text score.txt "
       "--json",
-      [choices](Environment& environment) { return run(*choices, environment); });
+      [choices](Environment& environment) { return run_compare(*choices, environment); });
   command->add_option("A", choices->left, "The reference")->required();
   command->add_option("B", choices->right, "The copy")->required();
   command->add_option("--text", choices->text.text, "Also score both on this text")

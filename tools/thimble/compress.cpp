@@ -30,7 +30,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct CompressChoices {
   std::string model, output, text, calibrate;
   std::int64_t context = 0;  // 0: the recipe's
   std::int64_t max_windows = 0;
@@ -44,7 +44,7 @@ bool is_thimble_target(const formats::Target& target) { return target.format == 
 
 // Everything that decides the output's bytes.
 std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
-                        const Choices& choices, const formats::Target& target,
+                        const CompressChoices& choices, const formats::Target& target,
                         const std::string& text_digest, const std::string& calibration_digest,
                         const std::string& tune) {
   Hasher hasher;
@@ -124,8 +124,8 @@ struct Outcome {
   bool evaluated = false;
 };
 
-void print_outcome(const Choices& choices, const Prepared& prepared, const program::Bundle& bundle,
-                   const Outcome& outcome, int width) {
+void print_outcome(const CompressChoices& choices, const Prepared& prepared,
+                   const program::Bundle& bundle, const Outcome& outcome, int width) {
   const std::uint64_t before = prepared.original.weight_bytes();
   const std::uint64_t after =
       outcome.written.bytes > 0 ? outcome.written.bytes : payload_bytes(bundle);
@@ -145,7 +145,7 @@ void print_outcome(const Choices& choices, const Prepared& prepared, const progr
                 report::tensor_table(prepared.report, 8).to_text(width).c_str());
 }
 
-report::Json outcome_json(const Choices& choices, const Prepared& prepared,
+report::Json outcome_json(const CompressChoices& choices, const Prepared& prepared,
                           const program::Bundle& bundle, const Outcome& outcome,
                           std::uint64_t file_bytes, double seconds) {
   report::Json out = report::document("compress");
@@ -167,7 +167,7 @@ report::Json outcome_json(const Choices& choices, const Prepared& prepared,
   return out;
 }
 
-Status check_output(const Choices& choices, const formats::Target& target) {
+Status check_output(const CompressChoices& choices, const formats::Target& target) {
   const std::filesystem::path path(choices.output);
   std::error_code error;
   const bool folder = target.format == "safetensors";
@@ -213,8 +213,9 @@ Status check_same_weights(const ir::Model& before, const ir::Model& after,
 
 // Could the target hold what the recipe will make? Passes that only say what they would do tell,
 // unless a budget is yet to choose.
-Status check_target(const Prepared& prepared, const recipe::Recipe& recipe, const Choices& choices,
-                    const formats::Target& target, bool budgeted, Environment& environment) {
+Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
+                    const CompressChoices& choices, const formats::Target& target, bool budgeted,
+                    Environment& environment) {
   if (is_thimble_target(target)) return ok();
   Prepared trial;
   trial.original = prepared.original;
@@ -243,7 +244,7 @@ Status check_memory(const Environment& environment, const ir::Model& model,
       .fix("use fewer --threads, or allow more with --max-memory");
 }
 
-Expected<Outcome> evaluate_artifact(const Choices& choices, const recipe::Recipe& recipe,
+Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe::Recipe& recipe,
                                     const Prepared& prepared, const program::Bundle& artifact,
                                     Environment& environment) {
   Outcome outcome;
@@ -273,7 +274,7 @@ Status write_report(const std::string& path, const report::Json& json) {
   return file->commit();
 }
 
-Expected<int> say_up_to_date(const Choices& choices, const Globals& globals) {
+Expected<int> say_up_to_date(const CompressChoices& choices, const Globals& globals) {
   if (globals.json) {
     report::Json out = report::document("compress");
     out["output"] = choices.output;
@@ -296,7 +297,7 @@ struct Job {
   std::string print;  // the fingerprint
 };
 
-Expected<Job> plan_job(const Choices& choices, Environment& environment) {
+Expected<Job> plan_job(const CompressChoices& choices, Environment& environment) {
   Job job;
   THIMBLE_ASSIGN(job.target, target_of(choices.output, "", choices.target));
   THIMBLE_ASSIGN(job.recipe, read_recipe(choices.recipe));
@@ -336,7 +337,7 @@ Expected<Job> plan_job(const Choices& choices, Environment& environment) {
 
 // Writes the target where it is no .thimble. What it holds is measured as the .thimble of the same
 // graph, which goes when it is done.
-Status write_target(Job& job, const Choices& choices, const program::Metadata& metadata,
+Status write_target(Job& job, const CompressChoices& choices, const program::Metadata& metadata,
                     Environment& environment, Written& written) {
   for (const auto& [key, value] : metadata) {
     if (!key.starts_with("model.")) job.target.provenance[key] = value;
@@ -355,8 +356,9 @@ Status run_passes_of(Job& job, const PassRequest& passes, Environment& environme
 }
 
 // Writes and measures what the passes made.
-Expected<Outcome> write_and_measure(Job& job, const Choices& choices, Environment& environment,
-                                    report::Json& json, const std::function<double()>& seconds) {
+Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
+                                    Environment& environment, report::Json& json,
+                                    const std::function<double()>& seconds) {
   Prepared& prepared = job.prepared;
   const bool own = is_thimble_target(job.target);
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
@@ -394,7 +396,7 @@ Expected<Outcome> write_and_measure(Job& job, const Choices& choices, Environmen
   return outcome;
 }
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
   const auto start = std::chrono::steady_clock::now();
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
   if (!choices.force && up_to_date(choices.output, job.target, job.print))
@@ -430,16 +432,16 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
-  CLI::App* command =
-      add_command(app, globals, selected, "compress",
-                  "Compress a model as a recipe says, check its gates, write a .thimble, or ONNX, "
-                  "GGUF or safetensors",
-                  "  thimble compress MODEL -o out.thimble\n"
-                  "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
-                  "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble\n"
-                  "  thimble compress MODEL --size 60MB --tune tune.txt -o out.thimble",
-                  [choices](Environment& environment) { return run(*choices, environment); });
+  auto choices = std::make_shared<CompressChoices>();
+  CLI::App* command = add_command(
+      app, globals, selected, "compress",
+      "Compress a model as a recipe says, check its gates, write a .thimble, or ONNX, "
+      "GGUF or safetensors",
+      "  thimble compress MODEL -o out.thimble\n"
+      "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
+      "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble\n"
+      "  thimble compress MODEL --size 60MB --tune tune.txt -o out.thimble",
+      [choices](Environment& environment) { return run_compress(*choices, environment); });
   command->add_option("MODEL", choices->model,
                       "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
   command

@@ -15,7 +15,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct ConvertChoices {
   std::string model, output, to;
   TargetChoices target;
 };
@@ -32,7 +32,7 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
   return writer->finish(std::move(metadata));
 }
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_convert(const ConvertChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const formats::Target target,
                  target_of(choices.output, choices.to, choices.target));
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, {}));
@@ -56,12 +56,12 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<ConvertChoices>();
   CLI::App* command = add_command(
       app, globals, selected, "convert", "Write a model in another format, without a recipe",
       "  thimble convert MODEL out.thimble\n  thimble convert MODEL out.gguf --type q4_0\n  "
       "thimble convert model.gguf folder --to safetensors",
-      [choices](Environment& environment) { return run(*choices, environment); });
+      [choices](Environment& environment) { return run_convert(*choices, environment); });
   command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
       ->required();
   command

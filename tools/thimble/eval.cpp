@@ -15,12 +15,12 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct EvalChoices {
   std::string file;
   TextChoices text;
 };
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
   if (choices.text.text.empty() && choices.text.data.empty()) {
     return Error(ErrorCode::kUsage, "eval needs something to score on")
         .fix("give a text with --text FILE, or tensors with --npz or --idx");
@@ -56,12 +56,12 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_eval(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<EvalChoices>();
   CLI::App* command = add_command(
       app, globals, selected, "eval", "Score a model on a text, alone or beside a reference",
       "  thimble eval out.thimble --text score.txt\n"
       "  thimble eval out.thimble --text score.txt --reference MODEL --json",
-      [choices](Environment& environment) { return run(*choices, environment); });
+      [choices](Environment& environment) { return run_eval(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
   add_dim_option(*command, globals);

@@ -16,7 +16,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct InspectChoices {
   std::string file;
   bool tensors = false, graph = false, metadata = false, verify = false;
 };
@@ -93,7 +93,7 @@ report::Json rows_json(const std::vector<TensorRow>& rows) {
   return list;
 }
 
-Expected<int> inspect_thimble(const Choices& choices, const Globals& globals, int width) {
+Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& globals, int width) {
   THIMBLE_ASSIGN(const program::Bundle bundle, program::open_thimble(choices.file, choices.verify));
   const auto rows = rows_of(bundle);
   if (globals.json) {
@@ -137,7 +137,7 @@ void print_values(const char* title, const ir::Graph& graph,
   std::printf("\n");
 }
 
-Expected<int> inspect_source(const Choices& choices, const Globals& globals, int width) {
+Expected<int> inspect_source(const InspectChoices& choices, const Globals& globals, int width) {
   formats::ReadOptions read;
   THIMBLE_ASSIGN(read.dims, dims_of(globals));
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.file, read));
@@ -179,7 +179,7 @@ Expected<int> inspect_source(const Choices& choices, const Globals& globals, int
   return 0;
 }
 
-Expected<int> run(const Choices& choices, const Globals& globals) {
+Expected<int> run_inspect(const InspectChoices& choices, const Globals& globals) {
   const int width = system::terminal_width(STDOUT_FILENO);
   return is_thimble(choices.file) ? inspect_thimble(choices, globals, width)
                                   : inspect_source(choices, globals, width);
@@ -188,12 +188,12 @@ Expected<int> run(const Choices& choices, const Globals& globals) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<InspectChoices>();
   CLI::App* command =
       add_command(app, globals, selected, "inspect", "Show what a model file holds",
                   "  thimble inspect out.thimble --tensors\n  thimble inspect out.thimble "
                   "--verify\n  thimble inspect MODEL --graph",
-                  [choices, &globals](Environment&) { return run(*choices, globals); });
+                  [choices, &globals](Environment&) { return run_inspect(*choices, globals); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
   add_dim_option(*command, globals);

@@ -13,7 +13,7 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct PassesChoices {
   std::string name;
   bool markdown = false;
 };
@@ -95,7 +95,7 @@ report::Json to_json(const pass::PassInfo& info) {
           {"options", options}};
 }
 
-Expected<int> run(const Choices& choices, const Globals& globals) {
+Expected<int> run_passes(const PassesChoices& choices, const Globals& globals) {
   std::vector<std::string> names;
   report::Json list = report::Json::array();
   bool found = false;
@@ -127,12 +127,12 @@ Expected<int> run(const Choices& choices, const Globals& globals) {
 }  // namespace
 
 void add_passes(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<PassesChoices>();
   CLI::App* command =
       add_command(app, globals, selected, "passes",
                   "List the passes that a recipe can name, with their options",
                   "  thimble passes\n  thimble passes quantize-weights",
-                  [choices, &globals](Environment&) { return run(*choices, globals); });
+                  [choices, &globals](Environment&) { return run_passes(*choices, globals); });
   command->add_option("PASS", choices->name, "Only this one");
   command->add_flag("--markdown", choices->markdown, "As the tables of docs/RECIPES.md");
 }

@@ -21,13 +21,13 @@ namespace {
 // Measured on one core at 3.6 GHz with AVX2: what quantizing and packing takes.
 constexpr double kWeightsPerSecondPerThread = 150e6;
 
-struct Choices {
+struct PlanChoices {
   std::string model;
   RecipeChoices recipe;
   bool tensors = false;
 };
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
   THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
@@ -76,11 +76,11 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<PlanChoices>();
   CLI::App* command =
       add_command(app, globals, selected, "plan", "Say what a recipe would do, without doing it",
                   "  thimble plan MODEL -r int3-mixed --tensors",
-                  [choices](Environment& environment) { return run(*choices, environment); });
+                  [choices](Environment& environment) { return run_plan(*choices, environment); });
   command->add_option("MODEL", choices->model,
                       "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
   add_dim_option(*command, globals);

@@ -13,12 +13,12 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct RecipeCommand {
   std::string action;
   RecipeChoices recipe;
 };
 
-Expected<int> validate(const Choices& choices, const Globals& globals) {
+Expected<int> validate(const RecipeCommand& choices, const Globals& globals) {
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
   if (globals.json) {
     report::Json out = report::document("recipe validate");
@@ -57,7 +57,7 @@ Expected<int> list(const Globals& globals) {
   return 0;
 }
 
-Expected<int> show(const Choices& choices) {
+Expected<int> show(const RecipeCommand& choices) {
   const std::string& wanted = choices.recipe.recipe.empty() ? "int4" : choices.recipe.recipe;
   for (const recipe::Shipped& shipped : recipe::shipped_recipes()) {
     if (shipped.name == wanted) {
@@ -68,7 +68,7 @@ Expected<int> show(const Choices& choices) {
   return not_found("no shipped recipe '" + wanted + "'").fix("thimble recipe list");
 }
 
-Expected<int> run(const Choices& choices, const Globals& globals) {
+Expected<int> run_recipe(const RecipeCommand& choices, const Globals& globals) {
   if (choices.action == "validate") return validate(choices, globals);
   if (choices.action == "list") return list(globals);
   return show(choices);
@@ -149,12 +149,12 @@ Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices) {
 }
 
 void add_recipe(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<RecipeCommand>();
   CLI::App* command =
       add_command(app, globals, selected, "recipe", "List, show or validate recipes",
                   "  thimble recipe list\n  thimble recipe show int4\n  thimble recipe validate "
                   "my.yaml --var TEXT=score.txt",
-                  [choices, &globals](Environment&) { return run(*choices, globals); });
+                  [choices, &globals](Environment&) { return run_recipe(*choices, globals); });
   command->add_option("ACTION", choices->action, "validate, list or show")
       ->required()
       ->check(CLI::IsMember({"validate", "list", "show"}));

@@ -16,13 +16,13 @@
 namespace thimble::cli {
 namespace {
 
-struct Choices {
+struct RunChoices {
   std::string file;
   TensorRequest tensors;
   GenerationChoices generation;
 };
 
-Expected<int> run(const Choices& choices, Environment& environment) {
+Expected<int> run_model(const RunChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   if (!choices.tensors.empty()) return run_tensors(opened, choices.tensors, environment);
   if (opened.bundle.program.task == program::Task::kGenerate) {
@@ -37,7 +37,7 @@ Expected<int> run(const Choices& choices, Environment& environment) {
 }  // namespace
 
 void add_run(CLI::App& app, Globals& globals, Selected& selected) {
-  auto choices = std::make_shared<Choices>();
+  auto choices = std::make_shared<RunChoices>();
   CLI::App* command =
       add_command(app, globals, selected, "run", "Generate text, or run tensors through a model",
                   "  thimble run model.thimble -p \"Once upon a time\" -n 100\n"
@@ -46,7 +46,7 @@ void add_run(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble run encoder.onnx --dim batch=1,seq=1..512 --inputs in.npz\n"
                   "  thimble run vad.onnx --wav speech.wav --frame 576 --hop 512 --fill sr=16000\n"
                   "    --state state=stateN --outputs out.npz",
-                  [choices](Environment& environment) { return run(*choices, environment); });
+                  [choices](Environment& environment) { return run_model(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, a Hugging Face folder or a GGUF file")
       ->required();
   command->add_option("--inputs", choices->tensors.inputs, "Arrays by the graph's input names")

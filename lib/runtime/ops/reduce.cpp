@@ -79,7 +79,7 @@ Status shape_reduce(const Call& call, std::vector<Dims>& results) {
 // The accumulator of a fold over numbers of type W: double, i64 or u64.
 template <class W>
 struct Fold {
-  Reduce kind;
+  Reduce kind = Reduce::kSum;
   W total = start(kind);
   double sum = 0;  // kLogSumExp: of exp(x - total)
 
