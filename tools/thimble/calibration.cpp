@@ -19,9 +19,12 @@ Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe&
   const std::string& path = recipe.calibration.text;
   if (path.empty()) {
     return Error(ErrorCode::kInvalidRecipe, "the pass '" + step->registration->info.name +
-                                                "' calibrates, and the recipe has no text for it")
+                                                "' calibrates, and the recipe has no data for it")
         .in(recipe.name)
-        .fix("add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE");
+        .fix(
+            "add `calibrate: {text: FILE}` to the recipe (or npz, idx, images, wav; see "
+            "docs/RECIPES.md), or "
+            "give --calibrate FILE: a text, a .npz or a .wav");
   }
   THIMBLE_ASSIGN(input.text, data::read_text(path));
   input.digest = digest_of(input.text).hex();
