@@ -48,9 +48,8 @@ Expected<Array> filled(const std::string& entry, const std::vector<InputSpec>& i
   if (input == inputs.end()) {
     std::vector<std::string> names;
     for (const InputSpec& spec : inputs) names.push_back(spec.name);
-    const std::string near = nearest(name, names);
     return invalid_argument("the model has no input '" + name + "' to fill" +
-                            (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+                            did_you_mean(name, names));
   }
   Array array{name, input->descr, input->dims, {}};
   for (std::int64_t& dim : array.dims) dim = dim < 0 ? 1 : dim;

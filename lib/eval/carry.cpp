@@ -7,11 +7,6 @@
 namespace thimble::eval {
 namespace {
 
-std::string suggestion(const std::string& name, const std::vector<std::string>& names) {
-  const std::string near = nearest(name, names);
-  return near.empty() ? "" : " (did you mean '" + near + "'?)";
-}
-
 // The size that one of the arrays gives a symbol.
 std::int64_t size_of_symbol(const program::Program& program, const std::string& symbol,
                             const std::vector<data::Array>& arrays) {
@@ -66,7 +61,7 @@ Expected<Carrier::Link> Carrier::link(const CarriedState& state) const {
     const auto output = std::find(outputs.begin(), outputs.end(), state.output);
     if (output == outputs.end()) {
       return invalid_argument("the model has no output '" + state.output + "'" +
-                              suggestion(state.output, outputs));
+                              did_you_mean(state.output, outputs));
     }
     const auto place = static_cast<std::size_t>(output - outputs.begin());
     const auto from = static_cast<std::size_t>(program_->regions[0].outputs[place]);
@@ -86,7 +81,7 @@ Expected<Carrier::Link> Carrier::link(const CarriedState& state) const {
     return Link{slot.name, index, place};
   }
   return invalid_argument("the model has no input '" + state.input + "'" +
-                          suggestion(state.input, inputs));
+                          did_you_mean(state.input, inputs));
 }
 
 Expected<Carrier> Carrier::create(const program::Program& program,

@@ -120,9 +120,8 @@ Status check_symbols(const Model& model, const DimRanges& ranges) {
   for (const std::string& symbol : known) all += (all.empty() ? "" : ", ") + symbol;
   for (const auto& [name, range] : ranges) {
     if (!std::binary_search(known.begin(), known.end(), name)) {
-      const std::string near = nearest(name, known);
-      return Error(ErrorCode::kUsage, "no input has a size '" + name + "'" +
-                                          (near.empty() ? "" : " (did you mean '" + near + "'?)"))
+      return Error(ErrorCode::kUsage,
+                   "no input has a size '" + name + "'" + did_you_mean(name, known))
           .fix(all.empty() ? "leave it out: all sizes are known" : "the sizes are " + all);
     }
   }

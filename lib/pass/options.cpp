@@ -33,13 +33,11 @@ Status check_range(const OptionInfo& info, const OptionValue& value, double numb
 
 Status check_word(const OptionInfo& info, const OptionValue& value, const std::string& word) {
   if (std::find(info.words.begin(), info.words.end(), word) != info.words.end()) return ok();
-  const std::string near = nearest(word, info.words);
   std::string message =
       "'" + info.name + "' is '" + word + "'; it can be " + quoted_list(info.words);
   if (info.type == OptionType::kIntegerOrWord) message += " or a number";
   if (info.type == OptionType::kBool) message += ", true or false";
-  if (!near.empty()) message += " (did you mean '" + near + "'?)";
-  return wrong(value, std::move(message));
+  return wrong(value, message + did_you_mean(word, info.words));
 }
 
 std::string_view type_text(OptionType type) {
@@ -202,10 +200,9 @@ Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const Opt
     const auto info = std::find_if(infos.begin(), infos.end(),
                                    [&name = key](const OptionInfo& i) { return i.name == name; });
     if (info == infos.end()) {
-      const std::string near = nearest(key, names);
+      const std::string near = did_you_mean(key, names);
       return wrong(value, "unknown option '" + key + "'" +
-                              (near.empty() ? "; options are " + quoted_list(names)
-                                            : " (did you mean '" + near + "'?)"));
+                              (near.empty() ? "; options are " + quoted_list(names) : near));
     }
     THIMBLE_TRY(check_value(infos, *info, value));
     options.values_.emplace_back(key, value);

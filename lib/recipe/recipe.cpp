@@ -23,8 +23,7 @@ Error wrong(const Place& place, std::string message) {
 
 std::string suggestion(const std::string& word, const std::vector<std::string>& known,
                        std::string_view kind) {
-  const std::string near = nearest(word, known);
-  if (!near.empty()) return " (did you mean '" + near + "'?)";
+  if (std::string near = did_you_mean(word, known); !near.empty()) return near;
   std::string list;
   for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
   return "; " + std::string(kind) + " are " + list;

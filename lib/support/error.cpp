@@ -195,6 +195,11 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
   return best;
 }
 
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+  const std::string near = nearest(word, candidates);
+  return near.empty() ? "" : " (did you mean '" + near + "'?)";
+}
+
 void check_failed(const char* condition, const char* file, int line, const std::string& why) {
   std::fprintf(stderr, "%s:%d: internal error: %s (%s)\n", file, line, why.c_str(), condition);
   std::fflush(stderr);

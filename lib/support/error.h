@@ -81,6 +81,8 @@ Error io_error(std::string message, int errno_value);
 // "did you mean 'x'?" material: the candidate nearest to `word` by edit distance, or empty when
 // none is near enough to be helpful.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
+// The same as the end of a message, " (did you mean 'x'?)", or empty.
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
 [[noreturn]] void check_failed(const char* condition, const char* file, int line,
                                const std::string& why);

@@ -70,9 +70,8 @@ std::optional<Error> unknown_command(const CLI::App& app, int argc, char** argv)
     if (command->get_name() == argv[1]) return std::nullopt;
     names.push_back(command->get_name());
   }
-  const std::string near = nearest(argv[1], names);
-  return Error(ErrorCode::kUsage, "unknown command '" + std::string(argv[1]) + "'" +
-                                      (near.empty() ? "" : " (did you mean '" + near + "'?)"))
+  return Error(ErrorCode::kUsage,
+               "unknown command '" + std::string(argv[1]) + "'" + did_you_mean(argv[1], names))
       .fix("thimble --help");
 }
 

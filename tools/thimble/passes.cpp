@@ -112,9 +112,8 @@ Expected<int> run_passes(const PassesChoices& choices, const Globals& globals) {
     }
   }
   if (!found) {
-    const std::string near = nearest(choices.name, names);
-    return Error(ErrorCode::kUsage, "no pass '" + choices.name + "'" +
-                                        (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+    return Error(ErrorCode::kUsage,
+                 "no pass '" + choices.name + "'" + did_you_mean(choices.name, names));
   }
   if (globals.json) {
     report::Json out = report::document("passes");
