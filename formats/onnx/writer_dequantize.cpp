@@ -3,10 +3,6 @@
 namespace thimble::formats::onnx {
 namespace {
 
-std::string key(ir::WeightId id, const std::string& form) {
-  return std::to_string(id.index) + " " + form;
-}
-
 bool odd(std::int64_t count) { return count % 2 != 0; }
 
 // Each group's minimum is added to all of its numbers.
@@ -16,7 +12,7 @@ ir::ValueId with_minima(const ir::Model& model, ir::ValueId w, ir::WeightId id,
   const std::int64_t rows = weight.rows(), inputs = weight.inputs(),
                      size = weight.encoding.group_size;
   const std::int64_t groups = weight.encoding.groups(inputs);
-  ir::ValueId minima = emit.constant(key(id, "row minima"), [&] {
+  ir::ValueId minima = emit.constant(key_of(id, "row minima"), [&] {
     ir::Weight made = group_minima(weight, form, false);
     if (groups == 1) made.dims = {1, rows};
     return made;
@@ -40,11 +36,11 @@ ir::ValueId product_of_constants(const ir::Model& model, ir::WeightId id, const 
   const ir::Weight weight = model.weight(id);
   const std::int64_t rows = weight.rows(), groups = weight.encoding.groups(weight.inputs());
   const std::int64_t size = weight.inputs() / groups;
-  const ir::ValueId codes = emit.constant(key(id, "folded"), [&] {
+  const ir::ValueId codes = emit.constant(key_of(id, "folded"), [&] {
     return signed_codes(weight, form, {rows, groups, size}, false);
   });
   names[codes] = weight.name;
-  const ir::ValueId scales = emit.constant(key(id, "folded scales"), [&] {
+  const ir::ValueId scales = emit.constant(key_of(id, "folded scales"), [&] {
     ir::Weight made = block_scales(weight, size);
     made.dims = {rows, groups, 1};
     return made;
@@ -57,11 +53,6 @@ ir::ValueId product_of_constants(const ir::Model& model, ir::WeightId id, const 
 }
 
 }  // namespace
-
-bool last_axis(const ir::Weight& w) {
-  return w.encoding.flat || w.encoding.axis == -1 ||
-         w.encoding.axis + 1 == static_cast<int>(w.dims.size());
-}
 
 CodeForm dequantized_form(const ir::Weight& weight) {
   const CodeForm form = code_form(weight.encoding, 4);
@@ -88,12 +79,13 @@ ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Em
     return product_of_constants(model, id, form, emit, names);
   const std::string tail = std::to_string(form.bits);
   const ir::ValueId codes = emit.constant(
-      key(id, "dequantized " + tail), [&] { return signed_codes(weight, form, dims, columns); });
+      key_of(id, "dequantized " + tail), [&] { return signed_codes(weight, form, dims, columns); });
   names[codes] = weight.name;
-  std::vector<ir::ValueId> parts = {
-      codes, emit.constant(key(id, "group scales"), [&] { return group_scales(weight, columns); })};
+  std::vector<ir::ValueId> parts = {codes, emit.constant(key_of(id, "group scales"), [&] {
+                                      return group_scales(weight, columns);
+                                    })};
   if (form.points)
-    parts.push_back(emit.constant(key(id, "group zeros " + tail),
+    parts.push_back(emit.constant(key_of(id, "group zeros " + tail),
                                   [&] { return signed_zeros(weight, form, columns); }));
   std::vector<ir::Attribute> attributes = {{"axis", std::int64_t{(groups > 1) != columns}}};
   if (groups > 1) attributes.push_back({"block_size", e.group_size});

@@ -19,7 +19,4 @@ CodeForm dequantized_form(const ir::Weight& weight);
 ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Emitter& emit,
                         std::map<ir::ValueId, std::string>& names);
 
-// Its inputs lie along the last axis, so that rows of the matrix are rows of the tensor.
-bool last_axis(const ir::Weight& weight);
-
 }  // namespace thimble::formats::onnx

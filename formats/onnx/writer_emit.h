@@ -12,6 +12,17 @@
 
 namespace thimble::formats::onnx {
 
+// Is the value a constant whose weight is encoded?
+inline bool is_encoded(const ir::Model& model, const ir::Graph& graph, ir::ValueId value) {
+  if (!value.valid() || !graph.value(value).weight.valid()) return false;
+  return !model.weight(graph.value(value).weight).encoding.is_dense();
+}
+
+// The emitter's key of a constant that is made of a weight.
+inline std::string key_of(ir::WeightId id, const std::string& form) {
+  return std::to_string(id.index) + " " + form;
+}
+
 class Emitter {
  public:
   explicit Emitter(ir::Model& model) : model_(model) {}

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "formats/onnx/rewriter.h"
+#include "formats/onnx/writer_activations.h"
 #include "formats/onnx/writer_dequantize.h"
 #include "formats/onnx/writer_emit.h"
 #include "formats/onnx/writer_streams.h"
@@ -62,7 +63,7 @@ std::int64_t whole_block_of(const ir::Weight& w, int bits) {
 class EncodingWriter {
  public:
   EncodingWriter(ir::Model& model, const EncodingOptions& options)
-      : model_(model), options_(options), emit_(model) {}
+      : model_(model), options_(options), emit_(model), fixed_(model, emit_, codes_, notes_) {}
 
   Expected<std::vector<std::string>> run() {
     THIMBLE_TRY(decode());
@@ -70,19 +71,10 @@ class EncodingWriter {
     for (const ir::Graph& body : model_.graphs) count_uses(body);
     THIMBLE_TRY(write(model_.graph));
     for (ir::Graph& body : model_.graphs) THIMBLE_TRY(write(body));
-    std::vector<std::string> notes;
-    for (const auto& [what, weights] : notes_) {
-      const std::string count = std::to_string(weights.size());
-      notes.push_back(
-          (weights.size() == 1 ? "'" + *weights.begin() + "' is " : count + " weights are ") +
-          what);
-    }
-    return notes;
+    return notes_.lines();
   }
 
  private:
-  void note(const ir::Weight& weight, const std::string& what) { notes_[what].insert(weight.name); }
-
   // Weights that are to be floats, or can only be.
   Status decode() {
     for (ir::Weight& weight : model_.weights) {
@@ -99,7 +91,7 @@ class EncodingWriter {
             .fix("choose uniform codes of 2 to 8 bits, or write it as f32 with --allow-dequantize");
       }
       if (!options_.decode_all)
-        note(weight, "written as f32: ONNX has no form for " + weight.encoding.to_string());
+        notes_.add(weight, "written as f32: ONNX has no form for " + weight.encoding.to_string());
       weight = decoded(weight);
     }
     return ok();
@@ -115,13 +107,8 @@ class EncodingWriter {
     }
   }
 
-  bool encoded(const ir::Graph& graph, ir::ValueId value) const {
-    if (!value.valid() || !graph.value(value).weight.valid()) return false;
-    return !model_.weight(graph.value(value).weight).encoding.is_dense();
-  }
-
   Status write(ir::Graph& graph) {
-    fixed_.clear();
+    fixed_.start_graph();
     dynamic_.clear();
     sums_.clear();
     folded_.clear();
@@ -130,16 +117,19 @@ class EncodingWriter {
       if (!graph.alive(id)) continue;
       emit_.move_to(graph, id, graph.node(id).name);
       if (const auto linear = ir::match_linear(model_, graph, id)) {
-        if (encoded(graph, linear->weight_value)) THIMBLE_TRY(product(graph, id, *linear));
+        if (is_encoded(model_, graph, linear->weight_value))
+          THIMBLE_TRY(product(graph, id, *linear));
       } else if (const auto conv = ir::match_convolution(model_, graph, id)) {
-        if (encoded(graph, conv->weight_value)) THIMBLE_TRY(convolution(graph, id, *conv));
-      } else if (const ir::ValueId table = table_of(graph, graph.node(id)); encoded(graph, table)) {
+        if (is_encoded(model_, graph, conv->weight_value))
+          THIMBLE_TRY(convolution(graph, id, *conv));
+      } else if (const ir::ValueId table = table_of(graph, graph.node(id));
+                 is_encoded(model_, graph, table)) {
         look_up(graph, id, graph.value(table).weight);
       }
     }
     erase_dead_transposes(graph);
     for (const ir::ValueId id : graph.constants()) {
-      if (encoded(graph, id)) THIMBLE_TRY(dequantize_constant(graph, id));
+      if (is_encoded(model_, graph, id)) THIMBLE_TRY(dequantize_constant(graph, id));
     }
     erase_dead_constants(graph);
     for (const auto& [value, name] : codes_) ir::rename(model_, graph, value, name);
@@ -149,7 +139,7 @@ class EncodingWriter {
   void erase_dead_transposes(ir::Graph& graph) {
     for (const ir::NodeId id : graph.order()) {
       const ir::Node& node = graph.node(id);
-      if (!node.is("Transpose") || !encoded(graph, node.inputs[0])) continue;
+      if (!node.is("Transpose") || !is_encoded(model_, graph, node.inputs[0])) continue;
       const ir::ValueId result = node.outputs[0];
       const bool used = graph.is_output(result) || !graph.users(result).empty() ||
                         ir::is_captured(model_, graph, result);
@@ -162,7 +152,7 @@ class EncodingWriter {
     const std::vector<ir::ValueId> outputs = graph.outputs();
     std::vector<ir::ValueId> kept = outputs;
     for (const ir::ValueId id : graph.constants()) {
-      if (!encoded(graph, id) && ir::is_captured(model_, graph, id)) kept.push_back(id);
+      if (!is_encoded(model_, graph, id) && ir::is_captured(model_, graph, id)) kept.push_back(id);
     }
     graph.set_outputs(std::move(kept));
     graph.erase_unused_constants();
@@ -171,14 +161,10 @@ class EncodingWriter {
 
   // ---- constants
 
-  std::string key(ir::WeightId id, const std::string& form) const {
-    return std::to_string(id.index) + " " + form;
-  }
-
   // A weight's codes are called what it was called, once its own constant is gone.
   ir::ValueId codes(ir::WeightId id, const std::string& form,
                     const std::function<ir::Weight()>& make) {
-    const ir::ValueId value = emit_.constant(key(id, form), make);
+    const ir::ValueId value = emit_.constant(key_of(id, form), make);
     codes_[value] = model_.weight(id).name;
     return value;
   }
@@ -196,9 +182,9 @@ class EncodingWriter {
       return made;
     });
     out.scales =
-        emit_.constant(key(id, "scales " + tail), [&] { return block_scales(weight, block); });
+        emit_.constant(key_of(id, "scales " + tail), [&] { return block_scales(weight, block); });
     if (form.points)
-      out.zeros = emit_.constant(key(id, "zeros " + tail),
+      out.zeros = emit_.constant(key_of(id, "zeros " + tail),
                                  [&] { return packed_zeros(weight, form, block); });
     tell_width(weight, form);
     return out;
@@ -206,105 +192,8 @@ class EncodingWriter {
 
   void tell_width(const ir::Weight& weight, const CodeForm& form) {
     if (weight.encoding.bits < form.bits)
-      note(weight, "written in codes of " + std::to_string(form.bits) + " bits instead of " +
-                       std::to_string(weight.encoding.bits) + ": the same numbers");
-  }
-
-  // ---- activations
-
-  // x as its fixed scale has it. Codes -127..127 around a zero become 0..254: ONNX Runtime's
-  // products are fastest with unsigned x, and a Relu before them costs nothing.
-  ir::ValueId fixed(ir::Graph& graph, ir::ValueId x) {
-    const ir::Value value = graph.value(x);
-    if (value.activation != ir::ActivationScheme::kStatic) return x;
-    if (const auto known = fixed_.find(x); known != fixed_.end()) return known->second;
-    fix_parts(graph, x);
-    return fixed_[x] = rounded(graph, x, value);
-  }
-
-  // A Concat whose result goes into quantized operators only: its parts are rounded alike before
-  // it, which leaves the result as it is, and lets what comes before write integers.
-  void fix_parts(ir::Graph& graph, ir::ValueId x) {
-    const ir::Value value = graph.value(x);
-    if (!value.producer.valid() || !graph.node(value.producer).is("Concat")) return;
-    const std::vector<ir::NodeId> users = graph.users(x);
-    const bool only = std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
-      const auto conv = ir::match_convolution(model_, graph, user);
-      return conv && encoded(graph, conv->weight_value);
-    });
-    if (!only || graph.is_output(x) || ir::is_captured(model_, graph, x)) return;
-    const ir::NodeId here = emit_.place();
-    emit_.move_to(graph, value.producer, graph.node(value.producer).name);
-    for (std::size_t i = 0; i < graph.node(value.producer).inputs.size(); ++i) {
-      const ir::ValueId part = rounded(graph, graph.node(value.producer).inputs[i], value);
-      graph.node(value.producer).inputs[i] = part;
-    }
-    emit_.move_to(graph, here, graph.node(here).name);
-  }
-
-  // x to the codes of a value's fixed scale, and back.
-  ir::ValueId rounded(ir::Graph& graph, ir::ValueId x, const ir::Value& value) {
-    const std::string name = graph.value(x).name;
-    const ir::ValueId scale = fixed_scale(value);
-    const auto code = static_cast<std::byte>(value.static_scale.zero + 127);
-    const ir::ValueId zero =
-        emit_.constant("zero " + value.name + " " + std::to_string(value.static_scale.zero), [&] {
-          ir::Weight w = ir::make_dense(value.name + "_zero_point", {}, std::vector<float>{0});
-          w.dtype = ir::DType::kU8;
-          w.source = ir::owned_dense({code}, 1);
-          return w;
-        });
-    const ir::ValueId q = emit_.node("QuantizeLinear", {x, scale, zero}, {}, name + "_quantized");
-    graph.value(q).dtype = ir::DType::kU8;
-    return emit_.node("DequantizeLinear", {q, scale, zero}, {}, name + "_dequantized");
-  }
-
-  ir::ValueId fixed_scale(const ir::Value& value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value.static_scale.scale);
-    return emit_.constant("scale " + value.name + " " + std::to_string(bits), [&] {
-      return ir::make_dense(value.name + "_scale", {},
-                            std::vector<float>{value.static_scale.scale});
-    });
-  }
-
-  // A bias [rows] or [1, rows] in units of x's and the weight's scales, when it fits i32 so; else
-  // as it is.
-  Expected<ir::ValueId> fixed_bias(ir::Graph& graph, ir::ValueId x, ir::WeightId weight,
-                                   ir::ValueId bias) {
-    if (!bias.valid() || !graph.value(bias).weight.valid()) return bias;
-    const ir::Weight w = model_.weight(weight), b = model_.weight(graph.value(bias).weight);
-    if (w.encoding.groups(w.inputs()) != 1 || !b.encoding.is_dense() ||
-        (b.dims != std::vector{w.rows()} && b.dims != std::vector<std::int64_t>{1, w.rows()}))
-      return bias;
-    THIMBLE_ASSIGN(std::vector<float> scales, ir::read_floats(group_scales(w, false)));
-    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(b));
-    std::vector<std::byte> codes;
-    for (std::size_t i = 0; i < scales.size(); ++i) {
-      scales[i] *= graph.value(x).static_scale.scale;
-      const double units =
-          std::nearbyint(static_cast<double>(values[i]) / static_cast<double>(scales[i]));
-      if (!(std::fabs(units) < 2147483647.0)) {
-        note(b, "left in f32: as a bias in i32 it would overflow");
-        return bias;
-      }
-      const auto code = static_cast<std::uint32_t>(static_cast<std::int32_t>(units));
-      for (int byte = 0; byte < 4; ++byte)
-        codes.push_back(static_cast<std::byte>(code >> (8 * byte)));
-    }
-    const std::string form = "bias " + graph.value(x).name + " " + graph.value(bias).name;
-    const ir::ValueId integers = emit_.constant(key(weight, form), [&] {
-      ir::Weight made = b;
-      made.dtype = ir::DType::kI32;
-      made.source = ir::owned_dense(std::move(codes), 4 * scales.size());
-      return made;
-    });
-    codes_[integers] = b.name;
-    const ir::ValueId unit = emit_.constant(key(weight, form + " scales"), [&] {
-      return ir::make_dense(b.name + "_scales", {w.rows()}, scales);
-    });
-    return emit_.node("DequantizeLinear", {integers, unit},
-                      {{"axis", static_cast<std::int64_t>(b.dims.size()) - 1}},
-                      b.name + "_dequantized");
+      notes_.add(weight, "written in codes of " + std::to_string(form.bits) + " bits instead of " +
+                             std::to_string(weight.encoding.bits) + ": the same numbers");
   }
 
   // ---- products
@@ -328,7 +217,7 @@ class EncodingWriter {
         alone ? block_of(weight, form.bits) : whole_block_of(weight, form.bits);
     const bool minima = e.zero == ir::ZeroKind::kMinima;
     if (block == 0 || (minima && !has_block_sums(graph, linear, weight))) return ok();
-    const ir::ValueId x = fixed(graph, linear.input);
+    const ir::ValueId x = fixed_.rounded(graph, linear.input);
     const Blocks parts = blocks(linear.weight, form, block);
     const ir::ValueId bias = minima ? ir::ValueId{} : bias_of(graph, id);
     ir::ValueId y = emit_.node("MatMulNBits", {x, parts.codes, parts.scales, parts.zeros, {}, bias},
@@ -394,7 +283,7 @@ class EncodingWriter {
       known->second = emit_.node("ReduceSum", {split, emit_.integers({-1})},
                                  {{"keepdims", std::int64_t{groups == 1}}}, name + "_sums");
     }
-    const ir::ValueId minima = emit_.constant(key(id, "minima"), [&] {
+    const ir::ValueId minima = emit_.constant(key_of(id, "minima"), [&] {
       ir::Weight made = group_minima(weight, form, true);
       if (groups == 1) made.dims = {1, made.dims[0]};
       return made;
@@ -410,9 +299,10 @@ class EncodingWriter {
     const ir::Weight weight = model_.weight(id);
     Columns out;
     out.codes = codes(id, "columns", [&] { return signed_codes(weight, form, {}, true); });
-    out.scales = emit_.constant(key(id, "row scales"), [&] { return group_scales(weight, false); });
+    out.scales =
+        emit_.constant(key_of(id, "row scales"), [&] { return group_scales(weight, false); });
     out.zeros =
-        emit_.constant(key(id, "row zeros"), [&] { return signed_zeros(weight, form, false); });
+        emit_.constant(key_of(id, "row zeros"), [&] { return signed_zeros(weight, form, false); });
     tell_width(weight, form);
     return out;
   }
@@ -421,7 +311,7 @@ class EncodingWriter {
                        const CodeForm& form) {
     const Columns parts = columns(linear.weight, form);
     const std::string name = name_of(graph, linear.output);
-    const ir::ValueId x = fixed(graph, linear.input);
+    const ir::ValueId x = fixed_.rounded(graph, linear.input);
     const ir::ValueId w =
         emit_.node("DequantizeLinear", {parts.codes, parts.scales, parts.zeros},
                    {{"axis", std::int64_t{1}}}, model_.weight(linear.weight).name + "_dequantized");
@@ -432,7 +322,7 @@ class EncodingWriter {
       return ok();
     }
     THIMBLE_ASSIGN(const ir::ValueId bias,
-                   fixed_bias(graph, linear.input, linear.weight, gemm_bias));
+                   fixed_.bias(graph, linear.input, linear.weight, gemm_bias));
     finish(graph, id, emit_.node("Gemm", {x, w, bias}, {}, name), false);
     return ok();
   }
@@ -447,7 +337,7 @@ class EncodingWriter {
     Rewriter sum(model_, graph, users[0], kNewest);
     const std::size_t other = sum.input(0) == linear.output ? 1 : 0;
     THIMBLE_ASSIGN(const ir::ValueId bias,
-                   fixed_bias(graph, linear.input, linear.weight, sum.input(other)));
+                   fixed_.bias(graph, linear.input, linear.weight, sum.input(other)));
     sum.set_input(other, bias);
     return ok();
   }
@@ -478,9 +368,9 @@ class EncodingWriter {
       return ok();
     }
     Rewriter node(model_, graph, id, kNewest);
-    const ir::ValueId x = fixed(graph, conv.input);
+    const ir::ValueId x = fixed_.rounded(graph, conv.input);
     THIMBLE_ASSIGN(const ir::ValueId bias,
-                   fixed_bias(graph, conv.input, conv.weight, node.input(2)));
+                   fixed_.bias(graph, conv.input, conv.weight, node.input(2)));
     node.set_input(0, x);
     if (bias.valid()) node.set_input(2, bias);
     return ok();
@@ -542,13 +432,13 @@ class EncodingWriter {
   const EncodingOptions& options_;
   Emitter emit_;
   std::map<ir::WeightId, Uses> uses_;
-  std::map<std::string, std::set<std::string>> notes_;  // weights by what is to be said
+  WriterNotes notes_;
   // Of the graph that is being written:
-  std::map<ir::ValueId, ir::ValueId> fixed_;                          // by x
   std::map<ir::ValueId, std::vector<ir::ValueId>> dynamic_;           // by x
   std::map<std::pair<ir::ValueId, std::int64_t>, ir::ValueId> sums_;  // by x and groups
   std::set<ir::WeightId> folded_;             // to be floats once the model is loaded
   std::map<ir::ValueId, std::string> codes_;  // constants, by the names that they are to get
+  FixedActivations fixed_;
 };
 
 }  // namespace

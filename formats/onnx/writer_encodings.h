@@ -10,8 +10,7 @@
 //                both, which ONNX Runtime fuses
 //   look-ups   GatherBlockQuantized, sharing its codes with a MatMulNBits of the same weight
 //   all else   DequantizeLinear: per axis, or in blocks (opset 21), codes i4 or i8; for
-//   convolutions
-//              in f32, Cast and Mul, which ONNX Runtime computes when it loads the model
+//              convolutions in f32, Cast and Mul, which ONNX Runtime computes when it loads
 // Minima that are no multiples of the scale are a second product, of the blocks' sums. Values with
 // a fixed scale go through QuantizeLinear and DequantizeLinear before quantized products and
 // convolutions; a convolution's or Gemm's bias is then i32 in units of both scales.

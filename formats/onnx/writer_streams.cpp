@@ -46,72 +46,27 @@ struct Streams {
   std::vector<float> scales, minima;
 };
 
-// Super-blocks' scales and minima multiplied out, as ir::decode_rows does.
-void multiply_out(const ir::Weight& w, const ir::Rows& rows, Streams& out) {
-  const ir::Encoding& e = w.encoding;
-  const std::int64_t groups = e.groups(w.inputs()), supers = e.supers(w.inputs());
-  for (std::int64_t row = 0; row < rows.count; ++row) {
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const auto super = static_cast<std::size_t>(row * supers + g * e.group_size / e.super_size);
-      const auto at = static_cast<std::size_t>(row * groups + g);
-      out.scales.push_back(rows.scales[super] *
-                           static_cast<float>(rows.sub_scales[at] - e.sub_scale_zero));
-      if (e.zero == ir::ZeroKind::kMinima)
-        out.minima.push_back(-rows.minima[super] * static_cast<float>(rows.sub_minima[at]));
-    }
-  }
-}
-
-template <class T>
-std::vector<T> repeated(const std::vector<T>& one, std::size_t count) {
-  return one.empty() ? one : std::vector<T>(count, one.front());
-}
-
-// A source that is shorter than the weight says.
-Status check_sizes(const ir::Weight& w, const ir::Rows& rows) {
-  const ir::Encoding& e = w.encoding;
-  const auto count = static_cast<std::size_t>(rows.count);
-  const bool super = e.kind == ir::EncodingKind::kSuperBlock;
-  const std::size_t groups = count * static_cast<std::size_t>(e.groups(w.inputs()));
-  const std::size_t supers = count * static_cast<std::size_t>(e.supers(w.inputs()));
-  const std::size_t scales = e.per_tensor ? 1 : super ? supers : groups;
-  const std::size_t zeros = e.zero == ir::ZeroKind::kPoints ? (e.per_tensor ? 1 : groups) : 0;
-  const std::size_t minima = e.zero == ir::ZeroKind::kMinima ? scales : 0;
-  const bool enough = rows.codes.size() >= count * static_cast<std::size_t>(w.inputs()) &&
-                      rows.scales.size() >= scales && rows.zero_points.size() >= zeros &&
-                      rows.minima.size() >= minima &&
-                      (!super || rows.sub_scales.size() >= groups) &&
-                      (!super || minima == 0 || rows.sub_minima.size() >= groups);
-  return enough ? ok() : Status(invalid_file("its rows are too short").at_tensor(w.name));
-}
-
 Expected<Streams> read_streams(const ir::Weight& w, const CodeForm& form, std::int64_t begin,
                                std::int64_t end) {
   THIMBLE_ASSIGN(ir::Rows rows, w.source->read(begin, end));
-  THIMBLE_TRY(check_sizes(w, rows));
   const ir::Encoding& e = w.encoding;
+  if (Status whole = ir::check_streams(e, rows, w.inputs()); !whole)
+    return std::move(whole).error().at_tensor(w.name);
   Streams out;
   out.codes = std::move(rows.codes);
   for (std::uint8_t& code : out.codes) code = static_cast<std::uint8_t>(code + form.shift);
-  const auto groups = static_cast<std::size_t>(rows.count * e.groups(w.inputs()));
-  if (e.kind == ir::EncodingKind::kSuperBlock) {
-    multiply_out(w, rows, out);
-  } else if (e.per_tensor) {
-    out.scales = repeated(rows.scales, groups);
-    out.zeros = repeated(rows.zero_points, groups);
-    out.minima = repeated(rows.minima, groups);
-  } else {
-    out.scales = std::move(rows.scales);
-    out.zeros = std::move(rows.zero_points);
-    out.minima = std::move(rows.minima);
+  const std::int64_t groups = e.groups(w.inputs()), supers = e.supers(w.inputs());
+  const bool minima = e.zero == ir::ZeroKind::kMinima;
+  for (std::int64_t row = 0; row < rows.count; ++row) {
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const ir::GroupParameters p = ir::group_parameters(e, rows, row, g, groups, supers);
+      out.scales.push_back(p.scale);
+      out.zeros.push_back(static_cast<std::uint8_t>(form.points ? p.zero : form.centre()));
+      // Around the centre, where codes are as far from 0 on both sides, products with x lose least.
+      if (minima)
+        out.minima.push_back(std::fma(p.scale, static_cast<float>(form.centre()), p.minimum));
+    }
   }
-  if (e.zero != ir::ZeroKind::kPoints) {
-    const int zero = form.points ? e.constant_zero : form.centre();
-    out.zeros.assign(groups, static_cast<std::uint8_t>(zero));
-  }
-  // Around the centre, where codes are as far from 0 on both sides, products with x lose least.
-  for (std::size_t i = 0; i < out.minima.size(); ++i)
-    out.minima[i] = std::fma(out.scales[i], static_cast<float>(form.centre()), out.minima[i]);
   return out;
 }
 
@@ -331,6 +286,11 @@ ir::Weight per_group(const ir::Weight& w, const std::string& suffix, ir::DType t
 
 }  // namespace
 
+bool last_axis(const ir::Weight& w) {
+  return w.encoding.flat || w.encoding.axis == -1 ||
+         w.encoding.axis + 1 == static_cast<int>(w.dims.size());
+}
+
 bool has_streams(const ir::Encoding& encoding) {
   return encoding.kind == ir::EncodingKind::kAffine ||
          (encoding.kind == ir::EncodingKind::kSuperBlock && encoding.table.empty());
@@ -396,10 +356,8 @@ ir::Weight group_minima(const ir::Weight& w, const CodeForm& form, bool columns)
 }
 
 ir::Weight decoded(const ir::Weight& w) {
-  const auto rank = static_cast<int>(w.dims.size());
-  const bool by_row = w.encoding.flat || w.encoding.axis == -1 || w.encoding.axis + 1 == rank;
   ir::Weight out = made(w, w.name, ir::DType::kF32, w.dims);
-  out.source = std::make_shared<DecodedSource>(w, !by_row);
+  out.source = std::make_shared<DecodedSource>(w, !last_axis(w));
   return out;
 }
 

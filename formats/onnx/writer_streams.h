@@ -10,6 +10,9 @@
 
 namespace thimble::formats::onnx {
 
+// Its inputs lie along the last axis, so that rows of the matrix are rows of the tensor.
+bool last_axis(const ir::Weight& weight);
+
 // The encodings that have such a view: affine ones and super-blocks of them.
 bool has_streams(const ir::Encoding& encoding);
 

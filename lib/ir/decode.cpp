@@ -82,11 +82,25 @@ Error too_short(std::size_t have, std::size_t want) {
                       std::to_string(want));
 }
 
-struct GroupParameters {
-  float scale = 0;
-  float minimum = 0;
-  int zero = 0;
-};
+// scale * (code - zero), or fma(scale, code, minimum): the products that the kernels compute.
+void decode_group(const Encoding& e, const GroupParameters& p, std::span<const std::uint8_t> codes,
+                  float* out) {
+  if (!e.table.empty()) {
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      out[i] = codes[i] < e.table.size() ? p.scale * e.table[codes[i]] : kNan;
+    }
+  } else if (e.zero == ZeroKind::kMinima) {
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      out[i] = std::fma(p.scale, static_cast<float>(codes[i]), p.minimum);
+    }
+  } else {
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      out[i] = p.scale * static_cast<float>(static_cast<int>(codes[i]) - p.zero);
+    }
+  }
+}
+
+}  // namespace
 
 GroupParameters group_parameters(const Encoding& e, const Rows& rows, std::int64_t row,
                                  std::int64_t group, std::int64_t groups, std::int64_t supers) {
@@ -105,24 +119,6 @@ GroupParameters group_parameters(const Encoding& e, const Rows& rows, std::int64
   p.zero = e.zero == ZeroKind::kPoints ? rows.zero_points[at] : e.constant_zero;
   if (e.zero == ZeroKind::kMinima) p.minimum = rows.minima[at];
   return p;
-}
-
-// scale * (code - zero), or fma(scale, code, minimum): the products that the kernels compute.
-void decode_group(const Encoding& e, const GroupParameters& p, std::span<const std::uint8_t> codes,
-                  float* out) {
-  if (!e.table.empty()) {
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-      out[i] = codes[i] < e.table.size() ? p.scale * e.table[codes[i]] : kNan;
-    }
-  } else if (e.zero == ZeroKind::kMinima) {
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-      out[i] = std::fma(p.scale, static_cast<float>(codes[i]), p.minimum);
-    }
-  } else {
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-      out[i] = p.scale * static_cast<float>(static_cast<int>(codes[i]) - p.zero);
-    }
-  }
 }
 
 Status check_streams(const Encoding& e, const Rows& rows, std::int64_t inputs) {
@@ -158,8 +154,6 @@ Status check_streams(const Encoding& e, const Rows& rows, std::int64_t inputs) {
   }
   return ok();
 }
-
-}  // namespace
 
 Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<float> out) {
   const auto bits = static_cast<std::size_t>(dtype_bits(type));

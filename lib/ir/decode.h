@@ -18,6 +18,19 @@ Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<floa
 // them. `packed` may be shorter: what isn't there stays.
 void unpack_narrow(DType type, std::span<const std::byte> packed, std::span<std::byte> out);
 
+// An error where a stream of `rows` is shorter than the encoding of rows of `inputs` weights asks.
+Status check_streams(const Encoding& encoding, const Rows& rows, std::int64_t inputs);
+
+// What turns the codes of a group into numbers: scale * (code - zero), or scale * code + minimum.
+struct GroupParameters {
+  float scale = 0;  // of super-blocks: the product of both scales
+  float minimum = 0;
+  int zero = 0;
+};
+// Of group `group` of `groups` in row `row`; `supers` super-blocks a row (1 for other encodings).
+GroupParameters group_parameters(const Encoding& encoding, const Rows& rows, std::int64_t row,
+                                 std::int64_t group, std::int64_t groups, std::int64_t supers);
+
 // `rows.count` rows of `inputs` weights each into out [count, inputs]. `type` is that of a dense
 // weight. Streams that are too short are refused.
 Status decode_rows(const Encoding& encoding, DType type, const Rows& rows, std::int64_t inputs,

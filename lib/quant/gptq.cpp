@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 
+#include "ir/decode.h"
 #include "linalg/cholesky.h"
 #include "quant/fit.h"
 #include "quant/hessian.h"
@@ -68,6 +69,7 @@ class Solver {
         inputs_(inputs),
         width_(round_up<std::int64_t>(rows, kLanes)),
         groups_(encoding.groups(inputs)),
+        supers_(encoding.supers(inputs)),
         group_size_(groups_ == 1 ? inputs : encoding.group_size),
         options_(options),
         factors_(factors),
@@ -208,24 +210,13 @@ class Solver {
   FitParameters stored(std::int64_t group, std::int64_t row, std::int64_t count) const {
     FitParameters parameters{};
     for (std::int64_t r = 0; r < count; ++r) {
-      const auto at = static_cast<std::size_t>((row + r) * groups_ + group);
-      parameters.scale[r] = scale_of(row + r, group, at);
-      parameters.zero[r] = out_.zero_points.empty() ? static_cast<float>(input_.constant_zero)
-                                                    : static_cast<float>(out_.zero_points[at]);
-      if (!out_.minima.empty()) {
-        parameters.zero[r] = 0;
-        parameters.minimum[r] = out_.minima[at];
-      }
+      const ir::GroupParameters p =
+          ir::group_parameters(encoding_, out_, row + r, group, groups_, supers_);
+      parameters.scale[r] = p.scale;
+      parameters.zero[r] = out_.minima.empty() ? static_cast<float>(p.zero) : 0.0f;
+      parameters.minimum[r] = p.minimum;
     }
     return parameters;
-  }
-
-  float scale_of(std::int64_t row, std::int64_t group, std::size_t at) const {
-    if (encoding_.kind != ir::EncodingKind::kSuperBlock) return out_.scales[at];
-    const std::int64_t super =
-        row * encoding_.supers(inputs_) + group * group_size_ / encoding_.super_size;
-    return out_.scales[static_cast<std::size_t>(super)] *
-           static_cast<float>(out_.sub_scales[at] - encoding_.sub_scale_zero);
   }
 
   static void copy_lanes(const float* from, std::int64_t from_stride, std::int64_t n, float* to,
@@ -238,7 +229,7 @@ class Solver {
   std::int64_t order_at(std::int64_t turn) const { return order_[static_cast<std::size_t>(turn)]; }
   std::int64_t group_of(std::int64_t turn) const { return order_at(turn) / group_size_; }
 
-  std::int64_t rows_, inputs_, width_, groups_, group_size_;
+  std::int64_t rows_, inputs_, width_, groups_, supers_, group_size_;
   const GptqOptions& options_;
   const Factors& factors_;
   const std::vector<std::int64_t>& order_;

@@ -1,0 +1,57 @@
+#pragma once
+// Values with a fixed scale, rounded to its codes before quantized products and convolutions.
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "formats/onnx/writer_emit.h"
+#include "support/expected.h"
+
+namespace thimble::formats::onnx {
+
+// What a user should be told of weights, each thing once.
+class WriterNotes {
+ public:
+  void add(const ir::Weight& weight, const std::string& what) { weights_[what].insert(weight.name); }
+  std::vector<std::string> lines() const;
+
+ private:
+  std::map<std::string, std::set<std::string>> weights_;  // by what is to be said
+};
+
+class FixedActivations {
+ public:
+  // Names of constants that hold codes, and what they are to be called, go to `names`. All live as
+  // long as this.
+  FixedActivations(ir::Model& model, Emitter& emit, std::map<ir::ValueId, std::string>& names,
+                   WriterNotes& notes)
+      : model_(model), emit_(emit), names_(names), notes_(notes) {}
+
+  // What follows is in another graph.
+  void start_graph() { rounded_.clear(); }
+
+  // x as its fixed scale has it; x itself where it has none. Codes -127..127 around a zero become
+  // 0..254: ONNX Runtime's products are fastest with unsigned x, and a Relu before them costs
+  // nothing.
+  ir::ValueId rounded(ir::Graph& graph, ir::ValueId x);
+
+  // A bias [rows] or [1, rows] in units of x's and the weight's scales, when it fits i32 so; else
+  // as it is.
+  Expected<ir::ValueId> bias(ir::Graph& graph, ir::ValueId x, ir::WeightId weight,
+                             ir::ValueId bias);
+
+ private:
+  void round_parts(ir::Graph& graph, ir::ValueId x);
+  ir::ValueId round_to(ir::Graph& graph, ir::ValueId x, const ir::Value& value);
+  ir::ValueId scale_of(const ir::Value& value);
+
+  ir::Model& model_;
+  Emitter& emit_;
+  std::map<ir::ValueId, std::string>& names_;
+  WriterNotes& notes_;
+  std::map<ir::ValueId, ir::ValueId> rounded_;  // by x, of this graph
+};
+
+}  // namespace thimble::formats::onnx
