@@ -191,9 +191,7 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
 void pack_sub_scales(const std::uint8_t* subs, std::int64_t groups, int sub_bits,
                      std::uint8_t* out) {
   const std::int64_t nibbles = (groups + 1) / 2;
-  const std::int64_t vectors =
-      sub_bits == 8 ? groups : nibbles + (sub_bits == 6 ? (groups + 3) / 4 : 0);
-  std::memset(out, 0, static_cast<std::size_t>(vectors * kTileRows));
+  std::memset(out, 0, static_cast<std::size_t>(sub_vectors(groups, sub_bits) * kTileRows));
   for (int row = 0; row < kTileRows; ++row) {
     for (std::int64_t g = 0; g < groups; ++g) {
       const int sub = subs[row * groups + g];

@@ -48,6 +48,12 @@ enum class FloatType : std::uint8_t { kF32, kF16, kBF16 };
 
 enum class ZeroKind : std::uint8_t { kConstant, kPoints, kMinima };
 
+// Vectors of 16 bytes that the sub-scales of a tile of so many groups take.
+constexpr std::int64_t sub_vectors(std::int64_t groups, int sub_bits) {
+  if (sub_bits == 8) return groups;
+  return (groups + 1) / 2 + (sub_bits == 6 ? (groups + 3) / 4 : 0);
+}
+
 struct GroupedWeight {
   std::int64_t rows = 0;         // N, > 0
   std::int64_t inputs = 0;       // K, > 0
@@ -76,11 +82,7 @@ struct GroupedWeight {
   std::int64_t supers() const {
     return super_size >= inputs ? 1 : (inputs + super_size - 1) / super_size;
   }
-  // Vectors of 16 bytes that the sub-scales of a tile take.
-  std::int64_t sub_vectors() const {
-    if (sub_bits == 8) return groups();
-    return (groups() + 1) / 2 + (sub_bits == 6 ? (groups() + 3) / 4 : 0);
-  }
+  std::int64_t sub_vectors() const { return kernels::sub_vectors(groups(), sub_bits); }
 };
 
 // Row-major [N, K] floats, used as they lie in the source file.

@@ -137,16 +137,14 @@ void take_addend(Lowering& lowering, Finish& finish) {
 
 std::optional<UnaryFunction> function_of(const ir::Node& node) {
   if (!node.domain.empty()) return std::nullopt;
-  if (node.op == "Relu") return UnaryFunction::kRelu;
-  if (node.op == "Sigmoid") return UnaryFunction::kSigmoid;
-  if (node.op == "Tanh") return UnaryFunction::kTanh;
-  if (node.op == "HardSwish") return UnaryFunction::kHardSwish;
-  if (node.op == "Swish" && node.real("alpha", 1.0f) == 1.0f) return UnaryFunction::kSilu;
-  if (node.op == "Gelu") {
-    return node.text("approximate", "none") == "tanh" ? UnaryFunction::kGeluTanh
-                                                      : UnaryFunction::kGeluErf;
-  }
-  return std::nullopt;
+  constexpr UnaryFunction kFused[] = {UnaryFunction::kRelu,    UnaryFunction::kSigmoid,
+                                      UnaryFunction::kTanh,    UnaryFunction::kHardSwish,
+                                      UnaryFunction::kSilu,    UnaryFunction::kGeluErf,
+                                      UnaryFunction::kGeluTanh};
+  const auto function = unary_function(node);
+  const bool fused =
+      function && std::find(std::begin(kFused), std::end(kFused), *function) != std::end(kFused);
+  return fused ? function : std::nullopt;
 }
 
 // The bounds of a Clip that are constant or absent.

@@ -99,24 +99,14 @@ const UnaryRow* find_unary(std::string_view op) {
 }
 
 std::vector<program::Attribute> unary_attributes(const ir::Node& node) {
-  const auto function = [](UnaryFunction f) {
-    return ints("function", {static_cast<std::int64_t>(f)});
-  };
-  if (node.op == "Gelu") {
-    return {function(node.text("approximate", "none") == "tanh" ? UnaryFunction::kGeluTanh
-                                                                : UnaryFunction::kGeluErf)};
-  }
-  const UnaryRow& row = *find_unary(node.op);
-  if (row.function == UnaryFunction::kSwish) {  // two of them have kernels
-    const float alpha = node.real("alpha", 1.0f);
-    if (alpha == 1.0f) return {function(UnaryFunction::kSilu)};
-    if (alpha == 1.702f) return {function(UnaryFunction::kGeluQuick)};
-  }
-  std::vector<program::Attribute> out = {function(row.function)};
-  if (!row.alpha.name.empty())
-    out.push_back(floats("alpha", {node.real(row.alpha.name, row.alpha.fallback)}));
-  if (!row.beta.name.empty())
-    out.push_back(floats("beta", {node.real(row.beta.name, row.beta.fallback)}));
+  const UnaryFunction function = *unary_function(node);
+  std::vector<program::Attribute> out = {ints("function", {static_cast<std::int64_t>(function)})};
+  const UnaryRow* row = find_unary(node.op);
+  if (row == nullptr || row->function != function) return out;  // a function without parameters
+  if (!row->alpha.name.empty())
+    out.push_back(floats("alpha", {node.real(row->alpha.name, row->alpha.fallback)}));
+  if (!row->beta.name.empty())
+    out.push_back(floats("beta", {node.real(row->beta.name, row->beta.fallback)}));
   return out;
 }
 
@@ -223,6 +213,21 @@ Status lower_identity(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 }
 
 }  // namespace
+
+std::optional<UnaryFunction> unary_function(const ir::Node& node) {
+  if (node.op == "Gelu") {
+    return node.text("approximate", "none") == "tanh" ? UnaryFunction::kGeluTanh
+                                                      : UnaryFunction::kGeluErf;
+  }
+  const UnaryRow* row = find_unary(node.op);
+  if (row == nullptr) return std::nullopt;
+  if (row->function == UnaryFunction::kSwish) {  // two of them have kernels
+    const float alpha = node.real("alpha", 1.0f);
+    if (alpha == 1.0f) return UnaryFunction::kSilu;
+    if (alpha == 1.702f) return UnaryFunction::kGeluQuick;
+  }
+  return row->function;
+}
 
 Handler elementwise_handler(std::string_view op, std::string_view domain) {
   if (!domain.empty()) return nullptr;

@@ -118,6 +118,8 @@ program::Attribute floats(std::string name, std::vector<float> values);
 
 // How a product with a quantized weight is to write the value that it reads.
 std::vector<program::Attribute> activation_attributes(const ir::Value& value);
+// What a node of the default domain does to each element; nothing for other operators.
+std::optional<program::UnaryFunction> unary_function(const ir::Node& node);  // elementwise.cpp
 
 // One operator's lowering. Returns an error that names what cannot be.
 using Handler = Status (*)(Lowering&, ir::NodeId, const ir::Node&);

@@ -144,11 +144,8 @@ class TilePayload : public Payload {
     if (tensor_.zero == program::ZeroKind::kPoints) bytes.push_back(cells);
     if (tensor_.zero == program::ZeroKind::kMinima) bytes.push_back(cells * float_bytes());
     if (!super_) return bytes;
-    kernels::GroupedWeight shape;
-    shape.inputs = tensor_.inputs;
-    shape.group_size = tensor_.group_size;
-    shape.sub_bits = tensor_.sub_bits;
-    bytes.push_back(static_cast<std::uint64_t>(shape.sub_vectors()) * kernels::kTileRows);
+    const std::int64_t vectors = kernels::sub_vectors(groups_, tensor_.sub_bits);
+    bytes.push_back(static_cast<std::uint64_t>(vectors) * kernels::kTileRows);
     if (tensor_.zero == program::ZeroKind::kMinima) bytes.push_back(bytes.back());
     return bytes;
   }

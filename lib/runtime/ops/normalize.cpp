@@ -172,32 +172,42 @@ Status shape_lrn(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
+// f(plane, first, last) for each plane of LRN: the channels that its elements are divided by, from
+// `first` to `last` of its own.
+template <class F>
+void over_neighbours(Call& call, F f) {
+  const Dims& dims = call.inputs[0]->dims;
+  const std::int64_t channels = dims[1], size = call.instruction.integer("size", 1);
+  over_rows(call.machine, dims[0] * channels, product_of(dims, 2, dims.size()) * size,
+            [&](std::size_t begin, std::size_t end) {
+              for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end);
+                   ++p) {
+                const std::int64_t c = p % channels;
+                f(p, std::max(-(size - 1) / 2, -c), std::min(size / 2, channels - 1 - c));
+              }
+            });
+}
+
 template <class T>
 Status respond(Call& call) {
   const Value& x = *call.inputs[0];
-  const std::int64_t channels = x.dims[1], size = call.instruction.integer("size", 1);
+  const std::int64_t size = call.instruction.integer("size", 1);
   const std::int64_t width = product_of(x.dims, 2, x.dims.size());
   const double alpha = call.instruction.real("alpha", 1e-4f) / static_cast<double>(size);
   const double beta = call.instruction.real("beta", 0.75f);
   const double bias = call.instruction.real("bias", 1.0f);
-  over_rows(
-      call.machine, x.dims[0] * channels, width * size, [&](std::size_t begin, std::size_t end) {
-        for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
-          const std::int64_t c = p % channels;
-          const std::int64_t first = std::max<std::int64_t>(c - (size - 1) / 2, 0);
-          const std::int64_t last = std::min(c + size / 2, channels - 1);
-          const T* from = data_of<T>(x) + p * width;
-          for (std::int64_t i = 0; i < width; ++i) {
-            double sum = 0;
-            for (std::int64_t k = first; k <= last; ++k) {
-              const double value = from[(k - c) * width + i];
-              sum += value * value;
-            }
-            data_of<T>(*call.outputs[0])[p * width + i] =
-                static_cast<T>(from[i] / math::pow(bias + alpha * sum, beta));
-          }
-        }
-      });
+  over_neighbours(call, [&](std::int64_t p, std::int64_t first, std::int64_t last) {
+    const T* from = data_of<T>(x) + p * width;
+    for (std::int64_t i = 0; i < width; ++i) {
+      double sum = 0;
+      for (std::int64_t k = first; k <= last; ++k) {
+        const double value = from[k * width + i];
+        sum += value * value;
+      }
+      data_of<T>(*call.outputs[0])[p * width + i] =
+          static_cast<T>(from[i] / math::pow(bias + alpha * sum, beta));
+    }
+  });
   return ok();
 }
 
@@ -208,33 +218,27 @@ Status respond_rows(Call& call) {
   using kernels::Pair;
   const Value& x = *call.inputs[0];
   const kernels::RowKernels& rows = call.machine.rows;
-  const std::int64_t channels = x.dims[1], size = call.instruction.integer("size", 1);
   const std::int64_t width = product_of(x.dims, 2, x.dims.size());
-  const float alpha = call.instruction.real("alpha", 1e-4f) / static_cast<float>(size);
+  const float alpha = call.instruction.real("alpha", 1e-4f) /
+                      static_cast<float>(call.instruction.integer("size", 1));
   const float bias = call.instruction.real("bias", 1.0f);
-  over_rows(
-      call.machine, x.dims[0] * channels, width * size, [&](std::size_t begin, std::size_t end) {
-        for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
-          const std::int64_t c = p % channels;
-          const std::int64_t first = std::max<std::int64_t>(c - (size - 1) / 2, 0);
-          const std::int64_t last = std::min(c + size / 2, channels - 1);
-          for (std::int64_t i = 0; i < width; i += kRun) {
-            const std::int64_t count = std::min(kRun, width - i);
-            const float* from = x.floats() + p * width + i;
-            float sum[kRun] = {}, part[kRun];
-            for (std::int64_t k = first; k <= last; ++k) {
-              const float* other = from + (k - c) * width;
-              rows.pair(Pair::kMul, other, other, count, part);
-              rows.pair(Pair::kAdd, sum, part, count, sum);
-            }
-            for (float& one : sum) one = bias + alpha * one;
-            rows.map(Function::kSqrt, sum, count, sum);
-            rows.map(Function::kSqrt, sum, count, part);
-            rows.pair(Pair::kMul, sum, part, count, sum);
-            rows.pair(Pair::kDiv, from, sum, count, call.outputs[0]->floats() + p * width + i);
-          }
-        }
-      });
+  over_neighbours(call, [&](std::int64_t p, std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = 0; i < width; i += kRun) {
+      const std::int64_t count = std::min(kRun, width - i);
+      const float* from = x.floats() + p * width + i;
+      float sum[kRun] = {}, part[kRun];
+      for (std::int64_t k = first; k <= last; ++k) {
+        const float* other = from + k * width;
+        rows.pair(Pair::kMul, other, other, count, part);
+        rows.pair(Pair::kAdd, sum, part, count, sum);
+      }
+      for (float& one : sum) one = bias + alpha * one;
+      rows.map(Function::kSqrt, sum, count, sum);
+      rows.map(Function::kSqrt, sum, count, part);
+      rows.pair(Pair::kMul, sum, part, count, sum);
+      rows.pair(Pair::kDiv, from, sum, count, call.outputs[0]->floats() + p * width + i);
+    }
+  });
   return ok();
 }
 
