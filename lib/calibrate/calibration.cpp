@@ -55,27 +55,6 @@ Expected<data::WindowOptions> window_options(const ir::Model& model, const TextO
   return windows;
 }
 
-std::string descr_of(ir::DType type) {
-  switch (type) {
-    case ir::DType::kF32:
-      return "<f4";
-    case ir::DType::kF64:
-      return "<f8";
-    case ir::DType::kI64:
-      return "<i8";
-    case ir::DType::kI32:
-      return "<i4";
-    case ir::DType::kI8:
-      return "|i1";
-    case ir::DType::kU8:
-      return "|u1";
-    case ir::DType::kBool:
-      return "|b1";
-    default:
-      return "";
-  }
-}
-
 Expected<Held> held_array(const data::Array& array, const std::string& descr) {
   if (array.descr != descr) {
     return invalid_argument("the calibration has an array of " + array.descr +
@@ -120,6 +99,27 @@ class StateRun {
 };
 
 }  // namespace
+
+std::string descr_of(ir::DType type) {
+  switch (type) {
+    case ir::DType::kF32:
+      return "<f4";
+    case ir::DType::kF64:
+      return "<f8";
+    case ir::DType::kI64:
+      return "<i8";
+    case ir::DType::kI32:
+      return "<i4";
+    case ir::DType::kI8:
+      return "|i1";
+    case ir::DType::kU8:
+      return "|u1";
+    case ir::DType::kBool:
+      return "|b1";
+    default:
+      return "";
+  }
+}
 
 std::vector<data::InputSpec> input_specs(const ir::Model& model) {
   std::vector<data::InputSpec> specs;

@@ -21,6 +21,9 @@ struct TextOptions {
   std::int64_t context = 0;     // 0: 512, or the model's limit if that is less
 };
 
+// NumPy's name of a type that a calibration takes; empty for others.
+std::string descr_of(ir::DType type);
+
 class Calibration {
  public:
   // Windows of a text as `thimble eval` cuts them, each a whole sequence from position 0. Errors: a

@@ -117,7 +117,8 @@ class IdxSamples : public SampleSource {
     std::vector<float> values(pixels * channels_);
     for (std::size_t p = 0; p < pixels; ++p) {
       for (std::size_t c = 0; c < channels_; ++c)
-        values[planes ? c * pixels + p : p * channels_ + c] = number(bytes[p * channels_ + c], c);
+        values[planes ? c * pixels + p : p * channels_ + c] =
+            preprocessing_.number(bytes[p * channels_ + c], c);
     }
     Array array{input_.name, input_.descr, input_.dims, {}};
     if (input_.descr == "|u1") {
@@ -132,12 +133,6 @@ class IdxSamples : public SampleSource {
   }
 
  private:
-  float number(std::uint8_t byte, std::size_t channel) const {
-    const auto& [scale, mean, deviation] = preprocessing_;
-    return (static_cast<float>(byte) * scale - mean[mean.size() > 1 ? channel : 0]) /
-           deviation[deviation.size() > 1 ? channel : 0];
-  }
-
   Idx images_, labels_;
   InputSpec input_;
   Preprocessing preprocessing_;

@@ -88,19 +88,13 @@ class ImageSamples : public SampleSource {
       for (std::int64_t c = 0; c < channels; ++c) {
         const auto to = static_cast<std::size_t>(layout_.planes ? c * area + p : p * channels + c);
         const auto from = static_cast<std::size_t>((y * image.width + x) * channels + c);
-        values[to] = number(image.pixels[from], static_cast<std::size_t>(c));
+        values[to] = preprocessing_.number(image.pixels[from], static_cast<std::size_t>(c));
       }
     }
     Array array{input_.name, input_.descr, input_.dims, {}};
     array.bytes.resize(values.size() * sizeof(float));
     std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
     return array;
-  }
-
-  float number(std::uint8_t byte, std::size_t channel) const {
-    const auto& [scale, mean, deviation] = preprocessing_;
-    return (static_cast<float>(byte) * scale - mean[mean.size() > 1 ? channel : 0]) /
-           deviation[deviation.size() > 1 ? channel : 0];
   }
 
   std::vector<std::string> files_;

@@ -39,6 +39,11 @@ struct Preprocessing {
   float scale = 1;
   std::vector<float> mean = {0};
   std::vector<float> deviation = {1};
+
+  float number(std::uint8_t byte, std::size_t channel) const {
+    return (static_cast<float>(byte) * scale - mean[mean.size() > 1 ? channel : 0]) /
+           deviation[deviation.size() > 1 ? channel : 0];
+  }
 };
 
 // `mean` and `deviation` have one number or one for each channel, deviations above 0.

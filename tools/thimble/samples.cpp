@@ -1,33 +1,16 @@
 #include "tools/thimble/samples.h"
 
+#include "calibrate/calibration.h"
 #include "formats/all.h"
 
 namespace thimble::cli {
 namespace {
 
+// Sets that are only run or scored hold two types more than a calibration takes.
 std::string descr_of(ir::DType type) {
-  switch (type) {
-    case ir::DType::kF32:
-      return "<f4";
-    case ir::DType::kF64:
-      return "<f8";
-    case ir::DType::kF16:
-      return "<f2";
-    case ir::DType::kI64:
-      return "<i8";
-    case ir::DType::kI32:
-      return "<i4";
-    case ir::DType::kI16:
-      return "<i2";
-    case ir::DType::kI8:
-      return "|i1";
-    case ir::DType::kU8:
-      return "|u1";
-    case ir::DType::kBool:
-      return "|b1";
-    default:
-      return "";
-  }
+  if (type == ir::DType::kF16) return "<f2";
+  if (type == ir::DType::kI16) return "<i2";
+  return calibrate::descr_of(type);
 }
 
 Expected<data::Array> read_tensor(const std::string& path) {
