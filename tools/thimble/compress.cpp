@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <set>
 #include <unistd.h>
@@ -120,8 +119,8 @@ struct Outcome {
   Written written;
   std::vector<eval::Metric> metrics;
   std::vector<eval::GateResult> gates;
-  std::string fingerprint;
   bool evaluated = false;
+  report::Json json;  // the report
 };
 
 void print_outcome(const CompressChoices& choices, const Prepared& prepared,
@@ -146,12 +145,12 @@ void print_outcome(const CompressChoices& choices, const Prepared& prepared,
 }
 
 report::Json outcome_json(const CompressChoices& choices, const Prepared& prepared,
-                          const program::Bundle& bundle, const Outcome& outcome,
-                          std::uint64_t file_bytes, double seconds) {
+                          const std::string& fingerprint, const program::Bundle& bundle,
+                          const Outcome& outcome, std::uint64_t file_bytes, double seconds) {
   report::Json out = report::document("compress");
   out["output"] = choices.output;
   if (!outcome.written.digest.empty()) {
-    out["fingerprint"] = outcome.fingerprint;
+    out["fingerprint"] = fingerprint;
     out["output_digest"] = outcome.written.digest;
   }
   out["file_bytes"] = file_bytes;
@@ -355,10 +354,11 @@ Status run_passes_of(Job& job, const PassRequest& passes, Environment& environme
                        environment);
 }
 
-// Writes and measures what the passes made.
+using Clock = std::chrono::steady_clock;
+
+// Writes and measures what the passes made. The work began at `start`.
 Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
-                                    Environment& environment, report::Json& json,
-                                    const std::function<double()>& seconds) {
+                                    Environment& environment, Clock::time_point start) {
   Prepared& prepared = job.prepared;
   const bool own = is_thimble_target(job.target);
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
@@ -376,7 +376,6 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
     THIMBLE_TRY(verify_budget(prepared, job.recipe, job.tune, artifact, environment));
   }
   add_metrics(metadata, outcome.metrics);
-  outcome.fingerprint = job.print;
   std::uint64_t size = 0;
   if (own) {
     size = add_size(metadata, *writer);
@@ -388,16 +387,17 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   const auto bytes = static_cast<double>(size);
   outcome.metrics.push_back({"size", {bytes, bytes, bytes}});
   outcome.gates = eval::judge(job.recipe.gates, outcome.metrics);
-  json = outcome_json(choices, prepared, artifact, outcome, own ? writer->file_bytes() : size,
-                      seconds());
-  THIMBLE_TRY(write_report(choices.output + ".report.json", json));
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  outcome.json = outcome_json(choices, prepared, job.print, artifact, outcome,
+                              own ? writer->file_bytes() : size, seconds);
+  THIMBLE_TRY(write_report(choices.output + ".report.json", outcome.json));
   if (!environment.globals.json)
     print_outcome(choices, prepared, artifact, outcome, system::terminal_width(STDOUT_FILENO));
   return outcome;
 }
 
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
   if (!choices.force && up_to_date(choices.output, job.target, job.print))
     return say_up_to_date(choices, environment.globals);
@@ -416,14 +416,9 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   THIMBLE_TRY(run_passes_of(
       job, {.manager = choices.manager, .calibration = calibrated.get(), .journal = kept},
       environment));
-  report::Json json;
-  const auto seconds = [&] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  THIMBLE_ASSIGN(const Outcome outcome,
-                 write_and_measure(job, choices, environment, json, seconds));
+  THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, start));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());
-  if (environment.globals.json) std::printf("%s\n", json.dump(2).c_str());
+  if (environment.globals.json) std::printf("%s\n", outcome.json.dump(2).c_str());
   return eval::acceptable(outcome.gates, environment.globals.strict)
              ? 0
              : exit_status(ErrorCode::kGateFailed);

@@ -132,13 +132,14 @@ Expected<std::vector<data::Array>> run_sequence(const Opened& opened, const reci
                  open_samples(set, eval::without_states(eval::input_specs(program), states)));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
   Results results(program, states, true);
+  const ir::DimRanges ranges = ranges_of(opened);
   environment.progress.begin("running", static_cast<double>(source->size()), "calls");
   for (std::size_t i = 0; i < source->size(); ++i) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     THIMBLE_ASSIGN(std::vector<data::Array> arrays, source->read(i));
     if (source->begins(i)) carrier.reset();
     carrier.give(arrays);
-    if (Status status = run_call(*session, ranges_of(opened), arrays); !status)
+    if (Status status = run_call(*session, ranges, arrays); !status)
       return std::move(status).error().note("in call " + std::to_string(i));
     carrier.take(*session);
     THIMBLE_TRY(results.add(*session));
