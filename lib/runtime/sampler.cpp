@@ -8,13 +8,15 @@
 #include "support/rng.h"
 
 namespace thimble::runtime {
-namespace {
 
+// A token that may come next.
 struct Candidate {
   std::int32_t token;
   float logit;
   double probability;
 };
+
+namespace {
 
 // Likeliest first; of equals the lower token, so that no order of computing shows.
 bool likelier(const Candidate& a, const Candidate& b) {
