@@ -67,13 +67,12 @@ ir::ValueId FixedActivations::round_to(ir::Graph& graph, ir::ValueId x, const ir
 ir::ValueId FixedActivations::scale_of(const ir::Value& value) {
   const auto bits = std::bit_cast<std::uint32_t>(value.static_scale.scale);
   return emit_.constant("scale " + value.name + " " + std::to_string(bits), [&] {
-    return ir::make_dense(value.name + "_scale", {},
-                          std::vector<float>{value.static_scale.scale});
+    return ir::make_dense(value.name + "_scale", {}, std::vector<float>{value.static_scale.scale});
   });
 }
 
 Expected<ir::ValueId> FixedActivations::bias(ir::Graph& graph, ir::ValueId x, ir::WeightId weight,
-                                 ir::ValueId bias) {
+                                             ir::ValueId bias) {
   if (!bias.valid() || !graph.value(bias).weight.valid()) return bias;
   const ir::Weight w = model_.weight(weight), b = model_.weight(graph.value(bias).weight);
   if (w.encoding.groups(w.inputs()) != 1 || !b.encoding.is_dense() ||

@@ -14,7 +14,9 @@ namespace thimble::formats::onnx {
 // What a user should be told of weights, each thing once.
 class WriterNotes {
  public:
-  void add(const ir::Weight& weight, const std::string& what) { weights_[what].insert(weight.name); }
+  void add(const ir::Weight& weight, const std::string& what) {
+    weights_[what].insert(weight.name);
+  }
   std::vector<std::string> lines() const;
 
  private:

@@ -29,7 +29,11 @@ status $thimble compress $onnx/speech.onnx -r recipe.yaml -q -o out.thimble >log
 grep -c passed log
 tail -n 1 log
 status $thimble eval out.thimble --reference $onnx/speech.onnx $sound --state $states | sed 's/  .*//'
-check() { sed "s|, state: .*}|, $1}|" recipe.yaml >bad.yaml; status $thimble recipe validate bad.yaml; }
+# Where the fault lies in the line depends on how long the folder is.
+check() {
+  sed "s|, state: .*}|, $1}|" recipe.yaml >bad.yaml
+  status $thimble recipe validate bad.yaml 2>&1 | sed -E "s/^(bad.yaml:2):[0-9]+/\1:COLUMN/"
+}
 check "labels: x"
 check "npz: x"
 check "frame: none"
