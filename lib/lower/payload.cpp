@@ -246,11 +246,13 @@ std::optional<std::vector<std::int8_t>> bytes_of(const std::vector<float>& table
 }
 
 // Does a kernel read the encoding as it is?
-bool has_kernel(const ir::Encoding& e) {
+bool has_kernel(const ir::Encoding& e, std::int64_t inputs) {
   if (e.bits < 2 || e.bits > 8) return false;
   const bool super = e.kind == ir::EncodingKind::kSuperBlock;
   if (e.kind != ir::EncodingKind::kAffine && e.kind != ir::EncodingKind::kCodebook && !super)
     return false;
+  const bool one_group = e.group_size == 0 || e.per_tensor || e.group_size >= inputs;
+  if (!one_group && e.group_size != 16 && e.group_size % kernels::kBlock != 0) return false;
   if (super && (e.sub_bits > 8 || e.zero == ir::ZeroKind::kPoints)) return false;
   return e.table.empty() || (e.bits <= 4 && e.table.size() == std::size_t{1} << e.bits &&
                              bytes_of(e.table).has_value());
@@ -274,13 +276,12 @@ std::unique_ptr<Payload> tile_payload(const ir::Weight& weight, const program::T
 
 Expected<program::Tensor> tile_tensor(const ir::Weight& weight) {
   const ir::Encoding& encoding = weight.encoding;
-  if (!has_kernel(encoding)) {
+  if (!has_kernel(encoding, weight.inputs())) {
     return unsupported("the runtime has no kernel for encoding " + encoding.to_string())
         .at_tensor(weight.name)
         .fix(
-            "use an encoding of 2 to 8 bits with a scale per tensor, channel, group or "
-            "super-block, "
-            "or a table of whole numbers");
+            "use an encoding of 2 to 8 bits with a scale per tensor, channel, super-block or group "
+            "of 16 or a multiple of 32, or a table of whole numbers");
   }
   program::Tensor tensor;
   tensor.name = weight.name;

@@ -8,14 +8,10 @@ namespace thimble::program {
 namespace {
 
 constexpr std::size_t kMaxRank = 8;
-constexpr std::int64_t kTileRows = 16;
-constexpr std::int64_t kBlock = 32;
 
 Error broken(std::string message, const std::string& name) {
   return invalid_file(std::move(message)).at_tensor(name);
 }
-
-bool known_type(Type type) { return type_bytes(type) != 0; }
 
 Status verify_size(const Program& program, const Size& size, const std::string& name) {
   int depth = 0;
@@ -33,7 +29,7 @@ Status verify_size(const Program& program, const Size& size, const std::string& 
 }
 
 Status verify_slot(const Program& program, const Slot& slot) {
-  if (slot.kind > Slot::Kind::kState || !known_type(slot.type))
+  if (slot.kind > Slot::Kind::kState || type_bytes(slot.type) == 0)
     return broken("a slot has an unknown kind or type", slot.name);
   if (slot.dims.size() > kMaxRank) return broken("a slot has more than 8 dimensions", slot.name);
   for (const Size& size : slot.dims) THIMBLE_TRY(verify_size(program, size, slot.name));
@@ -48,6 +44,8 @@ Status verify_slot(const Program& program, const Slot& slot) {
 Status verify_tensor(const Program& program, const Tensor& tensor) {
   if (tensor.layout > Layout::kPanels || tensor.zero > ZeroKind::kMinima)
     return broken("a tensor has an unknown layout", tensor.name);
+  if (tensor.dims.size() > kMaxRank)
+    return broken("a tensor has more than 8 dimensions", tensor.name);
   THIMBLE_ASSIGN(const std::vector<std::uint64_t> streams, stream_bytes(tensor));
   if (streams.size() != tensor.segments.size())
     return broken("a tensor has the wrong number of streams", tensor.name);
@@ -301,141 +299,6 @@ Status verify_caches(const Program& program) {
 }
 
 }  // namespace
-
-int type_bytes(Type type) {
-  switch (type) {
-    case Type::kF32:
-    case Type::kI32:
-    case Type::kU32:
-      return 4;
-    case Type::kF64:
-    case Type::kI64:
-    case Type::kU64:
-      return 8;
-    case Type::kF16:
-    case Type::kBF16:
-    case Type::kU16:
-    case Type::kI16:
-      return 2;
-    case Type::kU8:
-    case Type::kI8:
-    case Type::kBool:
-    case Type::kF8E4M3FN:
-    case Type::kF8E4M3FNUZ:
-    case Type::kF8E5M2:
-    case Type::kF8E5M2FNUZ:
-    case Type::kU4:
-    case Type::kI4:
-    case Type::kF4E2M1:
-    case Type::kF8E8M0:
-    case Type::kU2:
-    case Type::kI2:
-      return 1;
-  }
-  return 0;
-}
-
-std::string_view type_name(Type type) {
-  constexpr std::string_view kNames[] = {
-      "?",          "f32",    "u8",         "i8",  "u16", "i16",    "i32",    "i64",  "?",
-      "bool",       "f16",    "f64",        "u32", "u64", "?",      "?",      "bf16", "f8e4m3fn",
-      "f8e4m3fnuz", "f8e5m2", "f8e5m2fnuz", "u4",  "i4",  "f4e2m1", "f8e8m0", "u2",   "i2"};
-  const auto index = static_cast<std::size_t>(type);
-  return index < std::size(kNames) ? kNames[index] : "?";
-}
-
-namespace {
-
-constexpr std::size_t kTableEntries = 16;
-
-// The rules of super-blocks and tables.
-bool sound_scales(const Tensor& tensor) {
-  const bool table =
-      tensor.table.empty() || (tensor.bits <= 4 && tensor.zero == ZeroKind::kConstant &&
-                               tensor.table.size() == kTableEntries);
-  if (tensor.super_size == 0) return table && tensor.sub_bits == 0;
-  const bool whole = tensor.super_size > 0 && (tensor.super_size >= tensor.inputs ||
-                                               tensor.super_size % tensor.group_size == 0);
-  return table && whole && (tensor.sub_bits == 4 || tensor.sub_bits == 6 || tensor.sub_bits == 8) &&
-         tensor.sub_zero >= 0 && tensor.sub_zero <= 255 && tensor.zero != ZeroKind::kPoints;
-}
-
-}  // namespace
-
-Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
-  if (!known_type(tensor.type) || tensor.dims.size() > kMaxRank)
-    return broken("a tensor has an unknown type or too many dimensions", tensor.name);
-  std::optional<std::uint64_t> elements = 1;
-  for (const std::int64_t dim : tensor.dims) {
-    if (dim < 0) return broken("a tensor has a negative dimension", tensor.name);
-    elements = elements ? checked_mul(*elements, static_cast<std::uint64_t>(dim)) : elements;
-  }
-  const Error too_large = broken("a tensor is too large", tensor.name);
-  if (tensor.layout == Layout::kRowMajor) {
-    const auto bytes =
-        elements ? checked_mul(*elements, static_cast<std::uint64_t>(type_bytes(tensor.type)))
-                 : elements;
-    if (!bytes) return Error(too_large);
-    return std::vector<std::uint64_t>{*bytes};
-  }
-  constexpr std::int64_t kMost = std::int64_t{1} << 40;
-  if (tensor.layout == Layout::kPanels) {
-    const bool fits = tensor.type == Type::kF32 && tensor.rows > 0 && tensor.inputs > 0 &&
-                      tensor.rows < kMost && tensor.inputs < kMost && tensor.group_size > 0 &&
-                      tensor.rows % tensor.group_size == 0 && elements &&
-                      checked_mul(static_cast<std::uint64_t>(tensor.rows),
-                                  static_cast<std::uint64_t>(tensor.inputs)) == elements;
-    if (!fits) return broken("a tensor's panels break their rules", tensor.name);
-    const std::int64_t panels =
-        tensor.rows / tensor.group_size * ceil_div<std::int64_t>(tensor.group_size, kTileRows);
-    const auto bytes = checked_mul(static_cast<std::uint64_t>(panels) * kTileRows * sizeof(float),
-                                   static_cast<std::uint64_t>(tensor.inputs));
-    if (!bytes) return Error(too_large);
-    return std::vector<std::uint64_t>{*bytes};
-  }
-  const bool right =
-      tensor.rows > 0 && tensor.inputs > 0 && tensor.rows < kMost && tensor.inputs < kMost &&
-      tensor.bits >= 2 && tensor.bits <= 8 &&
-      (tensor.group_size == 16 || (tensor.group_size > 0 && tensor.group_size % kBlock == 0)) &&
-      (tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16) &&
-      sound_scales(tensor);
-  const auto cells = checked_mul(tensor.rows, tensor.inputs);
-  if (!right || !cells || !elements || static_cast<std::uint64_t>(*cells) != *elements)
-    return broken("a tensor's tiles break their rules", tensor.name);
-  const auto tiles = static_cast<std::uint64_t>(ceil_div(tensor.rows, kTileRows));
-  const auto blocks = static_cast<std::uint64_t>(ceil_div(tensor.inputs, kBlock));
-  const auto groups = static_cast<std::uint64_t>(
-      tensor.group_size >= tensor.inputs ? 1 : ceil_div(tensor.inputs, tensor.group_size));
-  const auto codes =
-      checked_mul<std::uint64_t>(tiles * blocks, 64 * static_cast<std::uint64_t>(tensor.bits));
-  const auto entries =
-      checked_mul<std::uint64_t>(tiles * groups, static_cast<std::uint64_t>(kTileRows));
-  const bool super = tensor.super_size > 0;
-  const auto supers = static_cast<std::uint64_t>(
-      tensor.super_size >= tensor.inputs ? 1
-                                         : ceil_div(tensor.inputs, super ? tensor.super_size : 1));
-  const auto scaled =
-      super ? checked_mul<std::uint64_t>(tiles * supers, static_cast<std::uint64_t>(kTileRows))
-            : entries;
-  const auto scales =
-      entries && scaled
-          ? checked_mul<std::uint64_t>(*scaled, static_cast<std::uint64_t>(type_bytes(tensor.type)))
-          : std::nullopt;
-  if (!codes || !scales) return Error(too_large);
-  std::vector<std::uint64_t> bytes = {*codes, *scales};
-  if (tensor.zero == ZeroKind::kPoints) bytes.push_back(*entries);
-  if (tensor.zero == ZeroKind::kMinima) bytes.push_back(*scales);
-  if (!super) return bytes;
-  // No more than a byte per group and row, which `entries` has checked.
-  const std::uint64_t vectors =
-      tensor.sub_bits == 8 ? groups
-                           : ceil_div<std::uint64_t>(groups, 2) +
-                                 (tensor.sub_bits == 6 ? ceil_div<std::uint64_t>(groups, 4) : 0);
-  const std::uint64_t sub = tiles * vectors * static_cast<std::uint64_t>(kTileRows);
-  bytes.push_back(sub);
-  if (tensor.zero == ZeroKind::kMinima) bytes.push_back(sub);
-  return bytes;
-}
 
 const Attribute* Instruction::find(std::string_view attribute) const {
   const auto at = std::find_if(attributes.begin(), attributes.end(),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "support/checked.h"
@@ -19,6 +20,30 @@ std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Error being_written(const std::string& partial) {
+  return io_error("another process is writing it", EBUSY)
+      .in(partial)
+      .fix("wait until that one is done, or write to another name");
+}
+
+// Removes what an earlier run left, unless its writer still lives: that one holds a lock, which the
+// kernel drops when it dies.
+Status remove_leftover(const std::string& partial) {
+  const int fd = ::open(partial.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  const bool alive = fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (!alive) ::unlink(partial.c_str());
+  if (fd >= 0) ::close(fd);
+  return alive ? Status(being_written(partial)) : ok();
+}
+
+// Is `fd` still the file of that name, and not one that another process has removed meanwhile?
+bool is_named(int fd, const std::string& path) {
+  struct stat here {
+  }, there{};
+  return ::fstat(fd, &here) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+         here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 }  // namespace
@@ -67,9 +92,16 @@ Expected<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path
   State& s = *file->state_;
   s.path = path;
   s.partial = path + ".partial";
-  ::unlink(s.partial.c_str());
+  THIMBLE_TRY(remove_leftover(s.partial));
   s.fd = ::open(s.partial.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (s.fd < 0 && errno == EEXIST) return being_written(s.partial);
   if (s.fd < 0) return s.failure("cannot create the file");
+  // File systems without locks (ENOTSUP) go without.
+  const bool taken = ::flock(s.fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (taken || !is_named(s.fd, s.partial)) {
+    s.committed = true;  // the name is the other one's, not ours to remove
+    return being_written(s.partial);
+  }
   s.buffer.reserve(kBufferBytes);
   return file;
 }

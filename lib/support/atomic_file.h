@@ -15,7 +15,8 @@ namespace thimble {
 
 class AtomicFile {
  public:
-  // Creates PATH.partial (replacing a leftover of an earlier run). The directory must exist.
+  // Creates PATH.partial (replacing a leftover of an earlier run). The directory must exist. While
+  // another process writes the same file, that is an error.
   static Expected<std::unique_ptr<AtomicFile>> create(const std::string& path);
   ~AtomicFile();  // removes the partial file unless committed
   AtomicFile(const AtomicFile&) = delete;

@@ -111,6 +111,21 @@ TEST_CASE("a killed writer leaves the final name alone") {
   CHECK_FALSE(exists(path + ".partial"));
 }
 
+TEST_CASE("two writers of one file don't disturb each other") {
+  ScratchFolder folder;
+  const std::string path = folder.path("out");
+  auto first = AtomicFile::create(path);
+  REQUIRE(first);
+  CHECK((*first)->append("first"));
+  const auto second = AtomicFile::create(path);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == ErrorCode::kIo);
+  CHECK(second.error().message.find("another process is writing it") != std::string::npos);
+  CHECK((*first)->commit());
+  CHECK(contents(path) == "first");
+  CHECK(AtomicFile::create(path));  // the lock went with the commit
+}
+
 TEST_CASE("a leftover that is a link isn't followed") {
   ScratchFolder folder;
   const std::string victim = folder.path("victim");
