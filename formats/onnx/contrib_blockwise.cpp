@@ -44,7 +44,7 @@ Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t
 // The constant's value in this graph.
 Expected<ir::ValueId> weight_value(Rewriter& r, const Blockwise& parts) {
   auto found = blockwise_weight(r.model(), parts);
-  if (!found) return std::move(found).error().note(r.refuse("see its matrix").to_string());
+  if (!found) return std::move(found).error().note("in operator " + r.node().op);
   const ir::WeightId id = *found;
   if (&r.graph() == &r.model().graph) return r.model().constant(id);
   for (const ir::ValueId value : r.graph().constants()) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "ir/label.h"
+
 namespace thimble::formats::onnx {
 
 ir::ValueId Rewriter::input(std::size_t index) const {
@@ -163,11 +165,8 @@ void Rewriter::replace(const std::vector<ir::ValueId>& values) {
 }
 
 Error Rewriter::refuse(std::string why) const {
-  std::string label = node().name;
-  for (const ir::ValueId output : node().outputs) {
-    if (label.empty() && output.valid()) label = graph_.value(output).name;
-  }
-  return unsupported("operator " + node().op + ": " + why).at_tensor(label);
+  return unsupported("operator " + node().op + ": " + why)
+      .at_tensor(ir::node_label(graph_, node()));
 }
 
 }  // namespace thimble::formats::onnx

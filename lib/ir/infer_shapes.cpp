@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "ir/dim_range.h"
+#include "ir/label.h"
 #include "ir/model.h"
 #include "ir/ops/schema.h"
 #include "ir/ops/shape_context.h"
@@ -8,9 +9,8 @@
 namespace thimble::ir {
 namespace {
 
-Error blame(Error error, const Node& node) {
-  const std::string name = node.name.empty() ? node.op : node.name;
-  return std::move(error).at_tensor(name).note("in operator " + node.op);
+Error blame(Error error, const Graph& graph, const Node& node) {
+  return std::move(error).at_tensor(node_label(graph, node)).note("in operator " + node.op);
 }
 
 Error unknown_operator(const Node& node) {
@@ -178,7 +178,7 @@ Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& g
   std::vector<std::optional<DimData>> data(graph.value_capacity());
   for (const NodeId id : graph.order()) {
     if (Status status = infer_node(model, graph, id, ranges, data); !status) {
-      return blame(std::move(status).error(), graph.node(id));
+      return blame(std::move(status).error(), graph, graph.node(id));
     }
   }
   return data;

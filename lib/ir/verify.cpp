@@ -1,13 +1,12 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/label.h"
 #include "ir/model.h"
 #include "ir/ops/schema.h"
 
 namespace thimble::ir {
 namespace {
-
-std::string label(const Node& node) { return node.name.empty() ? node.op : node.name; }
 
 Error broken(std::string message) { return invalid_file(std::move(message)); }
 
@@ -69,7 +68,7 @@ class GraphVerifier {
     for (const ValueId constant : graph_.constants()) THIMBLE_TRY(define_constant(constant));
     for (const NodeId id : graph_.order()) {
       if (Status status = node(id); !status) {
-        return std::move(status).error().at_tensor(label(graph_.node(id)));
+        return std::move(status).error().at_tensor(node_label(graph_, graph_.node(id)));
       }
     }
     for (const ValueId output : graph_.outputs()) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/label.h"
 #include "lower/payload.h"
 
 namespace thimble::lower {
@@ -128,7 +129,7 @@ Status Lowering::lower_graph() {
       const ir::Node& node = graph().node(id);
       return std::move(status)
           .error()
-          .note("node '" + node.name + "' (" + node.op + ")")
+          .note("node '" + ir::node_label(graph(), node) + "' (" + node.op + ")")
           .in(model_.source_path);
     }
   }
@@ -411,7 +412,7 @@ program::Instruction& Lowering::emit(program::Op op, const ir::Node& node,
                                      std::vector<std::int32_t> outputs) {
   auto& instructions = program().regions[scope().region].instructions;
   instructions.push_back({.op = op,
-                          .name = node.name,
+                          .name = ir::node_label(graph(), node),
                           .inputs = std::move(inputs),
                           .outputs = std::move(outputs),
                           .attributes = {},

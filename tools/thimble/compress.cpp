@@ -138,10 +138,9 @@ void print_outcome(const CompressChoices& choices, const Prepared& prepared,
     std::printf("\n%s", report::budget_table(prepared.report).to_text(width).c_str());
   if (!outcome.gates.empty())
     std::printf("\n%s", report::gate_table(outcome.gates).to_text(width).c_str());
-  const bool failed = !eval::acceptable(outcome.gates, false);
-  if (failed)
-    std::printf("\nThe tensors that lost most:\n%s",
-                report::tensor_table(prepared.report, 8).to_text(width).c_str());
+  if (eval::acceptable(outcome.gates, false)) return;
+  const report::Table lost = report::tensor_table(prepared.report, 8);
+  if (!lost.empty()) std::printf("\nThe tensors that lost most:\n%s", lost.to_text(width).c_str());
 }
 
 report::Json outcome_json(const CompressChoices& choices, const Prepared& prepared,

@@ -34,6 +34,7 @@ Expected<ir::DimRanges> dims_of(const Globals& globals) {
 
 Expected<Opened> open_any(const std::string& path, Environment& environment) {
   Opened opened;
+  opened.path = path;
   formats::ReadOptions read;
   THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
   if (is_thimble(path)) {

@@ -14,6 +14,7 @@
 namespace thimble::cli {
 
 struct Opened {
+  std::string path;
   program::Bundle bundle;
   std::optional<ir::Model> model;  // unless FILE is a .thimble
 };

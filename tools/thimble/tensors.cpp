@@ -104,20 +104,22 @@ class Results {
   std::int64_t calls_ = 0;
 };
 
-Status run_call(runtime::Session& session, const ir::DimRanges& ranges,
-                const std::vector<data::Array>& arrays) {
-  const program::Program& program = session.bundle().program;
-  THIMBLE_ASSIGN(const auto views, eval::bind_inputs(program, arrays));
+Expected<std::vector<runtime::TensorView>> bind_call(const program::Program& program,
+                                                     const ir::DimRanges& ranges,
+                                                     const std::vector<data::Array>& arrays) {
+  THIMBLE_ASSIGN(auto views, eval::bind_inputs(program, arrays));
   THIMBLE_TRY(check_ranges(program, ranges, views));
-  return session.run(views);
+  return views;
 }
 
 Expected<std::vector<data::Array>> run_once(const Opened& opened, const std::string& inputs,
                                             Environment& environment) {
   THIMBLE_ASSIGN(const std::vector<data::Array> arrays, data::read_npz(inputs));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
-  if (Status status = run_call(*session, ranges_of(opened), arrays); !status)
-    return std::move(status).error().in(inputs);
+  auto views = bind_call(opened.bundle.program, ranges_of(opened), arrays);
+  if (!views) return std::move(views).error().in(inputs);
+  if (Status status = session->run(*views); !status)
+    return std::move(status).error().in(opened.path).note("on the arrays of " + inputs);
   Results results(opened.bundle.program, {}, false);
   THIMBLE_TRY(results.add(*session));
   return results.take();
@@ -139,8 +141,9 @@ Expected<std::vector<data::Array>> run_sequence(const Opened& opened, const reci
     THIMBLE_ASSIGN(std::vector<data::Array> arrays, source->read(i));
     if (source->begins(i)) carrier.reset();
     carrier.give(arrays);
-    if (Status status = run_call(*session, ranges, arrays); !status)
-      return std::move(status).error().note("in call " + std::to_string(i));
+    auto views = bind_call(program, ranges, arrays);
+    Status status = views ? session->run(*views) : Status(std::move(views).error());
+    if (!status) return std::move(status).error().note("in call " + std::to_string(i));
     carrier.take(*session);
     THIMBLE_TRY(results.add(*session));
     environment.progress.advance(1);
