@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "formats/onnx/writer_streams.h"
+#include "ir/integer_forms.h"
 #include "ir/match.h"
 
 namespace thimble::formats::onnx {
@@ -19,37 +20,49 @@ std::vector<std::string> WriterNotes::lines() const {
   return lines;
 }
 
+void FixedActivations::start_graph(const ir::Graph& graph) {
+  rounded_.clear();
+  on_codes_.clear();
+  from_codes_.clear();
+  for (const ir::NodeId id : graph.order()) {
+    if (!works_on_codes(graph, id)) continue;
+    on_codes_.insert(id);
+    from_codes_.insert(ir::scaled_result(graph, graph.node(id)));
+  }
+}
+
+bool FixedActivations::works_on_codes(const ir::Graph& graph, ir::NodeId id) const {
+  const ir::Node& node = graph.node(id);
+  const ir::IntegerForm form = ir::integer_form(node);
+  if (form == ir::IntegerForm::kNone || form == ir::IntegerForm::kCut) return false;
+  if (form == ir::IntegerForm::kConvolution) {
+    const auto conv = ir::match_convolution(model_, graph, id);
+    if (!conv || !is_encoded(model_, graph, conv->weight_value)) return false;
+  }
+  std::vector<ir::ValueId> values = ir::scaled_inputs(node);
+  values.push_back(ir::scaled_result(graph, node));
+  return std::all_of(values.begin(), values.end(), [&](ir::ValueId value) {
+    return value.valid() && graph.value(value).activation == ir::ActivationScheme::kStatic;
+  });
+}
+
+void FixedActivations::round_inputs(ir::Graph& graph, ir::NodeId id) {
+  const bool on_codes = on_codes_.contains(id);
+  for (std::size_t i = 0; i < graph.node(id).inputs.size(); ++i) {
+    const ir::ValueId x = graph.node(id).inputs[i];
+    if (!x.valid() || !(on_codes || from_codes_.contains(x))) continue;
+    const ir::ValueId codes = rounded(graph, x);
+    graph.node(id).inputs[i] = codes;
+  }
+  // Which ONNX Runtime has for integers, as opposed to a Sum.
+  if (on_codes && graph.node(id).is("Sum")) graph.node(id).op = "Add";
+}
+
 ir::ValueId FixedActivations::rounded(ir::Graph& graph, ir::ValueId x) {
   const ir::Value value = graph.value(x);
   if (value.activation != ir::ActivationScheme::kStatic) return x;
   if (const auto known = rounded_.find(x); known != rounded_.end()) return known->second;
-  round_parts(graph, x);
-  return rounded_[x] = round_to(graph, x, value);
-}
-
-// A Concat whose result goes into quantized operators only: its parts are rounded alike before
-// it, which leaves the result as it is, and lets what comes before write integers.
-void FixedActivations::round_parts(ir::Graph& graph, ir::ValueId x) {
-  const ir::Value value = graph.value(x);
-  if (!value.producer.valid() || !graph.node(value.producer).is("Concat")) return;
-  const std::vector<ir::NodeId> users = graph.users(x);
-  const bool only = std::all_of(users.begin(), users.end(), [&](ir::NodeId user) {
-    const auto conv = ir::match_convolution(model_, graph, user);
-    return conv && is_encoded(model_, graph, conv->weight_value);
-  });
-  if (!only || graph.is_output(x) || ir::is_captured(model_, graph, x)) return;
-  const ir::NodeId here = emit_.place();
-  emit_.move_to(graph, value.producer, graph.node(value.producer).name);
-  for (std::size_t i = 0; i < graph.node(value.producer).inputs.size(); ++i) {
-    const ir::ValueId part = round_to(graph, graph.node(value.producer).inputs[i], value);
-    graph.node(value.producer).inputs[i] = part;
-  }
-  emit_.move_to(graph, here, graph.node(here).name);
-}
-
-// x to the codes of a value's fixed scale, and back.
-ir::ValueId FixedActivations::round_to(ir::Graph& graph, ir::ValueId x, const ir::Value& value) {
-  const std::string name = graph.value(x).name;
+  const std::string& name = value.name;
   const ir::ValueId scale = scale_of(value);
   const auto code = static_cast<std::byte>(value.static_scale.zero + 127);
   const ir::ValueId zero =
@@ -61,7 +74,7 @@ ir::ValueId FixedActivations::round_to(ir::Graph& graph, ir::ValueId x, const ir
       });
   const ir::ValueId q = emit_.node("QuantizeLinear", {x, scale, zero}, {}, name + "_quantized");
   graph.value(q).dtype = ir::DType::kU8;
-  return emit_.node("DequantizeLinear", {q, scale, zero}, {}, name + "_dequantized");
+  return rounded_[x] = emit_.node("DequantizeLinear", {q, scale, zero}, {}, name + "_dequantized");
 }
 
 ir::ValueId FixedActivations::scale_of(const ir::Value& value) {

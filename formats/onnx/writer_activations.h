@@ -31,8 +31,12 @@ class FixedActivations {
                    WriterNotes& notes)
       : model_(model), emit_(emit), names_(names), notes_(notes) {}
 
-  // What follows is in another graph.
-  void start_graph() { rounded_.clear(); }
+  // What follows is in another graph, as yet unchanged.
+  void start_graph(const ir::Graph& graph);
+
+  // What a node other than a quantized product or convolution reads, as its fixed scale has it:
+  // where the value comes from an operator that can work on codes, or goes into one.
+  void round_inputs(ir::Graph& graph, ir::NodeId id);
 
   // x as its fixed scale has it; x itself where it has none. Codes -127..127 around a zero become
   // 0..254: ONNX Runtime's products are fastest with unsigned x, and a Relu before them costs
@@ -45,15 +49,17 @@ class FixedActivations {
                              ir::ValueId bias);
 
  private:
-  void round_parts(ir::Graph& graph, ir::ValueId x);
-  ir::ValueId round_to(ir::Graph& graph, ir::ValueId x, const ir::Value& value);
+  bool works_on_codes(const ir::Graph& graph, ir::NodeId id) const;
   ir::ValueId scale_of(const ir::Value& value);
 
   ir::Model& model_;
   Emitter& emit_;
   std::map<ir::ValueId, std::string>& names_;
   WriterNotes& notes_;
-  std::map<ir::ValueId, ir::ValueId> rounded_;  // by x, of this graph
+  // Of this graph:
+  std::map<ir::ValueId, ir::ValueId> rounded_;  // by x
+  std::set<ir::NodeId> on_codes_;               // nodes that read fixed scales and give one
+  std::set<ir::ValueId> from_codes_;            // what these give
 };
 
 }  // namespace thimble::formats::onnx

@@ -108,7 +108,7 @@ class EncodingWriter {
   }
 
   Status write(ir::Graph& graph) {
-    fixed_.start_graph();
+    fixed_.start_graph(graph);
     dynamic_.clear();
     sums_.clear();
     folded_.clear();
@@ -119,12 +119,18 @@ class EncodingWriter {
       if (const auto linear = ir::match_linear(model_, graph, id)) {
         if (is_encoded(model_, graph, linear->weight_value))
           THIMBLE_TRY(product(graph, id, *linear));
+        else
+          fixed_.round_inputs(graph, id);
       } else if (const auto conv = ir::match_convolution(model_, graph, id)) {
         if (is_encoded(model_, graph, conv->weight_value))
           THIMBLE_TRY(convolution(graph, id, *conv));
+        else
+          fixed_.round_inputs(graph, id);
       } else if (const ir::ValueId table = table_of(graph, graph.node(id));
                  is_encoded(model_, graph, table)) {
         look_up(graph, id, graph.value(table).weight);
+      } else {
+        fixed_.round_inputs(graph, id);
       }
     }
     erase_dead_transposes(graph);

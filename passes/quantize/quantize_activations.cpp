@@ -1,16 +1,18 @@
 // quantize-activations: a scale and a zero for every value that a quantized product or convolution
-// reads, from its range over the calibration (static int8). What goes in is the model as the passes
-// before left it, so weights should be quantized first. Values whose products keep their
-// activations in floats stay so.
+// reads, from its range over the calibration (static int8), and for what lies between them: results
+// of convolutions, sums, pools. What goes in is the model as the passes before left it, so weights
+// should be quantized first. Values whose products keep their activations in floats stay so.
 
 #include "passes/quantize/quantize_activations.h"
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "calibrate/calibration.h"
 #include "calibrate/ranges.h"
 #include "ir/match.h"
+#include "passes/quantize/integer_islands.h"
 #include "passes/quantize/settings.h"
 
 namespace thimble::passes {
@@ -52,7 +54,8 @@ class QuantizeActivations : public pass::Pass {
   bool needs_calibration() const override { return true; }
 
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    const std::vector<ir::ValueId> values = values_of(model);
+    const IntegerIslands islands(model, inputs_of(model));
+    const std::vector<ir::ValueId>& values = islands.values();
     if (values.empty()) {
       report.current().warnings.push_back("no quantized product reads a value as int8");
       return ok();
@@ -63,16 +66,23 @@ class QuantizeActivations : public pass::Pass {
     THIMBLE_ASSIGN(
         const auto ranges,
         calibrate::observe_ranges(model, context.calibration->samples(), values, context.pool));
+    std::map<ir::ValueId, calibrate::Range> chosen;  // by leader
+    for (const auto& [value, statistics] : ranges) {
+      const calibrate::Range range = calibrate::choose_range(statistics, options_);
+      calibrate::Range& all = chosen[islands.leader(value)];
+      all = {std::min(all.low, range.low), std::max(all.high, range.high)};
+    }
     for (const ir::ValueId value : values) {
       const auto found = ranges.find(value);
-      if (found != ranges.end()) set(model, value, found->second, report.current());
+      if (found != ranges.end())
+        set(model, value, found->second, chosen[islands.leader(value)], report.current());
     }
     return ok();
   }
 
  private:
   // What quantized products read as int8, in the graph's order.
-  std::vector<ir::ValueId> values_of(const ir::Model& model) const {
+  std::vector<ir::ValueId> inputs_of(const ir::Model& model) const {
     const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
     int layers = 0;
     for (const ir::WeightUse& use : uses) layers = std::max(layers, use.layer + 1);
@@ -92,7 +102,7 @@ class QuantizeActivations : public pass::Pass {
   }
 
   void set(ir::Model& model, ir::ValueId id, const calibrate::RangeStatistics& statistics,
-           pass::PassReport& report) const {
+           const calibrate::Range& range, pass::PassReport& report) const {
     ir::Value& value = model.graph.value(id);
     if (statistics.histogram.left_out() > 0) {
       report.warnings.push_back("'" + value.name + "' held " +
@@ -101,7 +111,6 @@ class QuantizeActivations : public pass::Pass {
     }
     if (statistics.low == statistics.high)
       report.warnings.push_back("'" + value.name + "' was 0 in all of the calibration");
-    const calibrate::Range range = calibrate::choose_range(statistics, options_);
     value.activation = ir::ActivationScheme::kStatic;
     value.static_scale = calibrate::static_scale(range, options_.symmetric);
     pass::TensorDecision decision;
@@ -124,28 +133,28 @@ class QuantizeActivations : public pass::Pass {
 
 pass::Registration quantize_activations() {
   using pass::OptionType;
-  return {
-      {.name = "quantize-activations",
-       .summary = "Give the int8 inputs of quantized products one scale each, from a calibration",
-       .kind = pass::Kind::kLossy,
-       .options = {{.name = "method",
-                    .type = OptionType::kWord,
-                    .fallback = "percentile",
-                    .help = "what of a value's range the codes cover",
-                    .words = {"minmax", "moving-average", "percentile", "entropy", "mse"}},
-                   {.name = "percentile",
-                    .type = OptionType::kReal,
-                    .fallback = "99.999",
-                    .unit = "%",
-                    .help = "of the values, by method: percentile",
-                    .minimum = 50,
-                    .maximum = 100},
-                   {.name = "symmetric",
-                    .type = OptionType::kBool,
-                    .fallback = "false",
-                    .help = "codes around 0; false shifts them by a zero point"},
-                   only_option()}},
-      [] { return std::unique_ptr<pass::Pass>(new QuantizeActivations); }};
+  return {{.name = "quantize-activations",
+           .summary =
+               "Give what quantized products read, and what lies between them, fixed int8 scales",
+           .kind = pass::Kind::kLossy,
+           .options = {{.name = "method",
+                        .type = OptionType::kWord,
+                        .fallback = "percentile",
+                        .help = "what of a value's range the codes cover",
+                        .words = {"minmax", "moving-average", "percentile", "entropy", "mse"}},
+                       {.name = "percentile",
+                        .type = OptionType::kReal,
+                        .fallback = "99.999",
+                        .unit = "%",
+                        .help = "of the values, by method: percentile",
+                        .minimum = 50,
+                        .maximum = 100},
+                       {.name = "symmetric",
+                        .type = OptionType::kBool,
+                        .fallback = "false",
+                        .help = "codes around 0; false shifts them by a zero point"},
+                       only_option()}},
+          [] { return std::unique_ptr<pass::Pass>(new QuantizeActivations); }};
 }
 
 }  // namespace thimble::passes

@@ -321,6 +321,54 @@ TEST_CASE("the bias of a fixed-scale convolution is in i32", "[onnx]") {
   CHECK(sqnr(run(model), run(back)) > 50);
 }
 
+TEST_CASE("values with fixed scales are rounded once, for all that read them", "[onnx]") {
+  const char* const kBlock = R"(model {format = "onnx"}
+weight @w: f32[4, 4, 3, 3] as int8 per-channel symmetric f32 flat parameters 144
+graph main(%x: f32[1, 4, 8, 8] as int8(0.01, 0)) {
+  %a: f32[1, 4, 8, 8] = Conv(%x, @w) {pads = [1, 1, 1, 1]}
+  %r: f32[1, 4, 8, 8] as int8(0.02, -127) = Relu(%a)
+  %s: f32[1, 4, 8, 8] as int8(0.03, -40) = Sum(%r, %x)
+  %p: f32[1, 4, 4, 4] as int8(0.03, -40) = MaxPool(%s) {kernel_shape = [2, 2], strides = [2, 2]}
+  %j: f32[1, 8, 4, 4] as int8(0.03, -40) = Concat(%p, %p) {axis = 1}
+  %g: f32[1, 8, 1, 1] = GlobalAveragePool(%j)
+  return %g
+})";
+  const ir::Model back = through_file(model_of(kBlock));
+  const auto count = [&](std::string_view op) {
+    int found = 0;
+    for (const ir::NodeId id : back.graph.order()) found += back.graph.node(id).is(op) ? 1 : 0;
+    return found;
+  };
+  CHECK(count("QuantizeLinear") == 5);  // x, r, s, p and j; the Relu stays with its Conv
+  CHECK(count("Add") == 1);
+  CHECK(count("Sum") == 0);
+  for (const ir::NodeId id : back.graph.order()) {
+    const ir::Node& node = back.graph.node(id);
+    if (node.is("Relu") || node.is("QuantizeLinear") || node.is("DequantizeLinear")) continue;
+    for (const ir::ValueId input : node.inputs) {
+      const ir::NodeId from = back.graph.value(input).producer;
+      if (from.valid()) CHECK(back.graph.node(from).is("DequantizeLinear"));
+    }
+  }
+}
+
+TEST_CASE("a value that floats alone read keeps its numbers", "[onnx]") {
+  const ir::Model back = through_file(model_of(R"(model {format = "onnx"}
+weight @w: f32[4, 4, 1, 1] as int8 per-channel symmetric f32 flat parameters 16
+graph main(%x: f32[1, 4, 8, 8] as int8(0.01, 0)) {
+  %e: f32[1, 4, 8, 8] as int8(0.02, 0) = Exp(%x)
+  %y: f32[1, 4, 8, 8] = Conv(%e, @w)
+  %z: f32[1, 4, 8, 8] = Tanh(%e)
+  return %y, %z
+})"));
+  for (const ir::NodeId id : back.graph.order()) {
+    const ir::Node& node = back.graph.node(id);
+    if (node.is("Exp")) CHECK_FALSE(back.graph.value(node.inputs[0]).producer.valid());
+    if (node.is("Tanh"))
+      CHECK(back.graph.node(back.graph.value(node.inputs[0]).producer).is("Exp"));
+  }
+}
+
 TEST_CASE("what ONNX has no form for is refused by name, or decoded when that is allowed",
           "[onnx]") {
   const ir::Model model = model_of(product("codebook2 group 32 f16 table -1 -0.3 0.3 1"));
