@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 #include "formats/onnx/writer_streams.h"
 #include "ir/integer_forms.h"
@@ -20,15 +21,43 @@ std::vector<std::string> WriterNotes::lines() const {
   return lines;
 }
 
-void FixedActivations::start_graph(const ir::Graph& graph) {
+void FixedActivations::start_graph(ir::Graph& graph) {
   rounded_.clear();
   on_codes_.clear();
   from_codes_.clear();
   for (const ir::NodeId id : graph.order()) {
-    if (!works_on_codes(graph, id)) continue;
+    if (!graph.alive(id) || !works_on_codes(graph, id)) continue;
     on_codes_.insert(id);
+    drop_clip(graph, id);
     from_codes_.insert(ir::scaled_result(graph, graph.node(id)));
   }
+}
+
+// Rounding cuts at the ends of the codes: a Clip before it that would cut there, to a step, keeps
+// ONNX Runtime from fusing what comes before both (its own quantizer leaves such ones out too).
+void FixedActivations::drop_clip(ir::Graph& graph, ir::NodeId id) {
+  const ir::ValueId raw = graph.node(id).outputs[0];
+  const ir::ValueId cut = ir::scaled_result(graph, graph.node(id));
+  if (cut == raw || graph.is_output(cut)) return;
+  const ir::NodeId clip = graph.value(cut).producer;
+  if (!graph.node(clip).is("Clip")) return;
+  const ir::StaticScale s = graph.value(cut).static_scale;
+  // Codes 0..255, the zero among them at s.zero + 127.
+  const float least = -static_cast<float>(s.zero + 127) * s.scale, most = least + 255 * s.scale;
+  const auto limit = [&](std::size_t input, float none) -> std::optional<float> {
+    const ir::Node& node = graph.node(clip);
+    if (input >= node.inputs.size() || !node.inputs[input].valid()) return none;
+    const ir::WeightId weight = graph.value(node.inputs[input]).weight;
+    if (!weight.valid()) return std::nullopt;
+    const auto values = ir::read_floats(model_.weight(weight));
+    return values && values->size() == 1 ? std::optional<float>((*values)[0]) : std::nullopt;
+  };
+  const std::optional<float> low = limit(1, least), high = limit(2, most);
+  if (!low || !high || least < *low - s.scale / 2 || most > *high + 1.5f * s.scale) return;
+  graph.value(raw).activation = ir::ActivationScheme::kStatic;
+  graph.value(raw).static_scale = s;
+  ir::replace_uses(model_, graph, cut, raw);
+  graph.erase(clip);
 }
 
 bool FixedActivations::works_on_codes(const ir::Graph& graph, ir::NodeId id) const {

@@ -31,8 +31,11 @@ class FixedActivations {
                    WriterNotes& notes)
       : model_(model), emit_(emit), names_(names), notes_(notes) {}
 
-  // What follows is in another graph, as yet unchanged.
-  void start_graph(const ir::Graph& graph);
+  // What follows is in another graph, as yet unchanged. Its Clips at the ends of the codes go.
+  void start_graph(ir::Graph& graph);
+
+  // Does the node read fixed scales, and give values of one? Engines can do it in integers then.
+  bool on_codes(ir::NodeId id) const { return on_codes_.contains(id); }
 
   // What a node other than a quantized product or convolution reads, as its fixed scale has it:
   // where the value comes from an operator that can work on codes, or goes into one.
@@ -49,6 +52,7 @@ class FixedActivations {
                              ir::ValueId bias);
 
  private:
+  void drop_clip(ir::Graph& graph, ir::NodeId id);
   bool works_on_codes(const ir::Graph& graph, ir::NodeId id) const;
   ir::ValueId scale_of(const ir::Value& value);
 

@@ -373,6 +373,9 @@ class EncodingWriter {
       folded_.insert(conv.weight);  // it computes in f32, fastest with constant weights
       return ok();
     }
+    if (!fixed_.on_codes(id))
+      notes_.add(model_.weight(conv.weight),
+                 "convolved in floats by ONNX Runtime: the result has no fixed scale");
     Rewriter node(model_, graph, id, kNewest);
     const ir::ValueId x = fixed_.rounded(graph, conv.input);
     THIMBLE_ASSIGN(const ir::ValueId bias,

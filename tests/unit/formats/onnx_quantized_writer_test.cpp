@@ -352,6 +352,28 @@ graph main(%x: f32[1, 4, 8, 8] as int8(0.01, 0)) {
   }
 }
 
+TEST_CASE("a Clip where the codes end is left to them", "[onnx]") {
+  const auto clips = [](const std::string& limit) {
+    const ir::Model model = model_of(R"(model {format = "onnx"}
+weight @w: f32[4, 4, 1, 1] as int8 per-channel symmetric f32 flat parameters 16
+weight @low: f32[] = [0.0]
+weight @high: f32[] = [)" + limit + R"(]
+graph main(%x: f32[1, 4, 8, 8] as int8(0.01, 0)) {
+  %a: f32[1, 4, 8, 8] = Conv(%x, @w)
+  %c: f32[1, 4, 8, 8] as int8(0.004, -127) = Clip(%a, @low, @high)
+  %t: f32[1, 4, 8, 8] = Tanh(%c)
+  return %t
+})");
+    const ir::Model back = through_file(model);
+    CHECK(has_node(back, "QuantizeLinear"));
+    if (limit == "1.016") CHECK(sqnr(run(model), run(back)) > 25);  // c has 8 bits in the file
+    return has_node(back, "Clip");
+  };
+  CHECK_FALSE(clips("1.016"));  // 254 steps of 0.004
+  CHECK_FALSE(clips("6.0"));    // the codes end before
+  CHECK(clips("0.8"));
+}
+
 TEST_CASE("a value that floats alone read keeps its numbers", "[onnx]") {
   const ir::Model back = through_file(model_of(R"(model {format = "onnx"}
 weight @w: f32[4, 4, 1, 1] as int8 per-channel symmetric f32 flat parameters 16
