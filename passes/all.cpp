@@ -14,6 +14,7 @@
 #include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
+#include "passes/simplify/fold_branches.h"
 #include "passes/simplify/fold_indices.h"
 #include "passes/simplify/fold_pads.h"
 #include "passes/simplify/fold_scales.h"
@@ -38,6 +39,7 @@ std::span<const pass::Registration> all() {
       share_expressions(),
       share_weights(),
       fold_shapes(),
+      fold_branches(),
       fold_pads(),
       fold_scales(),
       fold_indices(),

@@ -186,8 +186,8 @@ Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& g
 
 }  // namespace
 
-Expected<std::vector<std::optional<DimData>>> infer_data(Model& model) {
-  return infer_graph(model, model.graph);
+Expected<std::vector<std::optional<DimData>>> infer_data(Model& model, Graph& graph) {
+  return infer_graph(model, graph);
 }
 
 Status infer_shapes(Model& model) {

@@ -46,11 +46,11 @@ std::optional<Factor> matrix_factor(const Model& model, const Graph& graph, Valu
   return factor;
 }
 
-bool is_table(const Model& model, const Node& node) {
+bool is_table(const Model& model, const Graph& graph, const Node& node) {
   if (!node.is("Gather") || node.integer("axis", 0) != 0 || node.inputs.size() != 2 ||
       !node.inputs[0].valid())
     return false;
-  const WeightId id = model.graph.value(node.inputs[0]).weight;
+  const WeightId id = graph.value(node.inputs[0]).weight;
   if (!id.valid()) return false;
   const Weight& weight = model.weight(id);
   return weight.dims.size() == 2 && dtype_is_float(weight.dtype);
@@ -75,8 +75,7 @@ void add_node(WeightUse& use, const Node& node, NodeId id, int axis) {
 }
 
 // A weight that something else reads as well cannot be encoded: only products and Gathers decode.
-bool only_these_uses(const Model& model, const WeightUse& use) {
-  const Graph& graph = model.graph;
+bool only_these_uses(const Graph& graph, const WeightUse& use) {
   const auto known = [&](NodeId id) {
     return std::find(use.nodes.begin(), use.nodes.end(), id) != use.nodes.end();
   };
@@ -90,13 +89,59 @@ bool only_these_uses(const Model& model, const WeightUse& use) {
   return !graph.is_output(use.value);
 }
 
-void name_use(const Model& model, WeightUse& use) {
+void name_use(const Model& model, const Graph& graph, WeightUse& use) {
   const std::string& name = model.weight(use.weight).name;
-  const std::string& node_name = model.graph.node(use.nodes.front()).name;
+  const std::string& node_name = graph.node(use.nodes.front()).name;
   use.role = use.gathered ? "embedding" : role_of(name);
   if (use.role.empty()) use.role = role_of(node_name);
   use.layer = layer_of(name);
   if (use.layer < 0) use.layer = layer_of(node_name);
+}
+
+std::size_t constants_of(const Graph& graph, WeightId weight) {
+  const std::vector<ValueId> constants = graph.constants();
+  return static_cast<std::size_t>(
+      std::count_if(constants.begin(), constants.end(),
+                    [&](ValueId id) { return graph.value(id).weight == weight; }));
+}
+
+// Does one value stand for the weight, in whichever graph?
+bool has_one_value(const Model& model, WeightId weight) {
+  std::size_t count = constants_of(model.graph, weight);
+  for (const Graph& body : model.graphs) count += constants_of(body, weight);
+  return count == 1;
+}
+
+void add_uses(const Model& model, const Graph& graph, NodeId id, std::vector<WeightUse>& uses) {
+  const Node& node = graph.node(id);
+  const auto use_at = [&](ValueId value) -> WeightUse& {
+    return use_of(uses, graph.value(value).weight, value);
+  };
+  if (const std::optional<Linear> linear = match_linear(model, graph, id)) {
+    add_node(use_at(linear->weight_value), node, id, linear->axis);
+  } else if (const std::optional<Convolution> conv = match_convolution(model, graph, id)) {
+    WeightUse& use = use_at(conv->weight_value);
+    use.convolved = true;
+    add_node(use, node, id, 1);
+  } else if (is_table(model, graph, node)) {
+    WeightUse& use = use_at(node.inputs[0]);
+    use.gathered = true;
+    add_node(use, node, id, 1);
+  } else {
+    for (const ValueId value : recurrent_weights(model, graph, id)) {
+      WeightUse& use = use_at(value);
+      use.recurrent = true;
+      add_node(use, node, id, 2);
+    }
+  }
+}
+
+std::vector<WeightUse> uses_in(const Model& model, const Graph& graph) {
+  std::vector<WeightUse> uses;
+  for (const NodeId id : graph.order()) add_uses(model, graph, id, uses);
+  std::erase_if(uses, [&](const WeightUse& use) { return !only_these_uses(graph, use); });
+  for (WeightUse& use : uses) name_use(model, graph, use);
+  return uses;
 }
 
 }  // namespace
@@ -187,37 +232,28 @@ std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, N
   return weights;
 }
 
-static void add_convolution(std::vector<WeightUse>& uses, const Convolution& conv, const Node& node,
-                            NodeId id) {
-  WeightUse& use = use_of(uses, conv.weight, conv.weight_value);
-  use.convolved = true;
-  add_node(use, node, id, 1);
+std::vector<WeightUse> quantizable_weights(const Model& model) {
+  return uses_in(model, model.graph);
 }
 
-std::vector<WeightUse> quantizable_weights(const Model& model) {
-  std::vector<WeightUse> uses;
-  for (const NodeId id : model.graph.order()) {
-    const Node& node = model.graph.node(id);
-    if (const std::optional<Linear> linear = match_linear(model, id)) {
-      add_node(use_of(uses, linear->weight, linear->weight_value), node, id, linear->axis);
-    } else if (const std::optional<Convolution> conv = match_convolution(model, id)) {
-      add_convolution(uses, *conv, node, id);
-    } else if (is_table(model, node)) {
-      const ValueId table = node.inputs[0];
-      WeightUse& use = use_of(uses, model.graph.value(table).weight, table);
-      add_node(use, node, id, 1);
-      use.gathered = true;
-    } else {
-      for (const ValueId value : recurrent_weights(model, model.graph, id)) {
-        WeightUse& use = use_of(uses, model.graph.value(value).weight, value);
-        use.recurrent = true;
-        add_node(use, node, id, 2);
-      }
+std::vector<WeightUse> quantizable_weights_everywhere(const Model& model) {
+  std::vector<WeightUse> all = quantizable_weights(model);
+  for (std::size_t i = 0; i < model.graphs.size(); ++i) {
+    for (WeightUse& use : uses_in(model, model.graphs[i])) {
+      if (!has_one_value(model, use.weight)) continue;
+      use.body = GraphId{static_cast<std::uint32_t>(i)};
+      all.push_back(std::move(use));
     }
   }
-  std::erase_if(uses, [&](const WeightUse& use) { return !only_these_uses(model, use); });
-  for (WeightUse& use : uses) name_use(model, use);
-  return uses;
+  return all;
+}
+
+const Graph& graph_of(const Model& model, const WeightUse& use) {
+  return use.body.valid() ? model.graphs[use.body.index] : model.graph;
+}
+
+Graph& graph_of(Model& model, const WeightUse& use) {
+  return use.body.valid() ? model.graphs[use.body.index] : model.graph;
 }
 
 }  // namespace thimble::ir

@@ -51,6 +51,7 @@ std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, N
 // Every weight that some node multiplies or gathers, with its uses. Sorted by the first use.
 struct WeightUse {
   WeightId weight;
+  GraphId body;  // whose value and nodes these are; invalid: the model's own graph
   ValueId value;
   int axis = 1;               // the inputs axis that an encoding should take
   bool gathered = false;      // an embedding
@@ -62,6 +63,12 @@ struct WeightUse {
   int layer = -1;  // from the name ("layers.7.", "h.7.", "blk.7."); -1 when there is none
 };
 std::vector<WeightUse> quantizable_weights(const Model& model);
+// And those in bodies of If, Loop and Scan, of weights that no other graph reads: for passes that
+// ask for no calibration, which doesn't see what goes into these products.
+std::vector<WeightUse> quantizable_weights_everywhere(const Model& model);
+// The graph that a use's value and nodes are of.
+const Graph& graph_of(const Model& model, const WeightUse& use);
+Graph& graph_of(Model& model, const WeightUse& use);
 
 // The layer that a weight's or node's name tells of: 7 in "model.layers.7.mlp", "/h.7/attn" or
 // "blk.7.ffn_up"; -1 when it tells of none.

@@ -62,7 +62,7 @@ class ConvertFloats : public pass::Pass {
   }
 
   Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
-    for (const ir::WeightUse& use : ir::quantizable_weights(model)) {
+    for (const ir::WeightUse& use : ir::quantizable_weights_everywhere(model)) {
       ir::Weight& weight = model.weight(use.weight);
       if (!weight.encoding.is_dense() || weight.dtype == type_) continue;
       weight.source = std::make_shared<ConvertedSource>(weight, type_);

@@ -21,7 +21,7 @@ class Hqq : public pass::Pass {
   }
 
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
+    const std::vector<ir::WeightUse> uses = ir::quantizable_weights_everywhere(model);
     rules_.begin(uses);
     ActivationWishes activations;
     for (const ir::WeightUse& use : uses) {
@@ -63,7 +63,7 @@ class Hqq : public pass::Pass {
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, rows_of));
     }
     weight.encoding = encoding;
-    model.graph.value(use.value).dtype = ir::constant_type(model, weight);
+    ir::graph_of(model, use).value(use.value).dtype = ir::constant_type(model, weight);
     return ok();
   }
 

@@ -37,6 +37,7 @@ pass::TensorDecision kept(const ir::Weight& weight, std::string why) {
 using Energies = calibrate::Statistics;
 
 std::vector<ir::ValueId> inputs_of(const ir::Model& model, const ir::WeightUse& use) {
+  if (use.body.valid()) return {};
   std::vector<ir::ValueId> inputs;
   for (const ir::NodeId node : use.nodes) {
     const auto linear = ir::match_linear(model, node);
@@ -76,7 +77,8 @@ class QuantizeWeights : public pass::Pass {
   bool leaves_open() const override { return rules_.open(); }
 
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
+    const std::vector<ir::WeightUse> uses =
+        rules_.open() ? ir::quantizable_weights(model) : ir::quantizable_weights_everywhere(model);
     THIMBLE_ASSIGN(const Energies energies, observe(model, uses, context));
     rules_.begin(uses);
     ActivationWishes activations;
@@ -144,7 +146,7 @@ class QuantizeWeights : public pass::Pass {
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, search));
     }
     weight.encoding = encoding;
-    model.graph.value(use.value).dtype = ir::constant_type(model, weight);
+    ir::graph_of(model, use).value(use.value).dtype = ir::constant_type(model, weight);
     return ok();
   }
 

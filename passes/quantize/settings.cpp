@@ -289,6 +289,7 @@ void Rules::warn_unused(pass::PassReport& report) const {
 
 void ActivationWishes::add(const ir::Model& model, const ir::WeightUse& use,
                            ir::ActivationScheme scheme) {
+  if (use.body.valid()) return;  // nothing there has a range yet
   for (const ir::NodeId node : use.nodes) {
     const auto linear = ir::match_linear(model, node);
     const auto conv = ir::match_convolution(model, node);

@@ -10,7 +10,7 @@
 namespace thimble::passes {
 namespace {
 
-constexpr std::int64_t kMostElements = 1 << 16, kFew = 4096;
+constexpr std::int64_t kMostElements = 1 << 20, kFew = 4096;
 
 std::optional<std::int64_t> fixed_count(const ir::Value& value) {
   if (!value.shape) return std::nullopt;
@@ -31,19 +31,15 @@ bool is_plain(ir::DType type) {
 
 class Executor {
  public:
-  explicit Executor(ir::Model& model) : model_(model), graph_(model.graph) {}
+  Executor(ir::Model& model, ir::Graph& graph) : model_(model), graph_(graph) {}
 
-  // The values to compute: results of known nodes that others read.
-  std::vector<ir::ValueId> frontier(std::uint64_t growth) {
-    known_.assign(graph_.value_capacity(), false);
-    for (const ir::ValueId id : graph_.constants()) known_[id.index] = is_small(id);
-    for (const ir::NodeId id : graph_.order()) {
-      const ir::Node& node = graph_.node(id);
-      if (!follows(id, node)) continue;
-      nodes_.push_back(id);
-      for (const ir::ValueId output : node.outputs)
-        if (output.valid()) known_[output.index] = true;
-    }
+  // The values to compute: results of known nodes that others read. They take what they add to the
+  // model from `growth`; what the constants that go with them took is given back first.
+  std::vector<ir::ValueId> frontier(std::uint64_t& growth) {
+    barred_.assign(graph_.node_capacity(), false);
+    do find_nodes();
+    while (bar_copies());
+    growth += freed();
     std::vector<ir::ValueId> wanted;
     for (const ir::NodeId id : nodes_) {
       for (const ir::ValueId output : graph_.node(id).outputs) {
@@ -66,13 +62,62 @@ class Executor {
   }
 
  private:
+  void find_nodes() {
+    nodes_.clear();
+    runs_.assign(graph_.node_capacity(), false);
+    known_.assign(graph_.value_capacity(), false);
+    for (const ir::ValueId id : graph_.constants()) known_[id.index] = is_small(id);
+    for (const ir::NodeId id : graph_.order()) {
+      const ir::Node& node = graph_.node(id);
+      if (barred_[id.index] || !follows(node)) continue;
+      nodes_.push_back(id);
+      runs_[id.index] = true;
+      for (const ir::ValueId output : node.outputs)
+        if (output.valid()) known_[output.index] = true;
+    }
+  }
+
+  // Nodes that read a weight, of more than a few numbers, that stays because others read it as
+  // well: their results would be copies of it. Were there any?
+  bool bar_copies() {
+    bool any = false;
+    for (const ir::ValueId id : graph_.constants()) {
+      if (model_.weight(graph_.value(id).weight).element_count() <= kFew || goes(id)) continue;
+      for (const ir::NodeId user : graph_.users(id)) {
+        any = any || runs_[user.index];
+        barred_[user.index] = true;
+      }
+    }
+    return any;
+  }
+
+  // Is the constant read by nodes alone whose results become constants?
+  bool goes(ir::ValueId constant) const {
+    const std::vector<ir::NodeId> users = graph_.users(constant);
+    return !graph_.is_output(constant) && !ir::is_captured(model_, graph_, constant) &&
+           std::all_of(users.begin(), users.end(),
+                       [&](ir::NodeId user) { return runs_[user.index]; });
+  }
+
+  // Bytes of the constants that go. One whose weight stands elsewhere too counts as if it went.
+  std::uint64_t freed() const {
+    std::uint64_t bytes = 0;
+    for (const ir::ValueId id : graph_.constants()) {
+      const ir::Weight& weight = model_.weight(graph_.value(id).weight);
+      if (weight.encoding.is_dense() && goes(id))
+        bytes += static_cast<std::uint64_t>(weight.element_count()) *
+                 static_cast<std::uint64_t>(ir::dtype_bits(weight.dtype)) / 8;
+    }
+    return bytes;
+  }
+
   bool is_small(ir::ValueId id) const {
     const ir::Weight& weight = model_.weight(graph_.value(id).weight);
     return weight.source != nullptr && weight.encoding.is_dense() &&
            weight.element_count() <= kMostElements;
   }
 
-  bool follows(ir::NodeId id, const ir::Node& node) const {
+  bool follows(const ir::Node& node) const {
     constexpr std::string_view kLeft[] = {
         "DequantizeLinear",  "QuantizeLinear", "RandomNormal", "RandomUniform", "RandomNormalLike",
         "RandomUniformLike", "Bernoulli",      "Multinomial",  "Dropout"};
@@ -84,17 +129,7 @@ class Executor {
       return !id.valid() || (is_plain(graph_.value(id).dtype) && fixed_count(graph_.value(id)));
     };
     return std::all_of(node.inputs.begin(), node.inputs.end(), is_known) &&
-           std::all_of(node.outputs.begin(), node.outputs.end(), is_fixed) && !is_view(node) &&
-           !copies_shared(id, node);
-  }
-
-  // Reads a weight, of more than a few numbers, that other nodes read as well.
-  bool copies_shared(ir::NodeId id, const ir::Node& node) const {
-    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](ir::ValueId input) {
-      const bool large = input.valid() && graph_.value(input).weight.valid() &&
-                         model_.weight(graph_.value(input).weight).element_count() > kFew;
-      return large && !only_read_by(model_, graph_, input, id);
-    });
+           std::all_of(node.outputs.begin(), node.outputs.end(), is_fixed) && !is_view(node);
   }
 
   // A matrix that is turned for a product: products read it either way.
@@ -118,7 +153,9 @@ class Executor {
 
   ir::Model& model_;
   ir::Graph& graph_;
-  std::vector<bool> known_;  // by ValueId
+  std::vector<bool> known_;   // by ValueId
+  std::vector<bool> barred_;  // by NodeId
+  std::vector<bool> runs_;    // by NodeId: is it among nodes_?
   std::vector<ir::NodeId> nodes_;
 };
 
@@ -135,20 +172,28 @@ ir::Weight weight_of(const ir::Value& value, const runtime::TensorView& view) {
   return weight;
 }
 
-}  // namespace
+// The model with the graph in the place of its main graph.
+ir::Model with_main_graph(const ir::Model& model, const ir::Graph& graph) {
+  ir::Model out;
+  out.graph = graph;
+  out.graphs = model.graphs;
+  out.weights = model.weights;
+  out.source_path = model.source_path;
+  return out;
+}
 
-Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth, ThreadPool& pool) {
-  Executor executor(model);
+Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, std::uint64_t& growth,
+                                     ThreadPool& pool) {
+  Executor executor(model, graph);
   const std::vector<ir::ValueId> wanted = executor.frontier(growth);
   if (wanted.empty()) return 0;
-  const ir::Model part = ir::extract(model, {}, wanted);
+  const ir::Model part = ir::extract(with_main_graph(model, graph), {}, wanted);
   // What the runtime lacks is told when the model is lowered, with the node and the remedy.
   const auto bundle = lower::load(part, pool);
   if (!bundle) return 0;
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(*bundle, pool));
   THIMBLE_TRY(session->run({}));
   for (std::size_t i = 0; i < wanted.size(); ++i) {
-    ir::Graph& graph = model.graph;
     const ir::ValueId old = wanted[i];
     const std::string name = graph.value(old).name;
     const ir::ValueId constant =
@@ -159,6 +204,17 @@ Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth,
   }
   executor.erase_unused_nodes();
   return static_cast<std::int64_t>(wanted.size());
+}
+
+}  // namespace
+
+Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth, ThreadPool& pool) {
+  THIMBLE_ASSIGN(std::int64_t count, execute_graph(model, model.graph, growth, pool));
+  for (ir::Graph& body : model.graphs) {
+    THIMBLE_ASSIGN(const std::int64_t inside, execute_graph(model, body, growth, pool));
+    count += inside;
+  }
+  return count;
 }
 
 }  // namespace thimble::passes

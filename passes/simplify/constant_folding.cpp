@@ -83,10 +83,10 @@ std::size_t source_index(std::size_t index, const std::vector<std::int64_t>& to,
 
 class Folder {
  public:
-  explicit Folder(ir::Model& model) : model_(model), graph_(model.graph) {}
+  Folder(ir::Model& model, ir::Graph& graph) : model_(model), graph_(graph) {}
 
   Expected<std::int64_t> run() {
-    THIMBLE_ASSIGN(data_, ir::infer_data(model_));
+    THIMBLE_ASSIGN(data_, ir::infer_data(model_, graph_));
     for (const ir::NodeId id : graph_.order()) fold(id);
     erase_unused_constants(model_, graph_);
     return folded_;
@@ -183,11 +183,18 @@ class Folder {
   // The new constant takes the old value's name and place.
   void replace(ir::NodeId id, ir::ValueId output, ir::WeightId weight) {
     const std::string name = graph_.value(output).name;
-    const ir::ValueId constant = model_.constant(weight);
+    const ir::ValueId constant = constant_of(weight);
     ir::replace_uses(model_, graph_, output, constant);
     graph_.erase(id);
     if (model_.weight(weight).name == name) ir::rename(model_, graph_, constant, name);
     ++folded_;
+  }
+
+  ir::ValueId constant_of(ir::WeightId id) {
+    if (&graph_ == &model_.graph) return model_.constant(id);
+    const ir::Weight& weight = model_.weight(id);
+    return graph_.add_constant(id, weight.name, ir::constant_type(model_, weight),
+                               ir::Shape(weight.dims.begin(), weight.dims.end()));
   }
 
   ir::Model& model_;
@@ -203,8 +210,12 @@ class ConstantFolding : public pass::Pass {
     return ok();
   }
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    THIMBLE_ASSIGN(std::int64_t changes, Folder(model).run());
+    THIMBLE_ASSIGN(std::int64_t changes, Folder(model, model.graph).run());
     THIMBLE_TRY(ir::infer_shapes(model));
+    for (ir::Graph& body : model.graphs) {
+      THIMBLE_ASSIGN(const std::int64_t inside, Folder(model, body).run());
+      changes += inside;
+    }
     THIMBLE_ASSIGN(const std::int64_t executed, execute_constants(model, growth_, context.pool));
     if (executed > 0) THIMBLE_TRY(ir::infer_shapes(model));
     report.current().changes = changes + executed;

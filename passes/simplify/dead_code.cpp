@@ -1,5 +1,5 @@
-// remove-dead-code: drops nodes whose results nobody uses, constants without users, and weights
-// that no graph refers to any more.
+// remove-dead-code: drops nodes whose results nobody uses, constants without users, bodies of no
+// node, and weights that no graph refers to any more.
 
 #include "passes/simplify/dead_code.h"
 
@@ -48,6 +48,41 @@ std::int64_t erase_dead_weights(ir::Model& model) {
   return erased;
 }
 
+void mark_bodies(const ir::Model& model, const ir::Graph& graph, std::vector<bool>& used) {
+  for (const ir::NodeId id : graph.order()) {
+    for (const ir::GraphId body : ir::bodies(graph.node(id))) {
+      used[body.index] = true;
+      mark_bodies(model, model.graphs[body.index], used);
+    }
+  }
+}
+
+void renumber_bodies(ir::Graph& graph, const std::vector<ir::GraphId>& now) {
+  for (const ir::NodeId id : graph.order()) {
+    for (ir::Attribute& attribute : graph.node(id).attributes) {
+      if (auto* body = std::get_if<ir::GraphId>(&attribute.value)) *body = now[body->index];
+    }
+  }
+}
+
+// Bodies of nodes that are gone.
+std::int64_t erase_dead_bodies(ir::Model& model) {
+  std::vector<bool> used(model.graphs.size());
+  mark_bodies(model, model.graph, used);
+  std::vector<ir::GraphId> now(used.size());
+  std::vector<ir::Graph> kept;
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) continue;
+    now[i] = ir::GraphId{static_cast<std::uint32_t>(kept.size())};
+    kept.push_back(std::move(model.graphs[i]));
+  }
+  const auto erased = static_cast<std::int64_t>(used.size() - kept.size());
+  model.graphs = std::move(kept);
+  renumber_bodies(model.graph, now);
+  for (ir::Graph& body : model.graphs) renumber_bodies(body, now);
+  return erased;
+}
+
 class DeadCode : public pass::Pass {
  public:
   Status configure(const pass::Options&) override { return ok(); }
@@ -55,6 +90,7 @@ class DeadCode : public pass::Pass {
     std::int64_t& changes = report.current().changes;
     changes += erase_dead_nodes(model, model.graph);
     for (ir::Graph& body : model.graphs) changes += erase_dead_nodes(model, body);
+    changes += erase_dead_bodies(model);
     changes += erase_dead_weights(model);
     return ok();
   }
@@ -64,7 +100,7 @@ class DeadCode : public pass::Pass {
 
 pass::Registration dead_code() {
   return {{.name = "remove-dead-code",
-           .summary = "Drop nodes, constants and weights that nothing uses",
+           .summary = "Drop nodes, bodies, constants and weights that nothing uses",
            .kind = pass::Kind::kRewrite,
            .options = {}},
           [] { return std::unique_ptr<pass::Pass>(new DeadCode); }};

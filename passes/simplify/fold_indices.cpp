@@ -147,10 +147,10 @@ class FoldIndices : public pass::Pass {
  public:
   Status configure(const pass::Options&) override { return ok(); }
   Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
-    THIMBLE_ASSIGN(auto data, ir::infer_data(model));
+    THIMBLE_ASSIGN(auto data, ir::infer_data(model, model.graph));
     while (Folder(model, data).step()) {
       ++report.current().changes;
-      THIMBLE_ASSIGN(data, ir::infer_data(model));
+      THIMBLE_ASSIGN(data, ir::infer_data(model, model.graph));
     }
     return ok();
   }

@@ -8,6 +8,7 @@
 #include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
+#include "passes/simplify/fold_branches.h"
 #include "passes/simplify/fold_indices.h"
 #include "passes/simplify/fold_pads.h"
 #include "passes/simplify/fold_scales.h"
@@ -26,8 +27,8 @@ namespace {
 constexpr int kMostRounds = 4;
 
 std::vector<pass::Registration> cleaning() {
-  return {constant_folding(), fold_shapes(),       fold_indices(), remove_identities(),
-          cancel_movement(),  share_expressions(), dead_code()};
+  return {constant_folding(),  fold_branches(),   fold_shapes(),       fold_indices(),
+          remove_identities(), cancel_movement(), share_expressions(), dead_code()};
 }
 
 std::vector<pass::Registration> fusing() {

@@ -32,7 +32,7 @@ logging.disable(logging.WARNING)
 
 DYNAMIC = "  - quantize-weights: {bits: 8, group_size: channel, scale: f32}\n"
 FOUR_BITS = "  - quantize-weights: {bits: 4, group_size: 32}\n"
-EIGHT_BITS = "  - quantize-weights: {bits: 8, group_size: channel, scale: f32, activations: float}\n"
+EIGHT_BITS = "  - simplify\n  - quantize-weights: {bits: 8, group_size: channel, scale: f32, activations: float}\n"
 BARS = {"float": 90, "int8 weights": 35, "int8 dynamic": 35, "int8 static": 35, "int4": 35}
 
 

@@ -57,9 +57,9 @@ class ShapeContext {
   std::vector<Result> results_;
 };
 
-// infer_shapes over the main graph alone, and what is known of its small integer values, by
-// ValueId. Constants are not among them.
-Expected<std::vector<std::optional<DimData>>> infer_data(Model& model);
+// infer_shapes over one graph of the model and its bodies, and what is known of its small integer
+// values, by ValueId. Constants are not among them.
+Expected<std::vector<std::optional<DimData>>> infer_data(Model& model, Graph& graph);
 
 // Helpers of shape functions.
 
