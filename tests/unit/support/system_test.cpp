@@ -116,5 +116,11 @@ TEST_CASE("on a terminal the line is redrawn, cut to the width and cleared at th
   ::close(terminal);
   const std::string redraw = "\r\x1b[K";
   const std::string line = redraw + "a phase with a rather long na";  // 29 columns: 30 would wrap
-  CHECK(text == line + line + line + line + redraw + "note\r\n");
+  // On a busy machine an update may come too soon after a late one, and is left out.
+  std::string_view rest = text;
+  int lines = 0;
+  for (; rest.starts_with(line); ++lines) rest.remove_prefix(line.size());
+  CHECK(lines >= 2);
+  CHECK(lines <= 4);
+  CHECK(rest == redraw + "note\r\n");
 }
