@@ -14,6 +14,7 @@
 #include "passes/simplify/cancel_movement.h"
 #include "passes/simplify/constant_folding.h"
 #include "passes/simplify/dead_code.h"
+#include "passes/simplify/fix_inputs.h"
 #include "passes/simplify/fold_branches.h"
 #include "passes/simplify/fold_indices.h"
 #include "passes/simplify/fold_pads.h"
@@ -39,6 +40,7 @@ std::span<const pass::Registration> all() {
       share_expressions(),
       share_weights(),
       fold_shapes(),
+      fix_inputs(),
       fold_branches(),
       fold_pads(),
       fold_scales(),

@@ -46,7 +46,9 @@ Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bund
                                                      Environment& environment) {
   eval::TensorScoreOptions options;
   THIMBLE_ASSIGN(options.states, eval::parse_states(request.data.states));
-  const auto inputs = eval::without_states(eval::input_specs(bundle.program), options.states);
+  // The reference may take more: a recipe can fix inputs.
+  const program::Program& asking = reference == nullptr ? bundle.program : reference->program;
+  const auto inputs = eval::without_states(eval::input_specs(asking), options.states);
   THIMBLE_ASSIGN(const auto source, open_samples(request.data, inputs));
   options.max_calls = static_cast<std::size_t>(request.data.samples);
   options.candidate = request.session;
