@@ -11,19 +11,30 @@ constexpr std::int64_t kBlock = kernels::kBlock;
 
 std::size_t rounded(std::size_t bytes) { return round_up<std::size_t>(bytes, 64); }
 
-// 8 x 8 bytes, element [i][j] to [j][i]: swaps halves, then quarters, then eighths.
-void transpose_bytes(std::uint64_t (&rows)[8]) {
-  const auto swap = [&](int step, int shift, std::uint64_t mask) {
-    for (int i = 0; i < 8; ++i) {
-      if ((i & step) != 0) continue;
-      const std::uint64_t moved = (rows[i] >> shift ^ rows[i + step]) & mask;
-      rows[i + step] ^= moved;
-      rows[i] ^= moved << shift;
-    }
-  };
-  swap(4, 32, 0x00000000ffffffffull);
-  swap(2, 16, 0x0000ffff0000ffffull);
-  swap(1, 8, 0x00ff00ff00ff00ffull);
+// Exchanges the bits of b that lie in the mask with those of a, `shift` above.
+inline void exchange(std::uint64_t& a, std::uint64_t& b, int shift, std::uint64_t mask) {
+  const std::uint64_t moved = (a >> shift ^ b) & mask;
+  b ^= moved;
+  a ^= moved << shift;
+}
+
+// 8 x 8 bytes, element [i][j] to [j][i]: exchanges halves, then quarters, then eighths. Without
+// loops, so that all rows stay in registers.
+inline void transpose_bytes(std::uint64_t (&r)[8]) {
+  constexpr std::uint64_t kHalves = 0x00000000ffffffffull, kQuarters = 0x0000ffff0000ffffull,
+                          kEighths = 0x00ff00ff00ff00ffull;
+  exchange(r[0], r[4], 32, kHalves);
+  exchange(r[1], r[5], 32, kHalves);
+  exchange(r[2], r[6], 32, kHalves);
+  exchange(r[3], r[7], 32, kHalves);
+  exchange(r[0], r[2], 16, kQuarters);
+  exchange(r[1], r[3], 16, kQuarters);
+  exchange(r[4], r[6], 16, kQuarters);
+  exchange(r[5], r[7], 16, kQuarters);
+  exchange(r[0], r[1], 8, kEighths);
+  exchange(r[2], r[3], 8, kEighths);
+  exchange(r[4], r[5], 8, kEighths);
+  exchange(r[6], r[7], 8, kEighths);
 }
 
 }  // namespace
@@ -92,17 +103,26 @@ void CodedWindows::transpose(std::int64_t block, std::int64_t count,
     const std::int64_t places = std::min<std::int64_t>(8, count - place);
     for (std::int64_t k = 0; k < kBlock; k += 8) {
       std::uint64_t rows[8];
-      for (int i = 0; i < 8; ++i) std::memcpy(&rows[i], from + (k + i) * kPlaces + place, 8);
+      const std::int8_t* corner = from + k * kPlaces + place;
+      std::memcpy(&rows[0], corner, 8);
+      std::memcpy(&rows[1], corner + kPlaces, 8);
+      std::memcpy(&rows[2], corner + 2 * kPlaces, 8);
+      std::memcpy(&rows[3], corner + 3 * kPlaces, 8);
+      std::memcpy(&rows[4], corner + 4 * kPlaces, 8);
+      std::memcpy(&rows[5], corner + 5 * kPlaces, 8);
+      std::memcpy(&rows[6], corner + 6 * kPlaces, 8);
+      std::memcpy(&rows[7], corner + 7 * kPlaces, 8);
       transpose_bytes(rows);
       for (std::int64_t p = 0; p < places; ++p)
         std::memcpy(to + (place + p) * kBlock + k, &rows[p], 8);
     }
   }
   for (int half = 0; half < 2; ++half) {
-    std::int32_t sums[kPlaces] = {};
+    std::int16_t sums[kPlaces] = {};  // of 16 bytes each
     for (std::int64_t k = 16 * half; k < 16 * half + 16; ++k) {
       const std::int8_t* line = from + k * kPlaces;
-      for (std::int64_t p = 0; p < kPlaces; ++p) sums[p] += line[p];
+      for (std::int64_t p = 0; p < kPlaces; ++p)
+        sums[p] = static_cast<std::int16_t>(sums[p] + line[p]);
     }
     std::copy_n(sums, count, out.sums + (2 * block + half) * out.rows);
   }

@@ -157,19 +157,43 @@ class TiledConvolution {
                   memory + space_.windows + space_.rows + space_.results);
   }
 
-  // [windows, outputs] to planes, finished.
+  // [windows, outputs] to planes, finished. As many outputs at a time as lie in a line of the
+  // cache.
   void store(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t count,
              const float* results) const {
     constexpr float kOne = 1;
+    constexpr std::int64_t kTogether = kernels::kTileRows;
     const std::int64_t outputs = c_.group_outputs();
-    float line[kRun];
-    const float* const lines[1] = {line};
-    for (std::int64_t o = 0; o < outputs; ++o) {
-      const std::int64_t channel = group * outputs + o;
-      const std::int64_t at = (image * c_.outputs + channel) * positions_ + first;
-      for (std::int64_t i = 0; i < count; ++i) line[i] = results[i * outputs + o];
-      call_.machine.convolve.taps(lines, &kOne, 1, count, moved(finish_, channel, at),
-                                  call_.outputs[0]->floats() + at);
+    float planes[kTogether][kRun];
+    for (std::int64_t start = 0; start < outputs; start += kTogether) {
+      const std::int64_t together = std::min(kTogether, outputs - start);
+      turn(results + start, outputs, count, together, planes[0]);
+      for (std::int64_t o = 0; o < together; ++o) {
+        const std::int64_t channel = group * outputs + start + o;
+        const std::int64_t at = (image * c_.outputs + channel) * positions_ + first;
+        const float* const lines[1] = {planes[o]};
+        call_.machine.convolve.taps(lines, &kOne, 1, count, moved(finish_, channel, at),
+                                    call_.outputs[0]->floats() + at);
+      }
+    }
+  }
+
+  // [windows, columns], of rows `stride` apart, to [columns, kRun].
+  static void turn(const float* from, std::int64_t stride, std::int64_t windows,
+                   std::int64_t columns, float* to) {
+    std::int64_t i = 0;
+    for (; i + 4 <= windows; i += 4) {
+      const float* row = from + i * stride;
+      for (std::int64_t o = 0; o < columns; ++o) {
+        float* line = to + o * kRun + i;
+        line[0] = row[o];
+        line[1] = row[o + stride];
+        line[2] = row[o + 2 * stride];
+        line[3] = row[o + 3 * stride];
+      }
+    }
+    for (; i < windows; ++i) {
+      for (std::int64_t o = 0; o < columns; ++o) to[o * kRun + i] = from[i * stride + o];
     }
   }
 
