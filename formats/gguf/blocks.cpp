@@ -5,6 +5,7 @@
 //   Q5_0  32: d, 32 fifth bits, 16 bytes of halves      w = d (q - 16)
 //   Q5_1  32: d, m, 32 fifth bits, 16 bytes of halves   w = d q + m
 //   Q8_0  32: d, 32 signed bytes                        w = d q
+//   IQ4_NL  32: d, 16 bytes of halves                   w = d level[q]
 //   Q2_K  256: 16 bytes (scale low, minimum high four bits), 64 bytes of 2 bits, d, dmin; groups of
 //         16                                            w = d s q - dmin m
 //   Q3_K  256: 32 bytes of third bits, 64 bytes of 2 bits, 12 bytes of 6-bit scales, d; groups of
@@ -21,6 +22,7 @@
 #include <cstring>
 #include <string>
 
+#include "quant/levels.h"
 #include "support/half.h"
 
 namespace thimble::formats::gguf {
@@ -175,6 +177,13 @@ Encoding affine(int bits, bool minima) {
   return e;
 }
 
+Encoding iq4_nl() {
+  Encoding e = affine(4, false);
+  e.kind = EncodingKind::kCodebook;
+  e.table = quant::iq4_nl_levels();
+  return e;
+}
+
 Encoding super(int bits, int group, int sub_bits, int sub_zero, bool minima) {
   Encoding e = affine(bits, minima);
   e.kind = EncodingKind::kSuperBlock;
@@ -196,6 +205,7 @@ constexpr BlockType kTypes[] = {
     {6, "Q5_0", 32, 22, kNone, unpack_q5_0, [] { return affine(5, false); }},
     {7, "Q5_1", 32, 24, kNone, unpack_q5_1, [] { return affine(5, true); }},
     {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8, false); }},
+    {20, "IQ4_NL", 32, 18, kNone, unpack_q4_0, iq4_nl},
     {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return super(2, 16, 4, 0, true); }},
     {11, "Q3_K", 256, 110, kNone, unpack_q3_k, [] { return super(3, 16, 6, 32, false); }},
     {12, "Q4_K", 256, 144, kNone, unpack_q4_k, [] { return super(4, 32, 6, 0, true); }},
@@ -218,8 +228,6 @@ std::string_view foreign_name(std::uint32_t id) {
       return "IQ3_XXS";
     case 19:
       return "IQ1_S";
-    case 20:
-      return "IQ4_NL";
     case 21:
       return "IQ3_S";
     case 22:

@@ -26,7 +26,9 @@ const BlockType* type_named(std::string_view name) {
 const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
   const bool blocks = encoding.group_size % 32 == 0 && inputs % 32 == 0 && !encoding.per_tensor;
   const bool last = encoding.axis == -1 && encoding.scale_type == ir::DType::kF16;
-  if (encoding.kind != ir::EncodingKind::kAffine || !blocks || !last) return nullptr;
+  const bool codes =
+      encoding.kind == ir::EncodingKind::kAffine || encoding.kind == ir::EncodingKind::kCodebook;
+  if (!codes || !blocks || !last) return nullptr;
   const bool around_zero = encoding.zero != ir::ZeroKind::kConstant ||
                            encoding.constant_zero == 1 << (encoding.bits - 1);
   const BlockType* narrowest = nullptr;
@@ -143,7 +145,8 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::stri
     if (!dense && !floats) {
       return refuse("the encoding " + weight.encoding.to_string())
           .fix(
-              "quantize to symmetric codes with groups of 32 and f16 scales, or write it as f32 "
+              "quantize to symmetric codes or `codes: iq4_nl` with groups of 32 and f16 scales, or "
+              "write it as f32 "
               "with --allow-dequantize");
     }
     return dense ? type : type_named("f32");

@@ -96,8 +96,8 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
   return out;
 }
 
-// 0: all f32, 1: f16, 2: Q4_0, 3: Q4_1, 7: Q8_0, 8: Q5_0, 9: Q5_1: of the type that most bytes
-// have.
+// 0: all f32, 1: f16, 2: Q4_0, 3: Q4_1, 7: Q8_0, 8: Q5_0, 9: Q5_1, 25: IQ4_NL,
+// 32: BF16: of the type that most bytes have.
 std::uint32_t file_type(const std::vector<Output>& outputs) {
   std::map<std::uint32_t, std::uint64_t> bytes;
   for (const Output& output : outputs) bytes[output.type->id] += output.size;
@@ -118,6 +118,8 @@ std::uint32_t file_type(const std::vector<Output>& outputs) {
       return 9;
     case 8:
       return 7;
+    case 20:
+      return 25;
     case 30:
       return 32;
     default:

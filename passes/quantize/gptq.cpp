@@ -162,8 +162,11 @@ class Gptq : public pass::Pass {
       }
       const auto linear = ir::match_linear(model, use.nodes.front());
       THIMBLE_CHECK(linear, "a weight that isn't gathered is multiplied");
-      targets.push_back({use, *choice, choice->settings.encoding(weight, use.axis), linear->input,
-                         linear->inputs});
+      ir::Encoding encoding = choice->settings.encoding(weight, use.axis);
+      if (!context.dry_run) {
+        THIMBLE_ASSIGN(encoding, choice->settings.fitted_encoding(weight, use.axis));
+      }
+      targets.push_back({use, *choice, encoding, linear->input, linear->inputs});
     }
     rules_.warn_unused(report);
     return targets;

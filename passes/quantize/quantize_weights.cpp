@@ -103,7 +103,7 @@ class QuantizeWeights : public pass::Pass {
         continue;
       }
       remember_original(context, model, use.weight);
-      THIMBLE_TRY(quantize(model, use, choice->settings, energies));
+      THIMBLE_TRY(quantize(model, use, choice->settings, energies, context.dry_run));
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
     }
@@ -136,13 +136,16 @@ class QuantizeWeights : public pass::Pass {
   }
 
   static Status quantize(ir::Model& model, const ir::WeightUse& use, const Settings& settings,
-                         const Energies& energies) {
+                         const Energies& energies, bool dry_run) {
     ir::Weight& weight = model.weight(use.weight);
-    const ir::Encoding encoding = settings.encoding(weight, use.axis);
+    quant::SearchOptions search;
+    search.search = settings.search;
+    search.importance = importance_of(model, use, energies);
+    ir::Encoding encoding = settings.encoding(weight, use.axis);
+    if (!dry_run) {
+      THIMBLE_ASSIGN(encoding, settings.fitted_encoding(weight, use.axis, search.importance));
+    }
     if (weight.source != nullptr) {  // none in a graph that was parsed from text
-      quant::SearchOptions search;
-      search.search = settings.search;
-      search.importance = importance_of(model, use, energies);
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, search));
     }
     weight.encoding = encoding;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "quant/levels.h"
 #include "support/checked.h"
 
 namespace thimble::passes {
@@ -43,9 +44,34 @@ Status apply_sub_scale_bits(const OptionValue& value, Settings& settings) {
   return wrong(value, "'sub_scale_bits' is " + std::to_string(bits) + "; it must be 0, 4, 6 or 8");
 }
 
+struct CodesName {
+  Codes codes;
+  const char* name;
+};
+constexpr CodesName kCodes[] = {{Codes::kUniform, "uniform"},
+                                {Codes::kNormal, "normal"},
+                                {Codes::kNf4, "nf4"},
+                                {Codes::kIq4Nl, "iq4_nl"},
+                                {Codes::kFitted, "fitted"}};
+
 void apply_codes(const OptionValue& value, Settings& settings) {
   settings.open.codes = is_auto(value);
-  settings.normal_codes = *value.text() == "normal";
+  settings.codes = Codes::kUniform;
+  for (const CodesName& known : kCodes) {
+    if (*value.text() == known.name) settings.codes = known.codes;
+  }
+}
+
+std::string codes_text(Codes codes) {
+  const auto* known = std::find_if(std::begin(kCodes), std::end(kCodes),
+                                   [&](const CodesName& one) { return one.codes == codes; });
+  return "'codes: " + std::string(known->name) + "'";
+}
+
+// Tables of so many levels exist.
+bool codes_take(Codes codes, std::int64_t bits) {
+  if (codes == Codes::kUniform) return true;
+  return codes == Codes::kNf4 || codes == Codes::kIq4Nl ? bits == 4 : bits <= 4;
 }
 
 // Do the settings go together? `value` is where to point.
@@ -54,10 +80,14 @@ Status check_together(const OptionValue& value, const Settings& s) {
     return wrong(value, "'sub_scale_bits' needs `symmetric: true`");
   if (s.sub_scale_bits > 0 && s.per_tensor)
     return wrong(value, "'sub_scale_bits' needs groups, not one scale for the tensor");
-  if (s.normal_codes && !s.symmetric && !s.open.symmetric)
-    return wrong(value, "'codes: normal' needs `symmetric: true`");
-  if (s.normal_codes && (s.bits > 4 || s.per_tensor))
-    return wrong(value, "'codes: normal' needs 2 to 4 bits and scales of channels or groups");
+  if (s.codes == Codes::kUniform) return ok();
+  if (!s.symmetric && !s.open.symmetric)
+    return wrong(value, codes_text(s.codes) + " needs `symmetric: true`");
+  const bool some = codes_take(s.codes, 3);  // tables of other sizes
+  if (s.per_tensor || (!s.open.bits && !codes_take(s.codes, s.bits))) {
+    return wrong(value, codes_text(s.codes) + " needs " + (some ? "2 to 4" : "4") +
+                            " bits and scales of channels or groups");
+  }
   return ok();
 }
 
@@ -112,22 +142,23 @@ ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
 
 // What an encoding of so many bits and such groups can be besides.
 std::vector<Settings> variants_of(const Settings& base) {
-  std::vector<bool> symmetric = {base.symmetric}, normal = {base.normal_codes};
+  std::vector<bool> symmetric = {base.symmetric};
+  std::vector<Codes> tables = {base.codes};
   std::vector<std::int64_t> subs = {base.sub_scale_bits};
   if (base.open.symmetric) symmetric = {true, false};
-  if (base.open.codes) normal = {false, true};
+  if (base.open.codes) tables = {Codes::kUniform, Codes::kNormal};
   if (base.open.sub_scale_bits) subs = {0, 4, 6};
   std::vector<Settings> all;
   for (const bool around_zero : symmetric) {
     for (const std::int64_t sub : subs) {
-      for (const bool table : normal) {
+      for (const Codes codes : tables) {
         const bool small = base.group_size > 0 && base.group_size <= 64;
         if (sub > 0 && (!around_zero || (base.open.sub_scale_bits && !small))) continue;
-        if (table && (!around_zero || base.bits > 4)) continue;
+        if (codes != Codes::kUniform && (!around_zero || !codes_take(codes, base.bits))) continue;
         all.push_back(base);
         all.back().symmetric = around_zero;
         all.back().sub_scale_bits = sub;
-        all.back().normal_codes = table;
+        all.back().codes = codes;
       }
     }
   }
@@ -160,13 +191,10 @@ std::vector<Settings> every_setting(const Settings& base, const ir::Weight& weig
   return all;
 }
 
-// Levels of 2, 3 and 4 bits in steps of a 127th: those of least squared error for groups of 16 to
-// 32 weights between normally distributed and of Student's t with 6 degrees, each under its best
-// scale of either sign (Lloyd 1982; the shape is that of llama.cpp's IQ2_K, IQ3_K and IQ4_NL).
-std::vector<float> normal_levels(std::int64_t bits) {
-  if (bits == 2) return {-127, -41, 14, 80};
-  if (bits == 3) return {-127, -78, -44, -18, 4, 28, 54, 92};
-  return {-127, -95, -73, -56, -42, -30, -19, -9, 1, 11, 22, 33, 45, 60, 78, 100};
+std::vector<float> levels_of(Codes codes, std::int64_t bits) {
+  if (codes == Codes::kNf4) return quant::nf4_levels();
+  return codes == Codes::kIq4Nl ? quant::iq4_nl_levels()
+                                : quant::normal_levels(static_cast<int>(bits));
 }
 
 }  // namespace
@@ -180,9 +208,9 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
   e.zero = symmetric ? ir::ZeroKind::kConstant : ir::ZeroKind::kPoints;
   e.constant_zero = symmetric ? 1 << (bits - 1) : 0;
   e.scale_type = scale_type;
-  if (normal_codes) {
+  if (codes != Codes::kUniform) {
     e.kind = ir::EncodingKind::kCodebook;
-    e.table = normal_levels(bits);
+    e.table = levels_of(codes, bits);
   }
   const std::int64_t inputs = inputs_of(weight, axis);
   if (sub_scale_bits > 0 && group_size > 0 && group_size < inputs) {
@@ -194,6 +222,14 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
   // A convolution's inputs are all axes but the first.
   e.flat = weight.dims.size() > 2 && axis + 1 != static_cast<int>(weight.dims.size());
   e.axis = e.flat || axis + 1 == static_cast<int>(weight.dims.size()) ? -1 : axis;
+  return e;
+}
+
+Expected<ir::Encoding> Settings::fitted_encoding(const ir::Weight& weight, int axis,
+                                                 const std::vector<float>& importance) const {
+  ir::Encoding e = encoding(weight, axis);
+  if (codes != Codes::kFitted || weight.source == nullptr) return e;
+  THIMBLE_ASSIGN(e.table, quant::fit_levels(weight, e, {search, importance}));
   return e;
 }
 
@@ -269,7 +305,8 @@ Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, bool requ
   for (const Settings& settings : every_setting(choice.settings, weight, use.axis)) {
     if (own_grid && settings.bits >= weight.encoding.bits) continue;
     offered.push_back(settings);
-    wish.encodings.push_back(settings.encoding(weight, use.axis));
+    THIMBLE_ASSIGN(const ir::Encoding encoding, settings.fitted_encoding(weight, use.axis));
+    wish.encodings.push_back(encoding);
   }
   const bool affordable = weight.encoding.is_dense() && ir::dtype_bits(weight.dtype) <= 16;
   if (own_grid || (open.bits && affordable)) wish.encodings.push_back(ir::Encoding::dense());
@@ -359,9 +396,10 @@ pass::OptionInfo codes_option() {
           .type = OptionType::kWord,
           .fallback = "uniform",
           .help =
-              "what codes stand for: whole numbers, or (2 to 4 bits) levels where normally "
-              "distributed weights lie",
-          .words = {"uniform", "normal"}};
+              "what codes stand for: whole numbers; or, of 2 to 4 bits, levels where normally "
+              "distributed weights lie, or fitted to each tensor; or, of 4 bits, those of QLoRA's "
+              "NF4 or of GGUF's IQ4_NL",
+          .words = {"uniform", "normal", "fitted", "nf4", "iq4_nl"}};
 }
 
 pass::OptionInfo scale_option() {

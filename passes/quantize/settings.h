@@ -23,20 +23,28 @@ struct OpenSettings {
   bool any() const { return bits || group_size || symmetric || sub_scale_bits || codes; }
 };
 
+// What codes stand for: whole numbers, or levels of a table (quant/levels.h).
+enum class Codes : std::uint8_t { kUniform, kNormal, kNf4, kIq4Nl, kFitted };
+
 struct Settings {
   std::int64_t bits = 4;         // 0 where open until Rules::settle
   std::int64_t group_size = 32;  // 0: the whole row
   bool per_tensor = false;
   bool symmetric = true;
   std::int64_t sub_scale_bits = 0;  // 0: each group has a scale of its own
-  bool normal_codes = false;  // codes of up to 4 bits stand for levels of a normal distribution
+  Codes codes = Codes::kUniform;
   ir::DType scale_type = ir::DType::kF16;
   quant::Search search = quant::Search::kMse;
   ir::ActivationScheme activation = ir::ActivationScheme::kInt8;
   OpenSettings open;
 
-  // The encoding that these say for a weight whose inputs lie along `axis` of its dims.
+  // The encoding that these say for a weight whose inputs lie along `axis` of its dims. Levels that
+  // are fitted to a weight are the normal ones.
   ir::Encoding encoding(const ir::Weight& weight, int axis) const;
+  // The same with levels fitted to the weight, where the codes say so and it has numbers;
+  // `importance`: what an error in each input costs, empty: all the same.
+  Expected<ir::Encoding> fitted_encoding(const ir::Weight& weight, int axis,
+                                         const std::vector<float>& importance = {}) const;
 };
 
 // What to do to one weight, and by which rule.
