@@ -55,7 +55,10 @@ class MatrixRows {
   }
 
   void release(std::int64_t begin, std::int64_t end) const {
-    if (columns_) return;  // every row of the source is still wanted for the other columns
+    if (columns_) {  // each of ours takes from every row of the source, until the last is done
+      if (end == rows_) from_.source->release(0, from_.rows());
+      return;
+    }
     const std::int64_t per_row = per_source_row();
     from_.source->release(begin / per_row, end / per_row);
   }

@@ -35,7 +35,41 @@ double sqnr(const ir::Weight& from, const ir::Weight& to) {
   return metrics.sqnr_db();
 }
 
+// Counts the rows that were released.
+class Counting : public ir::WeightSource {
+ public:
+  explicit Counting(std::shared_ptr<const ir::WeightSource> inner) : inner_(std::move(inner)) {}
+  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
+    return inner_->read(begin, end);
+  }
+  void release(std::int64_t begin, std::int64_t end) const override { released_ += end - begin; }
+  std::string describe() const override { return "counted"; }
+  std::int64_t released() const { return released_; }
+
+ private:
+  std::shared_ptr<const ir::WeightSource> inner_;
+  mutable std::int64_t released_ = 0;
+};
+
 }  // namespace
+
+TEST_CASE("rows and columns that were read are released") {
+  for (const int axis : {0, 1}) {
+    CAPTURE(axis);
+    ir::Weight from =
+        ir::make_dense("w", {64, 32}, std::span<const float>(test::heavy_tailed(2048, 3)));
+    const auto counting = std::make_shared<Counting>(from.source);
+    from.source = counting;
+    ir::Encoding e = affine(4, 32, ir::ZeroKind::kConstant);
+    e.axis = axis;
+    const ir::Weight to = quantized(from, e);
+    for (std::int64_t row = 0; row < to.rows(); row += 16) {
+      REQUIRE(to.source->read(row, row + 16).has_value());
+      to.source->release(row, row + 16);
+    }
+    CHECK(counting->released() == 64);
+  }
+}
 
 TEST_CASE("a quantized weight is the same in one piece and in many") {
   const ir::Weight from =
