@@ -44,6 +44,7 @@ typedef enum {
   THIMBLE_CACHE_F32 = 0,
   THIMBLE_CACHE_F16 = 1,
   THIMBLE_CACHE_INT8 = 2,
+  THIMBLE_CACHE_INT4 = 3,
   THIMBLE_CACHE_FROM_FILE = -1
 } thimble_cache;
 

@@ -1,7 +1,9 @@
 #include "kernels/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "support/checked.h"
 #include "support/half.h"
@@ -18,16 +20,16 @@ extern const AttentionKernels kAttentionNeon;
 
 namespace {
 
-std::int64_t element_bytes(CacheType type) {
-  return type == CacheType::kF32 ? 4 : type == CacheType::kF16 ? 2 : 1;
+std::int64_t row_bytes(CacheType type, std::int64_t dim) {
+  const std::int64_t padded = round_up<std::int64_t>(dim, 16);
+  if (type == CacheType::kInt4) return padded / 2 + 4 * ceil_div<std::int64_t>(padded, kCacheGroup);
+  return padded * (type == CacheType::kF32 ? 4 : type == CacheType::kF16 ? 2 : 1);
 }
 
 std::size_t rows_bytes(CacheType type, std::int64_t heads, std::int64_t capacity,
                        std::int64_t dim) {
-  const CacheView view{.type = type, .dim = dim};
-  return round_up(
-      static_cast<std::size_t>(heads * capacity * view.padded_dim() * element_bytes(type)),
-      std::size_t{64});
+  return round_up(static_cast<std::size_t>(heads * capacity * row_bytes(type, dim)),
+                  std::size_t{64});
 }
 
 void store_int8(const float* row, std::int64_t dim, std::int64_t padded, std::int8_t* out,
@@ -44,7 +46,57 @@ void store_int8(const float* row, std::int64_t dim, std::int64_t padded, std::in
   }
 }
 
+// One group of `count` elements, of which those past `dim` are padding.
+void store_group(const float* x, std::int64_t dim, std::int64_t count, std::uint8_t* out) {
+  float low = x[0], high = x[0], finite = 0;
+  for (std::int64_t d = 0; d < dim; ++d) {
+    low = x[d] < low ? x[d] : low;
+    high = x[d] > high ? x[d] : high;
+    finite += x[d] * 0.0f;  // NaN where one isn't
+  }
+  const std::uint16_t scale = float_to_bfloat((high - low) / 15.0f + finite);
+  const std::uint16_t minimum = float_to_bfloat(low);
+  std::memcpy(out, &scale, 2);
+  std::memcpy(out + 2, &minimum, 2);
+  const float step = bfloat_to_float(scale), base = bfloat_to_float(minimum);
+  const float inverse = step > 0 && std::isfinite(step) ? 1.0f / step : 0.0f;
+  std::memset(out + 4, 0, static_cast<std::size_t>(count / 2));
+  for (std::int64_t d = 0; d < dim && inverse > 0; ++d) {
+    const float near = std::nearbyintf((x[d] - base) * inverse);
+    const auto code = static_cast<unsigned>(near > 15 ? 15.0f : near > 0 ? near : 0.0f);
+    std::uint8_t& byte = out[4 + d / 16 * 8 + d % 8];
+    byte = static_cast<std::uint8_t>(byte | code << (d % 16 < 8 ? 0 : 4));
+  }
+}
+
+void store_int4(float* row, std::int64_t dim, std::int64_t padded, std::uint8_t* out) {
+  rotate_row(row, dim);
+  for (std::int64_t d = 0; d < padded; d += kCacheGroup, out += 4 + kCacheGroup / 2) {
+    const std::int64_t left = dim - d;
+    store_group(row + d, left < kCacheGroup ? left : kCacheGroup,
+                padded - d < kCacheGroup ? padded - d : kCacheGroup, out);
+  }
+}
+
 }  // namespace
+
+void rotate_row(float* row, std::int64_t dim) {
+  const std::int64_t block = dim & -dim;
+  if (block <= 1) return;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(block));
+  for (float* x = row; x < row + dim; x += block) {
+    for (std::int64_t half = 1; half < block; half *= 2) {
+      for (std::int64_t begin = 0; begin < block; begin += 2 * half) {
+        for (std::int64_t i = begin; i < begin + half; ++i) {
+          const float a = x[i], b = x[i + half];
+          x[i] = a + b;
+          x[i + half] = a - b;
+        }
+      }
+    }
+    for (std::int64_t i = 0; i < block; ++i) x[i] *= scale;
+  }
+}
 
 std::size_t cache_bytes(CacheType type, std::int64_t heads, std::int64_t capacity,
                         std::int64_t dim) {
@@ -57,12 +109,20 @@ CacheView cache_over(void* memory, CacheType type, std::int64_t heads, std::int6
                      std::int64_t dim) {
   auto* scales = reinterpret_cast<float*>(static_cast<std::byte*>(memory) +
                                           rows_bytes(type, heads, capacity, dim));
-  return {type, memory, type == CacheType::kInt8 ? scales : nullptr, heads, capacity, dim};
+  return {.type = type,
+          .data = memory,
+          .scales = type == CacheType::kInt8 ? scales : nullptr,
+          .heads = heads,
+          .capacity = capacity,
+          .dim = dim,
+          .row_bytes = row_bytes(type, dim)};
 }
 
 void cache_store(const CacheView& cache, const float* rows, std::int64_t tokens,
                  std::int64_t start) {
   const std::int64_t padded = cache.padded_dim();
+  std::vector<float> rotated(
+      static_cast<std::size_t>(cache.type == CacheType::kInt4 ? cache.dim : std::int64_t{0}));
   for (std::int64_t token = 0; token < tokens; ++token) {
     for (std::int64_t head = 0; head < cache.heads; ++head) {
       const float* row = rows + (token * cache.heads + head) * cache.dim;
@@ -70,6 +130,12 @@ void cache_store(const CacheView& cache, const float* rows, std::int64_t tokens,
       if (cache.type == CacheType::kInt8) {
         store_int8(row, cache.dim, padded, static_cast<std::int8_t*>(cache.data) + index * padded,
                    cache.scales + index);
+        continue;
+      }
+      if (cache.type == CacheType::kInt4) {
+        std::copy_n(row, cache.dim, rotated.data());
+        store_int4(rotated.data(), cache.dim, padded,
+                   static_cast<std::uint8_t*>(cache.data) + index * cache.row_bytes);
         continue;
       }
       for (std::int64_t d = 0; d < padded; ++d) {

@@ -15,11 +15,16 @@ namespace thimble::kernels {
 inline constexpr int kKeyTile = 64;
 inline constexpr int kQueryTile = 16;  // query rows (tokens x heads of a group) computed together
 
-enum class CacheType : std::uint8_t { kF32, kF16, kInt8 };
+enum class CacheType : std::uint8_t { kF32, kF16, kInt8, kInt4 };
+
+inline constexpr int kCacheGroup = 32;  // kInt4: elements that share a scale and a minimum
 
 // Keys or values of one layer: [heads][positions][padded_dim], with a scale per row
 // [heads][positions] for int8. padded_dim is head_dim rounded up to 16, the rest zeros. A ring
 // where `capacity` positions is less than the context: position p lies at p % capacity.
+// kInt4: a row is rotated (rotate_row) and cut into groups of kCacheGroup, the last may be half of
+// one: scale and minimum, a bf16 each, then 8 bytes for every 16 elements, byte i of which holds
+// element i in its low half and element i + 8 in its high one: fma(scale, code, minimum).
 struct CacheView {
   CacheType type = CacheType::kF32;
   void* data = nullptr;
@@ -27,6 +32,7 @@ struct CacheView {
   std::int64_t heads = 0;
   std::int64_t capacity = 0;
   std::int64_t dim = 0;
+  std::int64_t row_bytes = 0;
   std::int64_t padded_dim() const { return (dim + 15) / 16 * 16; }
 };
 std::size_t cache_bytes(CacheType type, std::int64_t heads, std::int64_t capacity,
@@ -34,9 +40,14 @@ std::size_t cache_bytes(CacheType type, std::int64_t heads, std::int64_t capacit
 CacheView cache_over(void* memory, CacheType type, std::int64_t heads, std::int64_t capacity,
                      std::int64_t dim);
 // Stores rows [tokens, heads * dim] at positions start, start + 1, ... (int8: scale = absmax / 127
-// per row).
+// per row; int4: a group's extremes, and scale NaN where one isn't finite).
 void cache_store(const CacheView& cache, const float* rows, std::int64_t tokens,
                  std::int64_t start);
+
+// Multiplies `row` by an orthonormal symmetric matrix that spreads outliers (QuaRot, Ashkboos et
+// al. 2024): Hadamard matrices of the largest power of two that divides `dim` along the diagonal.
+// Twice is the identity, and dot products of rotated rows are those of the rows.
+void rotate_row(float* row, std::int64_t dim);
 
 struct AttentionCall {
   const float* q = nullptr;  // [tokens, q_heads * dim]

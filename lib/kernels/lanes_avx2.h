@@ -32,6 +32,15 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) {
   return {widen_i8(p), widen_i8(p + 8)};
 }
+// Eight bytes of codes of 4 bits, the low halves first.
+[[maybe_unused]] inline Lanes load_u4(const std::uint8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m128i mask = _mm_set1_epi8(15);
+  const __m128i low = _mm_and_si128(bytes, mask);
+  const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), mask);
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(high))};
+}
 [[maybe_unused]] inline void store(float* p, Lanes a) {
   _mm256_storeu_ps(p, a.lo);
   _mm256_storeu_ps(p + 8, a.hi);

@@ -22,6 +22,12 @@ struct Lanes {
   return {_mm512_cvtepi32_ps(
       _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
 }
+// Eight bytes of codes of 4 bits, the low halves first.
+[[maybe_unused]] inline Lanes load_u4(const std::uint8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m128i both = _mm_unpacklo_epi64(bytes, _mm_srli_epi16(bytes, 4));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_and_si128(both, _mm_set1_epi8(15))))};
+}
 [[maybe_unused]] inline void store(float* p, Lanes a) { _mm512_storeu_ps(p, a.v); }
 [[maybe_unused]] inline void store_part(float* p, Lanes a, int n) {
   _mm512_mask_storeu_ps(p, first(n), a.v);

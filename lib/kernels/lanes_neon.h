@@ -30,6 +30,16 @@ struct Lanes {
            vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))),
            vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
 }
+// Eight bytes of codes of 4 bits, the low halves first.
+[[maybe_unused]] inline Lanes load_u4(const std::uint8_t* p) {
+  const uint8x8_t bytes = vld1_u8(p);
+  const uint16x8_t low = vmovl_u8(vand_u8(bytes, vdup_n_u8(15)));
+  const uint16x8_t high = vmovl_u8(vshr_n_u8(bytes, 4));
+  return {{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))),
+           vcvtq_f32_u32(vmovl_u16(vget_high_u16(low))),
+           vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))),
+           vcvtq_f32_u32(vmovl_u16(vget_high_u16(high)))}};
+}
 [[maybe_unused]] inline void store(float* p, Lanes a) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, a.v[i]);
 }

@@ -23,6 +23,10 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_i8(const std::int8_t* p) {
   LANES_EACH(static_cast<float>(p[i]));
 }
+// Eight bytes of codes of 4 bits, the low halves first.
+[[maybe_unused]] inline Lanes load_u4(const std::uint8_t* p) {
+  LANES_EACH(static_cast<float>(i < 8 ? p[i] & 15 : p[i - 8] >> 4));
+}
 [[maybe_unused]] inline void store(float* p, Lanes a) {
   for (int i = 0; i < 16; ++i) p[i] = a.v[i];
 }

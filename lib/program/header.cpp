@@ -11,6 +11,8 @@ namespace {
 using flatbuffers::FlatBufferBuilder;
 using flatbuffers::Offset;
 
+constexpr std::uint8_t kSameCache = 255;  // of values: as the keys'
+
 // What goes into a table is made before the table, one statement each: the order in which a call
 // evaluates its arguments differs between compilers, and with it the bytes would.
 //
@@ -291,7 +293,8 @@ std::vector<std::byte> write_header(const Header& header) {
   const auto root = fb::CreateHeader(
       b, symbols, slots, tensors, segments, regions, states, static_cast<std::uint8_t>(p.task),
       static_cast<std::uint8_t>(p.cache), p.max_context, header.tokenizer_segment, chat_template,
-      generation, metadata, header.parameters);
+      generation, metadata, header.parameters,
+      p.value_cache ? static_cast<std::uint8_t>(*p.value_cache) : kSameCache);
   b.Finish(root, "THBL");
   const auto* bytes = reinterpret_cast<const std::byte*>(b.GetBufferPointer());
   return {bytes, bytes + b.GetSize()};
@@ -323,6 +326,8 @@ Expected<Header> read_header(std::span<const std::byte> bytes, std::uint64_t fil
                         }));
   out.program.task = static_cast<Task>(root.task());
   out.program.cache = static_cast<CacheType>(root.cache());
+  if (root.value_cache() != kSameCache)
+    out.program.value_cache = static_cast<CacheType>(root.value_cache());
   out.program.max_context = root.max_context();
   out.tokenizer_segment = root.tokenizer_segment();
   out.chat_template = text(root.chat_template());

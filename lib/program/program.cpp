@@ -320,7 +320,8 @@ std::string_view Instruction::text(std::string_view attribute, std::string_view 
 }
 
 Status verify(const Program& program, std::uint64_t file_bytes) {
-  if (program.task > Task::kEmbed || program.cache > CacheType::kInt8 || program.max_context < 0)
+  if (program.task > Task::kEmbed || program.cache > CacheType::kInt4 ||
+      program.value_cache.value_or(CacheType::kF32) > CacheType::kInt4 || program.max_context < 0)
     return invalid_file("the program's settings are damaged");
   if (program.regions.empty()) return invalid_file("the program has no region");
   THIMBLE_TRY(verify_segments(program, file_bytes));

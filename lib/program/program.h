@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -252,7 +253,7 @@ struct State {
 };
 
 enum class Task : std::uint8_t { kTensors = 0, kGenerate = 1, kEmbed = 2 };
-enum class CacheType : std::uint8_t { kF32 = 0, kF16 = 1, kInt8 = 2 };
+enum class CacheType : std::uint8_t { kF32 = 0, kF16 = 1, kInt8 = 2, kInt4 = 3 };
 
 struct Program {
   std::vector<std::string> symbols;
@@ -262,7 +263,8 @@ struct Program {
   std::vector<Region> regions;  // region 0 is the entry
   std::vector<State> states;
   Task task = Task::kTensors;
-  CacheType cache = CacheType::kF32;  // what a session uses unless told otherwise
+  CacheType cache = CacheType::kF32;     // what a session uses unless told otherwise
+  std::optional<CacheType> value_cache;  // of values; none: as the keys'
   std::int64_t max_context = 0;
 };
 

@@ -139,7 +139,7 @@ const std::vector<pass::OptionInfo>& model_options() {
 const std::vector<std::string> kKeys = {"version", "requires", "seed",      "extends",
                                         "model",   "cache",    "calibrate", "tune",
                                         "passes",  "budget",   "evaluate",  "gates"};
-const std::vector<std::string> kCaches = {"f32", "f16", "int8"};
+const std::vector<std::string> kCaches = {"f32", "f16", "int8", "int4"};
 
 class Parser {
  public:
@@ -221,6 +221,22 @@ class Parser {
                  "'sha256' is 64 hexadecimal digits, as sha256sum prints them");
   }
 
+  // One type, or those of keys and values apart.
+  static Status parse_cache(const OptionValue& cache, Recipe& recipe) {
+    const auto read = [](const OptionValue& value, std::string& out) -> Status {
+      out = value.to_string();
+      if (std::find(kCaches.begin(), kCaches.end(), out) != kCaches.end()) return ok();
+      return wrong(value.place, "'cache' is '" + out + "'" + suggestion(out, kCaches, "types"));
+    };
+    if (cache.map() == nullptr) return read(cache, recipe.cache);
+    const OptionValue* keys = find(*cache.map(), "keys");
+    const OptionValue* values = find(*cache.map(), "values");
+    if (keys == nullptr || values == nullptr || cache.map()->size() != 2)
+      return wrong(cache.place, "'cache' takes a type, or {keys: TYPE, values: TYPE}");
+    THIMBLE_TRY(read(*keys, recipe.cache));
+    return read(*values, recipe.value_cache);
+  }
+
   Status parse_scalars(const OptionValue::Map& map, Recipe& recipe) {
     if (const OptionValue* seed = find(map, "seed")) {
       const auto* value = std::get_if<std::int64_t>(&seed->value);
@@ -229,12 +245,7 @@ class Parser {
       recipe.seed = static_cast<std::uint64_t>(*value);
     }
     if (const OptionValue* cache = find(map, "cache")) {
-      const std::string word = cache->to_string();
-      if (std::find(kCaches.begin(), kCaches.end(), word) == kCaches.end()) {
-        return wrong(cache->place,
-                     "'cache' is '" + word + "'" + suggestion(word, kCaches, "types"));
-      }
-      recipe.cache = word;
+      THIMBLE_TRY(parse_cache(*cache, recipe));
     }
     if (const OptionValue* model = find(map, "model")) {
       THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(model_options(), *model));

@@ -38,7 +38,8 @@ struct Recipe {
   std::string text;  // as read, for provenance
   std::int64_t version = 1;
   std::uint64_t seed = 0;
-  std::string cache;         // "f32", "f16", "int8"; empty: f16 for quantized models
+  std::string cache;         // "f32", "f16", "int8", "int4"; empty: f16 for quantized models
+  std::string value_cache;   // of values; empty: as the keys'
   std::string model_path;    // optional: what to compress when the command names no model
   std::string model_sha256;  // optional: lower case, of the weights file
   Place model_sha256_place;

@@ -72,7 +72,7 @@ thimble_code done(const Status& status) { return status ? THIMBLE_OK : fail(stat
 rt::SessionOptions session_options(const thimble_options& options) {
   rt::SessionOptions out;
   out.max_context = options.max_context;
-  out.cache_from_program = options.cache < THIMBLE_CACHE_F32 || options.cache > THIMBLE_CACHE_INT8;
+  out.cache_from_program = options.cache < THIMBLE_CACHE_F32 || options.cache > THIMBLE_CACHE_INT4;
   if (!out.cache_from_program) out.cache = static_cast<thimble::program::CacheType>(options.cache);
   out.float_activations = options.float_activations != 0;
   return out;

@@ -26,6 +26,17 @@ std::string dims_text(const Dims& dims) {
 
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
 
+// Does attention read its values from this cache?
+bool holds_values(const program::Program& program, std::int32_t input_slot) {
+  for (const program::Region& region : program.regions) {
+    for (const program::Instruction& i : region.instructions) {
+      if (i.op == program::Op::kAttention && i.inputs.size() > 5 && i.inputs[5] == input_slot)
+        return true;
+    }
+  }
+  return false;
+}
+
 kernels::FloatType float_type(program::Type type) {
   return type == program::Type::kF16    ? kernels::FloatType::kF16
          : type == program::Type::kBF16 ? kernels::FloatType::kBF16
@@ -100,7 +111,10 @@ void Session::State::prepare_constants() {
 }
 
 Status Session::State::prepare_caches() {
-  const program::CacheType type = options.cache_from_program ? program().cache : options.cache;
+  const bool own = !options.cache_from_program;
+  const program::CacheType key_type = own ? options.cache : program().cache;
+  const program::CacheType value_type =
+      (own ? options.value_cache : program().value_cache).value_or(key_type);
   capacity = options.max_context > 0     ? options.max_context
              : program().max_context > 0 ? program().max_context
                                          : 4096;
@@ -115,7 +129,8 @@ Status Session::State::prepare_caches() {
     // A window needs its own positions and those of a whole chunk that is stored before it is read.
     const std::int64_t needed =
         state.window > 0 ? std::min(capacity, state.window + kMostTokens) : capacity;
-    const auto kind = static_cast<kernels::CacheType>(type);
+    const auto kind = static_cast<kernels::CacheType>(
+        holds_values(program(), state.input) ? value_type : key_type);
     // Heads and dims are at most 2^20 each (program::verify).
     if (needed > (std::int64_t{1} << 46) / (state.heads * (state.head_dim + 16) * 4))
       return Error(ErrorCode::kResource, "the cache would be too large")

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,7 +31,8 @@ struct TensorView {
 struct SessionOptions {
   std::int64_t max_context = 0;  // positions that the caches are made for; 0: the program's
   program::CacheType cache = program::CacheType::kF32;
-  bool cache_from_program = true;  // take the program's cache type instead
+  std::optional<program::CacheType> value_cache;  // of values; none: as the keys'
+  bool cache_from_program = true;                 // take the program's types instead
   bool float_activations = false;  // every product in f32 on decoded weights (kl_weights)
 };
 

@@ -156,9 +156,7 @@ void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("--repeat", choices->repeat, "Rounds; the median counts")
       ->check(CLI::Range(1, 1000))
       ->type_name("N");
-  command->add_option("--kv", choices->cache, "The cache's type: f32, f16 or int8")
-      ->check(CLI::IsMember({"f32", "f16", "int8"}))
-      ->type_name("TYPE");
+  add_cache_option(*command, choices->cache);
   add_dim_option(*command, globals);
   command->add_flag("--profile", choices->profile, "Also the slowest instructions");
 }

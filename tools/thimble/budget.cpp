@@ -34,7 +34,7 @@ Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe&
   program::Bundle about = lower::describe(model);
   program::Header header;
   header.program = std::move(lowered.program);
-  header.program.cache = cache_type(recipe, model);
+  set_caches(recipe, model, header.program);
   std::uint64_t at = program::Preamble::kBytes;
   const auto add = [&](std::uint64_t size) {
     at = round_up(at, program::kSegmentAlignment) + size;
@@ -202,7 +202,7 @@ class Chooser {
     const auto measured = [&](const allocate::Selection& selection) -> Expected<double> {
       THIMBLE_ASSIGN(const ir::Model model, allocate::preview(choices_, survey, selection));
       THIMBLE_ASSIGN(program::Bundle bundle, lower::load(model, environment_.pool));
-      bundle.program.cache = cache_type(recipe_, model);
+      set_caches(recipe_, model, bundle.program);
       return kl_of(prepared_, recipe_, request_.tune, bundle, environment_);
     };
     return allocate::for_divergence(survey, recipe_.budget.value, measured,

@@ -361,7 +361,7 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   Prepared& prepared = job.prepared;
   const bool own = is_thimble_target(job.target);
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
-  lowered.program.cache = cache_type(job.recipe, prepared.model);
+  set_caches(job.recipe, prepared.model, lowered.program);
   program::Metadata metadata = provenance(prepared, job.recipe, job.print);
   THIMBLE_ASSIGN(const auto writer, formats::ThimbleWriter::create(
                                         own ? choices.output : choices.output + ".thimble",

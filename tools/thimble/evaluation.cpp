@@ -167,9 +167,7 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
   command.add_option("--max-windows", choices.windows.max_windows, "Score only this many")
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
-  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")
-      ->check(CLI::IsMember({"f32", "f16", "int8"}))
-      ->type_name("TYPE");
+  add_cache_option(command, choices.cache);
 }
 
 }  // namespace thimble::cli

@@ -12,6 +12,7 @@
 #include "text/chat_template.h"
 #include "tokenizer/chat.h"
 #include "tools/thimble/open.h"
+#include "tools/thimble/pipeline.h"
 
 namespace thimble::cli {
 namespace {
@@ -182,12 +183,30 @@ void print_json(const std::string& text, const Generator& generator) {
 
 }  // namespace
 
-Status set_cache(const std::string& name, runtime::SessionOptions& options) {
-  if (name.empty()) return ok();
+void add_cache_option(CLI::App& command, std::string& cache) {
+  command
+      .add_option("--kv", cache,
+                  "The cache's type, or those of keys and values apart: f32, f16, int8 or int4")
+      ->check([](const std::string& text) {
+        runtime::SessionOptions options;
+        const Status status = set_cache(text, options);
+        return status ? std::string() : status.error().message;
+      })
+      ->type_name("TYPE[,TYPE]");
+}
+
+Status set_cache(const std::string& cache, runtime::SessionOptions& options) {
+  if (cache.empty()) return ok();
+  const std::size_t comma = cache.find(',');
+  const auto keys = cache_named(cache.substr(0, comma));
+  if (comma != std::string::npos) options.value_cache = cache_named(cache.substr(comma + 1));
+  if (!keys || (comma != std::string::npos && !options.value_cache)) {
+    return Error(ErrorCode::kUsage, "'" + cache +
+                                        "' is no type of cache; types are f32, f16, int8 and "
+                                        "int4, of keys and values apart as in int8,int4");
+  }
   options.cache_from_program = false;
-  options.cache = name == "f32"   ? program::CacheType::kF32
-                  : name == "f16" ? program::CacheType::kF16
-                                  : program::CacheType::kInt8;
+  options.cache = *keys;
   return ok();
 }
 
@@ -259,9 +278,7 @@ void add_generation_options(CLI::App& command, GenerationChoices& choices) {
       ->check(CLI::Range(0.01, 100.0))
       ->type_name("X");
   command.add_option("--seed", choices.seed, "Of the sampling")->type_name("N");
-  command.add_option("--kv", choices.cache, "The cache's type: f32, f16 or int8")
-      ->check(CLI::IsMember({"f32", "f16", "int8"}))
-      ->type_name("TYPE");
+  add_cache_option(command, choices.cache);
   command.add_option("--context", choices.context, "Positions to make room for")
       ->check(CLI::Range(1, 1 << 24))
       ->type_name("N");

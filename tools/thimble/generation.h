@@ -22,7 +22,7 @@ struct GenerationChoices {
   float min_p = 0;
   float repetition_penalty = -1;
   std::uint64_t seed = 0;
-  std::string cache;  // f32, f16, int8; empty: the model's
+  std::string cache;  // see add_cache_option
   std::int64_t context = 0;
   bool ignore_eos = false;
 };
@@ -35,6 +35,8 @@ Expected<int> generate(const program::Bundle& bundle, const std::string& path,
 Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
                          const std::string& text, Environment& environment);
 
-Status set_cache(const std::string& name, runtime::SessionOptions& options);
+// --kv: the type of a session's caches, or those of keys and values apart; empty: the model's.
+void add_cache_option(CLI::App& command, std::string& cache);
+Status set_cache(const std::string& cache, runtime::SessionOptions& options);
 
 }  // namespace thimble::cli

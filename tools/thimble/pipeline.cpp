@@ -125,14 +125,21 @@ void collect_errors(const ir::Model& model, pass::Report& report) {
   }
 }
 
-program::CacheType cache_type(const recipe::Recipe& recipe, const ir::Model& model) {
-  if (recipe.cache == "f32") return program::CacheType::kF32;
-  if (recipe.cache == "f16") return program::CacheType::kF16;
-  if (recipe.cache == "int8") return program::CacheType::kInt8;
+std::optional<program::CacheType> cache_named(const std::string& name) {
+  if (name == "f32") return program::CacheType::kF32;
+  if (name == "f16") return program::CacheType::kF16;
+  if (name == "int8") return program::CacheType::kInt8;
+  if (name == "int4") return program::CacheType::kInt4;
+  return std::nullopt;
+}
+
+void set_caches(const recipe::Recipe& recipe, const ir::Model& model, program::Program& program) {
   const bool quantized = std::any_of(
       model.weights.begin(), model.weights.end(),
       [](const ir::Weight& w) { return w.source != nullptr && !w.encoding.is_dense(); });
-  return quantized ? program::CacheType::kF16 : program::CacheType::kF32;
+  program.cache = cache_named(recipe.cache)
+                      .value_or(quantized ? program::CacheType::kF16 : program::CacheType::kF32);
+  program.value_cache = cache_named(recipe.value_cache);
 }
 
 // Each thread holds one chunk of rows as read, as f32, as codes and as tiles. A calibration holds

@@ -2,6 +2,7 @@
 // What `compress` and `plan` do, step by step: model -> passes -> lowered program.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,7 +51,9 @@ Expected<std::string> digest_of_source(const ir::Model& model, Environment& envi
 // Fills in the errors that became known while the weights were written.
 void collect_errors(const ir::Model& model, pass::Report& report);
 
-program::CacheType cache_type(const recipe::Recipe& recipe, const ir::Model& model);
+std::optional<program::CacheType> cache_named(const std::string& name);
+// The caches that the recipe asks for, or those that suit the model.
+void set_caches(const recipe::Recipe& recipe, const ir::Model& model, program::Program& program);
 
 // An estimate, in bytes, of the memory that compressing takes beside the mapped source.
 // `calibrated` tokens go through the model at a time; 0 when no pass calibrates.

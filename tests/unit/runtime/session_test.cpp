@@ -152,8 +152,18 @@ TEST_CASE("logits have the same bits in any chunks, with any threads, with a cac
 TEST_CASE("narrow caches stay near") {
   const auto ids = tokens(60);
   const Floats exact = all_logits(true, ids, 1, 60);
-  for (const auto type : {program::CacheType::kF16, program::CacheType::kInt8}) {
-    const Floats near = all_logits(true, ids, 1, 60, {.cache = type, .cache_from_program = false});
+  using Type = program::CacheType;
+  struct Case {
+    Type keys, values;
+    double most;
+  };
+  for (const Case& c : {Case{Type::kF16, Type::kF16, 1e-6}, Case{Type::kInt8, Type::kInt8, 1e-3},
+                        Case{Type::kInt4, Type::kInt8, 3e-2}, Case{Type::kInt8, Type::kInt4, 3e-2},
+                        Case{Type::kInt4, Type::kInt4, 3e-2}}) {
+    const runtime::SessionOptions options = {
+        .cache = c.keys, .value_cache = c.values, .cache_from_program = false};
+    const Floats near = all_logits(true, ids, 1, 60, options);
+    CHECK(all_logits(true, ids, 2, 7, options) == near);
     double error = 0, size = 0;
     for (std::size_t i = 0; i < exact.size(); ++i) {
       error += std::pow(static_cast<double>(near[i]) - exact[i], 2);
@@ -161,7 +171,8 @@ TEST_CASE("narrow caches stay near") {
     }
     const double ratio = error / size;
     REQUIRE(ratio > 0);
-    REQUIRE(ratio < (type == program::CacheType::kF16 ? 1e-6 : 1e-3));
+    CAPTURE(static_cast<int>(c.keys), static_cast<int>(c.values));
+    CHECK(ratio < c.most);
   }
 }
 
