@@ -29,10 +29,8 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
     THIMBLE_CHECK(false,
                   "pass '" + info.name + "' broke the model: " + verified.error().to_string());
   }
-  if (context.strict && !report.current().warnings.empty()) {
-    return Error(ErrorCode::kUnsupported, report.current().warnings.front())
-        .note("in pass '" + info.name + "', under --strict");
-  }
+  if (context.strict && !report.current().findings.empty())
+    return strict_error(report.current().findings, info.name);
   return ok();
 }
 

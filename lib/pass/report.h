@@ -3,9 +3,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "support/error.h"
 
 namespace thimble::pass {
 
@@ -22,13 +26,39 @@ struct TensorDecision {
   bool kept = false;  // the pass looked at the weight and left it as it was
 };
 
+// What a pass came upon that its user should hear of: each an error under --strict.
+enum class FindingKind : std::uint8_t {
+  kNotFinite,        // weights or activations that are NaN or infinite
+  kZeroGroup,        // groups of weights that are all 0: their scale is 0
+  kDeadChannel,      // inputs that were 0 in all of the calibration, or weights that are
+  kSingularHessian,  // fewer tokens of calibration than inputs
+  kShape,            // a shape or use that the encoding asked for can't take
+  kLeftAsIs,         // a tensor or value that the pass could not change
+  kNoEffect,         // a rule or pass that changed nothing
+};
+
+std::string_view kind_name(FindingKind kind);  // "zero-group"
+
+struct Finding {
+  FindingKind kind = FindingKind::kNoEffect;
+  std::string tensor;       // a weight's or a value's name; empty: of the whole model
+  std::uint64_t count = 0;  // of what `text` speaks of; 0: nothing is counted
+  std::string text;         // one clause, without the tensor's name
+  std::string rule;         // that decided: "rule 2 (role: mlp)", "default"; may be empty
+
+  std::string to_string() const;  // "'w': 3 inputs were 0"
+};
+
+// The error that --strict makes of findings (at least one) of `pass`: the first, and who else.
+Error strict_error(std::span<const Finding> findings, const std::string& pass);
+
 struct PassReport {
   std::string pass;
   std::vector<std::pair<std::string, std::string>> options;
   double seconds = 0;
   std::int64_t changes = 0;  // nodes or weights
   std::vector<TensorDecision> decisions;
-  std::vector<std::string> warnings;  // each an error under --strict
+  std::vector<Finding> findings;
 };
 
 // A point of what a budget's search saw.
@@ -47,6 +77,7 @@ struct BudgetReport {
 };
 
 struct Report {
+  std::vector<Finding> source;  // in the model as it was read
   std::vector<PassReport> passes;
   BudgetReport budget;
   PassReport& current() { return passes.back(); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -27,6 +28,11 @@ struct RowErrors {
   std::vector<double> noise;
   std::vector<double> signal;
 };
+
+// Groups of the encoding whose weights are all 0, in weights [rows, inputs]; with one scale for
+// the tensor, rows of zeros.
+std::uint64_t count_zero_groups(std::span<const float> weights, std::int64_t inputs,
+                                const ir::Encoding& encoding);
 
 // The scale of a whole tensor (per_tensor encodings).
 struct TensorParameters {
@@ -93,6 +99,10 @@ using RowQuantizer =
 Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
                                                                    const ir::Encoding& encoding,
                                                                    RowQuantizer quantizer);
+
+// Of such a source, once every row was read: groups of zeros (a tensor with one scale counts as a
+// group). nullopt: not known, or another kind of source.
+std::optional<std::uint64_t> zero_groups(const ir::WeightSource& source);
 
 // Rows [begin, end) of the floats that such a source rounds, [end - begin, inputs].
 Expected<std::vector<float>> matrix_rows(const ir::Weight& from, const ir::Encoding& encoding,

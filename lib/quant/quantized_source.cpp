@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -113,7 +114,8 @@ class QuantizedSource : public ir::WeightSource {
         options_(std::move(options)),
         quantizer_(std::move(quantizer)),
         noise_(static_cast<std::size_t>(matrix_.rows())),
-        signal_(static_cast<std::size_t>(matrix_.rows())) {
+        signal_(static_cast<std::size_t>(matrix_.rows())),
+        zeros_(static_cast<std::size_t>(matrix_.rows())) {
     for (auto& signal : signal_) signal = -1;  // not known yet
   }
 
@@ -137,7 +139,10 @@ class QuantizedSource : public ir::WeightSource {
           .at_tensor(matrix_.from().name)
           .note("in rows " + std::to_string(begin) + " to " + std::to_string(end));
     }
+    const auto inputs = static_cast<std::size_t>(matrix_.inputs());
     for (std::size_t i = 0; i < errors.noise.size(); ++i) {
+      zeros_[static_cast<std::size_t>(begin) + i] = static_cast<std::uint32_t>(count_zero_groups(
+          std::span(weights).subspan(i * inputs, inputs), matrix_.inputs(), encoding_));
       noise_[static_cast<std::size_t>(begin) + i] = errors.noise[i];
       signal_[static_cast<std::size_t>(begin) + i] = errors.signal[i];
     }
@@ -154,6 +159,16 @@ class QuantizedSource : public ir::WeightSource {
       signal += signal_[i];
     }
     return signal == 0 ? 0 : noise / signal;
+  }
+
+  std::optional<std::uint64_t> zero_groups() const {
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < signal_.size(); ++i) {
+      if (signal_[i] < 0) return std::nullopt;
+      count += zeros_[i];
+    }
+    if (encoding_.per_tensor) return count == zeros_.size() && count > 0 ? 1 : 0;
+    return count;
   }
 
   std::string describe() const override {
@@ -203,6 +218,7 @@ class QuantizedSource : public ir::WeightSource {
   mutable std::once_flag fitted_;
   mutable std::optional<Expected<TensorParameters>> fit_;
   mutable std::vector<std::atomic<double>> noise_, signal_;  // by row
+  mutable std::vector<std::atomic<std::uint32_t>> zeros_;    // groups, by row
 };
 
 }  // namespace
@@ -222,6 +238,29 @@ Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Wei
   THIMBLE_ASSIGN(MatrixRows matrix, MatrixRows::create(from, encoding));
   return std::shared_ptr<const ir::WeightSource>(std::make_shared<QuantizedSource>(
       std::move(matrix), encoding, SearchOptions(), std::move(quantizer)));
+}
+
+std::optional<std::uint64_t> zero_groups(const ir::WeightSource& source) {
+  const auto* quantized = dynamic_cast<const QuantizedSource*>(&source);
+  return quantized == nullptr ? std::nullopt : quantized->zero_groups();
+}
+
+std::uint64_t count_zero_groups(std::span<const float> weights, std::int64_t inputs,
+                                const ir::Encoding& encoding) {
+  if (inputs == 0) return 0;
+  const std::int64_t groups = encoding.per_tensor ? 1 : encoding.groups(inputs);
+  const auto size = static_cast<std::size_t>(groups == 1 ? inputs : encoding.group_size);
+  const auto width = static_cast<std::size_t>(inputs);
+  std::uint64_t count = 0;
+  for (std::size_t row = 0; row < weights.size(); row += width) {
+    for (std::size_t at = 0; at < width; at += size) {
+      std::uint32_t any = 0;  // -0 is 0 as well
+      for (const float w : weights.subspan(row + at, std::min(size, width - at)))
+        any |= std::bit_cast<std::uint32_t>(w) << 1;
+      count += any == 0;
+    }
+  }
+  return count;
 }
 
 Expected<std::vector<float>> matrix_rows(const ir::Weight& from, const ir::Encoding& encoding,

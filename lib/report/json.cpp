@@ -54,6 +54,23 @@ Json tensors(const pass::Report& report) {
   return list;
 }
 
+Json findings(const pass::Report& report) {
+  Json list = Json::array();
+  const auto add = [&](const std::string& pass, const std::vector<pass::Finding>& findings) {
+    for (const pass::Finding& finding : findings) {
+      Json entry = {{"kind", pass::kind_name(finding.kind)}, {"message", finding.text}};
+      if (!finding.tensor.empty()) entry["tensor"] = finding.tensor;
+      if (finding.count > 0) entry["count"] = finding.count;
+      if (!finding.rule.empty()) entry["rule"] = finding.rule;
+      if (!pass.empty()) entry["pass"] = pass;
+      list.push_back(std::move(entry));
+    }
+  };
+  add("", report.source);
+  for (const pass::PassReport& pass : report.passes) add(pass.pass, pass.findings);
+  return list;
+}
+
 Json passes(const pass::Report& report) {
   Json list = Json::array();
   for (const pass::PassReport& pass : report.passes) {
@@ -62,8 +79,7 @@ Json passes(const pass::Report& report) {
     list.push_back({{"name", pass.pass},
                     {"options", options},
                     {"seconds", pass.seconds},
-                    {"changes", pass.changes},
-                    {"warnings", pass.warnings}});
+                    {"changes", pass.changes}});
   }
   return list;
 }

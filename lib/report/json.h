@@ -24,6 +24,8 @@ void add_metrics(
 Json gates(const std::vector<eval::GateResult>& results);
 Json tensors(const pass::Report& report);
 Json passes(const pass::Report& report);
+// All findings, in the order of the passes; those in the model as it was read first.
+Json findings(const pass::Report& report);
 // {budget: {text, limit_bytes, smallest_bytes, front: [{bytes, predicted, measured, chosen}]}};
 // nothing without a budget.
 void add_budget(Json& out, const pass::Report& report);

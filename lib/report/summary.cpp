@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "support/text.h"
 
@@ -109,6 +110,27 @@ Table budget_table(const pass::Report& report) {
                point->measured ? significant(*point->measured) : "-"});
   }
   return table;
+}
+
+std::vector<std::string> finding_lines(const std::string& pass,
+                                       std::span<const pass::Finding> findings) {
+  constexpr std::size_t kEach = 3;   // of a kind are said one by one
+  constexpr std::size_t kNamed = 3;  // of more, beside the first
+  std::map<pass::FindingKind, std::vector<const pass::Finding*>> kinds;
+  for (const pass::Finding& finding : findings) kinds[finding.kind].push_back(&finding);
+  std::vector<std::string> lines;
+  for (const auto& [kind, all] : kinds) {
+    if (all.size() <= kEach || kind == pass::FindingKind::kNoEffect) {
+      for (const pass::Finding* finding : all) lines.push_back(pass + ": " + finding->to_string());
+      continue;
+    }
+    std::string line = pass + ": " + all.front()->to_string() + " (" +
+                       std::string(pass::kind_name(kind)) + " in " +
+                       std::to_string(all.size() - 1) + " more:";
+    for (std::size_t i = 1; i <= kNamed; ++i) line += (i > 1 ? ", '" : " '") + all[i]->tensor + "'";
+    lines.push_back(line + (all.size() - 1 > kNamed ? ", ...)" : ")"));
+  }
+  return lines;
 }
 
 std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results,

@@ -1,6 +1,7 @@
 #pragma once
 // What people read: gates, tensors and metrics as tables for the terminal, Markdown and JUnit.
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ Table metric_table(const std::vector<eval::Metric>& metrics);
 Table tensor_table(const pass::Report& report, std::size_t count);
 // What a budget's search saw: the points around the chosen one, and all that were measured.
 Table budget_table(const pass::Report& report);
+// What passes found, a line for each kind and pass: "gptq: 'w': 3 inputs were 0 (and 41 more
+// tensors: 'v', ...)".
+std::vector<std::string> finding_lines(const std::string& pass,
+                                       std::span<const pass::Finding> findings);
 std::string junit(const std::string& suite, const std::vector<eval::GateResult>& results,
                   bool strict);
 

@@ -73,7 +73,7 @@ class Awq : public pass::Pass {
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
     std::vector<Target> targets = choose(model, report.current());
     if (targets.empty()) {
-      report.current().warnings.push_back("no product's inputs were scaled");
+      report.current().findings.push_back(no_effect("no product's inputs were scaled"));
       return ok();
     }
     std::vector<std::optional<Result>> results(targets.size());
@@ -108,7 +108,7 @@ class Awq : public pass::Pass {
       target.site = std::move(site);
       targets.push_back(std::move(target));
     }
-    rules_.warn_unused(report);
+    rules_.find_unused(report);
     return targets;
   }
 
@@ -204,10 +204,12 @@ class Awq : public pass::Pass {
     }
     const auto dead = std::count(sums.begin(), sums.end(), 0.0);
     if (dead > 0) {
-      report.warnings.push_back("'" + model.graph.value(site.input).name +
-                                "': " + std::to_string(dead) +
-                                " channels were 0 in all of the calibration; they get the least "
-                                "scale");
+      report.findings.push_back({pass::FindingKind::kDeadChannel,
+                                 model.graph.value(site.input).name,
+                                 static_cast<std::uint64_t>(dead),
+                                 std::to_string(dead) + " channels were 0 in all of the "
+                                                        "calibration; they get the least scale",
+                                 ""});
     }
     std::vector<float> magnitudes;
     for (const std::int64_t at : site.factor_of) {
@@ -221,8 +223,8 @@ class Awq : public pass::Pass {
                     pass::Context& context, pass::PassReport& report) {
     const ScalingSite& site = target.site;
     if (!result && !context.dry_run) {
-      report.warnings.push_back("'" + model.graph.value(site.input).name +
-                                "' is left as it is: it is constant");
+      report.findings.push_back({pass::FindingKind::kLeftAsIs, model.graph.value(site.input).name,
+                                 0, "left as it is: it is constant", ""});
       return;
     }
     const std::vector<float> ones(static_cast<std::size_t>(site.factors), 1.0f);

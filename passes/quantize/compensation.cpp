@@ -41,7 +41,8 @@ std::vector<Compensated> find_compensated(const ir::Model& model, const pass::Co
     report.decisions.push_back(decision_on(weight, "not compensated: " + why));
     report.decisions.back().kept = true;
   }
-  if (targets.empty()) report.warnings.push_back("no quantized weight was there to compensate");
+  if (targets.empty())
+    report.findings.push_back(no_effect("no quantized weight was there to compensate"));
   return targets;
 }
 
@@ -86,7 +87,13 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
         const auto found = statistics.find(targets[i].linear.input);
         if (done[i] || found == statistics.end()) continue;
         if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-        THIMBLE_TRY(visit(targets[i], found->second));
+        const calibrate::InputStatistics& seen = found->second;
+        const auto dead = std::count(seen.energy.begin(), seen.energy.end(), 0.0);
+        if (with_gram) {
+          find_poor_inputs(model.weight(targets[i].use.weight), static_cast<std::uint64_t>(dead),
+                           "their errors stay", seen.tokens, seen.width, "", report);
+        }
+        THIMBLE_TRY(visit(targets[i], seen));
         context.progress.advance(1);
         done[i] = true;
         left -= 1;
@@ -96,8 +103,9 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (!done[i]) {
-      report.warnings.push_back("'" + model.weight(targets[i].use.weight).name +
-                                "' is left as it is: what it multiplies is constant");
+      report.findings.push_back({pass::FindingKind::kLeftAsIs,
+                                 model.weight(targets[i].use.weight).name, 0,
+                                 "left as it is: what it multiplies is constant", ""});
     }
   }
   context.progress.end();

@@ -20,6 +20,8 @@
 namespace thimble::passes {
 namespace {
 
+using pass::FindingKind;
+
 // What statistics of one run over a block, and one call of the algorithm, may take.
 constexpr std::uint64_t kStatisticsBytes = std::uint64_t{1} << 30;
 constexpr std::int64_t kWeightBytes = std::int64_t{512} << 20;
@@ -36,11 +38,17 @@ struct Target {
 struct Result {
   std::shared_ptr<const ir::WeightSource> source;
   double error = 0, output_error = 0, rounding_output_error = 0;
+  double dead = 0, zero_groups = 0, tokens = 0;  // counts
 };
+constexpr std::size_t kFigures = 6;
 
 Result from_journal(calibrate::Finished finished) {
   const std::vector<double>& f = finished.figures;
-  return {std::move(finished.source), f.at(0), f.at(1), f.at(2)};
+  return {std::move(finished.source), f.at(0), f.at(1), f.at(2), f.at(3), f.at(4), f.at(5)};
+}
+
+std::vector<double> figures_of(const Result& r) {
+  return {r.error, r.output_error, r.rounding_output_error, r.dead, r.zero_groups, r.tokens};
 }
 
 double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
@@ -88,7 +96,7 @@ class Gptq : public pass::Pass {
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
     THIMBLE_ASSIGN(std::vector<Target> targets, choose(model, context, report.current()));
     if (targets.empty()) {
-      report.current().warnings.push_back("no weight was quantized");
+      report.current().findings.push_back(no_effect("no weight was quantized"));
       return ok();
     }
     if (context.dry_run) return pretend(model, targets, context, report.current());
@@ -106,8 +114,9 @@ class Gptq : public pass::Pass {
       next = end;
     }
     for (; next != targets.end(); ++next) {
-      report.current().warnings.push_back("'" + model.weight(next->use.weight).name +
-                                          "' is left as it is: what it multiplies is constant");
+      report.current().findings.push_back(
+          {FindingKind::kLeftAsIs, model.weight(next->use.weight).name, 0,
+           "left as it is: what it multiplies is constant", next->choice.why});
     }
     context.progress.end();
     return ok();
@@ -139,16 +148,20 @@ class Gptq : public pass::Pass {
     std::vector<Target> targets;
     for (const ir::WeightUse& use : uses) {
       std::optional<Choice> choice = rules_.choose(model, use);
-      if (!choice || use.gathered || use.convolved || use.recurrent) continue;
+      if (!choice) continue;
       const ir::Weight& weight = model.weight(use.weight);
+      if (use.gathered || use.convolved || use.recurrent) {
+        find_unfit(weight, use, *choice, report);
+        continue;
+      }
       if (choice->skip) {
         report.decisions.push_back(decision_on(weight, "skipped by " + choice->why));
         report.decisions.back().kept = true;
         continue;
       }
       if (use.nodes.size() > 1) {
-        report.warnings.push_back("'" + weight.name +
-                                  "' is left as it is: several products share it");
+        report.findings.push_back({FindingKind::kLeftAsIs, weight.name, 0,
+                                   "left as it is: several products share it", choice->why});
         continue;
       }
       THIMBLE_TRY(rules_.settle(model, use, false, context, *choice));
@@ -168,7 +181,7 @@ class Gptq : public pass::Pass {
       }
       targets.push_back({use, *choice, encoding, linear->input, linear->inputs});
     }
-    rules_.warn_unused(report);
+    rules_.find_unused(report);
     return targets;
   }
 
@@ -230,7 +243,7 @@ class Gptq : public pass::Pass {
     ir::Weight weight = run.model.weight(target.use.weight);
     weight.encoding = target.encoding;
     std::optional<calibrate::Finished> finished = journal->find(run.key, weight);
-    if (!finished || finished->figures.size() != 3) return std::nullopt;
+    if (!finished || finished->figures.size() != kFigures) return std::nullopt;
     return from_journal(*std::move(finished));
   }
 
@@ -262,8 +275,7 @@ class Gptq : public pass::Pass {
       return result;
     }
     THIMBLE_ASSIGN(calibrate::Finished finished,
-                   journal->add(run.key, weight, rows,
-                                {errors.error, errors.output_error, errors.rounding_output_error}));
+                   journal->add(run.key, weight, rows, figures_of(errors)));
     return from_journal(std::move(finished));
   }
 
@@ -281,7 +293,7 @@ class Gptq : public pass::Pass {
     THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
     Errors plain;
     double error = 0, rounding = 0, signal = 0;
-    std::size_t dead = 0;
+    std::uint64_t dead = 0, zero_groups = 0;
     for (std::int64_t row = 0; row < total; row += step) {
       const std::int64_t count = std::min(step, total - row);
       const auto part = matrix.subspan(static_cast<std::size_t>(row * inputs),
@@ -296,26 +308,40 @@ class Gptq : public pass::Pass {
       rounding += done->rounding_error;
       signal += hessian.error(part, count, run.context.pool);
       dead = done->dead.size();
+      zero_groups += quant::count_zero_groups(part, inputs, target.encoding);
       append(rows, done->rows);
     }
-    warn(run, target, statistics, dead);
-    return Result{nullptr, ratio(plain.noise, plain.signal), ratio(error, signal),
-                  ratio(rounding, signal)};
+    return Result{nullptr,
+                  ratio(plain.noise, plain.signal),
+                  ratio(error, signal),
+                  ratio(rounding, signal),
+                  static_cast<double>(dead),
+                  static_cast<double>(zero_groups),
+                  static_cast<double>(statistics.tokens)};
   }
 
-  static void warn(Run& run, const Target& target, const calibrate::InputStatistics& statistics,
-                   std::size_t dead) {
-    const std::string& name = run.model.weight(target.use.weight).name;
-    std::vector<std::string>& warnings = run.report.current().warnings;
-    if (dead > 0) {
-      warnings.push_back("'" + name + "': " + std::to_string(dead) +
-                         " inputs were 0 in all of the calibration; theirs are rounded");
-    }
-    if (statistics.tokens < statistics.width) {
-      warnings.push_back("'" + name + "': " + std::to_string(statistics.tokens) +
-                         " tokens of calibration for " + std::to_string(statistics.width) +
-                         " inputs: the Hessian is singular but for its damping");
-    }
+  // A weight that only quantize-weights takes. Without a rule of its own it is silently someone
+  // else's.
+  static void find_unfit(const ir::Weight& weight, const ir::WeightUse& use, const Choice& choice,
+                         pass::PassReport& report) {
+    if (choice.skip || choice.why == "default") return;
+    const std::string what = use.gathered    ? "an embedding"
+                             : use.convolved ? "a convolution's"
+                                             : "a recurrent operator's";
+    report.findings.push_back(
+        {FindingKind::kShape, weight.name, 0,
+         "left as it is: it is " + what + ", not a product's; quantize-weights takes it",
+         choice.why});
+  }
+
+  static void find_faults(const ir::Weight& weight, const Target& target, const Result& result,
+                          pass::PassReport& report) {
+    const std::string& rule = target.choice.why;
+    find_poor_inputs(weight, static_cast<std::uint64_t>(result.dead), "theirs are rounded",
+                     static_cast<std::int64_t>(result.tokens), target.width, rule, report);
+    const auto zeros = static_cast<std::uint64_t>(result.zero_groups);
+    find_other_shape(weight, target.choice.settings, weight.encoding, rule, report);
+    if (zeros > 0) report.findings.push_back(zero_groups(weight.name, zeros, rule));
   }
 
   static void apply(Run& run, std::span<const Target> targets,
@@ -329,6 +355,7 @@ class Gptq : public pass::Pass {
       weight.encoding = target.encoding;
       run.model.graph.value(target.use.value).dtype = ir::constant_type(run.model, weight);
       activations.add(run.model, target.use, target.choice.settings.activation);
+      find_faults(weight, target, result, run.report.current());
       pass::TensorDecision decision = decision_on(weight, target.choice.why);
       decision.error = result.error;
       decision.output_error = result.output_error;

@@ -36,14 +36,15 @@ class Hqq : public pass::Pass {
       }
       remember_original(context, model, use.weight);
       THIMBLE_TRY(quantize(model, use, choice->settings));
+      find_other_shape(weight, choice->settings, weight.encoding, choice->why, report.current());
       activations.add(model, use, choice->settings.activation);
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
     }
     activations.apply(model);
     if (report.current().changes == 0)
-      report.current().warnings.push_back("no weight was quantized");
-    rules_.warn_unused(report.current());
+      report.current().findings.push_back(no_effect("no weight was quantized"));
+    rules_.find_unused(report.current());
     return ok();
   }
 

@@ -57,7 +57,7 @@ class QuantizeActivations : public pass::Pass {
     const IntegerIslands islands(model, inputs_of(model));
     const std::vector<ir::ValueId>& values = islands.values();
     if (values.empty()) {
-      report.current().warnings.push_back("no quantized product reads a value as int8");
+      report.current().findings.push_back(no_effect("no quantized product reads a value as int8"));
       return ok();
     }
     if (context.dry_run) return ok();  // sizes stay as they are
@@ -105,12 +105,15 @@ class QuantizeActivations : public pass::Pass {
            const calibrate::Range& range, pass::PassReport& report) const {
     ir::Value& value = model.graph.value(id);
     if (statistics.histogram.left_out() > 0) {
-      report.warnings.push_back("'" + value.name + "' held " +
-                                std::to_string(statistics.histogram.left_out()) +
-                                " numbers that aren't finite");
+      const std::uint64_t count = statistics.histogram.left_out();
+      report.findings.push_back({pass::FindingKind::kNotFinite, value.name, count,
+                                 std::to_string(count) + " of its numbers aren't finite; the range "
+                                                         "leaves them out",
+                                 ""});
     }
     if (statistics.low == statistics.high)
-      report.warnings.push_back("'" + value.name + "' was 0 in all of the calibration");
+      report.findings.push_back({pass::FindingKind::kDeadChannel, value.name, 0,
+                                 "it was 0 in all of the calibration", ""});
     value.activation = ir::ActivationScheme::kStatic;
     value.static_scale = calibrate::static_scale(range, options_.symmetric);
     pass::TensorDecision decision;

@@ -104,11 +104,12 @@ class QuantizeWeights : public pass::Pass {
       }
       remember_original(context, model, use.weight);
       THIMBLE_TRY(quantize(model, use, choice->settings, energies, context.dry_run));
+      find_other_shape(weight, choice->settings, weight.encoding, choice->why, report.current());
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
     }
     activations.apply(model);
-    warn(uses.empty(), report.current());
+    find_idle(uses.empty(), report.current());
     return ok();
   }
 
@@ -153,13 +154,13 @@ class QuantizeWeights : public pass::Pass {
     return ok();
   }
 
-  void warn(bool no_weights, pass::PassReport& report) const {
+  void find_idle(bool no_weights, pass::PassReport& report) const {
     if (no_weights || report.changes == 0) {
-      report.warnings.push_back(no_weights
-                                    ? "the model has no weights that a product or a Gather reads"
-                                    : "no weight was quantized");
+      report.findings.push_back(
+          no_effect(no_weights ? "the model has no weights that a product or a Gather reads"
+                               : "no weight was quantized"));
     }
-    rules_.warn_unused(report);
+    rules_.find_unused(report);
   }
 
   Rules rules_;

@@ -21,6 +21,8 @@
 namespace thimble::passes {
 namespace {
 
+using pass::FindingKind;
+
 using Rotation = std::shared_ptr<const linalg::HadamardRotation>;
 
 std::string mixes(const linalg::HadamardRotation& rotation) {
@@ -207,8 +209,8 @@ class Rotate : public pass::Pass {
       report.current().decisions.push_back(decision_on(model.weight(ir::WeightId{weight}), words));
       report.current().changes += 1;
     }
-    if (notes.empty() && report.current().warnings.empty())
-      report.current().warnings.push_back("nothing was rotated");
+    if (notes.empty() && report.current().findings.empty())
+      report.current().findings.push_back(no_effect("nothing was rotated"));
     return notes.empty() ? ok() : ir::infer_shapes(model);
   }
 
@@ -220,8 +222,8 @@ class Rotate : public pass::Pass {
       const ir::NodeId producer = model.graph.value(site.input).producer;
       if (!producer.valid() || model.graph.node(producer).op != "Attention") continue;
       if (!site.obstacle.empty()) {
-        report.warnings.push_back("heads of '" + model.graph.node(producer).name +
-                                  "' aren't rotated: " + site.obstacle);
+        report.findings.push_back({FindingKind::kLeftAsIs, model.graph.node(producer).name, 0,
+                                   "its heads aren't rotated: " + site.obstacle, ""});
         continue;
       }
       const std::int64_t kv_heads = model.graph.node(producer).integer("kv_num_heads", 1);
@@ -247,8 +249,9 @@ class Rotate : public pass::Pass {
     for (const ResidualStream& stream : find_residual_streams(model)) {
       const std::string name = model.graph.value(stream.values.front()).name;
       if (!stream.obstacle.empty()) {
-        report.warnings.push_back("the residual stream from '" + name +
-                                  "' isn't rotated: " + stream.obstacle);
+        report.findings.push_back({FindingKind::kLeftAsIs, name, 0,
+                                   "the residual stream from it isn't rotated: " + stream.obstacle,
+                                   ""});
         continue;
       }
       const auto rotation =

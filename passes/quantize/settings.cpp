@@ -318,9 +318,11 @@ Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, bool requ
   return ok();
 }
 
-void Rules::warn_unused(pass::PassReport& report) const {
+void Rules::find_unused(pass::PassReport& report) const {
   for (std::size_t i = 0; i < matched_.size(); ++i) {
-    if (!matched_[i]) report.warnings.push_back(rules_[i].text + " applies to no weight");
+    if (matched_[i]) continue;
+    report.findings.push_back(no_effect(rules_[i].text + " applies to no weight"));
+    report.findings.back().rule = rules_[i].text;
   }
 }
 
@@ -343,6 +345,43 @@ void ActivationWishes::apply(ir::Model& model) const {
 void remember_original(pass::Context& context, const ir::Model& model, ir::WeightId weight) {
   if (model.weight(weight).encoding.is_dense())
     context.originals.emplace(weight.index, model.weight(weight));
+}
+
+pass::Finding no_effect(std::string text) {
+  return {pass::FindingKind::kNoEffect, "", 0, std::move(text), ""};
+}
+
+pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule) {
+  return {pass::FindingKind::kZeroGroup, tensor, count,
+          std::to_string(count) + " groups of weights are all 0; their scale is 0", rule};
+}
+
+void find_other_shape(const ir::Weight& weight, const Settings& settings,
+                      const ir::Encoding& encoding, const std::string& rule,
+                      pass::PassReport& report) {
+  if (settings.sub_scale_bits == 0 || encoding.kind == ir::EncodingKind::kSuperBlock) return;
+  report.findings.push_back({pass::FindingKind::kShape, weight.name, 0,
+                             "a row is one group, so `sub_scale_bits` has nothing to code; it is "
+                             "written as " +
+                                 encoding.to_string(),
+                             rule});
+}
+
+void find_poor_inputs(const ir::Weight& weight, std::uint64_t dead, const std::string& fate,
+                      std::int64_t tokens, std::int64_t inputs, const std::string& rule,
+                      pass::PassReport& report) {
+  if (dead > 0) {
+    report.findings.push_back(
+        {pass::FindingKind::kDeadChannel, weight.name, dead,
+         std::to_string(dead) + " inputs were 0 in all of the calibration; " + fate, rule});
+  }
+  if (tokens >= inputs) return;
+  report.findings.push_back({pass::FindingKind::kSingularHessian, weight.name,
+                             static_cast<std::uint64_t>(inputs - tokens),
+                             std::to_string(tokens) + " tokens of calibration for " +
+                                 std::to_string(inputs) +
+                                 " inputs: the Hessian is singular but for its damping",
+                             rule});
 }
 
 pass::TensorDecision decision_on(const ir::Weight& weight, std::string why) {

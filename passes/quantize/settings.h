@@ -69,8 +69,8 @@ class Rules {
   // offered its own bits or more, but as it is, unless it is to be rounded again.
   Status settle(const ir::Model& model, const ir::WeightUse& use, bool requantize,
                 pass::Context& context, Choice& choice) const;
-  // A warning for each rule that chose nothing since begin().
-  void warn_unused(pass::PassReport& report) const;
+  // A finding for each rule that chose nothing since begin().
+  void find_unused(pass::PassReport& report) const;
 
  private:
   struct Rule {
@@ -119,5 +119,17 @@ class ActivationWishes {
 void remember_original(pass::Context& context, const ir::Model& model, ir::WeightId weight);
 
 pass::TensorDecision decision_on(const ir::Weight& weight, std::string why);
+
+pass::Finding no_effect(std::string text);
+pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule);
+// Says so where the weight's shape made another encoding of what the settings ask for.
+void find_other_shape(const ir::Weight& weight, const Settings& settings,
+                      const ir::Encoding& encoding, const std::string& rule,
+                      pass::PassReport& report);
+// What is wrong with the inputs' statistics of the product that reads the weight: inputs that were
+// always 0 (`dead` of them, with what becomes of them), and fewer tokens than inputs.
+void find_poor_inputs(const ir::Weight& weight, std::uint64_t dead, const std::string& fate,
+                      std::int64_t tokens, std::int64_t inputs, const std::string& rule,
+                      pass::PassReport& report);
 
 }  // namespace thimble::passes

@@ -34,7 +34,7 @@ class Smooth : public pass::Pass {
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
     const std::vector<ScalingSite> sites = choose(model, report.current());
     if (sites.empty()) {
-      report.current().warnings.push_back("no product's inputs were scaled");
+      report.current().findings.push_back(no_effect("no product's inputs were scaled"));
       return ok();
     }
     calibrate::Statistics statistics;
@@ -109,9 +109,11 @@ class Smooth : public pass::Pass {
       factors.push_back(static_cast<float>(std::clamp(factor, kLeast, kMost)));
     }
     if (dead > 0) {
-      report.warnings.push_back(
-          "'" + model.graph.value(site.input).name + "': " + std::to_string(dead) +
-          " channels are dead (inputs or weights all 0); theirs keep scale 1");
+      report.findings.push_back({pass::FindingKind::kDeadChannel,
+                                 model.graph.value(site.input).name, dead,
+                                 std::to_string(dead) + " channels are dead (inputs or weights "
+                                                        "all 0); theirs keep scale 1",
+                                 ""});
     }
     return factors;
   }

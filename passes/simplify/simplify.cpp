@@ -54,7 +54,7 @@ class Simplify : public pass::Pass {
   }
 
  private:
-  // Each part's decisions and warnings go into the report of the whole, with the part's name.
+  // Each part's decisions and findings go into the report of the whole, with the part's name.
   static Status run_all(const std::vector<pass::Registration>& parts, ir::Model& model,
                         pass::Context& context, pass::Report& report, std::int64_t& changes) {
     for (const pass::Registration& part : parts) {
@@ -72,8 +72,10 @@ class Simplify : public pass::Pass {
         });  // a part says the same in every round
         if (!known) all.push_back(std::move(decision));
       }
-      for (std::string& warning : found.warnings)
-        report.current().warnings.push_back(part.info.name + ": " + warning);
+      for (pass::Finding& finding : found.findings) {
+        finding.text = part.info.name + ": " + finding.text;
+        report.current().findings.push_back(std::move(finding));
+      }
     }
     return ok();
   }

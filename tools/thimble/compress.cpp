@@ -159,6 +159,7 @@ report::Json outcome_json(const CompressChoices& choices, const Prepared& prepar
   out["gates"] = report::gates(outcome.gates);
   out["tensors"] = report::tensors(prepared.report);
   out["passes"] = report::passes(prepared.report);
+  out["findings"] = report::findings(prepared.report);
   report::add_budget(out, prepared.report);
   out["peak_rss_bytes"] = system::peak_rss_bytes();
   out["seconds"] = seconds;
@@ -367,7 +368,7 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
                                         own ? choices.output : choices.output + ".thimble",
                                         std::move(lowered), lower::describe(prepared.model)));
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
-  collect_errors(prepared.model, prepared.report);
+  THIMBLE_TRY(collect_losses(prepared.model, prepared.report, environment));
   THIMBLE_ASSIGN(const program::Bundle artifact, writer->open_partial(metadata));
   THIMBLE_ASSIGN(Outcome outcome,
                  evaluate_artifact(choices, job.recipe, prepared, artifact, environment));
@@ -400,6 +401,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
   if (!choices.force && up_to_date(choices.output, job.target, job.print))
     return say_up_to_date(choices, environment.globals);
+  THIMBLE_TRY(check_finite(job.prepared, environment));
 
   std::unique_ptr<calibrate::Calibration> calibrated;
   std::unique_ptr<calibrate::Journal> journal;

@@ -1,8 +1,13 @@
 #include "tools/thimble/pipeline.h"
 
 #include <algorithm>
+#include <map>
 
 #include "formats/all.h"
+#include "pass/finite.h"
+#include "passes/quantize/settings.h"
+#include "quant/quantize.h"
+#include "report/summary.h"
 #include "support/checked.h"
 #include "support/hash.h"
 #include "support/mapped_file.h"
@@ -31,6 +36,12 @@ Status hash_file(const std::string& path, Environment& environment, Hasher& hash
   for (const Digest& chunk : chunks) hasher.update(chunk.hex());
   environment.progress.advance(static_cast<double>(file->size()) / 1e6);
   return ok();
+}
+
+void warn(const std::string& pass, std::span<const pass::Finding> findings,
+          Environment& environment) {
+  for (const std::string& line : report::finding_lines(pass, findings))
+    environment.progress.message("warning: " + line);
 }
 
 }  // namespace
@@ -105,24 +116,40 @@ Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRe
 }
 
 void warn_user(const pass::Report& report, Environment& environment) {
-  for (const pass::PassReport& pass : report.passes) {
-    for (const std::string& warning : pass.warnings)
-      environment.progress.message("warning: " + pass.pass + ": " + warning);
-  }
+  for (const pass::PassReport& pass : report.passes) warn(pass.pass, pass.findings, environment);
 }
 
-void collect_errors(const ir::Model& model, pass::Report& report) {
+Status check_finite(Prepared& prepared, Environment& environment) {
+  std::vector<pass::Finding>& found = prepared.report.source;
+  THIMBLE_ASSIGN(found, pass::find_not_finite(prepared.original, environment.pool));
+  if (environment.globals.strict && !found.empty()) return pass::strict_error(found, "");
+  warn("model", found, environment);
+  return ok();
+}
+
+Status collect_losses(const ir::Model& model, pass::Report& report, Environment& environment) {
+  std::map<std::string, const ir::Weight*> lossy;
   for (const ir::Weight& weight : model.weights) {
-    if (weight.source == nullptr) continue;
-    const auto error = weight.source->relative_error();
-    if (!error) continue;
-    for (pass::PassReport& pass : report.passes) {
-      for (pass::TensorDecision& decision : pass.decisions) {
-        if (decision.tensor == weight.name && decision.scheme == weight.encoding.to_string())
-          decision.error = *error;
-      }
-    }
+    if (weight.source != nullptr && weight.source->relative_error())
+      lossy.emplace(weight.name, &weight);
   }
+  for (pass::PassReport& pass : report.passes) {
+    std::vector<pass::Finding> found;
+    for (pass::TensorDecision& decision : pass.decisions) {
+      const auto weight = lossy.find(decision.tensor);
+      if (weight == lossy.end() || decision.scheme != weight->second->encoding.to_string())
+        continue;
+      decision.error = *weight->second->source->relative_error();
+      const std::uint64_t zeros = quant::zero_groups(*weight->second->source).value_or(0);
+      if (zeros > 0 && !decision.kept)
+        found.push_back(passes::zero_groups(decision.tensor, zeros, decision.why));
+    }
+    if (found.empty()) continue;
+    if (environment.globals.strict) return pass::strict_error(found, pass.pass);
+    warn(pass.pass, found, environment);
+    pass.findings.insert(pass.findings.end(), found.begin(), found.end());
+  }
+  return ok();
 }
 
 std::optional<program::CacheType> cache_named(const std::string& name) {

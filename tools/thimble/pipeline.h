@@ -41,15 +41,20 @@ struct PassRequest {
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
                   Environment& environment);
 
-// Tells the user of the passes' warnings.
+// Looks for weights that aren't finite in the model as it was read: tells the user, or refuses it
+// under --strict.
+Status check_finite(Prepared& prepared, Environment& environment);
+
+// Tells the user what the passes found.
 void warn_user(const pass::Report& report, Environment& environment);
 
 // The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as
 // it reads.
 Expected<std::string> digest_of_source(const ir::Model& model, Environment& environment);
 
-// Fills in the errors that became known while the weights were written.
-void collect_errors(const ir::Model& model, pass::Report& report);
+// Fills in what became known while the weights were written: errors, and groups of zeros. Of these
+// it tells the user; under --strict they are an error.
+Status collect_losses(const ir::Model& model, pass::Report& report, Environment& environment);
 
 std::optional<program::CacheType> cache_named(const std::string& name);
 // The caches that the recipe asks for, or those that suit the model.

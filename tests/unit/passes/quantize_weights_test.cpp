@@ -88,7 +88,7 @@ TEST_CASE("quantize-weights: the first rule that matches counts, and says so") {
   CHECK(decisions[0].bits_per_weight == Approx(8 + 16.0 / 64));
   CHECK(decisions[3].bits_per_weight == Approx(3 + 35.0 / 32));
   CHECK(decisions[2].parameters == 96 * 64);
-  CHECK(run.report.passes[0].warnings.empty());
+  CHECK(findings_of(run, 0).empty());
   const ir::Graph& g = run.model.graph;
   CHECK(g.value(*g.find_value("h")).activation == ir::ActivationScheme::kInt16);
   CHECK(g.value(*g.find_value("u")).activation == ir::ActivationScheme::kInt8);
@@ -110,8 +110,8 @@ TEST_CASE("quantize-weights: a rule without a weight is a warning") {
   const PassRun run =
       run_pass("quantize-weights", kModel,
                map({{"rules", list({map({{"role", word("lm_head")}, {"bits", number(8)}})})}}));
-  REQUIRE(run.report.passes[0].warnings.size() == 1);
-  CHECK(run.report.passes[0].warnings[0] == "rule 1 (role: lm_head) applies to no weight");
+  REQUIRE(findings_of(run, 0).size() == 1);
+  CHECK(findings_of(run, 0)[0] == "rule 1 (role: lm_head) applies to no weight");
 }
 
 TEST_CASE("quantize-weights refuses what cannot be") {

@@ -42,13 +42,13 @@ TEST_CASE("rotate leaves every architecture's outputs as they are") {
         const PassRun run = run_on(model, {{"rotate", options}});
         REQUIRE(run.error == "");
         CHECK(difference(outputs_of(run.model), before) <= 1e-4);
-        const auto& warnings = run.report.passes[0].warnings;
+        const Texts found = findings_of(run, 0);
         if (model.task == ir::Task::kGenerate) {
-          CHECK(warnings.empty());
+          CHECK(found.empty());
           CHECK(count_decisions(run, 0, false) >= 4);
         } else {  // norms after each half of a layer: their results are the stream
-          REQUIRE_FALSE(warnings.empty());
-          CHECK(warnings[0].find("past which its gain cannot be folded") != std::string::npos);
+          REQUIRE_FALSE(found.empty());
+          CHECK(found[0].find("past which its gain cannot be folded") != std::string::npos);
         }
       }
     }
@@ -127,9 +127,9 @@ graph main(%ids: i64[n]) {
   %x = Gather(@table, %ids)
 )" + body + "\n}");
     REQUIRE(run.error == "");
-    return run.report.passes[0].warnings.empty() ? "" : run.report.passes[0].warnings[0];
+    return run.report.passes[0].findings.empty() ? "" : findings_of(run, 0)[0];
   };
-  const std::string head = "the residual stream from 'x' isn't rotated: ";
+  const std::string head = "'x': the residual stream from it isn't rotated: ";
   const std::string norm = "  %h = RMSNormalization(%x, @gain) {axis = -1}  // norm\n";
   CHECK(warning(norm + "  %y = Gemm(%h, @w) {transB = 1}\n  return %y") == "");
   CHECK(warning(norm + "  %y = Gemm(%h, @w) {transB = 1}\n  return %y, %x") ==

@@ -2,6 +2,7 @@
 // Runs one pass over a graph's text: text in, text out.
 
 #include <string>
+#include <vector>
 
 #include "ir/model.h"
 #include "pass/pass.h"
@@ -21,6 +22,15 @@ struct PassRun {
   pass::Report report;
   std::string error;  // empty: none
 };
+
+// What the i-th pass found, as text.
+using Texts = std::vector<std::string>;
+inline Texts findings_of(const PassRun& run, std::size_t pass) {
+  Texts texts;
+  for (const pass::Finding& finding : run.report.passes.at(pass).findings)
+    texts.push_back(finding.to_string());
+  return texts;
+}
 
 inline PassRun run_pass(std::string_view name, std::string_view text,
                         const pass::OptionValue& options = map({})) {

@@ -87,8 +87,10 @@ TEST_CASE("smooth's factors are those of equation 4") {
 TEST_CASE("smooth names dead channels, weights and activations that aren't finite") {
   const PassRun dead = smooth(kSmall, {1, 0, 2, 0}, 0.5);
   REQUIRE(dead.error == "");
-  REQUIRE(dead.report.passes[0].warnings.size() == 1);
-  CHECK(dead.report.passes[0].warnings[0] ==
+  REQUIRE(dead.report.passes[0].findings.size() == 1);
+  CHECK(dead.report.passes[0].findings[0].kind == pass::FindingKind::kDeadChannel);
+  CHECK(dead.report.passes[0].findings[0].count == 1);
+  CHECK(dead.report.passes[0].findings[0].to_string() ==
         "'h': 1 channels are dead (inputs or weights all 0); theirs keep scale 1");
   CHECK(values(dead, 0)[1] == 3.0f);
   std::string text = kSmall;
