@@ -3,6 +3,7 @@
 // their results go to.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,12 +42,19 @@ class Calibration {
 
   std::span<const Sample> samples() const { return samples_; }
 
+  // Means of squares of what the products of weights read, by the weights' names, from elsewhere
+  // than the samples; empty: none.
+  using Importance = std::map<std::string, std::vector<double>>;
+  const Importance& importance() const { return importance_; }
+  void set_importance(Importance importance) { importance_ = std::move(importance); }
+
   // Null where results are held in memory.
   Journal* journal() const { return journal_.get(); }
   void set_journal(std::unique_ptr<Journal> journal) { journal_ = std::move(journal); }
 
  private:
   std::vector<Sample> samples_;
+  Importance importance_;
   std::unique_ptr<Journal> journal_;
 };
 

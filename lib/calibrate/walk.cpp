@@ -38,6 +38,12 @@ bool is_state(const ir::Model& model, const std::string& name) {
 
 Expected<Walk> Walk::create(const ir::Model& model, std::span<const Sample> samples,
                             ThreadPool& pool) {
+  if (samples.empty()) {
+    return invalid_argument("the calibration holds nothing to run the model on")
+        .fix(
+            "add `calibrate: {text: FILE}` to the recipe: an importance matrix alone serves only "
+            "`importance: true`");
+  }
   Walk walk(model, pool);
   walk.blocks_ = cut_into_blocks(model);
   walk.values_.resize(samples.size());

@@ -16,6 +16,8 @@ std::string_view kind_name(FindingKind kind) {
       return "singular-hessian";
     case FindingKind::kShape:
       return "shape";
+    case FindingKind::kNoImportance:
+      return "no-importance";
     case FindingKind::kLeftAsIs:
       return "left-as-is";
     case FindingKind::kNoEffect:

@@ -111,7 +111,7 @@ Expected<std::vector<Finding>> find_not_finite(const ir::Model& model, ThreadPoo
   if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
   if (!failed) return std::move(failed).error();
   std::set<std::size_t> multiplied;
-  for (const ir::WeightUse& use : ir::quantizable_weights(model))
+  for (const ir::WeightUse& use : ir::quantizable_weights_everywhere(model))
     multiplied.insert(use.weight.index);
   std::vector<Finding> findings;
   for (std::size_t w = 0; w < counts.size(); ++w) {

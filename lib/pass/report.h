@@ -33,6 +33,7 @@ enum class FindingKind : std::uint8_t {
   kDeadChannel,      // inputs that were 0 in all of the calibration, or weights that are
   kSingularHessian,  // fewer tokens of calibration than inputs
   kShape,            // a shape or use that the encoding asked for can't take
+  kNoImportance,     // nothing is known of how much the inputs of a weight matter
   kLeftAsIs,         // a tensor or value that the pass could not change
   kNoEffect,         // a rule or pass that changed nothing
 };

@@ -79,6 +79,9 @@ pass::OptionInfo context_option() {
 const std::vector<pass::OptionInfo>& calibrate_options() {
   static const std::vector<pass::OptionInfo> kOptions = with_data_set({
       {.name = "text", .type = OptionType::kText, .help = "the file to calibrate on"},
+      {.name = "imatrix",
+       .type = OptionType::kText,
+       .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},
       {.name = "tokens",
        .type = OptionType::kInteger,
        .fallback = "65536",
@@ -326,6 +329,7 @@ class Parser {
   Status parse_calibration(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(calibrate_options(), value));
     if (checked.has("text")) recipe.calibration.text = beside(checked.text("text"));
+    if (checked.has("imatrix")) recipe.calibration.imatrix = beside(checked.text("imatrix"));
     recipe.calibration.tokens = checked.integer("tokens");
     recipe.calibration.context = checked.integer("context");
     THIMBLE_ASSIGN(recipe.calibration.data, data_set(checked));

@@ -31,6 +31,7 @@ struct CalibrationSource {
   std::int64_t tokens = 65536;
   std::int64_t context = 0;  // 0: 512, or the model's limit if that is less
   DataSet data;              // in place of a text
+  std::string imatrix;       // a file; beside either or alone
 };
 
 struct Recipe {

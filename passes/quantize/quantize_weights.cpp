@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "calibrate/calibration.h"
-#include "calibrate/observe.h"
+#include "calibrate/energies.h"
 #include "ir/match.h"
 #include "passes/quantize/settings.h"
 #include "quant/quantize.h"
@@ -34,35 +34,19 @@ pass::TensorDecision kept(const ir::Weight& weight, std::string why) {
   return decision;
 }
 
-using Energies = calibrate::Statistics;
+// What an error in each input costs, by the weights' names.
+using Importance = calibrate::Calibration::Importance;
 
-std::vector<ir::ValueId> inputs_of(const ir::Model& model, const ir::WeightUse& use) {
-  if (use.body.valid()) return {};
-  std::vector<ir::ValueId> inputs;
-  for (const ir::NodeId node : use.nodes) {
-    const auto linear = ir::match_linear(model, node);
-    if (linear && std::find(inputs.begin(), inputs.end(), linear->input) == inputs.end())
-      inputs.push_back(linear->input);
-  }
-  return inputs;
-}
-
-// The share of each input in what goes into the weight's products, relative to the largest: an
-// error in a weight costs that much in the squared error of the outputs. Empty: all the same.
-std::vector<float> importance_of(const ir::Model& model, const ir::WeightUse& use,
-                                 const Energies& energies) {
-  std::vector<double> sum;
-  for (const ir::ValueId input : inputs_of(model, use)) {
-    const auto found = energies.find(input);
-    if (found == energies.end()) continue;
-    sum.resize(found->second.energy.size());
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += found->second.energy[i];
-  }
-  const double most = sum.empty() ? 0 : *std::max_element(sum.begin(), sum.end());
+// The energies of a weight's inputs relative to the largest. Empty: all the same.
+std::vector<float> importance_of(const ir::Weight& weight, const Importance& importance) {
+  const auto found = importance.find(weight.name);
+  if (found == importance.end()) return {};
+  const std::vector<double>& energies = found->second;
+  const double most = energies.empty() ? 0 : *std::max_element(energies.begin(), energies.end());
   if (most == 0) return {};
-  std::vector<float> importance;
-  for (const double energy : sum) importance.push_back(static_cast<float>(energy / most));
-  return importance;
+  std::vector<float> relative;
+  for (const double energy : energies) relative.push_back(static_cast<float>(energy / most));
+  return relative;
 }
 
 class QuantizeWeights : public pass::Pass {
@@ -79,7 +63,7 @@ class QuantizeWeights : public pass::Pass {
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
     const std::vector<ir::WeightUse> uses =
         rules_.open() ? ir::quantizable_weights(model) : ir::quantizable_weights_everywhere(model);
-    THIMBLE_ASSIGN(const Energies energies, observe(model, uses, context));
+    THIMBLE_ASSIGN(const Importance importance, observe(model, uses, context));
     rules_.begin(uses);
     ActivationWishes activations;
     for (const ir::WeightUse& use : uses) {
@@ -103,7 +87,8 @@ class QuantizeWeights : public pass::Pass {
         continue;
       }
       remember_original(context, model, use.weight);
-      THIMBLE_TRY(quantize(model, use, choice->settings, energies, context.dry_run));
+      find_unimportant(model, use, *choice, importance, context, report.current());
+      THIMBLE_TRY(quantize(model, use, choice->settings, importance, context.dry_run));
       find_other_shape(weight, choice->settings, weight.encoding, choice->why, report.current());
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
@@ -114,20 +99,45 @@ class QuantizeWeights : public pass::Pass {
   }
 
  private:
-  // What goes into each product, from the model as it is before this pass; empty where no weight
-  // counts more than another.
-  Expected<Energies> observe(const ir::Model& model, const std::vector<ir::WeightUse>& uses,
-                             pass::Context& context) const {
-    if (!importance_ || context.dry_run) return Energies();
+  // From an importance matrix, or from what goes into each product of the model as it is before
+  // this pass; empty where no weight counts more than another.
+  Expected<Importance> observe(const ir::Model& model, const std::vector<ir::WeightUse>& uses,
+                               pass::Context& context) const {
+    Importance importance;
+    if (!importance_ || context.dry_run) return importance;
     if (context.calibration == nullptr)
       return invalid_argument("`importance` needs a calibration").fix(kCalibrateRemedy);
-    std::vector<ir::ValueId> inputs;
-    for (const ir::WeightUse& use : uses) {
-      for (const ir::ValueId input : inputs_of(model, use)) {
-        if (std::find(inputs.begin(), inputs.end(), input) == inputs.end()) inputs.push_back(input);
-      }
+    if (!context.calibration->importance().empty()) return context.calibration->importance();
+    THIMBLE_ASSIGN(
+        calibrate::Energies energies,
+        calibrate::observe_energies(model, uses, context.calibration->samples(), context.pool));
+    for (auto& [weight, energy] : energies)
+      importance.emplace(model.weight(weight).name, std::move(energy.sums));
+    return importance;
+  }
+
+  // Names what has no importance, or too little of it, though it was asked for.
+  void find_unimportant(const ir::Model& model, const ir::WeightUse& use, const Choice& choice,
+                        const Importance& importance, pass::Context& context,
+                        pass::PassReport& report) const {
+    const bool multiplied = !use.body.valid() && !use.convolved && !use.recurrent &&
+                            (!use.gathered || use.nodes.size() > 1);
+    if (!importance_ || context.dry_run || !multiplied) return;
+    const std::string& name = model.weight(use.weight).name;
+    const auto found = importance.find(name);
+    if (found == importance.end()) {
+      report.findings.push_back({pass::FindingKind::kNoImportance, name, 0,
+                                 "its importance is not known; all its inputs count the same",
+                                 choice.why});
+      return;
     }
-    return calibrate::observe_model(model, context.calibration->samples(), inputs, context.pool);
+    const auto dead = std::count(found->second.begin(), found->second.end(), 0.0);
+    if (dead == 0) return;
+    report.findings.push_back({pass::FindingKind::kDeadChannel, name,
+                               static_cast<std::uint64_t>(dead),
+                               std::to_string(dead) + " inputs were 0 in all of the calibration; "
+                                                      "their errors count for nothing",
+                               choice.why});
   }
 
   // A weight that comes quantized lies on its grid exactly: rounding it again at as many bits only
@@ -137,11 +147,11 @@ class QuantizeWeights : public pass::Pass {
   }
 
   static Status quantize(ir::Model& model, const ir::WeightUse& use, const Settings& settings,
-                         const Energies& energies, bool dry_run) {
+                         const Importance& importance, bool dry_run) {
     ir::Weight& weight = model.weight(use.weight);
     quant::SearchOptions search;
     search.search = settings.search;
-    search.importance = importance_of(model, use, energies);
+    search.importance = importance_of(weight, importance);
     ir::Encoding encoding = settings.encoding(weight, use.axis);
     if (!dry_run) {
       THIMBLE_ASSIGN(encoding, settings.fitted_encoding(weight, use.axis, search.importance));

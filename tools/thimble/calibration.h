@@ -15,7 +15,8 @@ namespace thimble::cli {
 struct CalibrationInput {
   std::string text;         // what the file holds, or
   recipe::DataSet data;     // the files of a data set
-  std::string digest;       // of either
+  std::string imatrix;      // a file, beside either or alone
+  std::string digest;       // of all of them
   std::int64_t tokens = 0;  // of text at most
 };
 

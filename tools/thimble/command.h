@@ -54,6 +54,7 @@ void add_eval(CLI::App& app, Globals& globals, Selected& selected);
 void add_compare(CLI::App& app, Globals& globals, Selected& selected);
 void add_check(CLI::App& app, Globals& globals, Selected& selected);
 void add_bench(CLI::App& app, Globals& globals, Selected& selected);
+void add_imatrix(CLI::App& app, Globals& globals, Selected& selected);
 void add_passes(CLI::App& app, Globals& globals, Selected& selected);
 void add_recipe(CLI::App& app, Globals& globals, Selected& selected);
 

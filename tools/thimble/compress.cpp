@@ -30,7 +30,7 @@ namespace thimble::cli {
 namespace {
 
 struct CompressChoices {
-  std::string model, output, text, calibrate;
+  std::string model, output, text, calibrate, imatrix;
   std::int64_t context = 0;  // 0: the recipe's
   std::int64_t max_windows = 0;
   RecipeChoices recipe;
@@ -303,6 +303,7 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   // What the command line names goes before what the recipe says.
   recipe::name_file(choices.text, job.recipe.evaluation.text, job.recipe.evaluation.data);
   recipe::name_file(choices.calibrate, job.recipe.calibration.text, job.recipe.calibration.data);
+  if (!choices.imatrix.empty()) job.recipe.calibration.imatrix = choices.imatrix;
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, job.recipe));
   if (is_thimble(path)) {
     return invalid_argument("a .thimble is a target and can't be compressed again")
@@ -453,6 +454,10 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   command
       ->add_option("--calibrate", choices->calibrate,
                    "Text, .npz or .wav to calibrate on, in place of the recipe's")
+      ->type_name("FILE");
+  command
+      ->add_option("--imatrix", choices->imatrix,
+                   "llama.cpp's importance matrix for `importance: true`, in place of the recipe's")
       ->type_name("FILE");
   command
       ->add_option("--text", choices->text,

@@ -50,7 +50,7 @@ int run_selected(const Globals& globals, const Selected& selected) {
 
 void add_commands(CLI::App& app, Globals& globals, Selected& selected) {
   for (const auto add : {add_compress, add_convert, add_plan, add_inspect, add_run, add_eval,
-                         add_compare, add_check, add_bench, add_passes, add_recipe}) {
+                         add_compare, add_check, add_bench, add_imatrix, add_passes, add_recipe}) {
     add(app, globals, selected);
   }
 }
