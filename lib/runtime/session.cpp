@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "runtime/by_dims.h"
 #include "runtime/ops/ops.h"
@@ -72,9 +73,14 @@ kernels::GroupedWeight grouped_view(const program::Tensor& tensor, const program
   return w;
 }
 
+// Sizes that a file asks for may have a product of more than 64 bits. It must not wrap to a count
+// that fits some tensor; the largest number fits none.
 std::int64_t count_of(const Dims& dims) {
   std::int64_t count = 1;
-  for (const std::int64_t dim : dims) count *= dim;
+  for (const std::int64_t dim : dims) {
+    if (dim == 0) return 0;
+    count = checked_mul(count, dim).value_or(std::numeric_limits<std::int64_t>::max());
+  }
   return count;
 }
 

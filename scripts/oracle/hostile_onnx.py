@@ -69,6 +69,8 @@ MODELS = {
     "range_endless": (added("Range", "a,b,c"),
                       {"a": np.int64(0), "b": np.int64(1 << 62), "c": np.int64(1)}),
     "reshape_wraps": ([node("Reshape", "x,s")], {"s": ints(1 << 32, 1 << 32)}),
+    "reshape_wraps_to_empty": ([node("Slice", "x,z,z", "e"), node("Reshape", "e,s")],
+                               {"z": ints(0), "s": ints(1 << 32, 1 << 32)}),
     "resize_huge": (on_image("Resize", "z,,s"), {"s": np.array([1, 1, 1e9, 1e9], FLOAT)}),
     "scatter_outside": (added("ScatterND", "w,k,u"), {"w": ones(4, 4), "k": ints(9).reshape(1, 1), "u": ones(1, 4)}),
     "slice_step": ([node("Slice", "x,a,b,c,d")],
