@@ -22,12 +22,7 @@ Status softmax(Rewriter& r) {
 
 ir::Weight one_of(ir::DType type) {
   if (type != ir::DType::kBool) return ir::make_dense("one", {1}, std::vector<float>{1.0f});
-  ir::Weight weight;
-  weight.name = "true";
-  weight.dtype = type;
-  weight.dims = {1};
-  weight.source = ir::owned_dense({std::byte{1}}, 1);
-  return weight;
+  return ir::make_dense("true", type, {1}, {std::byte{1}});
 }
 
 // Whether a constant holds one number that is not zero; nothing when it isn't known.

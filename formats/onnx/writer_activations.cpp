@@ -94,13 +94,9 @@ ir::ValueId FixedActivations::rounded(ir::Graph& graph, ir::ValueId x) {
   const std::string& name = value.name;
   const ir::ValueId scale = scale_of(value);
   const auto code = static_cast<std::byte>(value.static_scale.zero + 127);
-  const ir::ValueId zero =
-      emit_.constant("zero " + value.name + " " + std::to_string(value.static_scale.zero), [&] {
-        ir::Weight w = ir::make_dense(value.name + "_zero_point", {}, std::vector<float>{0});
-        w.dtype = ir::DType::kU8;
-        w.source = ir::owned_dense({code}, 1);
-        return w;
-      });
+  const ir::ValueId zero = emit_.constant(
+      "zero " + value.name + " " + std::to_string(value.static_scale.zero),
+      [&] { return ir::make_dense(value.name + "_zero_point", ir::DType::kU8, {}, {code}); });
   const ir::ValueId q = emit_.node("QuantizeLinear", {x, scale, zero}, {}, name + "_quantized");
   graph.value(q).dtype = ir::DType::kU8;
   return rounded_[x] = emit_.node("DequantizeLinear", {q, scale, zero}, {}, name + "_dequantized");

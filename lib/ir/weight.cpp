@@ -85,16 +85,8 @@ class OwnedRows : public WeightSource {
 template <class T>
 Weight make_typed(std::string name, std::vector<std::int64_t> dims, std::span<const T> values,
                   DType type) {
-  Weight weight;
-  weight.name = std::move(name);
-  weight.dtype = type;
-  weight.dims = std::move(dims);
-  THIMBLE_CHECK(weight.element_count() == static_cast<std::int64_t>(values.size()),
-                "dims of '" + weight.name + "' fit its values");
   const auto bytes = std::as_bytes(values);
-  weight.source = owned_dense({bytes.begin(), bytes.end()},
-                              static_cast<std::uint64_t>(weight.inputs()) * sizeof(T));
-  return weight;
+  return make_dense(std::move(name), type, std::move(dims), {bytes.begin(), bytes.end()});
 }
 
 template <class T>
@@ -150,6 +142,19 @@ Weight make_dense(std::string name, std::vector<std::int64_t> dims, std::span<co
 Weight make_dense(std::string name, std::vector<std::int64_t> dims,
                   std::span<const std::int64_t> values) {
   return make_typed(std::move(name), std::move(dims), values, DType::kI64);
+}
+
+Weight make_dense(std::string name, DType type, std::vector<std::int64_t> dims,
+                  std::vector<std::byte> bytes) {
+  Weight weight;
+  weight.name = std::move(name);
+  weight.dtype = type;
+  weight.dims = std::move(dims);
+  THIMBLE_CHECK(weight.byte_size() == bytes.size(), "dims of '" + weight.name + "' fit its values");
+  const std::uint64_t row_bytes =
+      static_cast<std::uint64_t>(weight.inputs() * dtype_bits(type)) / 8;
+  weight.source = owned_dense(std::move(bytes), row_bytes);
+  return weight;
 }
 
 Expected<std::vector<float>> read_floats(const Weight& weight) {

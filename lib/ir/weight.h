@@ -80,6 +80,9 @@ std::shared_ptr<const WeightSource> owned_rows(const Weight& shape_and_encoding,
 Weight make_dense(std::string name, std::vector<std::int64_t> dims, std::span<const float> values);
 Weight make_dense(std::string name, std::vector<std::int64_t> dims,
                   std::span<const std::int64_t> values);
+// Of any type of whole bytes, from the elements' bytes, row-major and little-endian.
+Weight make_dense(std::string name, DType type, std::vector<std::int64_t> dims,
+                  std::vector<std::byte> bytes);
 
 // All elements of a dense weight (any float or integer dtype) or of an encoded one, in the weight's
 // own row-major order. For small tensors: constants, norms, tests.

@@ -160,16 +160,10 @@ class Executor {
 };
 
 ir::Weight weight_of(const ir::Value& value, const runtime::TensorView& view) {
-  ir::Weight weight;
-  weight.name = value.name;
-  weight.dtype = value.dtype;
-  weight.dims = view.dims;
   const auto size = static_cast<std::size_t>(view.count()) *
                     static_cast<std::size_t>(program::type_bytes(view.type));
   const auto* data = static_cast<const std::byte*>(view.data);
-  const auto rows = static_cast<std::uint64_t>(std::max<std::int64_t>(weight.rows(), 1));
-  weight.source = ir::owned_dense({data, data + size}, size / rows);
-  return weight;
+  return ir::make_dense(value.name, value.dtype, view.dims, {data, data + size});
 }
 
 // The model with the graph in the place of its main graph.

@@ -59,17 +59,10 @@ class FixInputs : public pass::Pass {
       if (state.input == array.name)
         return invalid_argument("a state cannot be fixed").at_tensor(array.name);
     }
-    ir::Weight weight;
-    weight.name = array.name;
-    weight.dtype = graph.value(input).dtype;
-    weight.dims = array.dims;
-    const std::uint64_t bytes = array.bytes.size();
-    weight.source = ir::owned_dense(
-        std::move(array.bytes),
-        bytes / static_cast<std::uint64_t>(std::max<std::int64_t>(weight.rows(), 1)));
-    const std::string name = weight.name;
-    graph.rename(input, name + ".input");
-    const ir::ValueId constant = add_constant(model, graph, std::move(weight));
+    const ir::DType type = graph.value(input).dtype;
+    graph.rename(input, array.name + ".input");
+    const ir::ValueId constant = add_constant(
+        model, graph, ir::make_dense(array.name, type, array.dims, std::move(array.bytes)));
     ir::replace_uses(model, graph, input, constant);
     graph.erase_input(input);
     return ok();
