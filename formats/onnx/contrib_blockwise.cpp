@@ -45,14 +45,7 @@ Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t
 Expected<ir::ValueId> weight_value(Rewriter& r, const Blockwise& parts) {
   auto found = blockwise_weight(r.model(), parts);
   if (!found) return std::move(found).error().note("in operator " + r.node().op);
-  const ir::WeightId id = *found;
-  if (&r.graph() == &r.model().graph) return r.model().constant(id);
-  for (const ir::ValueId value : r.graph().constants()) {
-    if (r.graph().value(value).weight == id) return value;
-  }
-  const ir::Weight& weight = r.model().weight(id);
-  return r.graph().add_constant(id, weight.name, ir::constant_type(r.model(), weight),
-                                ir::Shape(weight.dims.begin(), weight.dims.end()));
+  return ir::constant_in(r.model(), r.graph(), *found);
 }
 
 // Which block each input is of; anything but their order is the mark of a permutation.

@@ -24,7 +24,7 @@ std::vector<std::pair<GraphId, ValueId>> captures_of(const Model& model, const G
   return out;
 }
 
-ValueId constant_in(Graph& graph, const Value& like) {
+ValueId constant_like(Graph& graph, const Value& like) {
   for (const ValueId id : graph.constants()) {
     if (graph.value(id).weight == like.weight) return id;
   }
@@ -39,7 +39,7 @@ void redirect(Model& model, GraphId id, ValueId capture, const Value& outer) {
   const std::optional<ValueId> existing = body.find_value(name);
   if (existing == capture) return;
   const std::optional<ValueId> same =
-      outer.weight.valid() ? constant_in(body, outer) : capture_of(body, name);
+      outer.weight.valid() ? constant_like(body, outer) : capture_of(body, name);
   if (same) {
     replace_uses(model, body, capture, *same);
     body.erase_capture(capture);
@@ -97,13 +97,15 @@ const Weight& Model::weight(WeightId id) const {
 
 Weight& Model::weight(WeightId id) { return const_cast<Weight&>(std::as_const(*this).weight(id)); }
 
-ValueId Model::constant(WeightId id) {
+ValueId Model::constant(WeightId id) { return constant_in(*this, graph, id); }
+
+ValueId constant_in(const Model& model, Graph& graph, WeightId id) {
   for (const ValueId value : graph.constants()) {
     if (graph.value(value).weight == id) return value;
   }
-  const Weight& used = weight(id);
-  return graph.add_constant(id, used.name, constant_type(*this, used),
-                            Shape(used.dims.begin(), used.dims.end()));
+  const Weight& weight = model.weight(id);
+  return graph.add_constant(id, weight.name, constant_type(model, weight),
+                            Shape(weight.dims.begin(), weight.dims.end()));
 }
 
 std::uint64_t Model::parameter_count() const {

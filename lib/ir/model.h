@@ -65,6 +65,9 @@ struct Model {
   std::uint64_t weight_bytes() const;  // of weights that are alive
 };
 
+// The same in any graph of the model.
+ValueId constant_in(const Model& model, Graph& graph, WeightId id);
+
 // The type of a weight's value in a graph. How its numbers are stored doesn't show: a float of any
 // width, and any encoded weight, is f32 to those who use it. Integers and bools are what they are.
 // A graph that came from ONNX tells f64 and floats of 8 bits or fewer from f32, so there dense

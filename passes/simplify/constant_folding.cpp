@@ -183,18 +183,11 @@ class Folder {
   // The new constant takes the old value's name and place.
   void replace(ir::NodeId id, ir::ValueId output, ir::WeightId weight) {
     const std::string name = graph_.value(output).name;
-    const ir::ValueId constant = constant_of(weight);
+    const ir::ValueId constant = ir::constant_in(model_, graph_, weight);
     ir::replace_uses(model_, graph_, output, constant);
     graph_.erase(id);
     if (model_.weight(weight).name == name) ir::rename(model_, graph_, constant, name);
     ++folded_;
-  }
-
-  ir::ValueId constant_of(ir::WeightId id) {
-    if (&graph_ == &model_.graph) return model_.constant(id);
-    const ir::Weight& weight = model_.weight(id);
-    return graph_.add_constant(id, weight.name, ir::constant_type(model_, weight),
-                               ir::Shape(weight.dims.begin(), weight.dims.end()));
   }
 
   ir::Model& model_;
