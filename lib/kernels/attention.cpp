@@ -7,6 +7,7 @@
 
 #include "support/checked.h"
 #include "support/half.h"
+#include "support/walsh_hadamard.h"
 
 namespace thimble::kernels {
 
@@ -85,15 +86,7 @@ void rotate_row(float* row, std::int64_t dim) {
   if (block <= 1) return;
   const float scale = 1.0f / std::sqrt(static_cast<float>(block));
   for (float* x = row; x < row + dim; x += block) {
-    for (std::int64_t half = 1; half < block; half *= 2) {
-      for (std::int64_t begin = 0; begin < block; begin += 2 * half) {
-        for (std::int64_t i = begin; i < begin + half; ++i) {
-          const float a = x[i], b = x[i + half];
-          x[i] = a + b;
-          x[i + half] = a - b;
-        }
-      }
-    }
+    walsh_hadamard(x, block);
     for (std::int64_t i = 0; i < block; ++i) x[i] *= scale;
   }
 }

@@ -5,6 +5,7 @@
 
 #include "support/error.h"
 #include "support/rng.h"
+#include "support/walsh_hadamard.h"
 
 namespace thimble::linalg {
 namespace {
@@ -110,18 +111,7 @@ HadamardRotation::HadamardRotation(std::int64_t width, std::uint64_t seed, std::
 // x [size] becomes H x or H^T x over sqrt(size).
 void HadamardRotation::transform(double* x, double* scratch, bool transposed) const {
   const std::int64_t inner = size_ / order_;
-  for (std::int64_t part = 0; part < order_; ++part) {
-    double* y = x + part * inner;
-    for (std::int64_t half = 1; half < inner; half *= 2) {
-      for (std::int64_t i = 0; i < inner; i += 2 * half) {
-        for (std::int64_t j = i; j < i + half; ++j) {
-          const double a = y[j], b = y[j + half];
-          y[j] = a + b;
-          y[j + half] = a - b;
-        }
-      }
-    }
-  }
+  for (std::int64_t part = 0; part < order_; ++part) walsh_hadamard(x + part * inner, inner);
   std::fill_n(scratch, size_, 0.0);
   for (std::int64_t i = 0; i < order_; ++i) {
     for (std::int64_t j = 0; j < order_; ++j) {
