@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "recipe/sections.h"
 #include "support/mapped_file.h"
 
 namespace thimble::recipe {
 namespace {
 
-using pass::OptionType;
 using pass::OptionValue;
 
 constexpr int kMaxExtends = 8;
@@ -33,110 +33,6 @@ const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
   const auto at =
       std::find_if(map.begin(), map.end(), [&](const auto& entry) { return entry.first == key; });
   return at == map.end() ? nullptr : &at->second;
-}
-
-std::vector<pass::OptionInfo> with_data_set(std::vector<pass::OptionInfo> options) {
-  for (pass::OptionInfo& option : data_set_options()) options.push_back(std::move(option));
-  return options;
-}
-
-// The parts that are plain options share the checking that passes' options have.
-const std::vector<pass::OptionInfo>& evaluate_options() {
-  static const std::vector<pass::OptionInfo> kOptions = with_data_set({
-      {.name = "text", .type = OptionType::kText, .help = "the file to score"},
-      {.name = "context",
-       .type = OptionType::kInteger,
-       .fallback = "512",
-       .unit = "tokens",
-       .help = "of a window",
-       .minimum = 8,
-       .maximum = 1 << 20},
-      {.name = "stride",
-       .type = OptionType::kInteger,
-       .fallback = "0",
-       .unit = "tokens",
-       .help = "0: windows don't overlap",
-       .minimum = 0,
-       .maximum = 1 << 20},
-      {.name = "max_windows",
-       .type = OptionType::kInteger,
-       .fallback = "0",
-       .help = "0: all",
-       .minimum = 0,
-       .maximum = 1 << 30},
-  });
-  return kOptions;
-}
-pass::OptionInfo context_option() {
-  return {.name = "context",
-          .type = OptionType::kInteger,
-          .fallback = "0",
-          .unit = "tokens",
-          .help = "of a window; 0: 512, or the model's limit if that is less",
-          .minimum = 0,
-          .maximum = 1 << 20};
-}
-const std::vector<pass::OptionInfo>& calibrate_options() {
-  static const std::vector<pass::OptionInfo> kOptions = with_data_set({
-      {.name = "text", .type = OptionType::kText, .help = "the file to calibrate on"},
-      {.name = "imatrix",
-       .type = OptionType::kText,
-       .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},
-      {.name = "tokens",
-       .type = OptionType::kInteger,
-       .fallback = "65536",
-       .unit = "tokens",
-       .help = "at most; whole windows count",
-       .minimum = 8,
-       .maximum = 1 << 28},
-      context_option(),
-  });
-  return kOptions;
-}
-const std::vector<pass::OptionInfo>& tune_options() {
-  static const std::vector<pass::OptionInfo> kOptions = {
-      {.name = "text", .type = OptionType::kText, .help = "the file that a budget measures on"},
-      {.name = "tokens",
-       .type = OptionType::kInteger,
-       .fallback = "16384",
-       .unit = "tokens",
-       .help = "at most; whole windows count",
-       .minimum = 8,
-       .maximum = 1 << 28},
-      context_option(),
-  };
-  return kOptions;
-}
-const std::vector<pass::OptionInfo>& budget_options() {
-  static const std::vector<pass::OptionInfo> kOptions = {
-      {.name = "size", .type = OptionType::kText, .help = "of the file, such as 60MB"},
-      {.name = "bits_per_weight",
-       .type = OptionType::kReal,
-       .help = "of all segments, over the original's parameters",
-       .minimum = 0.5,
-       .maximum = 32},
-      {.name = "kl_mean",
-       .type = OptionType::kReal,
-       .unit = "nats",
-       .help = "on the tune text",
-       .minimum = 1e-9,
-       .maximum = 100},
-      {.name = "sensitivity",
-       .type = OptionType::kWord,
-       .fallback = "layer",
-       .help = "a slope per layer and role, or per tensor",
-       .words = {"layer", "kl"}},
-  };
-  return kOptions;
-}
-const std::vector<pass::OptionInfo>& model_options() {
-  static const std::vector<pass::OptionInfo> kOptions = {
-      {.name = "path", .type = OptionType::kText, .help = "the model that the recipe is for"},
-      {.name = "sha256",
-       .type = OptionType::kText,
-       .help = "of its weights file, as sha256sum prints it"},
-  };
-  return kOptions;
 }
 
 const std::vector<std::string> kKeys = {"version", "requires", "seed",      "extends",
