@@ -23,6 +23,7 @@
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
 #include "passes/simplify/fuse_norms.h"
+#include "passes/simplify/fuse_rope.h"
 #include "passes/simplify/remove_identities.h"
 #include "passes/simplify/share_expressions.h"
 #include "passes/simplify/share_weights.h"
@@ -47,6 +48,7 @@ std::span<const pass::Registration> all() {
       fold_indices(),
       fuse_activations(),
       fuse_norms(),
+      fuse_rope(),
       fuse_attention(),
       convert_floats(),
       rotate(),

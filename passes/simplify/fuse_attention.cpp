@@ -1,4 +1,4 @@
-// fuse-attention: softmax(scale * Q K^T + mask) V over split heads, as encoders' exports spell it,
+// fuse-attention: softmax(scale * Q K^T + mask) V over split heads, as exports spell it,
 // becomes Attention on [batch, seq, heads * dim]. The scale may stand anywhere: before or after the
 // product, on Q, on K or shared between them. A mask that is made of zeros and a large negative
 // number becomes the bool that it stands for. Q, K and V may be parts of one product [batch, seq,
@@ -291,7 +291,7 @@ Expected<std::int64_t> fuse(ir::Model& model, ir::Graph& graph) {
 }  // namespace
 
 pass::Registration fuse_attention() {
-  return rewrite("fuse-attention", "Turn spelled-out attention of encoders into Attention", fuse);
+  return rewrite("fuse-attention", "Turn spelled-out attention into Attention", fuse);
 }
 
 }  // namespace thimble::passes

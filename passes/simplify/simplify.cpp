@@ -16,6 +16,7 @@
 #include "passes/simplify/fuse_activations.h"
 #include "passes/simplify/fuse_attention.h"
 #include "passes/simplify/fuse_norms.h"
+#include "passes/simplify/fuse_rope.h"
 #include "passes/simplify/remove_identities.h"
 #include "passes/simplify/share_expressions.h"
 #include "passes/simplify/share_weights.h"
@@ -32,7 +33,8 @@ std::vector<pass::Registration> cleaning() {
 }
 
 std::vector<pass::Registration> fusing() {
-  return {fold_pads(), fold_scales(), fuse_norms(), fuse_activations(), fuse_attention()};
+  return {fold_pads(),        fold_scales(), fuse_norms(),
+          fuse_activations(), fuse_rope(),   fuse_attention()};
 }
 
 class Simplify : public pass::Pass {
