@@ -1,9 +1,11 @@
-// share-weights: weights of the same type, shape and bytes become one. Candidates are told apart by
-// digest, a piece at a time; only weights that have a twin by type and shape are read.
+// share-weights: weights of the same type, shape and bytes become one. Candidates by type and shape
+// are told apart by a digest of their beginning, so that a model of many equal layers isn't read
+// for this; those that begin alike by a digest of the whole, a piece at a time.
 
 #include "passes/simplify/share_weights.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <string>
 
@@ -14,6 +16,8 @@ namespace thimble::passes {
 namespace {
 
 constexpr std::uint64_t kPieceBytes = 1 << 20;
+constexpr std::uint64_t kBeginningBytes = 1 << 12;
+constexpr auto kWhole = std::numeric_limits<std::uint64_t>::max();
 
 std::string kind_of(const ir::Weight& weight) {
   std::string kind = std::string(ir::dtype_name(weight.dtype)) + " " + weight.encoding.to_string() +
@@ -27,12 +31,16 @@ void add(Hasher& hasher, const std::vector<T>& values) {
   hasher.update(std::as_bytes(std::span(values)));
 }
 
-Expected<std::string> digest(const ir::Weight& weight) {
-  const std::int64_t rows = weight.rows();
-  const std::uint64_t row_bytes =
-      rows > 0 ? std::max<std::uint64_t>(weight.byte_size() / static_cast<std::uint64_t>(rows), 1)
-               : 1;
-  const auto step = static_cast<std::int64_t>(std::max<std::uint64_t>(kPieceBytes / row_bytes, 1));
+// The rows that make about so many bytes, one at least.
+std::int64_t rows_in(const ir::Weight& weight, std::uint64_t bytes) {
+  const auto rows = static_cast<std::uint64_t>(std::max<std::int64_t>(weight.rows(), 1));
+  const std::uint64_t row_bytes = std::max<std::uint64_t>(weight.byte_size() / rows, 1);
+  return static_cast<std::int64_t>(std::max<std::uint64_t>(bytes / row_bytes, 1));
+}
+
+// Of the first `rows` rows.
+Expected<std::string> digest(const ir::Weight& weight, std::int64_t rows) {
+  const std::int64_t step = rows_in(weight, kPieceBytes);
   Hasher hasher;
   for (float entry : weight.encoding.table) hasher.update(std::as_bytes(std::span(&entry, 1)));
   for (std::int64_t begin = 0; begin < rows; begin += step) {
@@ -50,10 +58,25 @@ Expected<std::string> digest(const ir::Weight& weight) {
   return hasher.finish().hex();
 }
 
+using Members = std::vector<std::uint32_t>;  // weights, by index
+
+// Parts of `members` whose first rows, about `bytes` of them, are equal.
+Expected<std::map<std::string, Members>> parts_of(const ir::Model& model, const Members& members,
+                                                  std::uint64_t bytes) {
+  std::map<std::string, Members> parts;
+  for (const std::uint32_t i : members) {
+    const ir::Weight& weight = model.weights[i];
+    const std::int64_t rows = std::min(weight.rows(), rows_in(weight, bytes));
+    THIMBLE_ASSIGN(std::string key, digest(weight, rows));
+    parts[std::move(key)].push_back(i);
+  }
+  return parts;
+}
+
 // For each weight the first one that equals it.
 Expected<std::vector<std::uint32_t>> find_twins(const ir::Model& model) {
   std::vector<std::uint32_t> twin(model.weights.size());
-  std::map<std::string, std::vector<std::uint32_t>> kinds;
+  std::map<std::string, Members> kinds;
   for (std::uint32_t i = 0; i < twin.size(); ++i) {
     twin[i] = i;
     const ir::Weight& weight = model.weights[i];
@@ -62,10 +85,12 @@ Expected<std::vector<std::uint32_t>> find_twins(const ir::Model& model) {
   }
   for (const auto& [kind, members] : kinds) {
     if (members.size() < 2) continue;
-    std::map<std::string, std::uint32_t> first;
-    for (const std::uint32_t i : members) {
-      THIMBLE_ASSIGN(std::string key, digest(model.weights[i]));
-      twin[i] = first.emplace(std::move(key), i).first->second;
+    THIMBLE_ASSIGN(const auto alike, parts_of(model, members, kBeginningBytes));
+    for (const auto& [beginning, candidates] : alike) {
+      if (candidates.size() < 2) continue;
+      THIMBLE_ASSIGN(const auto equal, parts_of(model, candidates, kWhole));
+      for (const auto& [bytes, twins] : equal)
+        for (const std::uint32_t i : twins) twin[i] = twins.front();
     }
   }
   return twin;
