@@ -168,11 +168,7 @@ std::span<const AttentionKernels* const> attention_variants() {
 }
 
 const AttentionKernels& attention_kernels(Isa isa) {
-  if (isa == Isa::kNeonDotprod) isa = Isa::kNeon;
-  for (const AttentionKernels* variant : attention_variants()) {
-    if (variant->isa == isa) return *variant;
-  }
-  return kAttentionScalar;
+  return best_variant(attention_variants(), isa);
 }
 
 }  // namespace thimble::kernels

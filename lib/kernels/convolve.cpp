@@ -23,13 +23,7 @@ std::span<const ConvolveKernels* const> convolve_variants() {
   return kVariants;
 }
 
-const ConvolveKernels& convolve_kernels(Isa isa) {
-  if (isa == Isa::kNeonDotprod) isa = Isa::kNeon;  // nothing here multiplies integers
-  for (const ConvolveKernels* variant : convolve_variants()) {
-    if (variant->isa == isa) return *variant;
-  }
-  return kConvolveScalar;
-}
+const ConvolveKernels& convolve_kernels(Isa isa) { return best_variant(convolve_variants(), isa); }
 
 void pack_panel(const float* w, std::int64_t rows, std::int64_t inputs, std::int64_t panel,
                 float* out) {

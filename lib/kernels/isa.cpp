@@ -5,6 +5,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <unistd.h>
+
+#include <sys/syscall.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -19,9 +22,25 @@ bool has_f16c() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 }
+
+// Matrix registers are the kernel's to grant, once a process.
+bool has_amx() {
+#if defined(__linux__)
+  constexpr unsigned kTiles = 1u << 24, kBytes = 1u << 25;
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  static const bool granted = __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTiles) != 0 &&
+                              (d & kBytes) != 0 &&
+                              syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  return granted;
+#else
+  return false;
+#endif
+}
 #endif
 
-constexpr Isa kAll[] = {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kNeon, Isa::kNeonDotprod};
+constexpr Isa kAll[] = {Isa::kScalar,    Isa::kAvx2, Isa::kAvx512Vnni,
+                        Isa::kAvx512Amx, Isa::kNeon, Isa::kNeonDotprod};
 
 Isa best() {
   Isa found = Isa::kScalar;
@@ -55,6 +74,8 @@ std::string_view isa_name(Isa isa) {
       return "avx2";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
+    case Isa::kAvx512Amx:
+      return "avx512amx";
     case Isa::kNeon:
       return "neon";
     case Isa::kNeonDotprod:
@@ -73,6 +94,7 @@ bool cpu_has(Isa isa) {
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   }
+  if (isa == Isa::kAvx512Amx) return cpu_has(Isa::kAvx512Vnni) && has_amx();
 #elif defined(__aarch64__)
   if (isa == Isa::kNeon) return true;
   if (isa == Isa::kNeonDotprod) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;

@@ -113,12 +113,7 @@ std::span<const LinearKernels* const> linear_variants() {
   return kVariants;
 }
 
-const LinearKernels& linear_kernels(Isa isa) {
-  for (const LinearKernels* variant : linear_variants()) {
-    if (variant->isa == isa) return *variant;
-  }
-  return kLinearScalar;
-}
+const LinearKernels& linear_kernels(Isa isa) { return best_variant(linear_variants(), isa); }
 
 // The sub-scale or sub-minimum of a tile's group and row.
 static int sub_at(const GroupedWeight& w, const std::uint8_t* subs, std::int64_t tile,

@@ -23,12 +23,6 @@ std::span<const RowKernels* const> row_variants() {
   return kVariants;
 }
 
-const RowKernels& row_kernels(Isa isa) {
-  if (isa == Isa::kNeonDotprod) isa = Isa::kNeon;  // nothing here multiplies integers
-  for (const RowKernels* variant : row_variants()) {
-    if (variant->isa == isa) return *variant;
-  }
-  return kRowsScalar;
-}
+const RowKernels& row_kernels(Isa isa) { return best_variant(row_variants(), isa); }
 
 }  // namespace thimble::kernels

@@ -33,12 +33,7 @@ std::span<const GemmKernels* const> gemm_variants() {
 const GemmKernels& gemm_kernels() {
   static const GemmKernels* const chosen = [] {
     const Expected<kernels::Isa> active = kernels::active_isa();
-    kernels::Isa isa = active ? *active : kernels::Isa::kScalar;
-    if (isa == kernels::Isa::kNeonDotprod) isa = kernels::Isa::kNeon;
-    for (const GemmKernels* variant : gemm_variants()) {
-      if (variant->isa == isa) return variant;
-    }
-    return gemm_variants().front();
+    return &kernels::best_variant(gemm_variants(), active ? *active : kernels::Isa::kScalar);
   }();
   return *chosen;
 }

@@ -209,6 +209,7 @@ Status Lowering::lower_inputs() {
 }
 
 Status Lowering::lower_node(ir::NodeId id) {
+  if (on_codes(id)) return lower_on_codes(id);
   const ir::Node& node = graph().node(id);
   const Handler handler = find_handler(node.op, node.domain);
   return handler != nullptr ? handler(*this, id, node) : lower_direct(*this, id, node);

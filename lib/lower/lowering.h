@@ -41,6 +41,14 @@ class Lowering {
   // The slot of a constant that lowering packs or computes itself, named after `value`.
   Expected<std::int32_t> add_packed(ir::ValueId value, program::Tensor tensor,
                                     std::unique_ptr<Payload> payload);
+  // Does the node compute on 8-bit codes (codes.cpp)? Values that such nodes give have no slot of
+  // floats but where another node reads them.
+  bool on_codes(ir::NodeId node) const;
+  Status lower_on_codes(ir::NodeId node);
+  // The slot of a value's codes; made of its floats where none of these nodes gives them.
+  Expected<std::int32_t> code_slot(const ir::Node& reader, ir::ValueId value);
+  // A slot of codes, channels last, with the value's dims.
+  Expected<std::int32_t> plain_code_slot(ir::ValueId value, const char* suffix);
   // Weights in panels, by weight and outputs of a group.
   std::map<std::pair<std::uint32_t, std::int64_t>, std::int32_t>& panel_slots() {
     return panel_slots_;
@@ -84,9 +92,11 @@ class Lowering {
         : graph(g), region(r), done(g.node_capacity()), needed(g.node_capacity()) {}
     const ir::Graph& graph;
     std::size_t region;
-    std::vector<bool> done;                                 // by node
-    std::vector<bool> needed;                               // by node
-    std::unordered_map<std::uint32_t, std::int32_t> slots;  // by value
+    std::vector<bool> done;                                      // by node
+    std::vector<bool> needed;                                    // by node
+    std::unordered_map<std::uint32_t, std::int32_t> slots;       // by value
+    std::unordered_map<std::uint32_t, std::int32_t> code_slots;  // by value
+    mutable std::unordered_map<std::uint32_t, bool> on_codes;    // by node
   };
   Scope& scope() { return scopes_.back(); }
   const Scope& scope() const { return scopes_.back(); }

@@ -121,6 +121,13 @@ constexpr OpRule kRules[] = {
     {Op::kIf, "If", 1, 1, kMany},
     {Op::kLoop, "Loop", 0, kMany, kMany},
     {Op::kScan, "Scan", 1, kMany, kMany},
+    {Op::kEncodeImage, "EncodeImage", 1, 1, 1},
+    {Op::kDecodeImage, "DecodeImage", 1, 1, 1},
+    {Op::kConvCodes, "ConvCodes", 4, 4, 1},
+    {Op::kMixCodes, "MixCodes", 2, 2, 1},
+    {Op::kMaxPoolCodes, "MaxPoolCodes", 1, 1, 1},
+    {Op::kAveragePoolCodes, "AveragePoolCodes", 1, 1, 1},
+    {Op::kConcatCodes, "ConcatCodes", kMany, kMany, 1},
 };
 
 }  // namespace

@@ -137,6 +137,21 @@ enum class Op : std::uint16_t {
   kIf = 128,    // (condition) -> ...; regions: then, else
   kLoop = 129,  // ([trips], [condition], carried...) -> (carried..., scanned...); regions: body
   kScan = 130,  // (carried..., scanned...) -> (carried..., scanned...); regions: body
+
+  // Networks on 8-bit codes (kernels/coded.h): images of u8 with their channels last, x = scale *
+  // (code - zero). Ints `x_zero`: of what is read; `zero`, `low`, `high`: of the result, whose
+  // codes are cut off at low and high.
+  kEncodeImage = 144,   // (x [batch, channels, spatial...]) of f32; floats `scale`, ints `zero`
+  kDecodeImage = 145,   // the way back
+  kConvCodes = 146,     // (x, w, offset, factor), attributes as Conv; w coded (Layout) or, where
+                        // each group has one channel and one output, row-major i8 [kernel...,
+                        // channels]
+  kMixCodes = 147,      // (a, b): a + b; floats `factors` [a, b, shift], see Mixture
+  kMaxPoolCodes = 148,  // (x), attributes as MaxPool
+  kAveragePoolCodes = 149,  // (x), as AveragePool, or of all places where ints `global` is 1;
+                            // floats `factor`: x's scale over the result's
+  kConcatCodes = 150,       // (...) of their channels; floats `factors` as above, ints `zeros`, one
+                            // for each
 };
 
 // How many inputs and outputs an instruction has. Inputs from `required` on may be absent (-1), and

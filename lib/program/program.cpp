@@ -42,7 +42,7 @@ Status verify_slot(const Program& program, const Slot& slot) {
 }
 
 Status verify_tensor(const Program& program, const Tensor& tensor) {
-  if (tensor.layout > Layout::kPanels || tensor.zero > ZeroKind::kMinima)
+  if (tensor.layout > Layout::kCoded || tensor.zero > ZeroKind::kMinima)
     return broken("a tensor has an unknown layout", tensor.name);
   if (tensor.dims.size() > kMaxRank)
     return broken("a tensor has more than 8 dimensions", tensor.name);

@@ -90,16 +90,19 @@ enum class Layout : std::uint8_t {
   // super-blocks and, with minima, their sub-minima
   kTiles = 1,
   kPanels = 2,  // lib/kernels/convolve.h: one stream, the panels of each group after the other
+  // lib/kernels/coded.h, places of the kernel before channels: the tiles of each group after the
+  // other, and the scales of rows
+  kCoded = 3,
 };
 enum class ZeroKind : std::uint8_t { kConstant = 0, kPoints = 1, kMinima = 2 };
 
 struct Tensor {
   std::string name;
   Layout layout = Layout::kRowMajor;
-  Type type = Type::kF32;          // kRowMajor: of the elements; kTiles: of the scales
+  Type type = Type::kF32;          // kRowMajor: of the elements; kTiles, kCoded: of the scales
   std::vector<std::int64_t> dims;  // as the graph sees the constant
   // kTiles: W [rows, inputs]; `axis` says which of dims the inputs are. kPanels: W as well, of f32;
-  // `group_size` rows are a group, whose panels hold no other's rows.
+  // `group_size` rows are a group, whose panels hold no other's rows. kCoded: as kPanels, of int8.
   std::int64_t rows = 0;
   std::int64_t inputs = 0;
   std::int32_t axis = -1;

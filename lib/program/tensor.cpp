@@ -85,6 +85,20 @@ Expected<std::vector<std::uint64_t>> panel_streams(const Tensor& tensor) {
   return std::vector<std::uint64_t>{*bytes};
 }
 
+Expected<std::vector<std::uint64_t>> coded_streams(const Tensor& tensor) {
+  constexpr std::int64_t kStep = 4, kMostInputs = 65536;
+  const bool sound = tensor.type == Type::kF32 && is_matrix(tensor) && tensor.dims.size() > 2 &&
+                     tensor.dims[0] == tensor.rows && tensor.group_size > 0 &&
+                     tensor.rows % tensor.group_size == 0 && tensor.inputs <= kMostInputs;
+  if (!sound) return fault("a tensor's codes break their rules", tensor);
+  const std::int64_t tiles =
+      tensor.rows / tensor.group_size * ceil_div<std::int64_t>(tensor.group_size, kTileRows);
+  const Bytes bytes =
+      times(natural(tiles) * kTileRows, natural(ceil_div(tensor.inputs, kStep) * kStep));
+  if (!bytes) return fault("a tensor is too large", tensor);
+  return std::vector<std::uint64_t>{*bytes, natural(tensor.rows) * sizeof(float)};
+}
+
 Expected<std::vector<std::uint64_t>> tile_streams(const Tensor& tensor) {
   if (!sound_tiles(tensor)) return fault("a tensor's tiles break their rules", tensor);
   const bool super = tensor.super_size > 0;
@@ -158,6 +172,7 @@ Expected<std::vector<std::uint64_t>> stream_bytes(const Tensor& tensor) {
     return fault("a tensor has a negative dimension", tensor);
   if (tensor.layout == Layout::kPanels) return panel_streams(tensor);
   if (tensor.layout == Layout::kTiles) return tile_streams(tensor);
+  if (tensor.layout == Layout::kCoded) return coded_streams(tensor);
   const Bytes bytes = times(elements_of(tensor), natural(type_bytes(tensor.type)));
   if (!bytes) return fault("a tensor is too large", tensor);
   return std::vector<std::uint64_t>{*bytes};

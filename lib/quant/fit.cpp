@@ -24,10 +24,7 @@ std::span<const FitKernels* const> fit_variants() {
 const FitKernels& fit_kernels() {
   static const FitKernels* const chosen = [] {
     const Expected<kernels::Isa> isa = kernels::active_isa();
-    for (const FitKernels* variant : fit_variants()) {
-      if (isa && variant->isa == *isa) return variant;
-    }
-    return fit_variants().front();
+    return &kernels::best_variant(fit_variants(), isa ? *isa : kernels::Isa::kScalar);
   }();
   return *chosen;
 }

@@ -22,6 +22,13 @@ bool depends_on_dims(const program::Instruction& instruction, const program::Pro
     case Op::kConv:
     case Op::kConvTiles:
     case Op::kConvPanels:
+    case Op::kEncodeImage:
+    case Op::kDecodeImage:
+    case Op::kConvCodes:
+    case Op::kMixCodes:
+    case Op::kMaxPoolCodes:
+    case Op::kAveragePoolCodes:
+    case Op::kConcatCodes:
     case Op::kMaxPool:
     case Op::kAveragePool:
     case Op::kGlobalAveragePool:

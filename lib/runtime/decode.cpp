@@ -1,5 +1,6 @@
 #include "runtime/decode.h"
 
+#include "kernels/coded.h"
 #include "kernels/linear.h"
 #include "runtime/values.h"
 #include "support/checked.h"
@@ -30,6 +31,22 @@ Expected<std::vector<float>> decode_row(const program::Bundle& bundle,
                        panel * tensor.inputs * kernels::kPanelRows + in_group % kernels::kPanelRows;
     std::vector<float> out(static_cast<std::size_t>(tensor.inputs));
     for (std::size_t k = 0; k < out.size(); ++k) out[k] = from[k * kernels::kPanelRows];
+    return out;
+  }
+  if (tensor.layout == program::Layout::kCoded) {
+    const std::int64_t tiles = ceil_div<std::int64_t>(tensor.group_size, kernels::kCodedRows);
+    const std::int64_t in_group = row % tensor.group_size;
+    const std::int64_t tile = row / tensor.group_size * tiles + in_group / kernels::kCodedRows;
+    const auto* from = reinterpret_cast<const std::int8_t*>(stream(0)) +
+                       tile * kernels::coded_tile_bytes(tensor.inputs) +
+                       in_group % kernels::kCodedRows * 4;
+    const float scale = reinterpret_cast<const float*>(stream(1))[row];
+    const std::int64_t channels = tensor.dims[1], taps = tensor.inputs / channels;
+    std::vector<float> out(static_cast<std::size_t>(tensor.inputs));
+    for (std::int64_t k = 0; k < tensor.inputs; ++k) {
+      out[static_cast<std::size_t>(k % channels * taps + k / channels)] =
+          scale * static_cast<float>(from[k / 4 * 4 * kernels::kCodedRows + k % 4]);
+    }
     return out;
   }
   const std::int64_t rows = tensor_rows(tensor);

@@ -107,7 +107,7 @@ void Session::State::prepare_constants() {
       value.tensor = &tensor;
       value.grouped = grouped_view(tensor, bundle);
     } else {
-      if (tensor.layout == program::Layout::kPanels) value.tensor = &tensor;
+      if (tensor.layout != program::Layout::kRowMajor) value.tensor = &tensor;
       value.type = tensor.type;
       value.data = const_cast<std::byte*>(
           bundle.segments[static_cast<std::size_t>(tensor.segments[0])].data());

@@ -33,7 +33,8 @@ struct SessionOptions {
   program::CacheType cache = program::CacheType::kF32;
   std::optional<program::CacheType> value_cache;  // of values; none: as the keys'
   bool cache_from_program = true;                 // take the program's types instead
-  bool float_activations = false;  // every product in f32 on decoded weights (kl_weights)
+  bool float_activations =
+      false;  // every product in f32 on decoded weights (kl_weights), but on codes
 };
 
 struct MemoryPlan {           // bytes

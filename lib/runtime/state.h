@@ -17,6 +17,7 @@ struct Session::State {
                 kernels::row_kernels(isa),
                 kernels::attention_kernels(isa),
                 kernels::convolve_kernels(isa),
+                kernels::coded_kernels(isa),
                 o.float_activations} {}
 
   // One instruction bound to its values. `planned`: every slot has dims that are known from the

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/attention.h"
+#include "kernels/coded.h"
 #include "kernels/convolve.h"
 #include "kernels/linear.h"
 #include "kernels/rows.h"
@@ -56,6 +57,7 @@ struct Machine {
   const kernels::RowKernels& rows;
   const kernels::AttentionKernels& attention;
   const kernels::ConvolveKernels& convolve;
+  const kernels::CodedKernels& coded;
   bool float_activations = false;
 };
 

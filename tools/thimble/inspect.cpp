@@ -34,6 +34,7 @@ struct TensorRow {
 };
 
 std::string scheme_text(const program::Tensor& tensor) {
+  if (tensor.layout == program::Layout::kCoded) return "8-bit per channel symmetric f32";
   if (tensor.layout != program::Layout::kTiles) return std::string(program::type_name(tensor.type));
   std::string out = std::to_string(tensor.bits) + "-bit ";
   out += tensor.group_size >= tensor.inputs ? "per channel"

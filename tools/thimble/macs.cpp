@@ -26,7 +26,7 @@ class Counter {
   static bool is_product(Op op) {
     return op == Op::kMatMul || op == Op::kGemm || op == Op::kConv || op == Op::kConvTiles ||
            op == Op::kConvInteger || op == Op::kQLinearConv || op == Op::kMatMulInteger ||
-           op == Op::kQLinearMatMul || op == Op::kConvPanels;
+           op == Op::kQLinearMatMul || op == Op::kConvPanels || op == Op::kConvCodes;
   }
 
   const program::Tensor* tensor_of(std::int32_t slot) const {
@@ -51,6 +51,11 @@ class Counter {
     switch (instruction.op) {
       case Op::kLinear:
         return static_cast<double>(dims.back());
+      case Op::kConvCodes: {  // of a depthwise one: [kernel..., channels]
+        double taps = 1;
+        for (std::size_t d = 0; d + 1 < dims.size(); ++d) taps *= static_cast<double>(dims[d]);
+        return taps;
+      }
       case Op::kConv:
       case Op::kConvPanels:
       case Op::kConvInteger:
@@ -72,6 +77,7 @@ class Counter {
         op == Op::kQLinearMatMul) {
       return "int8";
     }
+    if (op == Op::kConvCodes) return "8-bit x int8 static";
     const program::Tensor* tensor = tensor_of(weight);
     if (tensor == nullptr) return "f32";
     if (tensor->layout != program::Layout::kTiles)

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "runtime/ops/transpose_bytes.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -10,32 +11,6 @@ namespace {
 constexpr std::int64_t kBlock = kernels::kBlock;
 
 std::size_t rounded(std::size_t bytes) { return round_up<std::size_t>(bytes, 64); }
-
-// Exchanges the bits of b that lie in the mask with those of a, `shift` above.
-inline void exchange(std::uint64_t& a, std::uint64_t& b, int shift, std::uint64_t mask) {
-  const std::uint64_t moved = (a >> shift ^ b) & mask;
-  b ^= moved;
-  a ^= moved << shift;
-}
-
-// 8 x 8 bytes, element [i][j] to [j][i]: exchanges halves, then quarters, then eighths. Without
-// loops, so that all rows stay in registers.
-inline void transpose_bytes(std::uint64_t (&r)[8]) {
-  constexpr std::uint64_t kHalves = 0x00000000ffffffffull, kQuarters = 0x0000ffff0000ffffull,
-                          kEighths = 0x00ff00ff00ff00ffull;
-  exchange(r[0], r[4], 32, kHalves);
-  exchange(r[1], r[5], 32, kHalves);
-  exchange(r[2], r[6], 32, kHalves);
-  exchange(r[3], r[7], 32, kHalves);
-  exchange(r[0], r[2], 16, kQuarters);
-  exchange(r[1], r[3], 16, kQuarters);
-  exchange(r[4], r[6], 16, kQuarters);
-  exchange(r[5], r[7], 16, kQuarters);
-  exchange(r[0], r[1], 8, kEighths);
-  exchange(r[2], r[3], 8, kEighths);
-  exchange(r[4], r[5], 8, kEighths);
-  exchange(r[6], r[7], 8, kEighths);
-}
 
 }  // namespace
 

@@ -12,6 +12,9 @@ std::span<const Operator> convolution_operators();    // convolution.cpp: f32 an
 std::span<const Operator> whole_convolutions();       // convolution_whole.cpp: int8
 std::span<const Operator> tiled_convolutions();       // convolution_tiles.cpp: weights in tiles
 std::span<const Operator> panel_convolutions();       // convolution_panels.cpp: f32, in panels
+std::span<const Operator> coded_convolutions();       // coded_convolution.cpp: on codes
+std::span<const Operator> coded_images();             // coded_images.cpp: to codes and back, sums
+std::span<const Operator> coded_pools();              // coded_pools.cpp
 std::span<const Operator> pool_operators();           // pool.cpp
 std::span<const Operator> normalization_operators();  // normalize.cpp
 std::span<const Operator> resize_operators();         // resize.cpp

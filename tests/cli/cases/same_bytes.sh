@@ -1,5 +1,5 @@
 # The same bytes for any number of threads and every ISA that this machine has.
-for isa in scalar avx2 avx512vnni neon neondotprod; do
+for isa in scalar avx2 avx512vnni avx512amx neon neondotprod; do
   for threads in 1 2 5; do
     THIMBLE_ISA=$isa $thimble compress $fable -q -r int3-mixed -o $isa-$threads.thimble --threads $threads --text $fable/tune.txt --context 128 --max-windows 2 >/dev/null 2>&1
   done

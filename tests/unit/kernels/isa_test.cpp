@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "kernels/coded.h"
 #include "kernels/linear.h"
 #include "unit/catch.h"
 
@@ -15,6 +16,8 @@ TEST_CASE("every variant is listed once, scalar first") {
     CHECK(&linear_kernels(variant->isa) == variant);
   }
   CHECK(linear_variants().front()->isa == Isa::kScalar);
+  for (const CodedKernels* variant : coded_variants())
+    CHECK(&coded_kernels(variant->isa) == variant);
 #if defined(__x86_64__)
   CHECK(names == std::set<std::string>{"scalar", "avx2", "avx512vnni"});
 #elif defined(__aarch64__)
@@ -26,7 +29,8 @@ TEST_CASE("the process uses an ISA that the CPU has") {
   const Expected<Isa> isa = active_isa();
   if (isa.has_value()) {
     CHECK(cpu_has(*isa));
-    CHECK(linear_kernels(*isa).isa == *isa);
+    CHECK(linear_kernels(*isa).isa <= *isa);
+    CHECK(coded_kernels(*isa).isa == *isa);  // which has a variant for each
   } else {
     // Only a THIMBLE_ISA from outside can be wrong; the remedy names what there is.
     CHECK(isa.error().remedy.find("scalar") != std::string::npos);

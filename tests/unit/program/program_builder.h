@@ -104,6 +104,28 @@ class ProgramBuilder {
   p::Program& program() { return bundle.program; }
   p::Region& region() { return program().regions[0]; }
 
+  // A constant of any layout, whose segments are `stream`s.
+  std::int32_t constant_slot(std::string name, p::Tensor tensor) {
+    std::vector<p::Size> dims;
+    for (const std::int64_t dim : tensor.dims) dims.push_back(number(dim));
+    const p::Type type = tensor.layout == p::Layout::kTiles ? p::Type::kF32 : tensor.type;
+    program().tensors.push_back(std::move(tensor));
+    return add(std::move(name), p::Slot::Kind::kConstant, type, std::move(dims),
+               static_cast<std::int32_t>(program().tensors.size()) - 1);
+  }
+  std::int32_t stream(const void* data, std::size_t size) {
+    struct alignas(64) Line {
+      std::byte bytes[64];
+    };
+    auto memory = std::make_shared<std::vector<Line>>(size / 64 + 1);
+    if (size > 0) std::memcpy(memory->data(), data, size);
+    bundle.keep.push_back(memory);
+    bundle.segments.push_back({memory->data()->bytes, size});
+    streams.push_back(memory->data()->bytes);
+    program().segments.push_back({0, size, {}});
+    return static_cast<std::int32_t>(streams.size()) - 1;
+  }
+
   // The whole file.
   std::vector<std::byte> file() {
     std::vector<std::byte> out(p::Preamble::kBytes);
@@ -141,26 +163,6 @@ class ProgramBuilder {
                    std::int32_t tensor = -1) {
     program().slots.push_back({std::move(name), kind, type, std::move(dims), false, tensor});
     return static_cast<std::int32_t>(program().slots.size()) - 1;
-  }
-  std::int32_t constant_slot(std::string name, p::Tensor tensor) {
-    std::vector<p::Size> dims;
-    for (const std::int64_t dim : tensor.dims) dims.push_back(number(dim));
-    const p::Type type = tensor.layout == p::Layout::kTiles ? p::Type::kF32 : tensor.type;
-    program().tensors.push_back(std::move(tensor));
-    return add(std::move(name), p::Slot::Kind::kConstant, type, std::move(dims),
-               static_cast<std::int32_t>(program().tensors.size()) - 1);
-  }
-  std::int32_t stream(const void* data, std::size_t size) {
-    struct alignas(64) Line {
-      std::byte bytes[64];
-    };
-    auto memory = std::make_shared<std::vector<Line>>(size / 64 + 1);
-    if (size > 0) std::memcpy(memory->data(), data, size);
-    bundle.keep.push_back(memory);
-    bundle.segments.push_back({memory->data()->bytes, size});
-    streams.push_back(memory->data()->bytes);
-    program().segments.push_back({0, size, {}});
-    return static_cast<std::int32_t>(streams.size()) - 1;
   }
   static void place(std::vector<std::byte>& out, p::Segment& segment,
                     std::span<const std::byte> bytes) {

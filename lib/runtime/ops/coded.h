@@ -1,0 +1,33 @@
+#pragma once
+// What the operators on codes share: images [batch, spatial..., channels] of u8.
+
+#include "runtime/ops/images.h"
+
+namespace thimble::runtime {
+
+// Where the spatial axes stand before the channels and after them.
+Dims channels_first(const Dims& dims);
+Dims channels_last(const Dims& dims);
+// `value` is an image of codes.
+Status check_codes(const Value& value);
+
+// Ints `x_zero`, `zero`, `low`, `high` of an instruction, each a code.
+struct CodeRange {
+  std::int32_t x_zero = 0, zero = 0, low = 0, high = 255;
+};
+Expected<CodeRange> code_range_of(const Call& call);
+
+// The bytes that each tap of a window reads: `outside` where it lies outside the image. `image`:
+// [spatial..., channels] of one picture; a pointer for each tap of the kernel.
+void list_taps(const Windows& w, const std::uint8_t* image, std::int64_t channels,
+               const Space& start, const std::uint8_t* outside, const std::uint8_t** taps);
+
+// Where place `p` of the result, counted over its axes, has its window's first tap.
+inline Space coded_start(const Windows& w, std::int64_t p) {
+  const Space at = {p / (w.out[1] * w.out[2]), p / w.out[2] % w.out[1], p % w.out[2]};
+  Space start{};
+  for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
+  return start;
+}
+
+}  // namespace thimble::runtime

@@ -1,0 +1,253 @@
+// Convolutions of codes: the windows of a run of places as rows of bytes, times the weight,
+// straight to the next convolution's codes. Where a window is one place, the image is the rows.
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/ops/coded.h"
+#include "runtime/ops/convolve.h"
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+using program::Type;
+
+constexpr std::int64_t kRun = 64;  // places at a time
+
+bool is_depthwise(const Call& call) { return call.inputs[1]->tensor == nullptr; }
+
+// As ONNX sees it: [outputs, channels of a group, kernel...].
+Dims weight_dims(const Call& call) {
+  const Dims& dims = call.inputs[1]->dims;
+  if (!is_depthwise(call)) return dims;
+  Dims out = {dims.back(), 1};
+  out.insert(out.end(), dims.begin(), dims.end() - 1);
+  return out;
+}
+
+Expected<Convolution> coded_convolution_of(const Call& call) {
+  THIMBLE_TRY(check_codes(*call.inputs[0]));
+  const Value& w = *call.inputs[1];
+  THIMBLE_TRY(demand(w.tensor != nullptr || (w.type == Type::kI8 && w.dims.size() > 1),
+                     "ConvCodes takes a weight of codes"));
+  return convolution_of(call, channels_first(call.inputs[0]->dims), weight_dims(call));
+}
+
+Status shape_coded_conv(const Call& call, std::vector<Dims>& results) {
+  THIMBLE_TRY(code_range_of(call));
+  THIMBLE_ASSIGN(const Convolution c, coded_convolution_of(call));
+  const Value &w = *call.inputs[1], &offset = *call.inputs[2], &factor = *call.inputs[3];
+  THIMBLE_TRY(demand(offset.type == Type::kI32 && offset.count() == c.outputs &&
+                         factor.type == Type::kF32 && factor.count() == c.outputs &&
+                         call.outputs[0]->type == Type::kU8,
+                     "ConvCodes takes an offset and a factor for each output, and gives codes"));
+  const bool fits = is_depthwise(call) ? c.group == c.channels && c.outputs == c.channels &&
+                                             volume(c.windows.kernel) <= kernels::kMostCodedInputs
+                                       : w.tensor->group_size == c.group_outputs();
+  THIMBLE_TRY(demand(fits, "a convolution's groups don't fit its weight"));
+  results[0] = channels_last(c.windows.result(c.batch, c.outputs));
+  return ok();
+}
+
+// Does a window see one place, in order, as whole steps of the weight?
+bool reads_in_place(const Convolution& c) {
+  const Windows& w = c.windows;
+  return volume(w.kernel) == 1 && volume(w.stride) == 1 && w.in == w.out &&
+         c.group_channels() % kernels::kCodedStep == 0;
+}
+
+std::int64_t row_bytes(const Convolution& c) {
+  return kernels::coded_row_bytes(c.group_channels() * volume(c.windows.kernel));
+}
+
+std::size_t part_bytes(const Call& call, const Convolution& c) {
+  if (is_depthwise(call)) {
+    const auto taps = static_cast<std::size_t>(volume(c.windows.kernel));
+    return round_up<std::size_t>(taps * sizeof(const std::uint8_t*), 64) +
+           round_up<std::size_t>(static_cast<std::size_t>(c.channels), 64);
+  }
+  return reads_in_place(c) ? 64 : static_cast<std::size_t>(kRun * row_bytes(c));
+}
+
+std::size_t scratch_coded_conv(const Call& call) {
+  const auto c = coded_convolution_of(call);
+  if (!c) return 0;  // run says why
+  return part_bytes(call, *c) * static_cast<std::size_t>(call.machine.pool.threads());
+}
+
+// Few bytes in most cases: without a call.
+inline std::uint8_t* copy_bytes(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
+  for (; count >= 16; count -= 16, from += 16, to += 16) std::memcpy(to, from, 16);
+  if ((count & 8) != 0) std::memcpy(to, from, 8), from += 8, to += 8;
+  if ((count & 4) != 0) std::memcpy(to, from, 4), from += 4, to += 4;
+  if ((count & 2) != 0) std::memcpy(to, from, 2), from += 2, to += 2;
+  if ((count & 1) != 0) *to++ = *from;
+  return to;
+}
+
+class CodedConvolution {
+ public:
+  CodedConvolution(Call& call, const Convolution& c, const CodeRange& range)
+      : call_(call),
+        c_(c),
+        range_(range),
+        places_(volume(c.windows.out)),
+        to_{data_of<std::int32_t>(*call.inputs[2]), call.inputs[3]->floats(), range.zero, range.low,
+            range.high} {}
+
+  Status run() {
+    const std::int64_t runs = ceil_div(places_, kRun), jobs = c_.batch * c_.group * runs;
+    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
+    const std::int64_t threads = call_.machine.pool.threads();
+    // Few runs are shared out by outputs as well.
+    const std::int64_t parts =
+        jobs >= 4 * threads
+            ? 1
+            : std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(jobs, 1), 1, tiles);
+    ScratchParts scratch(call_.scratch, static_cast<int>(threads), part_bytes(call_, c_));
+    over_rows(
+        call_.machine, jobs * parts, kRun * row_bytes(c_) * c_.group_outputs() / parts,
+        [&](std::size_t begin, std::size_t end) {
+          std::byte* memory = scratch.take();
+          for (auto unit = static_cast<std::int64_t>(begin); unit < static_cast<std::int64_t>(end);
+               ++unit) {
+            const std::int64_t job = unit / parts, part = unit % parts;
+            multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
+                     tiles * part / parts * kernels::kCodedRows,
+                     std::min(tiles * (part + 1) / parts * kernels::kCodedRows, c_.group_outputs()),
+                     memory);
+          }
+          scratch.give_back(memory);
+        });
+    return ok();
+  }
+
+  Status run_depthwise() {
+    const std::int64_t lines = c_.windows.out[0] * c_.windows.out[1];
+    ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
+    over_rows(call_.machine, c_.batch * lines,
+              c_.windows.out[2] * volume(c_.windows.kernel) * c_.channels,
+              [&](std::size_t begin, std::size_t end) {
+                std::byte* memory = scratch.take();
+                for (auto job = static_cast<std::int64_t>(begin);
+                     job < static_cast<std::int64_t>(end); ++job) {
+                  depthwise_line(job / lines, job % lines, memory);
+                }
+                scratch.give_back(memory);
+              });
+    return ok();
+  }
+
+ private:
+  const std::uint8_t* image_at(std::int64_t image) const {
+    return data_of<std::uint8_t>(*call_.inputs[0]) + image * volume(c_.windows.in) * c_.channels;
+  }
+  std::uint8_t* result_at(std::int64_t image, std::int64_t place) const {
+    return data_of<std::uint8_t>(*call_.outputs[0]) + (image * places_ + place) * c_.outputs;
+  }
+
+  // Outputs [begin, end) of a group at places [first, first + kRun).
+  void multiply(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t begin,
+                std::int64_t end, std::byte* memory) const {
+    const std::int64_t count = std::min(kRun, places_ - first);
+    const std::int64_t inputs = c_.group_channels() * volume(c_.windows.kernel);
+    const std::uint8_t* x = image_at(image) + group * c_.group_channels();
+    auto* rows = reinterpret_cast<std::uint8_t*>(memory);
+    const bool in_place = reads_in_place(c_);
+    if (!in_place) fill(x, first, count, rows);
+    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
+    const std::int64_t tile = group * tiles + begin / kernels::kCodedRows;
+    const std::int64_t output = group * c_.group_outputs() + begin;
+    kernels::Requantize to = to_;
+    to.offset += output;
+    to.factor += output;
+    call_.machine.coded.multiply(
+        data_of<std::int8_t>(*call_.inputs[1]) + tile * kernels::coded_tile_bytes(inputs), inputs,
+        in_place ? x + first * c_.channels : rows, in_place ? c_.channels : row_bytes(c_), count,
+        end - begin, to, result_at(image, first) + output, c_.outputs);
+  }
+
+  void fill(const std::uint8_t* x, std::int64_t first, std::int64_t count,
+            std::uint8_t* rows) const {
+    const std::int64_t inputs = row_bytes(c_);
+    const std::int64_t used = c_.group_channels() * volume(c_.windows.kernel);
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::uint8_t* row = rows + i * inputs;
+      fill_window(x, coded_start(c_.windows, first + i), row);
+      std::memset(row + used, 0, static_cast<std::size_t>(inputs - used));
+    }
+  }
+
+  void fill_window(const std::uint8_t* x, const Space& start, std::uint8_t* to) const {
+    const Windows& w = c_.windows;
+    const std::int64_t channels = c_.group_channels();
+    const Taps columns = taps_inside(start[2], w.kernel[2], w.dilation[2], w.in[2]);
+    for (std::int64_t a = 0; a < w.kernel[0]; ++a) {
+      const std::int64_t depth = start[0] + a * w.dilation[0];
+      for (std::int64_t b = 0; b < w.kernel[1]; ++b) {
+        const std::int64_t row = start[1] + b * w.dilation[1];
+        const bool there = depth >= 0 && depth < w.in[0] && row >= 0 && row < w.in[1];
+        const Taps inside = there ? columns : Taps{0, 0};
+        to = outside(inside.first * channels, to);
+        to =
+            fill_line(x + ((depth * w.in[1] + row) * w.in[2] + start[2]) * c_.channels, inside, to);
+        to = outside((w.kernel[2] - inside.last) * channels, to);
+      }
+    }
+  }
+
+  std::uint8_t* outside(std::int64_t bytes, std::uint8_t* to) const {
+    if (bytes > 0) std::memset(to, range_.x_zero, static_cast<std::size_t>(bytes));
+    return to + bytes;
+  }
+
+  // Taps of a line, of which `line` is where the window's first column would be.
+  std::uint8_t* fill_line(const std::uint8_t* line, const Taps& taps, std::uint8_t* to) const {
+    const std::int64_t channels = c_.group_channels(), step = c_.windows.dilation[2] * c_.channels;
+    if (taps.first == taps.last) return to;
+    if (step == channels)
+      return copy_bytes(line + taps.first * step, (taps.last - taps.first) * channels, to);
+    for (std::int64_t k = taps.first; k < taps.last; ++k)
+      to = copy_bytes(line + k * step, channels, to);
+    return to;
+  }
+
+  void depthwise_line(std::int64_t image, std::int64_t line, std::byte* memory) const {
+    const Windows& w = c_.windows;
+    auto** taps = reinterpret_cast<const std::uint8_t**>(memory);
+    auto* outside = reinterpret_cast<std::uint8_t*>(
+        memory + round_up<std::size_t>(
+                     static_cast<std::size_t>(volume(w.kernel)) * sizeof(const std::uint8_t*), 64));
+    std::fill_n(outside, c_.channels, static_cast<std::uint8_t>(range_.x_zero));
+    for (std::int64_t p = line * w.out[2]; p < (line + 1) * w.out[2]; ++p) {
+      list_taps(w, image_at(image), c_.channels, coded_start(w, p), outside, taps);
+      call_.machine.coded.taps(taps, data_of<std::int8_t>(*call_.inputs[1]), c_.channels,
+                               volume(w.kernel), c_.channels, to_, result_at(image, p));
+    }
+  }
+
+  Call& call_;
+  Convolution c_;
+  CodeRange range_;
+  std::int64_t places_;
+  kernels::Requantize to_;
+};
+
+Status run_coded_conv(Call& call) {
+  THIMBLE_ASSIGN(const Convolution c, coded_convolution_of(call));
+  THIMBLE_ASSIGN(const CodeRange range, code_range_of(call));
+  CodedConvolution convolution(call, c, range);
+  return is_depthwise(call) ? convolution.run_depthwise() : convolution.run();
+}
+
+}  // namespace
+
+std::span<const Operator> coded_convolutions() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kConvCodes, run_coded_conv, scratch_coded_conv, shape_coded_conv},
+  };
+  return kOperators;
+}
+
+}  // namespace thimble::runtime
