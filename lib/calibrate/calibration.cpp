@@ -4,7 +4,6 @@
 #include <limits>
 #include <numeric>
 
-#include "data/text.h"
 #include "eval/arrays.h"
 #include "lower/lower.h"
 #include "runtime/session.h"
@@ -41,18 +40,12 @@ Expected<std::vector<std::int64_t>> input_values(const std::string& name,
   return values;
 }
 
-Expected<data::WindowOptions> window_options(const ir::Model& model, const TextOptions& options) {
-  const std::int64_t limit =
-      model.max_context > 0 ? model.max_context : std::numeric_limits<std::int64_t>::max();
-  if (options.context > limit) {
-    return invalid_argument("a calibration context of " + std::to_string(options.context) +
-                            " tokens is more than the model's " + std::to_string(limit))
-        .fix("calibrate: {context: " + std::to_string(limit) + "}");
+Expected<tokenizer::Tokenizer> tokenizer_of(const ir::Model& model) {
+  if (model.tokenizer.empty()) {
+    return unsupported("the model has no tokenizer, so no text can calibrate it")
+        .in(model.source_path);
   }
-  data::WindowOptions windows;
-  windows.context = options.context > 0 ? options.context : std::min(kContext, limit);
-  windows.max_windows = std::max<std::int64_t>(1, options.tokens / windows.context);
-  return windows;
+  return tokenizer::Tokenizer::load(model.tokenizer);
 }
 
 Expected<Held> held_array(const data::Array& array, const std::string& descr) {
@@ -159,21 +152,54 @@ Expected<Calibration> Calibration::from_data(const ir::Model& model,
   return Calibration(std::move(samples));
 }
 
+Expected<data::WindowOptions> window_options(const ir::Model& model, const TextOptions& options) {
+  const std::int64_t limit =
+      model.max_context > 0 ? model.max_context : std::numeric_limits<std::int64_t>::max();
+  if (options.context > limit) {
+    return invalid_argument("a calibration context of " + std::to_string(options.context) +
+                            " tokens is more than the model's " + std::to_string(limit))
+        .fix("calibrate: {context: " + std::to_string(limit) + "}");
+  }
+  data::WindowOptions windows;
+  windows.context = options.context > 0 ? options.context : std::min(kContext, limit);
+  windows.max_windows = std::max<std::int64_t>(1, options.tokens / windows.context);
+  return windows;
+}
+
 Expected<Calibration> Calibration::from_text(const ir::Model& model, std::string_view text,
                                              const TextOptions& options) {
-  if (model.tokenizer.empty()) {
-    return unsupported("the model has no tokenizer, so no text can calibrate it")
-        .in(model.source_path);
+  THIMBLE_ASSIGN(const tokenizer::Tokenizer tokenizer, tokenizer_of(model));
+  THIMBLE_ASSIGN(const data::WindowOptions windows, window_options(model, options));
+  THIMBLE_ASSIGN(const auto cut, data::make_windows(text, tokenizer, windows));
+  return from_windows(model, cut);
+}
+
+Expected<Calibration> Calibration::from_chats(const ir::Model& model,
+                                              const std::vector<data::Chat>& chats,
+                                              const TextOptions& options) {
+  THIMBLE_ASSIGN(const tokenizer::Tokenizer tokenizer, tokenizer_of(model));
+  const text::ChatTemplate form = text::recognise(model.chat_template);
+  if (form.format == tokenizer::ChatFormat::kNone) {
+    return unsupported(model.chat_template.empty()
+                           ? "the model has no chat template to put conversations into"
+                           : "the model's chat template is of no form that is known")
+        .in(model.source_path)
+        .fix("calibrate on a text: render the conversations yourself");
   }
   THIMBLE_ASSIGN(const data::WindowOptions windows, window_options(model, options));
-  THIMBLE_ASSIGN(const tokenizer::Tokenizer tokenizer, tokenizer::Tokenizer::load(model.tokenizer));
-  THIMBLE_ASSIGN(const std::vector<data::Window> cut, data::make_windows(text, tokenizer, windows));
-  std::vector<Sample> samples(cut.size());
+  const auto tokens = data::chat_tokens(chats, form, tokenizer);
+  THIMBLE_ASSIGN(const auto cut, data::make_windows(tokens, tokenizer, windows));
+  return from_windows(model, cut);
+}
+
+Expected<Calibration> Calibration::from_windows(const ir::Model& model,
+                                                const std::vector<data::Window>& windows) {
+  std::vector<Sample> samples(windows.size());
   for (const ir::ValueId id : model.graph.inputs()) {
     const ir::Value& input = model.graph.value(id);
     if (is_state(model, input.name)) continue;
-    for (std::size_t s = 0; s < cut.size(); ++s) {
-      THIMBLE_ASSIGN(std::vector<std::int64_t> values, input_values(input.name, cut[s]));
+    for (std::size_t s = 0; s < windows.size(); ++s) {
+      THIMBLE_ASSIGN(std::vector<std::int64_t> values, input_values(input.name, windows[s]));
       Held held = held_integers(input, std::move(values));
       const auto first = samples.front().find(input.name);
       const bool again = first != samples.front().end() && *first->second.bytes == *held.bytes;

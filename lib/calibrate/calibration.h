@@ -12,7 +12,9 @@
 
 #include "calibrate/journal.h"
 #include "calibrate/walk.h"
+#include "data/chat.h"
 #include "data/samples.h"
+#include "data/text.h"
 #include "eval/carry.h"
 
 namespace thimble::calibrate {
@@ -25,6 +27,9 @@ struct TextOptions {
 // NumPy's name of a type that a calibration takes; empty for others.
 std::string descr_of(ir::DType type);
 
+// What these options mean for a model. Errors: a context longer than the model's.
+Expected<data::WindowOptions> window_options(const ir::Model& model, const TextOptions& options);
+
 class Calibration {
  public:
   // Windows of a text as `thimble eval` cuts them, each a whole sequence from position 0. Errors: a
@@ -32,6 +37,14 @@ class Calibration {
   // context longer than the model's.
   static Expected<Calibration> from_text(const ir::Model& model, std::string_view text,
                                          const TextOptions& options);
+  // The same of conversations (data/chat.h) in the model's chat template. Errors also: a template
+  // of no known form.
+  static Expected<Calibration> from_chats(const ir::Model& model,
+                                          const std::vector<data::Chat>& chats,
+                                          const TextOptions& options);
+  // The tokens of each window as one sequence. Errors: an input that text can't fill.
+  static Expected<Calibration> from_windows(const ir::Model& model,
+                                            const std::vector<data::Window>& windows);
   // The first `count` calls of a data set (0: all), held in memory. Carried states are what the
   // model itself gives from call to call. Errors: an input that the set lacks, or of another type.
   static Expected<Calibration> from_data(const ir::Model& model, const data::SampleSource& source,

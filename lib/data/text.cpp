@@ -52,7 +52,12 @@ Expected<std::string> read_text(const std::string& path) {
 Expected<std::vector<Window>> make_windows(std::string_view text,
                                            const tokenizer::Tokenizer& tokenizer,
                                            const WindowOptions& options) {
-  const std::vector<std::int32_t> tokens = tokenizer.encode(text);
+  return make_windows(tokenizer.encode(text), tokenizer, options);
+}
+
+Expected<std::vector<Window>> make_windows(const std::vector<std::int32_t>& tokens,
+                                           const tokenizer::Tokenizer& tokenizer,
+                                           const WindowOptions& options) {
   auto windows = options.stride > 0 ? slide(tokens, options.context, options.stride)
                                     : cut(tokens, tokenizer, options.context);
   if (windows.empty()) {

@@ -32,5 +32,9 @@ Expected<std::string> read_text(const std::string& path);  // UTF-8, at most 1 G
 Expected<std::vector<Window>> make_windows(std::string_view text,
                                            const tokenizer::Tokenizer& tokenizer,
                                            const WindowOptions& options);
+// The same of a text's tokens.
+Expected<std::vector<Window>> make_windows(const std::vector<std::int32_t>& tokens,
+                                           const tokenizer::Tokenizer& tokenizer,
+                                           const WindowOptions& options);
 
 }  // namespace thimble::data

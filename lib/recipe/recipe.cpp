@@ -222,13 +222,30 @@ class Parser {
     return ok();
   }
 
+  // One source of the four, in the place of an extended recipe's.
+  Status parse_source(const pass::Options& checked, CalibrationSource& source) const {
+    CalibrationSource given;
+    if (checked.has("text")) given.text = beside(checked.text("text"));
+    if (checked.has("chat")) given.chat = beside(checked.text("chat"));
+    given.teacher = checked.boolean("teacher");
+    THIMBLE_ASSIGN(given.data, data_set(checked));
+    const int sources = int{!given.text.empty()} + int{!given.chat.empty()} + int{given.teacher} +
+                        int{!given.data.empty()};
+    if (sources > 1)
+      return wrong(checked.place(given.chat.empty() ? "teacher" : "chat"),
+                   "'text', 'chat', 'teacher' and a data set exclude each other");
+    if (sources == 0) return ok();
+    given.imatrix = source.imatrix;
+    source = std::move(given);
+    return ok();
+  }
+
   Status parse_calibration(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(calibrate_options(), value));
-    if (checked.has("text")) recipe.calibration.text = beside(checked.text("text"));
+    THIMBLE_TRY(parse_source(checked, recipe.calibration));
     if (checked.has("imatrix")) recipe.calibration.imatrix = beside(checked.text("imatrix"));
     recipe.calibration.tokens = checked.integer("tokens");
     recipe.calibration.context = checked.integer("context");
-    THIMBLE_ASSIGN(recipe.calibration.data, data_set(checked));
     const std::int64_t context = recipe.calibration.context;
     if (context != 0 && context < 8)
       return wrong(checked.find("context")->place, "'context' is 0, or 8 tokens and more");
@@ -374,6 +391,17 @@ pass::Budget bits_budget(double bits) {
 
 pass::Budget kl_budget(double nats) {
   return {pass::BudgetKind::kKlMean, nats, {}, "kl_mean: " + plain(nats)};
+}
+
+void name_calibration(const std::string& name, CalibrationSource& source) {
+  if (name.empty()) return;
+  source.teacher = name == "teacher";
+  source.chat = name.ends_with(".jsonl") ? name : "";
+  const bool file = !source.teacher && source.chat.empty();
+  name_file(file ? name : "", source.text, source.data);
+  if (file) return;
+  source.text.clear();
+  source.data = {};
 }
 
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options) {

@@ -27,7 +27,9 @@ struct Evaluation {
 
 // Where passes that calibrate learn what goes through the model.
 struct CalibrationSource {
-  std::string text;  // a file; empty: given on the command line, or none
+  std::string text;      // a file; empty: given on the command line, or none
+  std::string chat;      // a file of conversations, in place of a text
+  bool teacher = false;  // the model writes its own text
   std::int64_t tokens = 65536;
   std::int64_t context = 0;  // 0: 512, or the model's limit if that is less
   DataSet data;              // in place of a text
@@ -57,6 +59,10 @@ struct ReadOptions {
   std::vector<std::string> set;  // --set PASS.OPTION=VALUE
   std::span<const pass::Registration> registry;
 };
+
+// What --calibrate names, in the place of what the recipe says: a text, conversations (.jsonl),
+// arrays (.npz), sound (.wav), or `teacher`. Empty: nothing changes.
+void name_calibration(const std::string& name, CalibrationSource& source);
 
 // `source` is a file's path or the name of a shipped recipe.
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options);

@@ -57,6 +57,13 @@ const std::vector<pass::OptionInfo>& evaluate_options() {
 const std::vector<pass::OptionInfo>& calibrate_options() {
   static const std::vector<pass::OptionInfo> kOptions = with_data_set({
       {.name = "text", .type = OptionType::kText, .help = "the file to calibrate on"},
+      {.name = "chat",
+       .type = OptionType::kText,
+       .help = "conversations to calibrate on, in the model's chat template: a JSON object a line"},
+      {.name = "teacher",
+       .type = OptionType::kBool,
+       .fallback = "false",
+       .help = "calibrate on what the model writes itself, from the recipe's seed"},
       {.name = "imatrix",
        .type = OptionType::kText,
        .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},

@@ -1,5 +1,6 @@
 #include "tools/thimble/calibration.h"
 
+#include "calibrate/teacher.h"
 #include "data/text.h"
 #include "formats/importance.h"
 #include "support/hash.h"
@@ -7,6 +8,29 @@
 #include "tools/thimble/samples.h"
 
 namespace thimble::cli {
+
+namespace {
+
+// The text, conversations or nothing yet that the source names. An empty digest: none of them.
+Status find_text(const recipe::CalibrationSource& source, CalibrationInput& input) {
+  input.teacher = source.teacher;
+  const std::string& path = source.chat.empty() ? source.text : source.chat;
+  if (source.teacher) {
+    input.digest = "teacher";
+  } else if (!path.empty()) {
+    THIMBLE_ASSIGN(input.text, data::read_text(path));
+    input.digest = digest_of(input.text).hex();
+    if (!source.chat.empty()) {
+      THIMBLE_ASSIGN(input.chats, data::parse_chats(input.text, path));
+      input.text.clear();
+      input.digest = "chat " + input.digest;
+    }
+  }
+  if (!input.digest.empty()) input.tokens = source.tokens;
+  return ok();
+}
+
+}  // namespace
 
 Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe& recipe,
                                                            const pass::ManagerOptions& manager) {
@@ -30,48 +54,52 @@ Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe&
     input.digest += imatrix_digest;
     return std::optional(std::move(input));
   }
-  const std::string& path = recipe.calibration.text;
-  if (path.empty() && !input.imatrix.empty()) {
-    input.digest = imatrix_digest;
-    return std::optional(std::move(input));
-  }
-  if (path.empty()) {
+  THIMBLE_TRY(find_text(recipe.calibration, input));
+  if (input.digest.empty() && input.imatrix.empty()) {
     return Error(ErrorCode::kInvalidRecipe, "the pass '" + step->registration->info.name +
                                                 "' calibrates, and the recipe has no data for it")
         .in(recipe.name)
         .fix(
-            "add `calibrate: {text: FILE}` to the recipe (or npz, idx, images, wav; see "
-            "docs/RECIPES.md), or "
-            "give --calibrate FILE: a text, a .npz or a .wav");
+            "add `calibrate: {text: FILE}` to the recipe (or chat, npz, idx, images, wav; see "
+            "docs/RECIPES.md), or give --calibrate FILE: a text, a .jsonl, a .npz or a .wav; "
+            "--calibrate teacher lets a language model write its own");
   }
-  THIMBLE_ASSIGN(input.text, data::read_text(path));
-  input.digest = digest_of(input.text).hex() + imatrix_digest;
-  input.tokens = recipe.calibration.tokens;
+  input.digest += imatrix_digest;
   return std::optional(std::move(input));
 }
 
 namespace {
 
 Expected<calibrate::Calibration> make_samples(const ir::Model& model, const recipe::Recipe& recipe,
-                                              const CalibrationInput& input, ThreadPool& pool) {
+                                              const CalibrationInput& input,
+                                              const calibrate::Journal* journal,
+                                              Environment& environment) {
   if (!input.data.empty()) {
     THIMBLE_ASSIGN(const auto states, eval::parse_states(input.data.states));
     const auto inputs = eval::without_states(calibrate::input_specs(model), states);
     THIMBLE_ASSIGN(const auto source, open_samples(input.data, inputs));
-    return calibrate::Calibration::from_data(model, *source, input.data.samples, states, pool);
+    return calibrate::Calibration::from_data(model, *source, input.data.samples, states,
+                                             environment.pool);
   }
   if (input.tokens == 0) return calibrate::Calibration(std::vector<calibrate::Sample>());
-  return calibrate::Calibration::from_text(model, input.text,
-                                           {recipe.calibration.tokens, recipe.calibration.context});
+  const calibrate::TextOptions options{recipe.calibration.tokens, recipe.calibration.context};
+  if (input.teacher) {
+    THIMBLE_ASSIGN(const auto windows,
+                   calibrate::write_windows(model, options, recipe.seed, journal, environment.pool,
+                                            environment.progress));
+    return calibrate::Calibration::from_windows(model, windows);
+  }
+  if (!input.chats.empty()) return calibrate::Calibration::from_chats(model, input.chats, options);
+  return calibrate::Calibration::from_text(model, input.text, options);
 }
 
 }  // namespace
 
-Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
-                                                                   const recipe::Recipe& recipe,
-                                                                   const CalibrationInput& input,
-                                                                   ThreadPool& pool) {
-  THIMBLE_ASSIGN(calibrate::Calibration made, make_samples(model, recipe, input, pool));
+Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
+    const ir::Model& model, const recipe::Recipe& recipe, const CalibrationInput& input,
+    const calibrate::Journal* journal, Environment& environment) {
+  THIMBLE_ASSIGN(calibrate::Calibration made,
+                 make_samples(model, recipe, input, journal, environment));
   if (!input.imatrix.empty()) {
     THIMBLE_ASSIGN(const formats::ImportanceMatrix matrix, formats::read_importance(input.imatrix));
     auto importance = formats::importance_for(matrix, model);

@@ -8,24 +8,26 @@
 #include "calibrate/calibration.h"
 #include "pass/pass.h"
 #include "recipe/recipe.h"
-#include "support/thread_pool.h"
+#include "tools/thimble/command.h"
 
 namespace thimble::cli {
 
 struct CalibrationInput {
-  std::string text;         // what the file holds, or
-  recipe::DataSet data;     // the files of a data set
-  std::string imatrix;      // a file, beside either or alone
-  std::string digest;       // of all of them
-  std::int64_t tokens = 0;  // of text at most
+  std::string text;               // what the file holds, or
+  std::vector<data::Chat> chats;  // conversations, or
+  bool teacher = false;           // what the model writes, or
+  recipe::DataSet data;           // the files of a data set
+  std::string imatrix;            // a file, beside either or alone
+  std::string digest;             // of all of them
+  std::int64_t tokens = 0;        // of text at most
 };
 
-// What the recipe says; nothing when no pass calibrates.
+// What the recipe says; nothing when no pass calibrates. Data are read here, a text that the model
+// writes itself is written by make_calibration.
 Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe& recipe,
                                                            const pass::ManagerOptions& manager);
-Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(const ir::Model& model,
-                                                                   const recipe::Recipe& recipe,
-                                                                   const CalibrationInput& input,
-                                                                   ThreadPool& pool);
+Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
+    const ir::Model& model, const recipe::Recipe& recipe, const CalibrationInput& input,
+    const calibrate::Journal* journal, Environment& environment);
 
 }  // namespace thimble::cli

@@ -302,7 +302,7 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   THIMBLE_ASSIGN(job.recipe, read_recipe(choices.recipe));
   // What the command line names goes before what the recipe says.
   recipe::name_file(choices.text, job.recipe.evaluation.text, job.recipe.evaluation.data);
-  recipe::name_file(choices.calibrate, job.recipe.calibration.text, job.recipe.calibration.data);
+  recipe::name_calibration(choices.calibrate, job.recipe.calibration);
   if (!choices.imatrix.empty()) job.recipe.calibration.imatrix = choices.imatrix;
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, job.recipe));
   if (is_thimble(path)) {
@@ -411,7 +411,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   }
   if (job.calibration) {
     THIMBLE_ASSIGN(calibrated, make_calibration(job.prepared.original, job.recipe, *job.calibration,
-                                                environment.pool));
+                                                journal.get(), environment));
     calibrated->set_journal(std::move(journal));
   }
   const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
@@ -453,7 +453,8 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   add_budget_options(*command, choices->recipe);
   command
       ->add_option("--calibrate", choices->calibrate,
-                   "Text, .npz or .wav to calibrate on, in place of the recipe's")
+                   "Text, .jsonl of conversations, .npz or .wav to calibrate on, or "
+                   "`teacher`: what the model writes; in place of the recipe's")
       ->type_name("FILE");
   command
       ->add_option("--imatrix", choices->imatrix,
