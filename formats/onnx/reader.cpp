@@ -5,6 +5,7 @@
 
 #include "formats/onnx/builder.h"
 #include "formats/onnx/contrib.h"
+#include "formats/onnx/quantized.h"
 #include "formats/onnx/upgrade.h"
 
 namespace thimble::formats::onnx {
@@ -74,6 +75,8 @@ Expected<ir::Model> read(const std::string& path, const ReadOptions&) {
   THIMBLE_ASSIGN(ir::Model model, read_as_written(path));
   if (Status inferred = ir::infer_shapes(model); !inferred)
     return std::move(inferred).error().in(path);
+  if (Status recognized = recognize_quantized(model); !recognized)
+    return std::move(recognized).error().in(path);
   if (Status verified = ir::verify(model); !verified) return std::move(verified).error().in(path);
   return model;
 }

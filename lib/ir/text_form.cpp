@@ -33,6 +33,10 @@ std::optional<PlainValues> plain_values(DType type, const AttributeValue& list) 
       case DType::kI32:
         append(static_cast<std::int32_t>(whole));
         break;
+      case DType::kI8:
+      case DType::kU8:
+        append(static_cast<std::uint8_t>(whole));
+        break;
       case DType::kBool:
         append(static_cast<std::uint8_t>(whole != 0));
         break;
