@@ -28,7 +28,6 @@ class Teacher {
     runtime::SessionOptions options;
     options.max_context = context;
     options.cache_from_program = false;
-    options.float_activations = true;
     THIMBLE_ASSIGN(auto decoder, runtime::Decoder::create(*bundle, pool, options));
     return Teacher(std::move(tokenizer), std::move(bundle), std::move(decoder), context, seed);
   }

@@ -10,12 +10,12 @@
 
 namespace thimble::calibrate {
 
-// Windows of tokens sampled from the model's own distribution (temperature 1, nothing cut off), f32
-// throughout. Each window begins with BOS, or with a token drawn evenly from the vocabulary where
-// the tokenizer adds no BOS; after an end of text the next one begins in the same way. Windows
-// depend on the seed and their number alone and go into the journal as they are done. The same on
-// every machine.
-// Errors: a model that doesn't generate, a context longer than the model's, an interruption.
+// Windows of tokens sampled from the model's own distribution (temperature 1, nothing cut off), as
+// `run` computes it. Each window begins with BOS, or with a token drawn evenly from the vocabulary
+// where the tokenizer adds no BOS; after an end of text the next one begins in the same way.
+// Windows depend on the seed and their number alone and go into the journal as they are done. The
+// same on every machine. Errors: a model that doesn't generate, a context longer than the model's,
+// an interruption.
 Expected<std::vector<data::Window>> write_windows(const ir::Model& model,
                                                   const TextOptions& options, std::uint64_t seed,
                                                   const Journal* journal, ThreadPool& pool,
