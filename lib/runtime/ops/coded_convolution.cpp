@@ -76,14 +76,20 @@ std::size_t scratch_coded_conv(const Call& call) {
   return part_bytes(call, *c) * static_cast<std::size_t>(call.machine.pool.threads());
 }
 
-// Few bytes in most cases: without a call.
+// Few bytes in most cases: without a call, the last ones together with some before them.
 inline std::uint8_t* copy_bytes(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
-  for (; count >= 16; count -= 16, from += 16, to += 16) std::memcpy(to, from, 16);
-  if ((count & 8) != 0) std::memcpy(to, from, 8), from += 8, to += 8;
-  if ((count & 4) != 0) std::memcpy(to, from, 4), from += 4, to += 4;
-  if ((count & 2) != 0) std::memcpy(to, from, 2), from += 2, to += 2;
-  if ((count & 1) != 0) *to++ = *from;
-  return to;
+  std::uint8_t* const end = to + count;
+  const std::uint8_t* const from_end = from + count;
+  if (count >= 16) {
+    for (; end - to > 16; from += 16, to += 16) std::memcpy(to, from, 16);
+    std::memcpy(end - 16, from_end - 16, 16);
+  } else if (count >= 8) {
+    std::memcpy(to, from, 8);
+    std::memcpy(end - 8, from_end - 8, 8);
+  } else {
+    while (to < end) *to++ = *from++;
+  }
+  return end;
 }
 
 class CodedConvolution {
@@ -168,14 +174,23 @@ class CodedConvolution {
         end - begin, to, result_at(image, first) + output, c_.outputs);
   }
 
+  // Places in order, so that only the first is divided into coordinates.
   void fill(const std::uint8_t* x, std::int64_t first, std::int64_t count,
             std::uint8_t* rows) const {
+    const Windows& w = c_.windows;
     const std::int64_t inputs = row_bytes(c_);
-    const std::int64_t used = c_.group_channels() * volume(c_.windows.kernel);
+    Space at = {first / (w.out[1] * w.out[2]), first / w.out[2] % w.out[1], first % w.out[2]};
     for (std::int64_t i = 0; i < count; ++i) {
       std::uint8_t* row = rows + i * inputs;
-      fill_window(x, coded_start(c_.windows, first + i), row);
-      std::memset(row + used, 0, static_cast<std::size_t>(inputs - used));
+      std::memset(row + inputs - kernels::kCodedStep, 0, kernels::kCodedStep);
+      Space start{};
+      for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
+      fill_window(x, start, row);
+      if (++at[2] < w.out[2]) continue;
+      at[2] = 0;
+      if (++at[1] < w.out[1]) continue;
+      at[1] = 0;
+      ++at[0];
     }
   }
 
