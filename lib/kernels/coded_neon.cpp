@@ -9,8 +9,11 @@
 namespace thimble::kernels {
 namespace {
 
-#include "kernels/coded_neon.inc"
+// The second builds on the first.
+// clang-format off
 #include "kernels/lanes_neon.h"
+#include "kernels/coded_neon.inc"
+// clang-format on
 
 constexpr int kCodedTiles = 1, kCodedTokens = 4;
 

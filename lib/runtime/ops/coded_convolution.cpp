@@ -235,8 +235,10 @@ class CodedConvolution {
         memory + round_up<std::size_t>(
                      static_cast<std::size_t>(volume(w.kernel)) * sizeof(const std::uint8_t*), 64));
     std::fill_n(outside, c_.channels, static_cast<std::uint8_t>(range_.x_zero));
-    for (std::int64_t p = line * w.out[2]; p < (line + 1) * w.out[2]; ++p) {
-      list_taps(w, image_at(image), c_.channels, coded_start(w, p), outside, taps);
+    Space start = coded_start(w, line * w.out[2]);
+    for (std::int64_t p = line * w.out[2]; p < (line + 1) * w.out[2];
+         ++p, start[2] += w.stride[2]) {
+      list_taps(w, image_at(image), c_.channels, start, outside, taps);
       call_.machine.coded.taps(taps, data_of<std::int8_t>(*call_.inputs[1]), c_.channels,
                                volume(w.kernel), c_.channels, to_, result_at(image, p));
     }

@@ -48,6 +48,15 @@ Status shape_decode(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
+// Eight bytes in most cases: without a call.
+inline void copy_few(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
+  if (count == 8) {
+    std::memcpy(to, from, 8);
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+  }
+}
+
 // Eight lines of `kPlaces` bytes each, to or from eight bytes of each place.
 template <class F>
 void each_corner(std::uint8_t (*lines)[kPlaces], std::int64_t count, F f) {
@@ -66,9 +75,9 @@ void encode_run(Machine& machine, const float* x, std::int64_t pitch, std::int64
       std::uint64_t rows[8];
       for (int i = 0; i < 8; ++i) std::memcpy(&rows[i], corner + i * kPlaces, 8);
       transpose_bytes(rows);
-      for (std::int64_t p = 0; p < places; ++p) {
-        std::memcpy(y + (place + p) * channels + c, &rows[p], static_cast<std::size_t>(some));
-      }
+      for (std::int64_t p = 0; p < places; ++p)
+        copy_few(reinterpret_cast<const std::uint8_t*>(&rows[p]), some,
+                 y + (place + p) * channels + c);
     });
   }
 }
@@ -81,7 +90,7 @@ void decode_run(Machine& machine, const std::uint8_t* x, std::int64_t channels, 
     each_corner(lines, count, [&](std::uint8_t* corner, std::int64_t place, std::int64_t places) {
       std::uint64_t rows[8] = {};
       for (std::int64_t p = 0; p < places; ++p)
-        std::memcpy(&rows[p], x + (place + p) * channels + c, static_cast<std::size_t>(some));
+        copy_few(x + (place + p) * channels + c, some, reinterpret_cast<std::uint8_t*>(&rows[p]));
       transpose_bytes(rows);
       for (int i = 0; i < 8; ++i) std::memcpy(corner + i * kPlaces, &rows[i], 8);
     });

@@ -115,8 +115,8 @@ class CodedPool {
     std::uint8_t* y =
         data_of<std::uint8_t>(*call_.outputs[0]) + (image * volume(w_.out) + first) * channels_;
     Counted known{-1, -1};
-    for (std::int64_t p = 0; p < w_.out[2]; ++p, y += channels_) {
-      const Space start = coded_start(w_, first + p);
+    Space start = coded_start(w_, first);
+    for (std::int64_t p = 0; p < w_.out[2]; ++p, y += channels_, start[2] += w_.stride[2]) {
       list_taps(w_, x, channels_, start, outside, taps);
       if (!mean_) {
         call_.machine.coded.most(taps, volume(w_.kernel), channels_, y);
