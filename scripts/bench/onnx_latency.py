@@ -28,11 +28,12 @@ TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)"
 
 
 def inputs_of(session, dims, values, seed):
-    """Seeded inputs: normal floats, small non-negative integers; `values` fills inputs by name."""
+    """Seeded inputs of named sizes, NAME[AXIS] where a size has no name: normal floats, small non-negative integers; `values` fills inputs by name."""
     rng = np.random.default_rng(seed)
     inputs = {}
     for spec in session.get_inputs():
-        shape = [d if isinstance(d, int) else dims.get(d, 1) for d in spec.shape]
+        shape = [d if isinstance(d, int) else dims.get(d or f"{spec.name}[{axis}]", 1)
+                 for axis, d in enumerate(spec.shape)]
         kind = TYPES[spec.type]
         if spec.name in values:
             inputs[spec.name] = np.full(shape, values[spec.name], kind)
