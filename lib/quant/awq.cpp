@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "quant/clip.h"
 #include "quant/hessian.h"
 #include "quant/parallel.h"
 #include "support/math.h"
@@ -39,11 +40,13 @@ class Awq {
         search_(search),
         pool_(pool) {}
 
+  Expected<ClipResult> find_limits(std::span<const float> scales) const {
+    return clip(scaled_by(scales), rows_, inputs_, scales, *hessian_, encoding_,
+                {search_, importance(scales)}, pool_);
+  }
+
   Expected<double> error(std::span<const float> scales) const {
-    std::vector<float> scaled(weights_.size());
-    each_row([&](std::int64_t at, std::int64_t i) {
-      scaled[at] = weights_[at] * scales[static_cast<std::size_t>(i)];
-    });
+    const std::vector<float> scaled = scaled_by(scales);
     ir::Rows codes;
     THIMBLE_TRY(quantize_rows_parallel(scaled, rows_, inputs_, encoding_,
                                        {search_, importance(scales)}, codes, pool_));
@@ -72,6 +75,14 @@ class Awq {
                            }
                          }
                        });
+  }
+
+  std::vector<float> scaled_by(std::span<const float> scales) const {
+    std::vector<float> scaled(weights_.size());
+    each_row([&](std::int64_t at, std::int64_t i) {
+      scaled[at] = weights_[at] * scales[static_cast<std::size_t>(i)];
+    });
+    return scaled;
   }
 
   // An error in w s costs s^2 times less than one in w.
@@ -140,6 +151,14 @@ Expected<AwqResult> awq(std::span<const AwqLayer> layers, std::int64_t inputs,
     best.scales = std::move(scales);
     best.alpha = alpha;
     best.error = error;
+  }
+  if (!options.clip) return best;
+  THIMBLE_CHECK(full.has_value(), "cutting weights takes the whole Hessian");
+  best.error = 0;
+  for (const Awq& search : searches) {
+    THIMBLE_ASSIGN(ClipResult cut, search.find_limits(best.scales));
+    best.limits.push_back(std::move(cut.limits));
+    best.error += cut.error;
   }
   return best;
 }

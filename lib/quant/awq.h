@@ -14,6 +14,8 @@ namespace thimble::quant {
 struct AwqOptions {
   int grid = 20;  // alpha is 0, 1/grid, ..., (grid - 1)/grid; >= 1
   Search search = Search::kMse;
+  bool clip =
+      false;  // then look how far each group's weights are best cut; takes the whole Hessian
 };
 
 struct AwqResult {
@@ -22,6 +24,8 @@ struct AwqResult {
   // Sums over rows of e H e^T, e = w - Q(w s) / s: with s = 1 and with the scales that were chosen.
   double rounding_error = 0;
   double error = 0;
+  // By layer, of |w s|, [rows, groups]; infinite where nothing is cut. Empty without `clip`.
+  std::vector<std::vector<float>> limits;
 };
 
 // A layer among several that share their inputs.

@@ -1,7 +1,8 @@
 // awq: scales input channels that are large on average up before rounding and down in the operator
 // before, by the exponent that loses least in the layer's outputs (AWQ, Lin et al. 2023, arXiv
-// 2306.00978). The model computes what it did; quantize-weights or gptq with the same settings then
-// write the weights.
+// 2306.00978), then cuts the largest weights of each group where that loses less. quantize-weights
+// or gptq with the same settings then write the weights; with `clip: false` the model computes what
+// it did.
 
 #include "passes/quantize/awq.h"
 
@@ -11,6 +12,7 @@
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"
 #include "passes/quantize/matrix.h"
+#include "passes/quantize/rewritten.h"
 #include "passes/quantize/scaling.h"
 #include "passes/quantize/settings.h"
 #include "quant/awq.h"
@@ -25,24 +27,33 @@ struct Target {
   std::vector<std::optional<Choice>> choices;  // by product; none: not chosen
 };
 
-// In the journal: alpha, the errors' sums, the outputs' energy, then the scales.
+// In the journal: alpha, the errors' sums, the outputs' energy, then the scales and the limits of
+// the chosen products, one after the other.
 struct Result {
   double alpha = 0, rounding_error = 0, error = 0, signal = 0;
   std::vector<float> factors;
+  std::vector<float> limits;  // empty: nothing is cut
 };
 
 std::vector<double> figures_of(const Result& result) {
   std::vector<double> figures = {result.alpha, result.rounding_error, result.error, result.signal};
   figures.insert(figures.end(), result.factors.begin(), result.factors.end());
+  figures.insert(figures.end(), result.limits.begin(), result.limits.end());
   return figures;
 }
 
-std::optional<Result> result_of(const std::vector<double>& figures, std::int64_t factors) {
-  if (std::ssize(figures) != factors + 4) return std::nullopt;
-  Result result{figures[0], figures[1], figures[2], figures[3], {}};
-  for (std::size_t i = 4; i < figures.size(); ++i)
-    result.factors.push_back(static_cast<float>(figures[i]));
-  return result;
+std::optional<Result> result_of(const std::vector<double>& figures, std::int64_t factors,
+                                std::int64_t limits) {
+  if (std::ssize(figures) != 4 + factors + limits) return std::nullopt;
+  const auto from = figures.begin() + 4, middle = from + factors;
+  return Result{figures[0], figures[1],     figures[2],
+                figures[3], {from, middle}, {middle, figures.end()}};
+}
+
+// Groups of a product's weight, one limit each.
+std::int64_t group_count(const ir::Weight& weight, const Choice& choice, int axis) {
+  const std::int64_t inputs = weight.dims[static_cast<std::size_t>(axis)];
+  return weight.element_count() / inputs * choice.settings.encoding(weight, axis).groups(inputs);
 }
 
 // What the journal knows a site by: its value's name and how its weights will be written.
@@ -65,6 +76,7 @@ class Awq : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
     grid_ = static_cast<int>(options.integer("grid"));
+    clip_ = options.boolean("clip");
     return rules_.configure(options);
   }
 
@@ -141,7 +153,9 @@ class Awq : public pass::Pass {
     const ir::Weight entry = journal_entry(model, target);
     if (journal != nullptr) {
       if (const auto finished = journal->find(key, entry)) {
-        if (auto known = result_of(finished->figures, target.site.factors)) return *known;
+        if (auto known =
+                result_of(finished->figures, target.site.factors, limits_of(model, target)))
+          return *known;
       }
     }
     const ir::ValueId inputs[] = {target.site.input};
@@ -157,6 +171,24 @@ class Awq : public pass::Pass {
     return result;
   }
 
+  // Scales of least error cut already, and more by limits on top: on the model of the tests KL in 3
+  // bits per channel falls from 0.032 to 0.015 with absmax, and grows by 2 % with mse.
+  bool clips(const Target& target) const {
+    return clip_ && std::ranges::all_of(target.choices, [](const std::optional<Choice>& choice) {
+             return !choice || choice->settings.search == quant::Search::kAbsmax;
+           });
+  }
+
+  std::int64_t limits_of(const ir::Model& model, const Target& target) const {
+    std::int64_t count = 0;
+    for (std::size_t i = 0; clips(target) && i < target.choices.size(); ++i) {
+      const ir::WeightUse& use = target.site.products[i];
+      if (target.choices[i])
+        count += group_count(model.weight(use.weight), *target.choices[i], use.axis);
+    }
+    return count;
+  }
+
   Expected<Result> search(const ir::Model& model, const Target& target,
                           const calibrate::InputStatistics& seen, pass::Context& context,
                           pass::PassReport& report) const {
@@ -166,6 +198,7 @@ class Awq : public pass::Pass {
     std::vector<quant::AwqLayer> layers;
     quant::AwqOptions options;
     options.grid = grid_;
+    options.clip = clips(target);
     matrices.reserve(site.products.size());
     for (std::size_t i = 0; i < site.products.size(); ++i) {
       if (!target.choices[i]) continue;
@@ -182,7 +215,9 @@ class Awq : public pass::Pass {
     const std::vector<float> magnitudes = magnitudes_of(model, site, seen, report);
     auto found = quant::awq(layers, site.width, magnitudes, seen.gram, options, context.pool);
     if (!found) return std::move(found).error().at_tensor(model.graph.value(site.input).name);
-    Result result{found->alpha, found->rounding_error, found->error, 0, {}};
+    Result result{found->alpha, found->rounding_error, found->error, 0, {}, {}};
+    for (const std::vector<float>& limits : found->limits)
+      result.limits.insert(result.limits.end(), limits.begin(), limits.end());
     result.factors.resize(static_cast<std::size_t>(site.factors));
     for (std::size_t c = 0; c < site.factor_of.size(); ++c)
       result.factors[static_cast<std::size_t>(site.factor_of[c])] = found->scales[c];
@@ -229,6 +264,7 @@ class Awq : public pass::Pass {
     }
     const std::vector<float> ones(static_cast<std::size_t>(site.factors), 1.0f);
     scale_site(model, site, result ? result->factors : ones);
+    if (result) cut_site(model, target, result->limits);
     for (std::size_t i = 0; i < site.products.size(); ++i) {
       const ir::Weight& weight = model.weight(site.products[i].weight);
       std::string why = target.choices[i] ? target.choices[i]->why : "shares its inputs";
@@ -244,8 +280,22 @@ class Awq : public pass::Pass {
     }
   }
 
+  static void cut_site(ir::Model& model, const Target& target, std::span<const float> limits) {
+    for (std::size_t i = 0; i < target.choices.size() && !limits.empty(); ++i) {
+      if (!target.choices[i]) continue;
+      const ir::WeightUse& use = target.site.products[i];
+      ir::Weight& weight = model.weight(use.weight);
+      const auto own =
+          limits.first(static_cast<std::size_t>(group_count(weight, *target.choices[i], use.axis)));
+      cut_weight(weight, use.axis, target.choices[i]->settings.encoding(weight, use.axis),
+                 {own.begin(), own.end()});
+      limits = limits.subspan(own.size());
+    }
+  }
+
   Rules rules_;
   int grid_ = 20;
+  bool clip_ = true;
 };
 
 std::vector<pass::OptionInfo> option_infos() {
@@ -261,6 +311,11 @@ std::vector<pass::OptionInfo> option_infos() {
        .help = "exponents to try, from 0 to below 1",
        .minimum = 1,
        .maximum = 1000},
+      {.name = "clip",
+       .type = pass::OptionType::kBool,
+       .fallback = "true",
+       .help = "of weights whose scales come from the extremes (`search: absmax`), cut the largest "
+               "of a group where its outputs then lose less"},
       only_option(),
       rules_option(),
   };
@@ -272,7 +327,7 @@ pass::Registration awq() {
   return {
       {.name = "awq",
        .summary = "Scale channels that matter up before rounding, folded into the operator before",
-       .kind = pass::Kind::kRewrite,
+       .kind = pass::Kind::kLossy,
        .options = option_infos()},
       [] { return std::unique_ptr<pass::Pass>(new Awq); }};
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "quant/clip.h"
 #include "quant/decode.h"
 
 namespace thimble::passes {
@@ -34,6 +35,44 @@ class ScaledRows : public ComputedRows {
  private:
   bool by_row_;
   std::vector<double> factors_;
+};
+
+class CutRows : public ComputedRows {
+ public:
+  CutRows(ir::Weight from, bool by_row, const ir::Encoding& encoding, std::vector<float> limits)
+      : ComputedRows(std::move(from)),
+        by_row_(by_row),
+        encoding_(encoding),
+        limits_(std::move(limits)) {}
+  std::string describe() const override { return from().source->describe() + ", cut"; }
+
+ protected:
+  Expected<std::vector<float>> compute(std::int64_t begin, std::int64_t end) const override {
+    THIMBLE_ASSIGN(std::vector<float> values, quant::decode_rows(from(), begin, end));
+    const std::int64_t width = from().inputs();
+    if (by_row_) {  // inputs lie along the columns
+      const std::int64_t groups = encoding_.groups(width);
+      const auto limits =
+          std::span(limits_).subspan(static_cast<std::size_t>(begin * groups),
+                                     static_cast<std::size_t>((end - begin) * groups));
+      quant::cut_rows(values, limits, width, encoding_);
+      return values;
+    }
+    const std::int64_t inputs = from().dims[0], groups = encoding_.groups(inputs);
+    const std::int64_t size = encoding_.group_size > 0 ? encoding_.group_size : inputs;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::int64_t input = begin + static_cast<std::int64_t>(i) / width;
+      const std::int64_t row = static_cast<std::int64_t>(i) % width;
+      const float limit = limits_[static_cast<std::size_t>(row * groups + input / size)];
+      values[i] = std::clamp(values[i], -limit, limit);
+    }
+    return values;
+  }
+
+ private:
+  bool by_row_;
+  ir::Encoding encoding_;
+  std::vector<float> limits_;
 };
 
 class RotatedRows : public ComputedRows {
@@ -121,6 +160,18 @@ void scale_weight(ir::Weight& weight, int axis, std::vector<double> factors) {
   const bool by_row = axis == 0 && weight.dims.size() == 2;
   if (weight.source != nullptr)
     weight.source = std::make_shared<ScaledRows>(weight, by_row, std::move(factors));
+  weight.dtype = ir::DType::kF32;
+}
+
+void cut_weight(ir::Weight& weight, int axis, const ir::Encoding& encoding,
+                std::vector<float> limits) {
+  const std::int64_t inputs = weight.dims[static_cast<std::size_t>(axis)];
+  THIMBLE_CHECK(is_rewritable(weight) &&
+                    std::ssize(limits) * inputs == weight.element_count() * encoding.groups(inputs),
+                "limits fit the weight '" + weight.name + "'");
+  const bool by_row = axis != 0 || weight.dims.size() == 1;
+  if (weight.source != nullptr)
+    weight.source = std::make_shared<CutRows>(weight, by_row, encoding, std::move(limits));
   weight.dtype = ir::DType::kF32;
 }
 

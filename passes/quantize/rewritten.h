@@ -18,6 +18,11 @@ bool is_rewritable(const ir::Weight& weight);
 // Multiplies by factors along one of the dims, [dims[axis]]. The weight becomes f32.
 void scale_weight(ir::Weight& weight, int axis, std::vector<double> factors);
 
+// Cuts values at +-limits, [rows, groups] of the weight seen as a matrix with its inputs along
+// `axis`, groups being those of `encoding`. The weight becomes f32.
+void cut_weight(ir::Weight& weight, int axis, const ir::Encoding& encoding,
+                std::vector<float> limits);
+
 // A run of elements along an axis that a rotation takes together, `repeats` times in a row.
 struct Rotated {
   std::shared_ptr<const linalg::HadamardRotation> rotation;

@@ -7,10 +7,16 @@ using namespace thimble::test;
 
 namespace {
 
-const pass::OptionValue kThreeBits =
-    map({{"bits", number(3)}, {"group_size", word("channel")}, {"search", word("absmax")}});
+pass::OptionValue boolean(bool value) { return {value, {}}; }
 
-const PassOn kAwq{"awq", kThreeBits};
+PassOn awq(bool clip, pass::OptionValue group_size) {
+  return {"awq", map({{"bits", number(3)},
+                      {"group_size", std::move(group_size)},
+                      {"search", word("absmax")},
+                      {"clip", boolean(clip)}})};
+}
+
+const PassOn kAwq = awq(false, word("channel"));
 const PassOn kRound{"quantize-weights",
                     map({{"bits", number(3)},
                          {"group_size", word("channel")},
@@ -67,12 +73,14 @@ TEST_CASE("awq gives the same bytes for any threads, and from its journal") {
     }
     return all;
   };
-  const auto one = codes(run_on(model, {kAwq}, 1));
-  CHECK(codes(run_on(model, {kAwq}, 5)) == one);
+  const PassOn cut = awq(true, number(32));
+  const auto one = codes(run_on(model, {cut}, 1));
+  CHECK(codes(run_on(model, {cut}, 5)) == one);
+  CHECK(codes(run_on(model, {awq(false, number(32))})) != one);
   for (int time = 0; time < 2; ++time) {
     auto journal = calibrate::Journal::open(folder.string(), "f");
     REQUIRE(journal);
-    const PassRun run = run_on(model, {kAwq}, 2, *std::move(journal));
+    const PassRun run = run_on(model, {cut}, 2, *std::move(journal));
     REQUIRE(run.error == "");
     CHECK(codes(run) == one);
     CHECK(std::distance(fs::directory_iterator(folder), {}) > 4);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "quant/clip.h"
 #include "quant/decode.h"
 #include "quant/hqq.h"
 #include "quant/low_rank.h"
@@ -87,6 +88,34 @@ TEST_CASE("AWQ's layers of one input are searched together, each in its own enco
   CHECK(a->scales == b->scales);
   CHECK(b->error == Approx(a->error));
   CHECK(c->rounding_error > 2 * a->rounding_error);
+}
+
+TEST_CASE("cut weights never lose more, in any group and for any threads") {
+  const auto weights = test::heavy_tailed(kRows * kInputs, 1);
+  const auto values = test::hessian_of(test::correlated_inputs(300, kInputs, 2), kInputs);
+  const auto hessian = Hessian::make(values, kInputs);
+  REQUIRE(hessian);
+  std::vector<float> scales(kInputs, 1.0f);
+  scales[5] = 3;
+  for (const std::int64_t group : {0, 32, 40}) {
+    for (const auto zero : {ir::ZeroKind::kConstant, ir::ZeroKind::kMinima}) {
+      const auto encoding = test::affine(3, group, zero);
+      INFO(encoding.to_string());
+      ThreadPool one(1), five(5);
+      const SearchOptions absmax{Search::kAbsmax, {}};
+      const auto a = clip(weights, kRows, kInputs, scales, *hessian, encoding, absmax, one);
+      const auto b = clip(weights, kRows, kInputs, scales, *hessian, encoding, absmax, five);
+      REQUIRE(a);
+      REQUIRE(b);
+      CHECK(a->limits == b->limits);
+      CHECK(a->error == b->error);
+      CHECK(a->error < (zero == ir::ZeroKind::kConstant ? 0.8 : 1.0) * a->rounding_error);
+      CHECK(std::ssize(a->limits) == kRows * encoding.groups(kInputs));
+      auto cut = weights;
+      cut_rows(cut, a->limits, kInputs, encoding);
+      CHECK(cut != weights);
+    }
+  }
 }
 
 TEST_CASE("HQQ's minima leave smaller errors than the extremes'") {
