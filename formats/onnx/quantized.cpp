@@ -30,11 +30,6 @@ class Recognizer {
     for (const ir::NodeId id : graph_.order()) spelled = move_floats(id) || spelled;
     if (spelled) THIMBLE_TRY(ir::infer_shapes(model_));
     for (const ir::NodeId id : graph_.order()) {
-      if (!graph_.alive(id)) continue;
-      if (graph_.node(id).is("MatMulInteger")) take_dynamic(id, "MatMul");
-      if (graph_.node(id).is("ConvInteger")) take_dynamic(id, "Conv");
-    }
-    for (const ir::NodeId id : graph_.order()) {
       if (graph_.alive(id) && graph_.node(id).is("DequantizeLinear"))
         THIMBLE_TRY(take_constant(id));
     }
@@ -58,13 +53,6 @@ class Recognizer {
     if (!value.valid() || !graph_.value(value).producer.valid()) return nullptr;
     const ir::Node& node = graph_.node(graph_.value(value).producer);
     return node.is(op) ? &node : nullptr;
-  }
-  // The only reader of a value that isn't an output.
-  std::optional<ir::NodeId> reader(ir::ValueId value, std::string_view op) const {
-    const std::vector<ir::NodeId> users = graph_.users(value);
-    const bool one = users.size() == 1 && !graph_.is_output(value) &&
-                     !ir::is_captured(model_, graph_, value) && graph_.node(users[0]).is(op);
-    return one ? std::optional(users[0]) : std::nullopt;
   }
   void replace(ir::ValueId from, ir::ValueId to) { ir::replace_uses(model_, graph_, from, to); }
   ir::ValueId new_constant(ir::Weight weight) {
@@ -134,55 +122,6 @@ class Recognizer {
     for (std::size_t i = 0; i < values.size(); ++i) values[i] *= x[0] * w[w.size() == 1 ? 0 : i];
     return new_constant(ir::make_dense(graph_.value(bias).name + "_floats",
                                        {static_cast<std::int64_t>(values.size())}, values));
-  }
-
-  // Cast(MatMulInteger(q, W, zero, zeros)) * (scale of q * scale of W), q being x's own codes: x W,
-  // x read as int8 on the way.
-  void take_dynamic(ir::NodeId id, std::string_view op) {
-    const ir::Node node = graph_.node(id);
-    const ir::Node* codes = producer(input(node, 0), "DynamicQuantizeLinear");
-    if (codes == nullptr || !(input(node, 0) == codes->outputs[0]) || codes->outputs.size() < 3 ||
-        !(input(node, 2) == codes->outputs[2]))
-      return;
-    const ir::ValueId x = codes->inputs[0], x_scale = codes->outputs[1];
-    const auto cast = reader(node.outputs[0], "Cast");
-    if (!cast || graph_.value(graph_.node(*cast).outputs[0]).dtype != ir::DType::kF32) return;
-    const auto product = reader(graph_.node(*cast).outputs[0], "Mul");
-    if (!product) return;
-    const ir::Node& scaled = graph_.node(*product);
-    const ir::ValueId unit =
-        scaled.inputs[scaled.inputs[0] == graph_.node(*cast).outputs[0] ? 1 : 0];
-    const ir::Node* scales = producer(unit, "Mul");
-    if (scales == nullptr) return;
-    const bool first = scales->inputs[0] == x_scale;
-    if (!first && !(scales->inputs[1] == x_scale)) return;
-    const std::optional<ir::Weight> weight =
-        dynamic_weight(node, scales->inputs[first ? 1 : 0], op == "Conv");
-    if (!weight || !may_be_int8(x)) return;
-    ir::Node made;
-    made.op = op;
-    made.name = node.name;
-    if (op == "Conv") made.attributes = node.attributes;
-    made.inputs = {x, new_constant(*weight)};
-    const ir::ValueId y = scaled.outputs[0];
-    const ir::NodeId place = graph_.insert_before(*product, std::move(made), {"product"});
-    graph_.value(graph_.node(place).outputs[0]).dtype = ir::DType::kF32;
-    graph_.value(graph_.node(place).outputs[0]).shape = graph_.value(y).shape;
-    graph_.value(x).activation = ir::ActivationScheme::kInt8;
-    replace(y, graph_.node(place).outputs[0]);
-  }
-
-  bool may_be_int8(ir::ValueId x) const {
-    const ir::Value& value = graph_.value(x);
-    return !value.weight.valid() && value.dtype == ir::DType::kF32 &&
-           value.activation != ir::ActivationScheme::kStatic;
-  }
-
-  std::optional<ir::Weight> dynamic_weight(const ir::Node& node, ir::ValueId scale,
-                                           bool convolution) const {
-    const auto parts = parts_of(input(node, 1), scale, input(node, 3), convolution ? 0 : 1);
-    if (!parts) return std::nullopt;
-    return convolution ? coded_convolution_weight(*parts) : coded_product_weight(*parts, 0);
   }
 
   // A constant on its way through DequantizeLinear.
@@ -306,9 +245,7 @@ class Recognizer {
     std::vector<ir::NodeId> order = graph_.order();
     for (auto id = order.rbegin(); id != order.rend(); ++id) {
       const ir::Node& node = graph_.node(*id);
-      const bool ours = node.is("QuantizeLinear") || node.is("DequantizeLinear") ||
-                        node.is("DynamicQuantizeLinear") || node.is("MatMulInteger") ||
-                        node.is("ConvInteger") || node.is("Cast") || node.is("Mul");
+      const bool ours = node.is("QuantizeLinear") || node.is("DequantizeLinear");
       const bool unread =
           std::all_of(node.outputs.begin(), node.outputs.end(), [&](ir::ValueId value) {
             return !value.valid() || (graph_.users(value).empty() && !graph_.is_output(value) &&
@@ -364,7 +301,7 @@ bool has_quantized(const ir::Graph& graph) {
   return std::any_of(order.begin(), order.end(), [&](ir::NodeId id) {
     const ir::Node& node = graph.node(id);
     return node.is("QuantizeLinear") || node.is("DequantizeLinear") || node.is("QLinearConv") ||
-           node.is("QLinearMatMul") || node.is("MatMulInteger") || node.is("ConvInteger");
+           node.is("QLinearMatMul");
   });
 }
 

@@ -96,27 +96,6 @@ TEST_CASE("QLinearConv is the same, spelled otherwise", "[onnx]") {
         std::vector<float>{1, -1});
 }
 
-TEST_CASE("products that measure x on their way read it as int8", "[onnx]") {
-  const ir::Model model =
-      recognized(tensor("w", "i8[2, 3]", "1, 2, 3, -4, -5, -6") + tensor("n", "i8[3]", "0, 0, 0") +
-                 tensor("u", "f32[3]", "1.0, 2.0, 0.5") +
-                 R"(graph main(%x: f32[4, 2]) {
-  %q, %s, %z = DynamicQuantizeLinear(%x)
-  %i = MatMulInteger(%q, @w, %z, @n)
-  %f = Cast(%i) {to = 1}
-  %m = Mul(%s, @u)
-  %y = Mul(%f, %m)
-  %t = Tanh(%y)
-  return %t
-}
-)");
-  CHECK(ops_of(model) == Ops{"MatMul", "Tanh"});
-  CHECK(value_named(model, "x").activation == ir::ActivationScheme::kInt8);
-  const ir::Weight& weight = read_as_weight(model, "MatMul");
-  CHECK(weight.encoding.to_string() == "int8 per-channel symmetric f32 axis 0");
-  CHECK(*ir::read_floats(weight) == std::vector<float>{1, 4, 1.5f, -4, -10, -3});
-}
-
 TEST_CASE("what has no form for codes stays as it is", "[onnx]") {
   // Other scales on the way back, zeros that differ, a scale that is computed, codes for floats.
   CHECK(ops_of(recognized(kScales + tensor("o", "f32[]", "0.75") + R"(graph main(%x: f32[2, 2]) {

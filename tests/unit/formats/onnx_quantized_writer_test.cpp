@@ -308,12 +308,9 @@ TEST_CASE("a tied embedding's codes are written once", "[onnx]") {
 TEST_CASE("int8 activations: measured on the way, or with a fixed scale", "[onnx]") {
   ir::Model dynamic = model_of(product("int8 per-channel symmetric f32"));
   dynamic.graph.value(dynamic.graph.inputs()[0]).activation = ir::ActivationScheme::kInt8;
-  const ir::Model dynamic_back = as_in_file(dynamic);
+  const ir::Model dynamic_back = through_file(dynamic);
   CHECK(has_node(dynamic_back, "MatMulInteger"));
   CHECK(sqnr(run(dynamic), run(dynamic_back)) > 35);
-  const ir::Model dynamic_again = through_file(dynamic);
-  CHECK_FALSE(has_node(dynamic_again, "MatMulInteger"));
-  CHECK(run(dynamic) == run(dynamic_again));
 
   ir::Model fixed = model_of(product("int8 per-channel symmetric f32"));
   ir::Value& x = fixed.graph.value(fixed.graph.inputs()[0]);
