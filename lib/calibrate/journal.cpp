@@ -231,6 +231,11 @@ Status Journal::clear() const {
   return error ? Status(io_error("cannot read the folder", error.value()).in(folder_)) : ok();
 }
 
+Status Journal::discard(const std::string& folder) {
+  std::error_code error;
+  return fs::is_directory(folder, error) ? Journal(folder).remove() : ok();
+}
+
 Status Journal::remove() const {
   THIMBLE_TRY(clear());
   std::error_code error;

@@ -26,6 +26,9 @@ class Journal {
   static Expected<std::unique_ptr<Journal>> open(const std::string& folder,
                                                  const std::string& fingerprint);
 
+  // Removes what a run that was killed at its very end left in such a folder; fine without one.
+  static Status discard(const std::string& folder);
+
   // What an earlier run finished under this key, for a weight of this shape and encoding; a damaged
   // file counts as none.
   std::optional<Finished> find(const std::string& key, const ir::Weight& weight) const;

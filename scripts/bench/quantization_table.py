@@ -50,12 +50,16 @@ def measure(a, model, passes, bits, group, parts, folder):
 def table(name, results, bits_list, groups, methods):
     lines = [f"## {name}\n"]
     for bits in bits_list:
-        known = {g: {m: results[f"{name} {bits} {g} {m}"] for m in methods} for g in groups}
+        known = {g: {m: results[f"{name} {bits} {g} {m}"] for m in methods if f"{name} {bits} {g} {m}" in results}
+                 for g in groups}
         lines += [f"### {bits} bits\n", "| method |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / rtn |"
                                                                 for g in groups), "|---|" + "---:|---:|" * len(groups)]
         for method in methods:
             cells = ""
             for group in groups:
+                if method not in known[group]:
+                    cells += " | |"
+                    continue
                 kl = known[group][method]["kl"]
                 value, low, high = paired(kl, known[group]["rtn"]["kl"])
                 ratio = "1" if method == "rtn" else f"{value:.2f} ({low:.2f} .. {high:.2f})"
@@ -79,6 +83,7 @@ def main():
     p.add_argument("--bits", type=int, nargs="+", default=[3, 4, 2])
     p.add_argument("--groups", nargs="+", default=list(map(str, GROUPS)), choices=list(map(str, GROUPS)))
     p.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="rtn is always among them")
+    p.add_argument("--known", action="store_true", help="measure nothing: write what the cache has, other cells empty")
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("quantization_table.json"))
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/quantization.md"))
     a = p.parse_args()
@@ -94,7 +99,7 @@ def main():
                 for group in a.groups:
                     for method in methods:
                         key = f"{name} {bits} {group} {method}"
-                        if key not in results:
+                        if key not in results and not a.known:
                             results[key] = measure(a, path, METHODS[method], bits, group, parts, folder)
                             a.cache.write_text(json.dumps(results, indent=1))
             tables.append(table(name, results, sorted(a.bits, reverse=True), a.groups, methods))

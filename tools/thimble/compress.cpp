@@ -73,9 +73,12 @@ std::string metadata_value(const program::Bundle& bundle, std::string_view key) 
   return "";
 }
 
+// A file without its report is what a run that was killed between the two left.
 bool up_to_date(const std::string& path, const formats::Target& target, const std::string& wanted) {
   if (!is_thimble_target(target)) return written_up_to_date(path, wanted);
-  if (!is_thimble(path)) return false;
+  std::error_code error;
+  if (!is_thimble(path) || !std::filesystem::is_regular_file(path + ".report.json", error))
+    return false;
   const auto bundle = program::open_thimble(path);
   return bundle && metadata_value(*bundle, "thimble.fingerprint") == wanted;
 }
@@ -380,6 +383,8 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   std::uint64_t size = 0;
   if (own) {
     size = add_size(metadata, *writer);
+    std::error_code error;
+    std::filesystem::remove(choices.output + ".report.json", error);  // it tells of the file before
     THIMBLE_TRY(writer->finish(std::move(metadata)));
   } else {
     THIMBLE_TRY(write_target(job, choices, metadata, environment, outcome.written));
@@ -400,8 +405,10 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
   const Clock::time_point start = Clock::now();
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
-  if (!choices.force && up_to_date(choices.output, job.target, job.print))
+  if (!choices.force && up_to_date(choices.output, job.target, job.print)) {
+    THIMBLE_TRY(calibrate::Journal::discard(choices.output + ".work"));
     return say_up_to_date(choices, environment.globals);
+  }
   THIMBLE_TRY(check_finite(job.prepared, environment));
 
   std::unique_ptr<calibrate::Calibration> calibrated;

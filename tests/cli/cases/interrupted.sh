@@ -6,3 +6,9 @@ for delay in 0.01 0.02 0.03 0.05 0.08; do
 done
 status $thimble compress $fable -q -o out.thimble --force >/dev/null
 ls
+# Killed at its very end, with the file written and not its report, or with the work folder still there.
+rm out.thimble.report.json
+status $thimble compress $fable -q -o out.thimble | head -c 24; echo
+mkdir out.thimble.work
+status $thimble compress $fable -q -o out.thimble
+ls
