@@ -66,7 +66,11 @@ def table(name, results, bits_list, groups, methods):
                 cells += f" {mean(kl):.4f} | {ratio} |"
             lines.append(f"| {method} |{cells}")
         sizes = ", ".join(f"{g} {known[g]['rtn']['bits_per_weight']:.2f}" for g in groups)
-        lines.append(f"\nBits per weight of rtn's file, embedding and head included: {sizes}.\n")
+        lines.append(f"\nBits per weight of rtn's file, embedding and head included: {sizes}.")
+        if all("hqq" in known[g] for g in groups):
+            sizes = ", ".join(f"{g} {known[g]['hqq']['bits_per_weight']:.2f}" for g in groups)
+            lines.append(f"Of hqq's, which keeps a minimum beside each scale: {sizes}.")
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -109,7 +113,8 @@ def main():
         "attention and MLPs are quantized, the embedding and the head are not. `/ rtn`: over that of plain rounding\n"
         f"(absmax) at the same size, with the 95 % interval of a paired bootstrap over {a.parts} parts of the score text.\n"
         f"Calibration: {a.tokens} tokens; windows of {a.context}, at most {a.windows} of a part. "
-        f"Bits {a.bits}, groups {a.groups}; scripts/bench/quantization_table.py writes this page and says how.\n\n"
+        f"Bits {a.bits}, groups {a.groups}; scripts/bench/quantization_table.py writes this page and says how. "
+        "An empty cell was not measured.\n\n"
         + "\n".join(tables))
 
 
