@@ -96,6 +96,25 @@ struct Lanes {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+[[maybe_unused]] inline __m256 fold_to_eight(const float* row) {
+  return _mm256_add_ps(_mm256_load_ps(row), _mm256_load_ps(row + 8));
+}
+// Rows t and t + 4 of eight, as the four sums of each.
+[[maybe_unused]] inline __m256 fold_to_four(const float (*rows)[16], int t) {
+  const __m256 a = fold_to_eight(rows[t]), b = fold_to_eight(rows[t + 4]);
+  return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+[[maybe_unused]] inline __m256 fold_to_two(__m256 a, __m256 b) {
+  return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+}
+[[maybe_unused]] inline __m256 fold_eight_rows(const float (*rows)[16]) {
+  const __m256 a = fold_to_two(fold_to_four(rows, 0), fold_to_four(rows, 1));
+  const __m256 b = fold_to_two(fold_to_four(rows, 2), fold_to_four(rows, 3));
+  return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xdd));
+}
+[[maybe_unused]] inline Lanes fold_sums(const float (*rows)[16]) {
+  return {fold_eight_rows(rows), fold_eight_rows(rows + 8)};
+}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   const __m256 eight = _mm256_max_ps(a.lo, a.hi);
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -67,6 +67,26 @@ struct Lanes {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+// Two rows as eight sums each.
+[[maybe_unused]] inline __m512 fold_to_eight(const float* a, const float* b) {
+  const __m512 first = _mm512_load_ps(a), second = _mm512_load_ps(b);
+  return _mm512_add_ps(_mm512_shuffle_f32x4(first, second, 0x44),
+                       _mm512_shuffle_f32x4(first, second, 0xee));
+}
+// Rows t, t + 4, t + 8 and t + 12 as four sums each.
+[[maybe_unused]] inline __m512 fold_to_four(const float (*rows)[16], int t) {
+  const __m512 a = fold_to_eight(rows[t], rows[t + 4]);
+  const __m512 b = fold_to_eight(rows[t + 8], rows[t + 12]);
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+[[maybe_unused]] inline __m512 fold_to_two(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+[[maybe_unused]] inline Lanes fold_sums(const float (*rows)[16]) {
+  const __m512 a = fold_to_two(fold_to_four(rows, 0), fold_to_four(rows, 1));
+  const __m512 b = fold_to_two(fold_to_four(rows, 2), fold_to_four(rows, 3));
+  return {_mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd))};
+}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), upper(a.v));
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

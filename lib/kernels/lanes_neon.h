@@ -84,6 +84,24 @@ struct Lanes {
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
+[[maybe_unused]] inline float32x4_t fold_to_four(const float* row) {
+  return vaddq_f32(vaddq_f32(vld1q_f32(row), vld1q_f32(row + 8)),
+                   vaddq_f32(vld1q_f32(row + 4), vld1q_f32(row + 12)));
+}
+// Two rows as two sums each.
+[[maybe_unused]] inline float32x4_t fold_to_two(const float* a, const float* b) {
+  const float32x4_t first = fold_to_four(a), second = fold_to_four(b);
+  return vaddq_f32(vcombine_f32(vget_low_f32(first), vget_low_f32(second)),
+                   vcombine_f32(vget_high_f32(first), vget_high_f32(second)));
+}
+[[maybe_unused]] inline Lanes fold_sums(const float (*rows)[16]) {
+  Lanes out;
+  for (int i = 0; i < 4; ++i) {
+    out.v[i] = vpaddq_f32(fold_to_two(rows[4 * i], rows[4 * i + 1]),
+                          fold_to_two(rows[4 * i + 2], rows[4 * i + 3]));
+  }
+  return out;
+}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   float v[16];
   store(v, a);

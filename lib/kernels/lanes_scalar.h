@@ -74,6 +74,10 @@ struct Lanes {
   }
   return a.v[0];
 }
+// fold_sum of each of sixteen.
+[[maybe_unused]] inline Lanes fold_sums(const float (*rows)[16]) {
+  LANES_EACH(fold_sum(load(rows[i])));
+}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   for (int width = 8; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) a.v[i] = a.v[i] > a.v[i + width] ? a.v[i] : a.v[i + width];
