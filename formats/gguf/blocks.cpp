@@ -6,6 +6,8 @@
 //   Q5_1  32: d, m, 32 fifth bits, 16 bytes of halves   w = d q + m
 //   Q8_0  32: d, 32 signed bytes                        w = d q
 //   IQ4_NL  32: d, 16 bytes of halves                   w = d level[q]
+//   MXFP4  32: a byte e, 16 bytes of halves             w = 2^(e - 128) (twice E2M1's number)
+//   TQ2_0  256: 64 bytes of 2 bits, d                   w = d (q - 1)
 //   Q2_K  256: 16 bytes (scale low, minimum high four bits), 64 bytes of 2 bits, d, dmin; groups of
 //         16                                            w = d s q - dmin m
 //   Q3_K  256: 32 bytes of third bits, 64 bytes of 2 bits, 12 bytes of 6-bit scales, d; groups of
@@ -18,6 +20,7 @@
 
 #include "formats/gguf/blocks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -184,6 +187,62 @@ Encoding iq4_nl() {
   return e;
 }
 
+// A nibble is a sign and a magnitude; our codes ascend.
+std::uint8_t ascending(int nibble) {
+  return static_cast<std::uint8_t>(nibble < 8 ? 8 + nibble : 15 - nibble);
+}
+
+bool unpack_mxfp4(const std::uint8_t* b, Rows& out) {
+  for (int i = 0; i < 16; ++i) out.codes.push_back(ascending(b[1 + i] & 15));
+  for (int i = 0; i < 16; ++i) out.codes.push_back(ascending(b[1 + i] >> 4));
+  out.scales.push_back(std::ldexp(1.0f, b[0] - 128));
+  return b[0] != 255;
+}
+
+Encoding mxfp4() {
+  Encoding e = affine(4, false);
+  e.kind = EncodingKind::kCodebook;
+  e.table = quant::e2m1_levels();
+  e.scale_type = DType::kF8E8M0;
+  return e;
+}
+
+void pack_mxfp4(const std::uint8_t* codes, float scale, std::uint8_t* block) {
+  int power = 0;  // scale = 2^(power - 1)
+  if (scale > 0) std::frexp(scale, &power);
+  block[0] = static_cast<std::uint8_t>(scale > 0 ? power + 127 : 0);
+  const auto nibble = [](int code) { return code < 8 ? 15 - code : code - 8; };
+  for (int i = 0; i < 16; ++i)
+    block[1 + i] = static_cast<std::uint8_t>(nibble(codes[i]) | nibble(codes[i + 16]) << 4);
+}
+
+bool unpack_tq2_0(const std::uint8_t* b, Rows& out) {
+  for (int half = 0; half < 2; ++half) {
+    for (int plane = 0; plane < 4; ++plane) {
+      for (int i = 0; i < 32; ++i) out.codes.push_back(b[32 * half + i] >> (2 * plane) & 3);
+    }
+  }
+  return push_scale(out.scales, half_at(b + 64));
+}
+
+void pack_tq2_0(const std::uint8_t* codes, float scale, std::uint8_t* block) {
+  std::fill_n(block, 64, std::uint8_t{0});
+  for (int i = 0; i < 256; ++i) {
+    std::uint8_t& byte = block[i / 128 * 32 + i % 32];
+    byte = static_cast<std::uint8_t>(byte | codes[i] << (i / 32 % 4 * 2));
+  }
+  const std::uint16_t d = float_to_half(scale);
+  std::memcpy(block + 64, &d, 2);
+}
+
+Encoding tq2_0() {
+  Encoding e = affine(2, false);
+  e.kind = EncodingKind::kCodebook;
+  e.group_size = 256;
+  e.table = {-1, 0, 1, 2};
+  return e;
+}
+
 Encoding super(int bits, int group, int sub_bits, int sub_zero, bool minima) {
   Encoding e = affine(bits, minima);
   e.kind = EncodingKind::kSuperBlock;
@@ -206,6 +265,8 @@ constexpr BlockType kTypes[] = {
     {7, "Q5_1", 32, 24, kNone, unpack_q5_1, [] { return affine(5, true); }},
     {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8, false); }},
     {20, "IQ4_NL", 32, 18, kNone, unpack_q4_0, iq4_nl},
+    {39, "MXFP4", 32, 17, kNone, unpack_mxfp4, mxfp4},
+    {35, "TQ2_0", 256, 66, kNone, unpack_tq2_0, tq2_0},
     {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return super(2, 16, 4, 0, true); }},
     {11, "Q3_K", 256, 110, kNone, unpack_q3_k, [] { return super(3, 16, 6, 32, false); }},
     {12, "Q4_K", 256, 144, kNone, unpack_q4_k, [] { return super(4, 32, 6, 0, true); }},
@@ -246,10 +307,6 @@ std::string_view foreign_name(std::uint32_t id) {
       return "IQ1_M";
     case 34:
       return "TQ1_0";
-    case 35:
-      return "TQ2_0";
-    case 39:
-      return "MXFP4";
     default:
       return "";
   }
@@ -272,6 +329,8 @@ Expected<const BlockType*> find_block_type(std::uint32_t id) {
 
 void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
           std::uint8_t* block) {
+  if (type.unpack == unpack_mxfp4) return pack_mxfp4(codes, scale, block);
+  if (type.unpack == unpack_tq2_0) return pack_tq2_0(codes, scale, block);
   const Encoding encoding = type.encoding();
   const std::uint16_t d = float_to_half(scale), m = float_to_half(minimum);
   std::memcpy(block, &d, 2);

@@ -28,8 +28,9 @@ std::span<const BlockType> block_types();
 // By the number in a file; an error names what is supported.
 Expected<const BlockType*> find_block_type(std::uint32_t id);
 
-// Writing: one block of 32 weights of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or IQ4_NL, from codes that are
-// unsigned with the type's constant zero, and scale and minimum that are exact in f16.
+// Writing: one block of weights of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4 or TQ2_0, from codes
+// that are unsigned with the type's constant zero, and scale and minimum that the type holds
+// exactly.
 void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
           std::uint8_t* block);
 

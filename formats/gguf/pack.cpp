@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ir/decode.h"
+#include "quant/levels.h"
 #include "support/half.h"
 
 namespace thimble::formats::gguf {
@@ -24,19 +25,20 @@ const BlockType* type_named(std::string_view name) {
 // A block type on whose grid the encoding lies: groups that are whole blocks share their scale, and
 // codes around 0 may be those of a wider type.
 const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
-  const bool blocks = encoding.group_size % 32 == 0 && inputs % 32 == 0 && !encoding.per_tensor;
-  const bool last = encoding.axis == -1 && encoding.scale_type == ir::DType::kF16;
   const bool codes =
       encoding.kind == ir::EncodingKind::kAffine || encoding.kind == ir::EncodingKind::kCodebook;
-  if (!codes || !blocks || !last) return nullptr;
+  if (!codes || encoding.per_tensor || encoding.axis != -1) return nullptr;
   const bool around_zero = encoding.zero != ir::ZeroKind::kConstant ||
                            encoding.constant_zero == 1 << (encoding.bits - 1);
   const BlockType* narrowest = nullptr;
   int bits = 9;
   for (const BlockType& type : block_types()) {
     if (type.encoding == nullptr) continue;
+    if (encoding.group_size % type.elements != 0 || inputs % type.elements != 0) continue;
     const ir::Encoding own = type.encoding();
     ir::Encoding grid = own;
+    if (type.name == "TQ2_0" && encoding.table == quant::ternary_levels())
+      grid.table = encoding.table;  // of its four levels the last goes unused
     grid.group_size = encoding.group_size;
     if (grid == encoding) return &type;
     if (!around_zero || own.bits < encoding.bits || own.bits >= bits) continue;
@@ -74,13 +76,18 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
       groups == 1 ? inputs : static_cast<std::size_t>(weight.encoding.group_size);
   auto* block = reinterpret_cast<std::uint8_t*>(out);
   const int moved = type.encoding().constant_zero - weight.encoding.constant_zero;
-  std::uint8_t codes[32];
+  const auto elements = static_cast<std::size_t>(type.elements);
+  std::vector<std::uint8_t> codes(elements);
+  const bool ternary = weight.encoding.table == quant::ternary_levels();
+  const auto code_of = [&](std::uint8_t code) {
+    return static_cast<std::uint8_t>(ternary ? std::max<int>(code, 1) - 1 : code + moved);
+  };
   for (std::size_t row = 0; row < static_cast<std::size_t>(rows.count); ++row) {
-    for (std::size_t at = 0; at < inputs; at += 32) {
+    for (std::size_t at = 0; at < inputs; at += elements) {
       const std::size_t g = row * groups + at / group;
-      for (std::size_t i = 0; i < 32; ++i)
-        codes[i] = static_cast<std::uint8_t>(rows.codes[row * inputs + at + i] + moved);
-      pack(type, codes, rows.scales[g], rows.minima.empty() ? 0.0f : rows.minima[g], block);
+      for (std::size_t i = 0; i < elements; ++i)
+        codes[i] = code_of(rows.codes[row * inputs + at + i]);
+      pack(type, codes.data(), rows.scales[g], rows.minima.empty() ? 0.0f : rows.minima[g], block);
       block += type.bytes;
     }
   }
@@ -145,9 +152,9 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::stri
     if (!dense && !floats) {
       return refuse("the encoding " + weight.encoding.to_string())
           .fix(
-              "quantize to symmetric codes or `codes: iq4_nl` with groups of 32 and f16 scales, or "
-              "write it as f32 "
-              "with --allow-dequantize");
+              "quantize to symmetric codes or `codes: iq4_nl` with groups of 32 and f16 scales, to "
+              "`codes: mxfp4`, or to `codes: ternary` with groups of 256; or write it as f32 with "
+              "--allow-dequantize");
     }
     return dense ? type : type_named("f32");
   }

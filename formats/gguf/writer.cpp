@@ -97,7 +97,7 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
 }
 
 // 0: all f32, 1: f16, 2: Q4_0, 3: Q4_1, 7: Q8_0, 8: Q5_0, 9: Q5_1, 25: IQ4_NL,
-// 32: BF16: of the type that most bytes have.
+// 32: BF16, 37: TQ2_0, 38: MXFP4: of the type that most bytes have.
 std::uint32_t file_type(const std::vector<Output>& outputs) {
   std::map<std::uint32_t, std::uint64_t> bytes;
   for (const Output& output : outputs) bytes[output.type->id] += output.size;
@@ -122,6 +122,10 @@ std::uint32_t file_type(const std::vector<Output>& outputs) {
       return 25;
     case 30:
       return 32;
+    case 35:
+      return 37;
+    case 39:
+      return 38;
     default:
       return 0;
   }

@@ -199,6 +199,7 @@ std::string Encoding::to_string() const {
   if (kind == EncodingKind::kSuperBlock) out += " super " + std::to_string(super_size);
   if (kind != EncodingKind::kCodebook) out += zero_text(*this);
   out += " " + std::string(dtype_name(scale_type));
+  if (scale_exponent != 0) out += " exponent " + std::to_string(scale_exponent);
   if (kind == EncodingKind::kSuperBlock) {
     out += " sub " + std::to_string(sub_bits);
     if (sub_scale_zero != 0) out += " sub-zero " + std::to_string(sub_scale_zero);
@@ -256,7 +257,10 @@ Expected<Encoding> Encoding::parse(std::string_view text) {
       e.flat = true;
     } else if (word == "table") {
       for (float entry = 0; i + 1 < words.size() && take_number(entry);) e.table.push_back(entry);
-    } else if (word == "f16" || word == "bf16" || word == "f32") {
+    } else if (word == "exponent") {
+      good = take_number(e.scale_exponent);
+    } else if (word == "f16" || word == "bf16" || word == "f32" || word == "f8e8m0" ||
+               word == "f8e4m3fn") {
       e.scale_type = *dtype_from_name(word);
     } else {
       good = false;

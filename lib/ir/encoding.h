@@ -58,8 +58,12 @@ struct Encoding {
   std::int64_t group_size = 0;  // inputs that share a scale; 0: the whole row (per channel)
   bool per_tensor = false;  // one scale for the whole tensor (then rows share streams' first entry)
   ZeroKind zero = ZeroKind::kConstant;
-  int constant_zero = 0;           // 2^(bits-1) for symmetric codes
-  DType scale_type = DType::kF16;  // kF16, kBF16 or kF32
+  int constant_zero = 0;  // 2^(bits-1) for symmetric codes
+  // kF16, kBF16 or kF32; with a table also a byte: kF8E8M0 (a power of two, MXFP4's) or kF8E4M3FN
+  // times 2^scale_exponent (NVFP4's, whose tensor scale is such a power here). Bytes hold scales of
+  // 0 and above.
+  DType scale_type = DType::kF16;
+  int scale_exponent = 0;  // kF8E4M3FN only
   // kSuperBlock: scale_g = d * (sub_scale_g - sub_scale_zero), minimum_g = -dmin * sub_minimum_g,
   // where a super-block of `super_size` inputs has one d (scales) and one dmin (minima; only with
   // kMinima).

@@ -28,9 +28,13 @@ Status check_encoding(const Weight& weight) {
   if (e.flat && (rank < 2 || e.axis != -1)) return illegal("flat inputs have no axis of their own");
   if (e.bits < 1 || e.bits > 8) return illegal("bits must be 1 to 8");
   if (e.group_size < 0 || (e.per_tensor && e.group_size != 0)) return illegal("its groups");
-  if (e.scale_type != DType::kF16 && e.scale_type != DType::kBF16 && e.scale_type != DType::kF32) {
+  const bool bytes = e.scale_type == DType::kF8E8M0 || e.scale_type == DType::kF8E4M3FN;
+  const bool floats =
+      e.scale_type == DType::kF16 || e.scale_type == DType::kBF16 || e.scale_type == DType::kF32;
+  if (!floats && !(bytes && e.kind == EncodingKind::kCodebook))
     return illegal("its type of scales");
-  }
+  const bool moved = e.scale_type == DType::kF8E4M3FN && std::abs(e.scale_exponent) <= 100;
+  if (e.scale_exponent != 0 && !moved) return illegal("its scales' exponent");
   if (e.constant_zero < 0 || e.constant_zero > 255) return illegal("its zero");
   if (e.kind == EncodingKind::kSuperBlock) {
     const bool whole = e.group_size > 0 && e.super_size > 0 && e.super_size % e.group_size == 0;

@@ -47,8 +47,21 @@ void each_plane_bit(int bits, Visit visit) {
   }
 }
 
-float scale_at(const void* base, FloatType type, std::int64_t at) {
+// As the vector kernels compute it: the fraction times a power of two.
+float e4m3_value(std::uint8_t byte, int exponent) {
+  const int power = byte >> 3 & 15, fraction = byte & 7;
+  const auto whole = static_cast<float>(power == 0 ? fraction : fraction + 8);
+  const int shift = (power == 0 ? 1 : power) - 10 + exponent;
+  return whole * std::bit_cast<float>(static_cast<std::uint32_t>(shift + 127) << 23);
+}
+
+float scale_at(const void* base, FloatType type, std::int64_t at, int exponent) {
+  const auto* bytes = static_cast<const std::uint8_t*>(base);
   switch (type) {
+    case FloatType::kE8M0:
+      return std::bit_cast<float>(static_cast<std::uint32_t>(bytes[at]) << 23);
+    case FloatType::kE4M3:
+      return e4m3_value(bytes[at], exponent);
     case FloatType::kF16:
       return half_to_float(static_cast<const std::uint16_t*>(base)[at]);
     case FloatType::kBF16:
@@ -136,15 +149,15 @@ static GroupValues group_values(const GroupedWeight& w, std::int64_t tile, std::
   const bool minima = w.zero == ZeroKind::kMinima;
   if (w.super_size == 0) {
     const std::int64_t at = (tile * w.groups() + group) * kTileRows + row;
-    return {scale_at(w.scales, w.scale_type, at),
-            minima ? scale_at(w.zeros, w.scale_type, at) : 0.0f};
+    return {scale_at(w.scales, w.scale_type, at, w.scale_exponent),
+            minima ? scale_at(w.zeros, w.scale_type, at, 0) : 0.0f};
   }
   const std::int64_t super = w.super_size >= w.inputs ? 0 : group * w.group_size / w.super_size;
   const std::int64_t at = (tile * w.supers() + super) * kTileRows + row;
   const auto sub = static_cast<float>(sub_at(w, w.sub_scales, tile, group, row) - w.sub_zero);
-  GroupValues values{scale_at(w.scales, w.scale_type, at) * sub, 0};
+  GroupValues values{scale_at(w.scales, w.scale_type, at, 0) * sub, 0};
   if (minima) {
-    values.minimum = -scale_at(w.zeros, w.scale_type, at) *
+    values.minimum = -scale_at(w.zeros, w.scale_type, at, 0) *
                      static_cast<float>(sub_at(w, w.sub_minima, tile, group, row));
   }
   return values;

@@ -44,7 +44,14 @@ inline constexpr int kBlock = 32;  // inputs per block of codes and per activati
 inline constexpr int kPanelBlocks = 16;
 inline constexpr int kPanelBytes = 16384;
 
-enum class FloatType : std::uint8_t { kF32, kF16, kBF16 };
+// Those of 8 bits, for scales alone: kE8M0, 2^(b - 127), and 0 for b = 0; kE4M3, the OCP's float of
+// 3 bits of fraction without its sign, times GroupedWeight's 2^scale_exponent.
+enum class FloatType : std::uint8_t { kF32, kF16, kBF16, kE8M0, kE4M3 };
+
+constexpr int bytes_of(FloatType type) {
+  if (type == FloatType::kF32) return 4;
+  return type == FloatType::kE8M0 || type == FloatType::kE4M3 ? 1 : 2;
+}
 
 enum class ZeroKind : std::uint8_t { kConstant, kPoints, kMinima };
 
@@ -73,6 +80,7 @@ struct GroupedWeight {
   // What codes of up to 4 bits stand for: kTableEntries, of which those past 2^bits count for
   // nothing, as does the constant zero. Null: themselves.
   const std::int8_t* table = nullptr;
+  int scale_exponent = 0;  // of scales of kE4M3
 
   std::int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
   std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }

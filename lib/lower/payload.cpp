@@ -114,7 +114,22 @@ class TransposedPayload : public Payload {
   ir::Weight weight_;
 };
 
-void store_float(std::byte* out, program::Type type, float value) {
+// A scale that is exact in a byte: its power of two, or 4 bits of it and 3 of fraction.
+std::byte scale_byte(program::Type type, float value, int exponent) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (value == 0) return std::byte{0};
+  if (type == program::Type::kF8E8M0) return static_cast<std::byte>(bits >> 23);
+  const int power = static_cast<int>(bits >> 23) - 127 - exponent;
+  const auto significand = (bits >> 20 & 7) | 8;  // value = significand / 8 * 2^power
+  if (power < -6) return static_cast<std::byte>(significand >> (-6 - power));
+  return static_cast<std::byte>((power + 7) << 3 | (significand & 7));
+}
+
+void store_float(std::byte* out, program::Type type, float value, int exponent = 0) {
+  if (type == program::Type::kF8E8M0 || type == program::Type::kF8E4M3FN) {
+    *out = scale_byte(type, value, exponent);
+    return;
+  }
   if (type == program::Type::kF32) {
     std::memcpy(out, &value, sizeof value);
     return;
@@ -195,7 +210,8 @@ class TilePayload : public Payload {
         const auto at = static_cast<std::size_t>(g * kernels::kTileRows + r);
         const auto from =
             static_cast<std::size_t>(weight_.encoding.per_tensor ? 0 : (first + r) * scales_ + g);
-        store_float(out[1].data() + at * float_bytes(), tensor_.type, rows.scales[from]);
+        store_float(out[1].data() + at * float_bytes(), tensor_.type, rows.scales[from],
+                    tensor_.scale_exponent);
         if (tensor_.zero == program::ZeroKind::kPoints) {
           out[2][at] = static_cast<std::byte>(rows.zero_points[from]);
         } else if (tensor_.zero == program::ZeroKind::kMinima) {
@@ -230,6 +246,10 @@ program::Type scale_type_of(const ir::Encoding& encoding) {
       return program::Type::kF16;
     case ir::DType::kBF16:
       return program::Type::kBF16;
+    case ir::DType::kF8E8M0:
+      return program::Type::kF8E8M0;
+    case ir::DType::kF8E4M3FN:
+      return program::Type::kF8E4M3FN;
     default:
       return program::Type::kF32;
   }
@@ -287,6 +307,7 @@ Expected<program::Tensor> tile_tensor(const ir::Weight& weight) {
   tensor.name = weight.name;
   tensor.layout = program::Layout::kTiles;
   tensor.type = scale_type_of(encoding);
+  tensor.scale_exponent = encoding.scale_exponent;
   tensor.dims = weight.dims;
   tensor.rows = weight.rows();
   tensor.inputs = weight.inputs();

@@ -53,7 +53,7 @@ Offset<fb::Tensor> pack(FlatBufferBuilder& b, const Tensor& t) {
   return fb::CreateTensor(b, name, static_cast<std::uint8_t>(t.layout),
                           static_cast<std::uint8_t>(t.type), dims, t.rows, t.inputs, t.axis, t.bits,
                           t.group_size, static_cast<std::uint8_t>(t.zero), t.constant_zero,
-                          segments, t.super_size, t.sub_bits, t.sub_zero, table);
+                          segments, t.super_size, t.sub_bits, t.sub_zero, table, t.scale_exponent);
 }
 
 Offset<fb::Segment> pack(FlatBufferBuilder& b, const Segment& s) {
@@ -159,6 +159,7 @@ Expected<Tensor> unpack(const fb::Tensor& t) {
   out.super_size = t.super_size();
   out.sub_bits = t.sub_bits();
   out.sub_zero = t.sub_zero();
+  out.scale_exponent = t.scale_exponent();
   out.table = values<std::int8_t>(t.table());
   out.segments = values<std::int32_t>(t.segments());
   return out;

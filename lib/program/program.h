@@ -114,6 +114,7 @@ struct Tensor {
   std::int64_t super_size = 0;
   std::int32_t sub_bits = 0;  // 4, 6 or 8
   std::int32_t sub_zero = 0;
+  std::int32_t scale_exponent = 0;     // of scales of kF8E4M3FN: they are times 2^scale_exponent
   std::vector<std::int8_t> table;      // what codes of up to 4 bits stand for: 16 entries, or none
   std::vector<std::int32_t> segments;  // in the order of the layout's streams
 };

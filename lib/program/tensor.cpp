@@ -51,13 +51,22 @@ bool sound_scales(const Tensor& tensor) {
          tensor.sub_zero >= 0 && tensor.sub_zero <= 255 && tensor.zero != ZeroKind::kPoints;
 }
 
+// Scales of a byte go with tables alone.
+bool sound_scale_type(const Tensor& tensor) {
+  constexpr int kMostExponent = 100;  // scales stay normal numbers
+  const bool moved = tensor.type == Type::kF8E4M3FN && tensor.scale_exponent >= -kMostExponent &&
+                     tensor.scale_exponent <= kMostExponent;
+  if (tensor.scale_exponent != 0 && !moved) return false;
+  if (tensor.type == Type::kF8E8M0 || tensor.type == Type::kF8E4M3FN)
+    return !tensor.table.empty() && tensor.super_size == 0;
+  return tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16;
+}
+
 bool sound_tiles(const Tensor& tensor) {
   const bool groups =
       tensor.group_size == 16 || (tensor.group_size > 0 && tensor.group_size % kBlock == 0);
-  const bool scales =
-      tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16;
-  return is_matrix(tensor) && tensor.bits >= 2 && tensor.bits <= 8 && groups && scales &&
-         sound_scales(tensor);
+  return is_matrix(tensor) && tensor.bits >= 2 && tensor.bits <= 8 && groups &&
+         sound_scale_type(tensor) && sound_scales(tensor);
 }
 
 bool sound_panels(const Tensor& tensor) {

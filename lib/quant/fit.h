@@ -27,6 +27,7 @@ struct FitInput {
   // Rounds kLanes numbers to what the encoding can store. A scale that isn't 0 stays so.
   void (*round_scales)(float* lanes) = nullptr;
   void (*round_minima)(float* lanes) = nullptr;
+  float scale_unit = 1;  // a power of two: what `round_scales` counts scales in
 };
 
 struct FitParameters {

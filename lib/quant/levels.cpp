@@ -179,6 +179,35 @@ std::vector<float> nf4_levels() {
   return {-127, -88, -67, -50, -36, -23, -12, 0, 10, 20, 31, 43, 56, 71, 92, 127};
 }
 
+std::vector<float> e2m1_levels() {
+  return {-12, -8, -6, -4, -3, -2, -1, 0, 0, 1, 2, 3, 4, 6, 8, 12};
+}
+
+std::vector<float> ternary_levels() { return {-1, -1, 0, 1}; }
+
+Expected<float> extreme_of(const ir::Weight& weight) {
+  const std::int64_t rows = weight.rows();
+  const std::int64_t step =
+      std::max<std::int64_t>(1, (1 << 18) / std::max<std::int64_t>(1, weight.inputs()));
+  float extreme = 0;
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t end = std::min(rows, begin + step);
+    THIMBLE_ASSIGN(const std::vector<float> values, decode_rows(weight, begin, end));
+    for (const float value : values) extreme = std::max(extreme, std::fabs(value));
+    weight.source->release(begin, end);
+  }
+  return extreme;
+}
+
+int nvfp4_exponent(float extreme) {
+  constexpr float kReach = 12.0f * 256;  // short of 448: a search tries larger scales too
+  if (!(extreme > 0)) return 0;
+  int exponent = 0;
+  const float fraction = std::frexp(extreme / kReach, &exponent);
+  if (fraction == 0.5f) --exponent;
+  return std::clamp(exponent, -100, 100);
+}
+
 std::vector<float> iq4_nl_levels() {
   return {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 }

@@ -18,6 +18,17 @@ std::vector<float> normal_levels(int bits);
 std::vector<float> nf4_levels();
 // Those of GGUF's IQ4_NL.
 std::vector<float> iq4_nl_levels();
+// Twice those of the 4-bit float E2M1 (OCP MX specification 1.0), with 0 for both of its zeros.
+std::vector<float> e2m1_levels();
+// -1, 0 and 1 for codes of 2 bits; the first is there twice.
+std::vector<float> ternary_levels();
+
+// The largest magnitude among a weight's numbers.
+Expected<float> extreme_of(const ir::Weight& weight);
+
+// The exponent of NVFP4's scales for a weight whose largest number is `extreme`: the least that
+// leaves a scale of E4M3 room for levels up to 12.
+int nvfp4_exponent(float extreme);
 
 // Levels for weights [rows, inputs], row-major, of least squared error weighted by
 // `options.importance`: weighted k-means in one dimension (Lloyd 1982) over weights divided by

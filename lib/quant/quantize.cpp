@@ -36,6 +36,27 @@ float round_bfloat(float value) {
   return std::isinf(rounded) ? std::copysign(0x1.fep127f, value) : rounded;
 }
 
+// A power of two as the OCP's MX formats choose it (MX specification 1.0, section 6.3): the largest
+// one under the extreme weight, over that under the largest level, which is 1.5 times a power.
+float round_power(float value) {
+  constexpr float kLeast = 0x1p-126f, kMost = 0x1p127f;
+  if (value == 0) return 0;
+  const float more = std::min(1.5f * std::fabs(value), kMost);
+  const float power = std::bit_cast<float>(std::bit_cast<std::uint32_t>(more) & 0x7f800000u);
+  return std::max(power, kLeast);
+}
+
+// To the nearest number above 0 that an E4M3 holds, ties to even.
+float round_e4m3(float value) {
+  constexpr float kLeast = 0x1p-9f, kMost = 448;
+  if (value == 0) return 0;
+  const float size = std::min(std::fabs(value), kMost);
+  const auto bits = std::bit_cast<std::uint32_t>(size);
+  const float normal = std::bit_cast<float>((bits + 0x7ffffu + ((bits >> 20) & 1u)) & ~0xfffffu);
+  const float subnormal = (size + 0x1.8p14f) - 0x1.8p14f;  // a multiple of 2^-9
+  return std::max(size < 0x1p-6f ? subnormal : normal, kLeast);
+}
+
 // To the nearest whole number, ties to even, by arithmetic alone (|x| < 2^51).
 double nearest_whole(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
 
@@ -48,6 +69,8 @@ void keep_lanes(float*) {}
 using Rounder = void (*)(float*);
 
 Rounder scale_rounder(ir::DType type) {
+  if (type == ir::DType::kF8E8M0) return round_lanes<round_power>;
+  if (type == ir::DType::kF8E4M3FN) return round_lanes<round_e4m3>;
   if (type == ir::DType::kF16) return round_lanes<round_half_scale>;
   return type == ir::DType::kBF16 ? round_lanes<round_bfloat> : keep_lanes;
 }
@@ -246,6 +269,8 @@ FitInput fit_input(const ir::Encoding& encoding, bool search) {
   input.search = search;
   input.round_scales = scale_rounder(encoding.scale_type);
   input.round_minima = minimum_rounder(encoding.scale_type);
+  input.scale_unit = std::ldexp(1.0f, encoding.scale_exponent);
+  input.positive = ir::dtype_bits(encoding.scale_type) == 8;  // such scales have no sign
   return input;
 }
 

@@ -1,6 +1,7 @@
 #include "quant/scale_fit.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "linalg/cholesky.h"
@@ -152,9 +153,10 @@ class Fitter {
 
   float rounded(float old, double value) const {
     if (old == 0) return 0;  // a group of zeros
-    float lanes[kLanes] = {static_cast<float>(value)};
+    const float unit = std::ldexp(1.0f, encoding_.scale_exponent);
+    float lanes[kLanes] = {static_cast<float>(value) / unit};
     round_(lanes);
-    return lanes[0];
+    return lanes[0] * unit;
   }
 
   std::span<const float> weights_;

@@ -39,9 +39,18 @@ bool holds_values(const program::Program& program, std::int32_t input_slot) {
 }
 
 kernels::FloatType float_type(program::Type type) {
-  return type == program::Type::kF16    ? kernels::FloatType::kF16
-         : type == program::Type::kBF16 ? kernels::FloatType::kBF16
-                                        : kernels::FloatType::kF32;
+  switch (type) {
+    case program::Type::kF16:
+      return kernels::FloatType::kF16;
+    case program::Type::kBF16:
+      return kernels::FloatType::kBF16;
+    case program::Type::kF8E8M0:
+      return kernels::FloatType::kE8M0;
+    case program::Type::kF8E4M3FN:
+      return kernels::FloatType::kE4M3;
+    default:
+      return kernels::FloatType::kF32;
+  }
 }
 
 }  // namespace
@@ -53,6 +62,7 @@ kernels::GroupedWeight grouped_view(const program::Tensor& tensor, const program
   w.bits = tensor.bits;
   w.group_size = tensor.group_size;
   w.scale_type = float_type(tensor.type);
+  w.scale_exponent = tensor.scale_exponent;
   w.zero = static_cast<kernels::ZeroKind>(tensor.zero);
   w.constant_zero = tensor.constant_zero;
   auto stream = [&](std::size_t i) {

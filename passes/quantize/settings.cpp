@@ -48,11 +48,26 @@ struct CodesName {
   Codes codes;
   const char* name;
 };
-constexpr CodesName kCodes[] = {{Codes::kUniform, "uniform"},
-                                {Codes::kNormal, "normal"},
-                                {Codes::kNf4, "nf4"},
-                                {Codes::kIq4Nl, "iq4_nl"},
-                                {Codes::kFitted, "fitted"}};
+constexpr CodesName kCodes[] = {{Codes::kUniform, "uniform"}, {Codes::kNormal, "normal"},
+                                {Codes::kNf4, "nf4"},         {Codes::kIq4Nl, "iq4_nl"},
+                                {Codes::kFitted, "fitted"},   {Codes::kMxfp4, "mxfp4"},
+                                {Codes::kNvfp4, "nvfp4"},     {Codes::kTernary, "ternary"}};
+
+// What a format's name settles besides; null: nothing.
+struct Format {
+  Codes codes;
+  std::int64_t bits, group_size;  // 0: any
+  ir::DType scale_type;
+};
+constexpr Format kFormats[] = {{Codes::kMxfp4, 4, 32, ir::DType::kF8E8M0},
+                               {Codes::kNvfp4, 4, 16, ir::DType::kF8E4M3FN},
+                               {Codes::kTernary, 2, 0, ir::DType::kF16}};
+
+const Format* format_of(Codes codes) {
+  const auto* known = std::find_if(std::begin(kFormats), std::end(kFormats),
+                                   [&](const Format& one) { return one.codes == codes; });
+  return known == std::end(kFormats) ? nullptr : known;
+}
 
 void apply_codes(const OptionValue& value, Settings& settings) {
   settings.open.codes = is_auto(value);
@@ -60,6 +75,12 @@ void apply_codes(const OptionValue& value, Settings& settings) {
   for (const CodesName& known : kCodes) {
     if (*value.text() == known.name) settings.codes = known.codes;
   }
+  if (ir::dtype_bits(settings.scale_type) == 8) settings.scale_type = ir::DType::kF16;
+  const Format* format = format_of(settings.codes);
+  if (format == nullptr) return;
+  settings.bits = format->bits;
+  settings.scale_type = format->scale_type;
+  if (format->group_size > 0) settings.group_size = format->group_size;
 }
 
 std::string codes_text(Codes codes) {
@@ -71,7 +92,20 @@ std::string codes_text(Codes codes) {
 // Tables of so many levels exist.
 bool codes_take(Codes codes, std::int64_t bits) {
   if (codes == Codes::kUniform) return true;
+  if (const Format* format = format_of(codes)) return bits == format->bits;
   return codes == Codes::kNf4 || codes == Codes::kIq4Nl ? bits == 4 : bits <= 4;
+}
+
+Status check_format(const OptionValue& value, const Settings& s, const Format& format) {
+  const bool groups = format.group_size == 0 || s.group_size == format.group_size;
+  const bool scales = ir::dtype_bits(format.scale_type) != 8 || s.scale_type == format.scale_type;
+  if (s.bits == format.bits && groups && scales && !s.per_tensor && s.sub_scale_bits == 0)
+    return ok();
+  std::string what = std::to_string(format.bits) + " bits";
+  if (format.group_size > 0) what += ", groups of " + std::to_string(format.group_size);
+  return wrong(value, codes_text(s.codes) + " means " + what +
+                          " and scales of its own: leave `bits`, `group_size`, `scale` and "
+                          "`sub_scale_bits` out");
 }
 
 // Do the settings go together? `value` is where to point.
@@ -83,6 +117,7 @@ Status check_together(const OptionValue& value, const Settings& s) {
   if (s.codes == Codes::kUniform) return ok();
   if (!s.symmetric && !s.open.symmetric)
     return wrong(value, codes_text(s.codes) + " needs `symmetric: true`");
+  if (const Format* format = format_of(s.codes)) return check_format(value, s, *format);
   const bool some = codes_take(s.codes, 3);  // tables of other sizes
   if (s.per_tensor || (!s.open.bits && !codes_take(s.codes, s.bits))) {
     return wrong(value, codes_text(s.codes) + " needs " + (some ? "2 to 4" : "4") +
@@ -193,6 +228,8 @@ std::vector<Settings> every_setting(const Settings& base, const ir::Weight& weig
 
 std::vector<float> levels_of(Codes codes, std::int64_t bits) {
   if (codes == Codes::kNf4) return quant::nf4_levels();
+  if (codes == Codes::kMxfp4 || codes == Codes::kNvfp4) return quant::e2m1_levels();
+  if (codes == Codes::kTernary) return quant::ternary_levels();
   return codes == Codes::kIq4Nl ? quant::iq4_nl_levels()
                                 : quant::normal_levels(static_cast<int>(bits));
 }
@@ -228,8 +265,13 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
 Expected<ir::Encoding> Settings::fitted_encoding(const ir::Weight& weight, int axis,
                                                  const std::vector<float>& importance) const {
   ir::Encoding e = encoding(weight, axis);
-  if (codes != Codes::kFitted || weight.source == nullptr) return e;
-  THIMBLE_ASSIGN(e.table, quant::fit_levels(weight, e, {search, importance}));
+  if (!is_fitted() || weight.source == nullptr) return e;
+  if (codes == Codes::kNvfp4) {
+    THIMBLE_ASSIGN(const float extreme, quant::extreme_of(weight));
+    e.scale_exponent = quant::nvfp4_exponent(extreme);
+  } else {
+    THIMBLE_ASSIGN(e.table, quant::fit_levels(weight, e, {search, importance}));
+  }
   return e;
 }
 
@@ -239,9 +281,12 @@ Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings&
   const OptionValue selector = selector_part(value);
   THIMBLE_ASSIGN(rule.selector, pass::Selector::parse(selector));
   rule.settings = base;
+  for (const auto& [key, item] : *value.map()) {  // before what it settles
+    if (key == "codes") apply_codes(item, rule.settings);
+  }
   for (const auto& [key, item] : *value.map()) {
     if (key == "skip") rule.skip = std::get<bool>(item.value);
-    THIMBLE_TRY(apply(key, item, rule.settings));
+    if (key != "codes") THIMBLE_TRY(apply(key, item, rule.settings));
   }
   THIMBLE_TRY(check_together(value, rule.settings));
   std::string text = selector.to_string();
@@ -251,13 +296,12 @@ Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings&
 }
 
 Status Rules::configure(const pass::Options& options) {
-  for (const char* key : {"bits", "group_size", "symmetric", "sub_scale_bits", "codes", "scale",
+  for (const char* key : {"codes", "bits", "group_size", "symmetric", "sub_scale_bits", "scale",
                           "search", "activations"}) {
-    const OptionValue* value = options.find(key);
-    if (value == nullptr) continue;
-    THIMBLE_TRY(apply(key, *value, base_));
-    if (key == std::string_view("sub_scale_bits") || key == std::string_view("codes"))
-      THIMBLE_TRY(check_together(*value, base_));
+    if (const OptionValue* value = options.find(key)) THIMBLE_TRY(apply(key, *value, base_));
+  }
+  for (const char* key : {"sub_scale_bits", "codes"}) {
+    if (const OptionValue* value = options.find(key)) THIMBLE_TRY(check_together(*value, base_));
   }
   if (const OptionValue* only = options.find("only")) {
     THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
@@ -437,8 +481,9 @@ pass::OptionInfo codes_option() {
           .help =
               "what codes stand for: whole numbers; or, of 2 to 4 bits, levels where normally "
               "distributed weights lie, or fitted to each tensor; or, of 4 bits, those of QLoRA's "
-              "NF4 or of GGUF's IQ4_NL",
-          .words = {"uniform", "normal", "fitted", "nf4", "iq4_nl"}};
+              "NF4 or of GGUF's IQ4_NL; or a format with scales of its own: MXFP4, NVFP4, or -1, 0 "
+              "and 1 in 2 bits",
+          .words = {"uniform", "normal", "fitted", "nf4", "iq4_nl", "mxfp4", "nvfp4", "ternary"}};
 }
 
 pass::OptionInfo scale_option() {

@@ -24,7 +24,16 @@ struct OpenSettings {
 };
 
 // What codes stand for: whole numbers, or levels of a table (quant/levels.h).
-enum class Codes : std::uint8_t { kUniform, kNormal, kNf4, kIq4Nl, kFitted };
+enum class Codes : std::uint8_t {
+  kUniform,
+  kNormal,
+  kNf4,
+  kIq4Nl,
+  kFitted,
+  kMxfp4,   // E2M1 under a power of two per 32 (OCP MX)
+  kNvfp4,   // E2M1 under an E4M3 per 16 (NVIDIA), the tensor's scale a power of two
+  kTernary  // -1, 0, 1
+};
 
 struct Settings {
   std::int64_t bits = 4;         // 0 where open until Rules::settle
@@ -41,7 +50,9 @@ struct Settings {
   // The encoding that these say for a weight whose inputs lie along `axis` of its dims. Levels that
   // are fitted to a weight are the normal ones.
   ir::Encoding encoding(const ir::Weight& weight, int axis) const;
-  // The same with levels fitted to the weight, where the codes say so and it has numbers;
+  // Do levels or scales depend on the weight's numbers? What `fitted_encoding` is for.
+  bool is_fitted() const { return codes == Codes::kFitted || codes == Codes::kNvfp4; }
+  // The same with levels, or the scales' exponent, fitted to the weight, where it has numbers;
   // `importance`: what an error in each input costs, empty: all the same.
   Expected<ir::Encoding> fitted_encoding(const ir::Weight& weight, int axis,
                                          const std::vector<float>& importance = {}) const;

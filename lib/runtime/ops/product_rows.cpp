@@ -37,7 +37,7 @@ Status Activations::check(const program::Instruction& instruction) {
 
 kernels::GroupedWeight tiles_of(const kernels::GroupedWeight& weight, std::int64_t begin,
                                 std::int64_t end) {
-  const std::int64_t scale_bytes = weight.scale_type == kernels::FloatType::kF32 ? 4 : 2;
+  const std::int64_t scale_bytes = kernels::bytes_of(weight.scale_type);
   const bool super = weight.super_size > 0;
   const std::int64_t cells =
       begin * (super ? weight.supers() : weight.groups()) * kernels::kTileRows;

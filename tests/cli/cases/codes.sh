@@ -26,6 +26,20 @@ status $thimble eval iq4_nl.gguf -q --reference $fable --text $fable/tune.txt --
 status $thimble eval iq4_nl.thimble -q --reference $fable --text $fable/tune.txt --context 128 --max-windows 4 --kv f32 --json >b.json
 grep -h '"kl_weights"' a.json b.json | uniq | wc -l
 status $thimble compress $fable -q -r nf4.yaml -o nf4.gguf 2>&1 | grep -o "remedy: quantize to .*blocks\|remedy: quantize to symmetric.*32"
+# Formats with scales of their own: MXFP4 and ternary codes are GGUF's too.
+recipe mxfp4 "quantize-weights: {codes: mxfp4, only: {role: [attention, mlp]}}"
+recipe nvfp4 "gptq: {codes: nvfp4, only: {role: [attention, mlp]}}"
+recipe ternary "quantize-weights: {codes: ternary, group_size: 256, only: {role: mlp}}"
+for codes in mxfp4 nvfp4 ternary; do
+  status $thimble compress $fable -q -r $codes.yaml --calibrate $fable/calibrate.txt -o $codes.thimble >log
+  $thimble inspect $codes.thimble | grep -E "^[24]-bit"
+done
+for codes in mxfp4 ternary; do
+  status $thimble compress $fable -q -r $codes.yaml -o $codes.gguf >log
+  for file in $codes.gguf $codes.thimble; do
+    $thimble eval $file -q --reference $fable --text $fable/tune.txt --context 128 --max-windows 4 --kv f32 --json
+  done | grep -h '"kl_weights"' | uniq | wc -l
+done
 # Settings that don't go together.
 check() { cat >recipe.yaml; status $thimble recipe validate recipe.yaml; }
 check <<'Y'
@@ -42,6 +56,11 @@ check <<'Y'
 version: 1
 passes:
   - gptq: {codes: fitted, bits: 6}
+Y
+check <<'Y'
+version: 1
+passes:
+  - gptq: {codes: nvfp4, group_size: 32}
 Y
 check <<'Y'
 version: 1

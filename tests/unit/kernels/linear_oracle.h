@@ -85,6 +85,29 @@ inline Aligned<std::uint8_t> stored(const std::vector<float>& values, FloatType 
   return out;
 }
 
+// What a scale of a byte stands for.
+inline float byte_scale(std::uint8_t byte, FloatType type, int exponent) {
+  if (type == FloatType::kE8M0) return byte == 0 ? 0.0f : std::ldexp(1.0f, byte - 127);
+  const int power = byte >> 3 & 15, fraction = byte & 7;
+  return power == 0 ? std::ldexp(static_cast<float>(fraction), exponent - 9)
+                    : std::ldexp(static_cast<float>(8 + fraction), power - 10 + exponent);
+}
+
+// Scales of a byte in place of those that make_weight drew.
+inline void make_byte_scales(std::mt19937& random, TestWeight& w) {
+  const FloatType type = w.layout.scales;
+  w.view.scale_exponent = type == FloatType::kE4M3 ? -3 : 0;
+  w.packed_scales = Aligned<std::uint8_t>(w.scales.size());
+  for (std::size_t i = 0; i < w.scales.size(); ++i) {
+    const std::uint32_t draw = random();
+    const auto byte = static_cast<std::uint8_t>(draw % 8 == 0              ? 0
+                                                : type == FloatType::kE8M0 ? 110 + (draw >> 8) % 30
+                                                                           : (draw >> 8) % 128);
+    w.packed_scales.data()[i] = byte;
+    w.scales[i] = byte_scale(byte, type, w.view.scale_exponent);
+  }
+}
+
 // Sub-scales [tiles][groups][16] as the header lays them out.
 inline Aligned<std::uint8_t> packed_sub_scales(const std::vector<std::uint8_t>& subs,
                                                const GroupedWeight& w) {
@@ -173,6 +196,7 @@ inline void make_weight(const Layout& layout, std::mt19937& random, TestWeight& 
   std::memcpy(w.packed_zeros.data(), w.points.data(), cells);
   if (layout.zero == ZeroKind::kMinima) w.packed_zeros = stored(w.zeros, layout.scales);
   if (layout.super_size > 0) make_super_blocks(random, w);
+  if (bytes_of(layout.scales) == 1) make_byte_scales(random, w);
   for (std::int8_t& entry : w.table) entry = static_cast<std::int8_t>(random() % 256 - 128);
   w.table[0] = -128, w.table[(1 << layout.bits) % 16] = 127;
   if (layout.table) w.view.table = w.table;

@@ -159,6 +159,22 @@ TEST_CASE("grouped products equal the contract: super-blocks and tables") {
   }
 }
 
+TEST_CASE("scales of a byte") {
+  std::mt19937 random(23);
+  for (const FloatType type : {FloatType::kE8M0, FloatType::kE4M3}) {
+    for (const std::int64_t group : {16, 32}) {
+      check_grouped({21, 300, 4, group, type, ZeroKind::kConstant, 0, 0, true}, 3, 1, random);
+      check_grouped({16, 64, 2, group, type, ZeroKind::kConstant, 0, 0, true}, 1, 2, random);
+    }
+    TestWeight w;
+    make_weight({21, 80, 4, 16, type, ZeroKind::kConstant, 0, 0, true}, random, w);
+    std::vector<float> row(80);
+    decode_grouped_row(w.view, 18, row.data());
+    for (std::int64_t i = 0; i < 80; ++i)
+      CHECK(row[static_cast<std::size_t>(i)] == decoded(w, 18, i));
+  }
+}
+
 TEST_CASE("one row of super-blocks decodes as the products do") {
   std::mt19937 random(17);
   for (const int sub_bits : {4, 6, 8}) {

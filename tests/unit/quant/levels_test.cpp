@@ -3,6 +3,7 @@
 
 #include "quant/levels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -132,4 +133,89 @@ TEST_CASE("levels are fitted to super-blocks, to zeros and to few rows") {
   CHECK(fit_levels(zeros, 1, 32, with_table({}, 4, 32), {}).value() == normal_levels(4));
   const std::vector<float> broken = {1.0f, std::numeric_limits<float>::quiet_NaN()};
   CHECK_FALSE(fit_levels(broken, 1, 2, with_table({}, 4, 32), {}));
+}
+
+namespace {
+
+// All numbers of E4M3 above 0, by its definition.
+std::vector<double> e4m3_numbers() {
+  std::vector<double> numbers;
+  for (int byte = 1; byte < 127; ++byte) {
+    const int power = byte >> 3, fraction = byte & 7;
+    numbers.push_back(power == 0 ? std::ldexp(fraction, -9) : std::ldexp(8 + fraction, power - 10));
+  }
+  return numbers;
+}
+
+double nearest_level(double value) {
+  double best = 0;
+  for (const float level : e2m1_levels()) {
+    if (std::fabs(value - static_cast<double>(level)) < std::fabs(value - best))
+      best = static_cast<double>(level);
+  }
+  return best;
+}
+
+}  // namespace
+
+TEST_CASE("MXFP4 takes the specification's powers of two") {
+  const std::int64_t inputs = 64;
+  const std::vector<float> weights = test::heavy_tailed(32 * inputs, 5);
+  ir::Encoding e = with_table(e2m1_levels(), 4, 32);
+  e.scale_type = ir::DType::kF8E8M0;
+  SearchOptions absmax;
+  absmax.search = Search::kAbsmax;
+  ir::Rows out;
+  REQUIRE(quantize_rows(weights, 32, inputs, e, absmax, out));
+  std::vector<float> decoded(weights.size());
+  REQUIRE(decode_rows(e, out, 32, inputs, decoded.data()));
+  for (std::size_t g = 0; g < out.scales.size(); ++g) {
+    double extreme = 0;
+    for (std::size_t i = 0; i < 32; ++i)
+      extreme = std::max(extreme, std::fabs(static_cast<double>(weights[g * 32 + i])));
+    // 2^(floor(log2 of the extreme) - 2), and half of it for levels that are doubled.
+    const double scale = std::exp2(std::floor(std::log2(extreme)) - 3);
+    CHECK(static_cast<double>(out.scales[g]) == scale);
+    for (std::size_t i = g * 32; i < g * 32 + 32; ++i) {
+      const double x = static_cast<double>(weights[i]);
+      const double ideal = scale * nearest_level(x / scale);
+      CHECK(std::fabs(x - static_cast<double>(decoded[i])) <= std::fabs(x - ideal) * 1.000001);
+    }
+  }
+  SearchOptions search;
+  CHECK(error_of(weights, inputs, e, search) <= error_of(weights, inputs, e, absmax));
+}
+
+TEST_CASE("NVFP4's scales are numbers of E4M3 times a power of two") {
+  const std::vector<double> numbers = e4m3_numbers();
+  for (const float size : {1.0f, 1e-6f, 3e5f}) {
+    std::vector<float> weights = test::heavy_tailed(16 * 64, 6);
+    float extreme = 0;
+    for (float& w : weights) w *= size, extreme = std::max(extreme, std::fabs(w));
+    ir::Encoding e = with_table(e2m1_levels(), 4, 16);
+    e.scale_type = ir::DType::kF8E4M3FN;
+    e.scale_exponent = nvfp4_exponent(extreme);
+    ir::Rows out;
+    REQUIRE(quantize_rows(weights, 16, 64, e, {}, out));
+    for (const float scale : out.scales) {
+      const double units = std::ldexp(static_cast<double>(scale), -e.scale_exponent);
+      CHECK(std::find(numbers.begin(), numbers.end(), units) != numbers.end());
+    }
+    double signal = 0;
+    for (const float w : weights) signal += static_cast<double>(w) * static_cast<double>(w);
+    CHECK(error_of(weights, 64, e, {}) < 0.01 * signal);
+  }
+}
+
+TEST_CASE("ternary codes are -1, 0 and 1") {
+  const std::vector<float> weights = test::heavy_tailed(16 * 256, 7);
+  ir::Rows out;
+  const ir::Encoding e = with_table(ternary_levels(), 2, 256);
+  REQUIRE(quantize_rows(weights, 16, 256, e, {}, out));
+  std::vector<float> decoded(weights.size());
+  REQUIRE(decode_rows(e, out, 16, 256, decoded.data()));
+  for (std::size_t i = 0; i < decoded.size(); ++i) {
+    const float scale = out.scales[i / 256];
+    CHECK((decoded[i] == 0 || decoded[i] == scale || decoded[i] == -scale));
+  }
 }
