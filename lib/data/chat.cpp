@@ -43,8 +43,8 @@ Expected<tokenizer::Message> message_of(const text::Json& message, const Naming&
 
 Expected<Chat> chat_of(const text::Json& object) {
   for (const Naming& naming : kNamings) {
-    const auto list = object.is_object() ? object.find(naming.list) : object.end();
-    if (!object.is_object() || list == object.end()) continue;
+    const auto list = object.find(naming.list);  // the end for what is no object
+    if (list == object.end()) continue;
     if (!list->is_array() || list->empty())
       return invalid_file("'" + std::string(naming.list) + "' is a list of messages");
     Chat chat;

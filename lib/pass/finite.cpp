@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
-#include <limits>
 #include <mutex>
 #include <set>
 
 #include "ir/decode.h"
 #include "ir/match.h"
+#include "support/finite.h"
 #include "support/system.h"
 
 namespace thimble::pass {
@@ -29,20 +28,6 @@ struct Count {
 
 constexpr std::uint32_t kMinusInfinity = 0xff800000u;
 
-// Are all floats of these bits finite? `one` is 1 in the exponent: an exponent of ones carries into
-// the sign. Nearly every weight is, and this reads them as fast as memory gives them.
-template <class Bits>
-bool all_finite(std::span<const std::byte> bytes, Bits one) {
-  constexpr Bits kMagnitude = std::numeric_limits<Bits>::max() >> 1;
-  Bits any = 0;
-  for (std::size_t i = 0; i + sizeof(Bits) <= bytes.size(); i += sizeof(Bits)) {
-    Bits bits;
-    std::memcpy(&bits, bytes.data() + i, sizeof(Bits));
-    any = static_cast<Bits>(any | ((bits & kMagnitude) + one));
-  }
-  return any <= kMagnitude;
-}
-
 // False where a look at each number must tell.
 bool surely_finite(ir::DType type, std::span<const std::byte> bytes) {
   switch (type) {
@@ -59,7 +44,7 @@ bool surely_finite(ir::DType type, std::span<const std::byte> bytes) {
 
 Count count_in(std::span<const float> values, std::int64_t row_size, std::int64_t first_row) {
   Count count;
-  if (surely_finite(ir::DType::kF32, std::as_bytes(values))) return count;
+  if (all_finite(values)) return count;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto bits = std::bit_cast<std::uint32_t>(values[i]);
     if ((bits & 0x7f800000u) != 0x7f800000u) continue;

@@ -6,6 +6,7 @@
 
 #include "quant/fit.h"
 #include "quant/super_block.h"
+#include "support/finite.h"
 #include "support/half.h"
 
 namespace thimble::quant {
@@ -83,12 +84,6 @@ float round_one(Rounder rounder, float value) {
   float lanes[kLanes] = {value};
   rounder(lanes);
   return lanes[0];
-}
-
-bool all_finite(std::span<const float> row) {
-  std::uint32_t any = 0;  // an exponent of ones carries into the sign
-  for (const float w : row) any |= (std::bit_cast<std::uint32_t>(w) & 0x7fffffffu) + 0x00800000u;
-  return any >> 31 == 0;
 }
 
 Status check(std::span<const float> weights, std::int64_t rows, std::int64_t inputs) {

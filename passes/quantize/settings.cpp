@@ -44,59 +44,18 @@ Status apply_sub_scale_bits(const OptionValue& value, Settings& settings) {
   return wrong(value, "'sub_scale_bits' is " + std::to_string(bits) + "; it must be 0, 4, 6 or 8");
 }
 
-struct CodesName {
-  Codes codes;
-  const char* name;
-};
-constexpr CodesName kCodes[] = {{Codes::kUniform, "uniform"}, {Codes::kNormal, "normal"},
-                                {Codes::kNf4, "nf4"},         {Codes::kIq4Nl, "iq4_nl"},
-                                {Codes::kFitted, "fitted"},   {Codes::kMxfp4, "mxfp4"},
-                                {Codes::kNvfp4, "nvfp4"},     {Codes::kTernary, "ternary"}};
-
-// What a format's name settles besides; null: nothing.
-struct Format {
-  Codes codes;
-  std::int64_t bits, group_size;  // 0: any
-  ir::DType scale_type;
-};
-constexpr Format kFormats[] = {{Codes::kMxfp4, 4, 32, ir::DType::kF8E8M0},
-                               {Codes::kNvfp4, 4, 16, ir::DType::kF8E4M3FN},
-                               {Codes::kTernary, 2, 0, ir::DType::kF16}};
-
-const Format* format_of(Codes codes) {
-  const auto* known = std::find_if(std::begin(kFormats), std::end(kFormats),
-                                   [&](const Format& one) { return one.codes == codes; });
-  return known == std::end(kFormats) ? nullptr : known;
-}
-
 void apply_codes(const OptionValue& value, Settings& settings) {
   settings.open.codes = is_auto(value);
-  settings.codes = Codes::kUniform;
-  for (const CodesName& known : kCodes) {
-    if (*value.text() == known.name) settings.codes = known.codes;
-  }
+  settings.codes = codes_named(*value.text());
   if (ir::dtype_bits(settings.scale_type) == 8) settings.scale_type = ir::DType::kF16;
-  const Format* format = format_of(settings.codes);
+  const CodesFormat* format = format_of(settings.codes);
   if (format == nullptr) return;
   settings.bits = format->bits;
   settings.scale_type = format->scale_type;
   if (format->group_size > 0) settings.group_size = format->group_size;
 }
 
-std::string codes_text(Codes codes) {
-  const auto* known = std::find_if(std::begin(kCodes), std::end(kCodes),
-                                   [&](const CodesName& one) { return one.codes == codes; });
-  return "'codes: " + std::string(known->name) + "'";
-}
-
-// Tables of so many levels exist.
-bool codes_take(Codes codes, std::int64_t bits) {
-  if (codes == Codes::kUniform) return true;
-  if (const Format* format = format_of(codes)) return bits == format->bits;
-  return codes == Codes::kNf4 || codes == Codes::kIq4Nl ? bits == 4 : bits <= 4;
-}
-
-Status check_format(const OptionValue& value, const Settings& s, const Format& format) {
+Status check_format(const OptionValue& value, const Settings& s, const CodesFormat& format) {
   const bool groups = format.group_size == 0 || s.group_size == format.group_size;
   const bool scales = ir::dtype_bits(format.scale_type) != 8 || s.scale_type == format.scale_type;
   if (s.bits == format.bits && groups && scales && !s.per_tensor && s.sub_scale_bits == 0)
@@ -117,7 +76,7 @@ Status check_together(const OptionValue& value, const Settings& s) {
   if (s.codes == Codes::kUniform) return ok();
   if (!s.symmetric && !s.open.symmetric)
     return wrong(value, codes_text(s.codes) + " needs `symmetric: true`");
-  if (const Format* format = format_of(s.codes)) return check_format(value, s, *format);
+  if (const CodesFormat* format = format_of(s.codes)) return check_format(value, s, *format);
   const bool some = codes_take(s.codes, 3);  // tables of other sizes
   if (s.per_tensor || (!s.open.bits && !codes_take(s.codes, s.bits))) {
     return wrong(value, codes_text(s.codes) + " needs " + (some ? "2 to 4" : "4") +
@@ -224,14 +183,6 @@ std::vector<Settings> every_setting(const Settings& base, const ir::Weight& weig
     }
   }
   return all;
-}
-
-std::vector<float> levels_of(Codes codes, std::int64_t bits) {
-  if (codes == Codes::kNf4) return quant::nf4_levels();
-  if (codes == Codes::kMxfp4 || codes == Codes::kNvfp4) return quant::e2m1_levels();
-  if (codes == Codes::kTernary) return quant::ternary_levels();
-  return codes == Codes::kIq4Nl ? quant::iq4_nl_levels()
-                                : quant::normal_levels(static_cast<int>(bits));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "ir/match.h"
 #include "pass/pass.h"
 #include "pass/selector.h"
+#include "passes/quantize/codes.h"
 #include "quant/quantize.h"
 
 namespace thimble::passes {
@@ -21,18 +22,6 @@ inline constexpr const char* kCalibrateRemedy =
 struct OpenSettings {
   bool bits = false, group_size = false, symmetric = false, sub_scale_bits = false, codes = false;
   bool any() const { return bits || group_size || symmetric || sub_scale_bits || codes; }
-};
-
-// What codes stand for: whole numbers, or levels of a table (quant/levels.h).
-enum class Codes : std::uint8_t {
-  kUniform,
-  kNormal,
-  kNf4,
-  kIq4Nl,
-  kFitted,
-  kMxfp4,   // E2M1 under a power of two per 32 (OCP MX)
-  kNvfp4,   // E2M1 under an E4M3 per 16 (NVIDIA), the tensor's scale a power of two
-  kTernary  // -1, 0, 1
 };
 
 struct Settings {
