@@ -15,6 +15,10 @@ using Statistics = std::map<ir::ValueId, InputStatistics>;
 // block once, and moves on if the options say so.
 Expected<Statistics> observe_block(Walk& walk, std::span<const ir::ValueId> values, bool with_gram,
                                    const RunOptions& options);
+// The same with their drift from what they are in another walk (Walk::run_beside), whose run the
+// second options are of.
+Expected<Statistics> observe_drift(Walk& walk, Walk& other, std::span<const ir::ValueId> values,
+                                   const RunOptions& options, const RunOptions& others);
 
 // Of such values anywhere in the model, without Gram matrices: one walk. Values that depend on no
 // input are left out.

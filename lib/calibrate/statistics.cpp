@@ -9,12 +9,16 @@
 
 namespace thimble::calibrate {
 
-std::uint64_t statistics_bytes(std::int64_t width, bool with_gram) {
+std::uint64_t statistics_bytes(std::int64_t width, Products products) {
   const auto n = static_cast<std::uint64_t>(width);
-  return n * 44 + (with_gram ? n * n * (sizeof(float) + sizeof(double)) : 0);
+  const std::uint64_t matrices = products == Products::kNone   ? 0
+                                 : products == Products::kGram ? 1
+                                                               : 2;
+  return n * 44 + matrices * n * n * (sizeof(float) + sizeof(double));
 }
 
-StatisticsAccumulator::StatisticsAccumulator(std::int64_t width, bool with_gram, ThreadPool& pool)
+StatisticsAccumulator::StatisticsAccumulator(std::int64_t width, Products products,
+                                             ThreadPool& pool)
     : pool_(pool) {
   const auto n = static_cast<std::size_t>(width);
   total_.width = width;
@@ -26,24 +30,31 @@ StatisticsAccumulator::StatisticsAccumulator(std::int64_t width, bool with_gram,
   energy_.resize(n);
   absolute_.resize(n);
   sum_.resize(n);
-  if (!with_gram) return;
+  if (products == Products::kNone) return;
   total_.gram.resize(n * n);
   gram_.resize(n * n);
+  if (products != Products::kGramAndDrift) return;
+  total_.drift.resize(n * n);
+  drift_.resize(n * n);
 }
 
-void StatisticsAccumulator::add(std::span<const float> rows) {
+void StatisticsAccumulator::add(std::span<const float> rows, std::span<const float> others) {
   const auto width = static_cast<std::size_t>(total_.width);
   THIMBLE_CHECK(rows.size() % width == 0, "rows are whole");
+  THIMBLE_CHECK(others.size() == (drift_.empty() ? 0 : rows.size()), "rows have their others");
   while (!rows.empty()) {
     const std::int64_t count =
         std::min(static_cast<std::int64_t>(rows.size() / width), kShardTokens - in_shard_);
-    add_to_shard(rows.first(static_cast<std::size_t>(count) * width), count);
-    rows = rows.subspan(static_cast<std::size_t>(count) * width);
+    const std::size_t taken = static_cast<std::size_t>(count) * width;
+    add_to_shard(rows.first(taken), others.first(others.empty() ? 0 : taken), count);
+    rows = rows.subspan(taken);
+    if (!others.empty()) others = others.subspan(taken);
     if (in_shard_ == kShardTokens) close_shard();
   }
 }
 
-void StatisticsAccumulator::add_to_shard(std::span<const float> rows, std::int64_t count) {
+void StatisticsAccumulator::add_to_shard(std::span<const float> rows, std::span<const float> others,
+                                         std::int64_t count) {
   const auto width = static_cast<std::size_t>(total_.width);
   for (std::size_t at = 0; at < rows.size(); at += width) {
     for (std::size_t i = 0; i < width; ++i) {
@@ -56,6 +67,11 @@ void StatisticsAccumulator::add_to_shard(std::span<const float> rows, std::int64
     }
   }
   if (!gram_.empty()) linalg::gram(rows, count, total_.width, gram_, pool_);
+  if (!drift_.empty()) {
+    std::vector<float> differences(others.begin(), others.end());
+    for (std::size_t i = 0; i < rows.size(); ++i) differences[i] -= rows[i];
+    linalg::cross_gram(differences, rows, count, total_.width, total_.width, drift_, pool_);
+  }
   in_shard_ += count;
   total_.tokens += count;
 }
@@ -66,8 +82,9 @@ void StatisticsAccumulator::close_shard() {
     total_.absolute[i] += absolute_[i];
     total_.sum[i] += sum_[i];
   }
-  if (!gram_.empty()) linalg::fold(gram_, total_.gram, pool_);
-  for (std::vector<float>* sums : {&energy_, &absolute_, &sum_, &gram_})
+  linalg::fold(gram_, total_.gram, pool_);
+  linalg::fold(drift_, total_.drift, pool_);
+  for (std::vector<float>* sums : {&energy_, &absolute_, &sum_, &gram_, &drift_})
     std::fill(sums->begin(), sums->end(), 0.0f);
   in_shard_ = 0;
 }
@@ -75,6 +92,7 @@ void StatisticsAccumulator::close_shard() {
 InputStatistics StatisticsAccumulator::finish() {
   if (in_shard_ > 0) close_shard();
   gram_ = {};
+  drift_ = {};
   return std::move(total_);
 }
 

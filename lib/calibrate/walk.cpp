@@ -68,55 +68,101 @@ bool Walk::at_hand(ir::ValueId value) const {
   return has(block().reads, value) || (producer.valid() && has(block().nodes, producer));
 }
 
+// The walk's block, ready to run on one sample after the other.
+class Walk::BlockRun {
+ public:
+  static Expected<std::unique_ptr<BlockRun>> create(const Walk& walk,
+                                                    std::span<const ir::ValueId> watch,
+                                                    const RunOptions& options) {
+    THIMBLE_CHECK(!walk.done(), "a block is left to run");
+    std::vector<ir::ValueId> outputs(watch.begin(), watch.end());
+    const std::vector<ir::ValueId>& writes = walk.block().writes;
+    if (options.move) outputs.insert(outputs.end(), writes.begin(), writes.end());
+    std::unique_ptr<BlockRun> run(new BlockRun(walk));
+    run->part_ = ir::extract(*walk.model_, walk.block().reads, outputs);
+    THIMBLE_ASSIGN(run->bundle_, lower::load(run->part_, *walk.pool_));
+    runtime::SessionOptions session_options;
+    session_options.cache_from_program = false;
+    session_options.float_activations = options.float_activations;
+    for (const Values& values : walk.values_)
+      session_options.max_context = std::max(session_options.max_context, longest(values));
+    THIMBLE_ASSIGN(run->session_,
+                   runtime::Session::create(run->bundle_, *walk.pool_, session_options));
+    return run;
+  }
+
+  Status run(std::size_t sample) {
+    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    const Values& values = walk_.values_[sample];
+    std::vector<runtime::TensorView> inputs;
+    for (const ir::ValueId input : part_.graph.inputs()) {
+      const std::string& name = part_.graph.value(input).name;
+      if (is_state(part_, name)) continue;
+      const auto held = values.find(walk_.model_->graph.find_value(name)->index);
+      THIMBLE_CHECK(held != values.end(), "a boundary holds what the block reads: " + name);
+      inputs.push_back(held->second.view());
+    }
+    session_->reset();
+    return session_->run(inputs);
+  }
+
+  // Of a value that is watched or that the block writes; valid until the next run.
+  const runtime::TensorView& output(ir::ValueId value) const {
+    const auto& outputs = part_.graph.outputs();
+    const std::string& name = walk_.model_->graph.value(value).name;
+    const auto place = std::find(outputs.begin(), outputs.end(), part_.graph.find_value(name));
+    return session_->outputs()[static_cast<std::size_t>(place - outputs.begin())];
+  }
+
+ private:
+  explicit BlockRun(const Walk& walk) : walk_(walk) {}
+
+  const Walk& walk_;
+  ir::Model part_;
+  program::Bundle bundle_;
+  std::unique_ptr<runtime::Session> session_;  // points at the bundle
+};
+
 Status Walk::run(std::span<const ir::ValueId> watch, const Watcher& watcher,
                  const RunOptions& options) {
-  THIMBLE_CHECK(!done(), "a block is left to run");
-  std::vector<ir::ValueId> outputs(watch.begin(), watch.end());
-  if (options.move) outputs.insert(outputs.end(), block().writes.begin(), block().writes.end());
-  const ir::Model part = ir::extract(*model_, block().reads, outputs);
-  THIMBLE_ASSIGN(const program::Bundle bundle, lower::load(part, *pool_));
-  runtime::SessionOptions session_options;
-  session_options.cache_from_program = false;
-  session_options.float_activations = options.float_activations;
-  for (const Values& values : values_)
-    session_options.max_context = std::max(session_options.max_context, longest(values));
-  THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, *pool_, session_options));
+  THIMBLE_ASSIGN(const auto run, BlockRun::create(*this, watch, options));
   for (std::size_t s = 0; s < values_.size(); ++s) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-    THIMBLE_TRY(run_sample(*session, part, s, watch, watcher, options.move));
+    THIMBLE_TRY(run->run(s));
+    for (std::size_t w = 0; w < watch.size(); ++w)
+      THIMBLE_TRY(watcher(s, w, run->output(watch[w])));
+    if (options.move) move_sample(s, *run);
   }
   if (options.move) position_ += 1;
   return ok();
 }
 
-Status Walk::run_sample(runtime::Session& session, const ir::Model& part, std::size_t sample,
-                        std::span<const ir::ValueId> watch, const Watcher& watcher, bool move) {
-  const ir::Graph& graph = model_->graph;
-  Values& values = values_[sample];
-  std::vector<runtime::TensorView> inputs;
-  for (const ir::ValueId input : part.graph.inputs()) {
-    const std::string& name = part.graph.value(input).name;
-    if (is_state(part, name)) continue;
-    const auto held = values.find(graph.find_value(name)->index);
-    THIMBLE_CHECK(held != values.end(), "a boundary holds what the block reads: " + name);
-    inputs.push_back(held->second.view());
+Status Walk::run_beside(Walk& other, std::span<const ir::ValueId> watch, const PairWatcher& watcher,
+                        const RunOptions& options, const RunOptions& others) {
+  THIMBLE_CHECK(position_ == other.position_ && samples() == other.samples(),
+                "the walks are at the same block");
+  THIMBLE_ASSIGN(const auto run, BlockRun::create(*this, watch, options));
+  THIMBLE_ASSIGN(const auto other_run, BlockRun::create(other, watch, others));
+  for (std::size_t s = 0; s < values_.size(); ++s) {
+    THIMBLE_TRY(run->run(s));
+    THIMBLE_TRY(other_run->run(s));
+    for (std::size_t w = 0; w < watch.size(); ++w)
+      THIMBLE_TRY(watcher(s, w, run->output(watch[w]), other_run->output(watch[w])));
+    if (options.move) move_sample(s, *run);
+    if (others.move) other.move_sample(s, *other_run);
   }
-  session.reset();
-  THIMBLE_TRY(session.run(inputs));
-  const auto output = [&](ir::ValueId value) -> const runtime::TensorView& {
-    const auto& outputs = part.graph.outputs();
-    const auto place =
-        std::find(outputs.begin(), outputs.end(), part.graph.find_value(graph.value(value).name));
-    return session.outputs()[static_cast<std::size_t>(place - outputs.begin())];
-  };
-  for (std::size_t w = 0; w < watch.size(); ++w) THIMBLE_TRY(watcher(sample, w, output(watch[w])));
-  if (!move) return ok();
-  for (const ir::ValueId value : block().writes) values[value.index] = hold(value, output(value));
+  if (options.move) position_ += 1;
+  if (others.move) other.position_ += 1;
+  return ok();
+}
+
+void Walk::move_sample(std::size_t sample, const BlockRun& run) {
+  Values& values = values_[sample];
+  for (const ir::ValueId value : block().writes)
+    values[value.index] = hold(value, run.output(value));
   std::erase_if(values, [&](const auto& entry) {
     const auto& keeps = block().keeps;
     return std::find(keeps.begin(), keeps.end(), ir::ValueId{entry.first}) == keeps.end();
   });
-  return ok();
 }
 
 // The first sample has been through the block when another one looks there for an equal.

@@ -70,12 +70,21 @@ class Walk {
   // interrupt (system::interrupted) ends it with kInterrupted.
   Status run(std::span<const ir::ValueId> watch, const Watcher& watcher, const RunOptions& options);
 
+  // As Watcher, with what the value is in the other walk.
+  using PairWatcher =
+      std::function<Status(std::size_t sample, std::size_t watched,
+                           const runtime::TensorView& value, const runtime::TensorView& other)>;
+  // Runs the block, and beside it the same block of a walk over the same samples whose model has
+  // the same graph: sample by sample, so neither's values are kept.
+  Status run_beside(Walk& other, std::span<const ir::ValueId> watch, const PairWatcher& watcher,
+                    const RunOptions& options, const RunOptions& others);
+
  private:
   using Values = std::map<std::uint32_t, Held>;  // by value
+  class BlockRun;
 
   Walk(const ir::Model& model, ThreadPool& pool) : model_(&model), pool_(&pool) {}
-  Status run_sample(runtime::Session& session, const ir::Model& part, std::size_t sample,
-                    std::span<const ir::ValueId> watch, const Watcher& watcher, bool move);
+  void move_sample(std::size_t sample, const BlockRun& run);
   Held hold(ir::ValueId value, const runtime::TensorView& view) const;
 
   const ir::Model* model_;

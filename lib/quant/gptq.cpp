@@ -39,12 +39,13 @@ Expected<Factors> factorise(const Hessian& hessian, const std::vector<std::int64
   Factors factors{std::move(*upper), {}};
   if (options.asymmetry.empty()) return factors;
   damped = {};
+  const double unit = hessian.unit() * options.asymmetry_share;
   std::vector<float> d(static_cast<std::size_t>(n * n)), product(d.size());
   for (std::int64_t i = 0; i < n; ++i) {
     const double* row = options.asymmetry.data() + order[static_cast<std::size_t>(i)] * n;
     for (std::int64_t j = 0; j < n; ++j) {
       d[static_cast<std::size_t>(i * n + j)] =
-          static_cast<float>(row[order[static_cast<std::size_t>(j)]] * hessian.unit());
+          static_cast<float>(row[order[static_cast<std::size_t>(j)]] * unit);
     }
   }
   const auto u = row_major<const float>(factors.hessian.data(), n, n);
@@ -259,14 +260,15 @@ Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std
   result.dead = view.dead();
   const SearchOptions search{options.search, view.importance()};
   THIMBLE_TRY(quantize_rows_parallel(weights, rows, inputs, encoding, search, result.rows, pool));
-  const auto measure = [&]() -> Expected<double> {
+  const auto measure = [&](double& error, double& cross) -> Status {
     THIMBLE_ASSIGN(const auto errors,
                    rounding_errors(weights, result.rows, inputs, encoding, pool));
-    return view.error(errors, rows, pool, options.gemm_kernels) +
-           cross_error(weights, errors, rows, inputs, options.asymmetry, pool,
-                       options.gemm_kernels);
+    error = view.error(errors, rows, pool, options.gemm_kernels);
+    cross = options.asymmetry_share * cross_error(weights, errors, rows, inputs, options.asymmetry,
+                                                  pool, options.gemm_kernels);
+    return ok();
   };
-  THIMBLE_ASSIGN(result.rounding_error, measure());
+  THIMBLE_TRY(measure(result.rounding_error, result.rounding_cross_error));
   std::vector<std::int64_t> order(static_cast<std::size_t>(inputs));
   std::iota(order.begin(), order.end(), std::int64_t{0});
   if (options.act_order) {
@@ -278,7 +280,7 @@ Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std
   Solver(weights, rows, inputs, encoding, options, factors, order, search.importance, result.rows,
          pool)
       .run();
-  THIMBLE_ASSIGN(result.error, measure());
+  THIMBLE_TRY(measure(result.error, result.cross_error));
   return result;
 }
 

@@ -34,6 +34,7 @@ struct GptqOptions {
   // GPTAQ: (X_float - X_quant)^T X_quant, [inputs, inputs] row-major, on the same scale as the
   // Hessian (which is then X_quant^T X_quant). Empty: plain GPTQ.
   std::span<const double> asymmetry;
+  double asymmetry_share = 1;  // by which the asymmetry counts
   // Null: those for this CPU.
   const FitKernels* kernels = nullptr;
   const linalg::GemmKernels* gemm_kernels = nullptr;
@@ -42,11 +43,13 @@ struct GptqOptions {
 struct GptqResult {
   ir::Rows rows;  // every row, canonical streams
   // What the layer's outputs lose over the calibration tokens: sum over rows of e H e^T, e = w -
-  // decoded, by rounding to nearest with the same search and by this algorithm. With an asymmetry D
-  // they are sum of e H e^T + 2 w D e^T, the error against the float model's outputs less a
-  // constant (so they may be negative).
+  // decoded, by rounding to nearest with the same search and by this algorithm.
   double rounding_error = 0;
   double error = 0;
+  // With an asymmetry D, times its share, what is to be added to them, sum over rows of 2 w D e^T,
+  // for the error against the float model's outputs less a constant. Either sign.
+  double rounding_cross_error = 0;
+  double cross_error = 0;
   // Inputs that were 0 in all of the calibration (H_jj = 0): their codes are those of rounding.
   std::vector<std::int64_t> dead;
 };

@@ -65,6 +65,7 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
   THIMBLE_ASSIGN(calibrate::Walk walk,
                  calibrate::Walk::create(model, context.calibration->samples(), context.pool));
   context.progress.begin(report.pass, static_cast<double>(targets.size()), "weights");
+  const auto products = with_gram ? calibrate::Products::kGram : calibrate::Products::kNone;
   std::vector<bool> done(targets.size());
   std::size_t left = targets.size();
   while (left > 0 && !walk.done()) {
@@ -76,7 +77,7 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
         if (done[i] || !walk.at_hand(linear.input) ||
             std::find(inputs.begin(), inputs.end(), linear.input) != inputs.end())
           continue;
-        bytes += calibrate::statistics_bytes(linear.inputs, with_gram);
+        bytes += calibrate::statistics_bytes(linear.inputs, products);
         if (!inputs.empty() && bytes > kStatisticsBytes) break;
         inputs.push_back(linear.input);
       }

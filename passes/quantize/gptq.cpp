@@ -1,15 +1,15 @@
 // gptq: the codes of a product's weight that change its outputs on the calibration least (Frantar
 // et al. 2022, arXiv 2210.17323), block by block. Inputs of a block come from the blocks before it
-// as they are quantized already, or from the float model. Weights that products don't read, or that
-// several blocks share, are left to quantize-weights.
+// as they are quantized already, or from the float model; in the former case GPTAQ's term (Li et
+// al. 2025, arXiv 2504.02692) can have the codes make up for how they drifted from the latter.
+// Weights that products don't read, or that several blocks share, are left to quantize-weights.
 
 #include "passes/quantize/gptq.h"
 
 #include <algorithm>
 #include <map>
 
-#include "calibrate/calibration.h"
-#include "calibrate/observe.h"
+#include "passes/quantize/gptq_inputs.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/settings.h"
 #include "quant/decode.h"
@@ -87,6 +87,11 @@ class Gptq : public pass::Pass {
     damp_ = options.real("damp");
     act_order_ = options.boolean("act_order");
     sequential_ = options.boolean("sequential");
+    asymmetry_ = options.real("asymmetry");
+    if (asymmetry_ > 0 && !sequential_) {
+      return wrong(*options.find("asymmetry"),
+                   "'asymmetry' needs `sequential: true`: the float model's inputs don't drift");
+    }
     return rules_.configure(options);
   }
 
@@ -103,14 +108,13 @@ class Gptq : public pass::Pass {
     if (context.calibration == nullptr)
       return invalid_argument("gptq needs a calibration").fix(kCalibrateRemedy);
     Run run{model, context, report, journal_key(report)};
-    THIMBLE_ASSIGN(calibrate::Walk walk,
-                   calibrate::Walk::create(model, context.calibration->samples(), context.pool));
+    THIMBLE_ASSIGN(GptqInputs inputs, GptqInputs::create(model, context, asymmetry_ > 0));
     context.progress.begin("gptq", static_cast<double>(targets.size()), "weights");
     auto next = targets.begin();
-    while (next != targets.end() && !walk.done()) {
+    while (next != targets.end() && !inputs.done()) {
       const auto end = std::stable_partition(
-          next, targets.end(), [&](const Target& target) { return reads(walk.block(), target); });
-      THIMBLE_TRY(quantize_block(run, walk, std::span(next, end), end == targets.end()));
+          next, targets.end(), [&](const Target& target) { return reads(inputs.block(), target); });
+      THIMBLE_TRY(quantize_block(run, inputs, std::span(next, end), end == targets.end()));
       next = end;
     }
     for (; next != targets.end(); ++next) {
@@ -205,8 +209,7 @@ class Gptq : public pass::Pass {
 
   // Statistics of a block all come from its float weights; the next block's inputs from what it
   // became, unless the float model's are wanted.
-  Status quantize_block(Run& run, calibrate::Walk& walk, std::span<const Target> targets,
-                        bool last) {
+  Status quantize_block(Run& run, GptqInputs& inputs, std::span<const Target> targets, bool last) {
     std::map<std::uint32_t, Result> results;  // by weight
     std::vector<Target> wanted;  // the first of each input that is still to be observed
     for (const Target& target : targets) {
@@ -218,12 +221,12 @@ class Gptq : public pass::Pass {
       }
     }
     for (std::size_t at = 0; at < wanted.size();) {
-      const std::size_t count = group_size(std::span(wanted).subspan(at));
-      std::vector<ir::ValueId> inputs;
-      for (std::size_t i = at; i < at + count; ++i) inputs.push_back(wanted[i].input);
-      THIMBLE_ASSIGN(const calibrate::Statistics statistics,
-                     calibrate::observe_block(walk, inputs, true, {}));
+      const std::size_t count = group_size(inputs, std::span(wanted).subspan(at));
+      std::vector<ir::ValueId> values;
+      for (std::size_t i = at; i < at + count; ++i) values.push_back(wanted[i].input);
       at += count;
+      THIMBLE_ASSIGN(const calibrate::Statistics statistics,
+                     inputs.observe(values, at == wanted.size()));
       for (const Target& target : targets) {
         const auto found = statistics.find(target.input);
         if (found == statistics.end() || results.contains(target.use.weight.index)) continue;
@@ -231,9 +234,9 @@ class Gptq : public pass::Pass {
         results.emplace(target.use.weight.index, std::move(result));
       }
     }
-    if (!sequential_ && !last) THIMBLE_TRY(walk.run({}, {}, {.move = true}));
+    if (!sequential_ && !last) THIMBLE_TRY(inputs.move());
     apply(run, targets, results);
-    if (sequential_ && !last) THIMBLE_TRY(walk.run({}, {}, {.move = true}));
+    if (sequential_ && !last) THIMBLE_TRY(inputs.move());
     return ok();
   }
 
@@ -247,12 +250,12 @@ class Gptq : public pass::Pass {
     return from_journal(*std::move(finished));
   }
 
-  // How many of the inputs fit the memory for statistics; at least one.
-  static std::size_t group_size(std::span<const Target> inputs) {
+  // How many of the targets' inputs fit the memory for statistics; at least one.
+  static std::size_t group_size(const GptqInputs& inputs, std::span<const Target> targets) {
     std::uint64_t bytes = 0;
     std::size_t count = 0;
-    while (count < inputs.size()) {
-      bytes += calibrate::statistics_bytes(inputs[count].width, true);
+    while (count < targets.size()) {
+      bytes += inputs.bytes_of(targets[count].width);
       if (count > 0 && bytes > kStatisticsBytes) break;
       ++count;
     }
@@ -290,6 +293,8 @@ class Gptq : public pass::Pass {
     options.act_order = act_order_;
     options.static_groups = act_order_;
     options.search = target.choice.settings.search;
+    options.asymmetry = statistics.drift;
+    options.asymmetry_share = asymmetry_;
     THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
     Errors plain;
     double error = 0, rounding = 0, signal = 0;
@@ -371,6 +376,7 @@ class Gptq : public pass::Pass {
   double damp_ = 0.01;
   bool act_order_ = true;
   bool sequential_ = true;
+  double asymmetry_ = 0;
 };
 
 std::vector<pass::OptionInfo> option_infos() {
@@ -399,6 +405,14 @@ std::vector<pass::OptionInfo> option_infos() {
        .fallback = "true",
        .help = "calibrate a layer on what the quantized layers before it give; false: on the float "
                "model's values"},
+      {.name = "asymmetry",
+       .type = OptionType::kReal,
+       .fallback = "0",
+       .help =
+           "share of GPTAQ's term, which has a layer's codes make up for what the layers before "
+           "it lost; 1: all of it, 0: plain GPTQ (docs/asymmetry.md)",
+       .minimum = 0,
+       .maximum = 1},
       only_option(),
       rules_option(),
   };

@@ -25,7 +25,11 @@ METHODS = {  # the passes, with BASE for bits, group and type of activations
     "rotate + rtn": "- rotate\n  - quantize-weights: {BASE, search: absmax}",
     "gptq": "- gptq: {BASE}",
     "rotate + gptq": "- rotate\n  - gptq: {BASE}",
+    "gptq, asymmetry 0.25": "- gptq: {BASE, asymmetry: 0.25}",
+    "gptq, asymmetry 0.5": "- gptq: {BASE, asymmetry: 0.5}",
+    "gptq, asymmetry 1": "- gptq: {BASE, asymmetry: 1}",
 }
+PLAIN = [m for m in METHODS if "asymmetry" not in m]  # docs/quantization.md's
 GROUPS = ("channel", 128, 32)
 
 
@@ -47,12 +51,12 @@ def measure(a, model, passes, bits, group, parts, folder):
             "windows": a.windows, "tokens": a.tokens, "context": a.context, "passes": passes}
 
 
-def table(name, results, bits_list, groups, methods):
+def table(name, results, bits_list, groups, methods, base):
     lines = [f"## {name}\n"]
     for bits in bits_list:
         known = {g: {m: results[f"{name} {bits} {g} {m}"] for m in methods if f"{name} {bits} {g} {m}" in results}
                  for g in groups}
-        lines += [f"### {bits} bits\n", "| method |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / rtn |"
+        lines += [f"### {bits} bits\n", "| method |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / {base} |"
                                                                 for g in groups), "|---|" + "---:|---:|" * len(groups)]
         for method in methods:
             cells = ""
@@ -61,12 +65,12 @@ def table(name, results, bits_list, groups, methods):
                     cells += " | |"
                     continue
                 kl = known[group][method]["kl"]
-                value, low, high = paired(kl, known[group]["rtn"]["kl"])
-                ratio = "1" if method == "rtn" else f"{value:.2f} ({low:.2f} .. {high:.2f})"
+                value, low, high = paired(kl, known[group][base]["kl"])
+                ratio = "1" if method == base else f"{value:.2f} ({low:.2f} .. {high:.2f})"
                 cells += f" {mean(kl):.4f} | {ratio} |"
             lines.append(f"| {method} |{cells}")
-        sizes = ", ".join(f"{g} {known[g]['rtn']['bits_per_weight']:.2f}" for g in groups)
-        lines.append(f"\nBits per weight of rtn's file, embedding and head included: {sizes}.")
+        sizes = ", ".join(f"{g} {known[g][base]['bits_per_weight']:.2f}" for g in groups)
+        lines.append(f"\nBits per weight of {base}'s file, embedding and head included: {sizes}.")
         if all("hqq" in known[g] for g in groups):
             sizes = ", ".join(f"{g} {known[g]['hqq']['bits_per_weight']:.2f}" for g in groups)
             lines.append(f"Of hqq's, which keeps a minimum beside each scale: {sizes}.")
@@ -86,13 +90,15 @@ def main():
     p.add_argument("--windows", type=int, default=4, help="of each part, at most")
     p.add_argument("--bits", type=int, nargs="+", default=[3, 4, 2])
     p.add_argument("--groups", nargs="+", default=list(map(str, GROUPS)), choices=list(map(str, GROUPS)))
-    p.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="rtn is always among them")
+    p.add_argument("--methods", nargs="+", default=PLAIN, choices=list(METHODS), help="the base is always among them")
+    p.add_argument("--base", default="rtn", choices=list(METHODS), help="what the others are compared with")
+    p.add_argument("--title", default="What quantization loses")
     p.add_argument("--known", action="store_true", help="measure nothing: write what the cache has, other cells empty")
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("quantization_table.json"))
     p.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/quantization.md"))
     a = p.parse_args()
     a.thimble = a.thimble.resolve()
-    methods = [m for m in METHODS if m == "rtn" or m in a.methods]
+    methods = [m for m in METHODS if m == a.base or m in a.methods]
     results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
     tables = []
     with tempfile.TemporaryDirectory() as folder:
@@ -106,12 +112,12 @@ def main():
                         if key not in results and not a.known:
                             results[key] = measure(a, path, METHODS[method], bits, group, parts, folder)
                             a.cache.write_text(json.dumps(results, indent=1))
-            tables.append(table(name, results, sorted(a.bits, reverse=True), a.groups, methods))
+            tables.append(table(name, results, sorted(a.bits, reverse=True), a.groups, methods, a.base))
     a.out.write_text(
-        "# What quantization loses\n\n"
+        f"# {a.title}\n\n"
         "KL divergence from the float model in nats, by method, bits and group, with f32 activations; products of\n"
-        "attention and MLPs are quantized, the embedding and the head are not. `/ rtn`: over that of plain rounding\n"
-        f"(absmax) at the same size, with the 95 % interval of a paired bootstrap over {a.parts} parts of the score text.\n"
+        f"attention and MLPs are quantized, the embedding and the head are not. `/ {a.base}`: over that of {a.base}\n"
+        f"at the same size, with the 95 % interval of a paired bootstrap over {a.parts} parts of the score text.\n"
         f"Calibration: {a.tokens} tokens; windows of {a.context}, at most {a.windows} of a part. "
         f"Bits {a.bits}, groups {a.groups}; scripts/bench/quantization_table.py writes this page and says how. "
         "An empty cell was not measured.\n\n"

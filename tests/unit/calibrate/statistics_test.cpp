@@ -23,7 +23,7 @@ TEST_CASE("statistics are what sums in double say, however rows come in") {
   constexpr std::int64_t kWidth = 5, kTokens = 2 * kShardTokens + 100;
   const std::vector<float> x = numbers(kWidth * kTokens);
   ThreadPool pool(2);
-  StatisticsAccumulator whole(kWidth, true, pool), pieces(kWidth, true, pool);
+  StatisticsAccumulator whole(kWidth, Products::kGram, pool), pieces(kWidth, Products::kGram, pool);
   whole.add(x);
   for (std::size_t at = 0; at < x.size();) {
     const std::size_t size = std::min<std::size_t>(kWidth * 333, x.size() - at);
@@ -55,9 +55,36 @@ TEST_CASE("statistics are what sums in double say, however rows come in") {
   }
 }
 
+TEST_CASE("the drift is of each input's difference from elsewhere with each input") {
+  constexpr std::int64_t kWidth = 5, kTokens = kShardTokens + 100;
+  const std::vector<float> x = numbers(kWidth * kTokens);
+  std::vector<float> y = x;
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = 0.9f * y[i] + 0.1f * x[(i + 7) % x.size()];
+  ThreadPool one(1), five(5);
+  StatisticsAccumulator whole(kWidth, Products::kGramAndDrift, one);
+  StatisticsAccumulator pieces(kWidth, Products::kGramAndDrift, five);
+  whole.add(x, y);
+  for (std::size_t at = 0; at < x.size();) {
+    const std::size_t size = std::min<std::size_t>(kWidth * 333, x.size() - at);
+    pieces.add(std::span(x).subspan(at, size), std::span(y).subspan(at, size));
+    at += size;
+  }
+  const InputStatistics a = whole.finish(), b = pieces.finish();
+  CHECK(a.gram == b.gram);
+  CHECK(a.drift == b.drift);
+  for (std::size_t i = 0; i < kWidth; ++i) {
+    for (std::size_t j = 0; j < kWidth; ++j) {
+      double sum = 0;
+      for (std::size_t t = 0; t < kTokens * kWidth; t += kWidth)
+        sum += (static_cast<double>(y[t + i]) - x[t + i]) * x[t + j];
+      CHECK(a.drift[i * kWidth + j] == Approx(sum).epsilon(1e-4).margin(0.1));
+    }
+  }
+}
+
 TEST_CASE("statistics without a Gram matrix hold none") {
   ThreadPool pool(1);
-  StatisticsAccumulator sums(3, false, pool);
+  StatisticsAccumulator sums(3, Products::kNone, pool);
   sums.add(std::vector<float>{1, -2, 3, 4, 5, -6});
   const InputStatistics s = sums.finish();
   CHECK(s.gram.empty());

@@ -128,6 +128,44 @@ TEST_CASE("block by block, products read what they read in a run of the whole mo
   }
 }
 
+TEST_CASE("two walks side by side see what each sees alone") {
+  const ir::Model model = fable();
+  ir::Model other = model;  // the same graph, other weights
+  for (const ir::WeightUse& use : ir::quantizable_weights(model)) {
+    if (use.gathered || use.layer % 2 != 0) continue;
+    ir::Weight& weight = other.weight(use.weight);
+    auto values = ir::read_floats(weight);
+    REQUIRE(values.has_value());
+    for (float& value : *values) value *= 2;
+    weight = ir::make_dense(weight.name, weight.dims, *values);
+  }
+  ThreadPool pool(2);
+  const std::vector<Sample> samples{sample(48, 1), sample(64, 2)};
+  auto walk = Walk::create(model, samples, pool), beside = Walk::create(other, samples, pool);
+  auto alone = Walk::create(other, samples, pool);
+  REQUIRE((walk && beside && alone));
+  while (!walk->done()) {
+    const auto watch = product_inputs(model, walk->block());
+    std::vector<Bytes> seen, expected;
+    const auto see = [&](std::size_t, std::size_t, const runtime::TensorView&,
+                         const runtime::TensorView& view) {
+      seen.push_back(bytes_of(view));
+      return ok();
+    };
+    // One walk may go on before the other.
+    REQUIRE(walk->run_beside(*beside, watch, see, {}, {.move = true}));
+    CHECK(beside->position() == walk->position() + 1);
+    REQUIRE(walk->run({}, {}, {.move = true}));
+    const auto expect = [&](std::size_t, std::size_t, const runtime::TensorView& view) {
+      expected.push_back(bytes_of(view));
+      return ok();
+    };
+    REQUIRE(alone->run(watch, expect, {.move = true}));
+    CHECK(seen == expected);
+  }
+  CHECK(beside->done());
+}
+
 TEST_CASE("a sample that lacks an input is refused by name") {
   const ir::Model model = fable();
   ThreadPool pool(1);

@@ -1,0 +1,33 @@
+#include "passes/quantize/gptq_inputs.h"
+
+namespace thimble::passes {
+
+Expected<GptqInputs> GptqInputs::create(const ir::Model& model, pass::Context& context,
+                                        bool drift) {
+  const std::span<const calibrate::Sample> samples = context.calibration->samples();
+  THIMBLE_ASSIGN(calibrate::Walk walk, calibrate::Walk::create(model, samples, context.pool));
+  GptqInputs inputs(std::move(walk));
+  if (!drift) return inputs;
+  inputs.original_ = std::make_unique<const ir::Model>(model);
+  THIMBLE_ASSIGN(inputs.before_, calibrate::Walk::create(*inputs.original_, samples, context.pool));
+  return inputs;
+}
+
+std::uint64_t GptqInputs::bytes_of(std::int64_t width) const {
+  return calibrate::statistics_bytes(
+      width, before_ ? calibrate::Products::kGramAndDrift : calibrate::Products::kGram);
+}
+
+Expected<calibrate::Statistics> GptqInputs::observe(std::span<const ir::ValueId> values,
+                                                    bool last) {
+  if (!before_) return calibrate::observe_block(walk_, values, true, {});
+  return calibrate::observe_drift(walk_, *before_, values, {}, {.move = last});
+}
+
+Status GptqInputs::move() {
+  const bool behind = before_ && before_->position() == walk_.position();
+  THIMBLE_TRY(walk_.run({}, {}, {.move = true}));
+  return behind ? before_->run({}, {}, {.move = true}) : ok();
+}
+
+}  // namespace thimble::passes
