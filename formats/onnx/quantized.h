@@ -16,7 +16,7 @@ namespace thimble::formats::onnx {
 //   unrounded.
 // What fits none of these stays as it is: MatMulInteger and ConvInteger of what
 // DynamicQuantizeLinear gives, too, for our own int8 rows have a scale for each 32 inputs and give
-// other numbers.
+// other numbers. Lowering makes one instruction of each (lib/lower/integer_product.cpp).
 Status recognize_quantized(ir::Model& model);
 
 }  // namespace thimble::formats::onnx

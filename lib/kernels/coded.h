@@ -38,6 +38,19 @@ struct Requantize {
   std::int32_t zero = 0, low = 0, high = 255;
 };
 
+// The way to floats of a product whose weights may have zeros as well:
+//   y = float(sum + offset - zero * x_sum) * factor + bias
+// each step rounded, integers wrapping around. MatMulInteger, Cast and Mul give the same with
+// offset = inputs * x's zero * w's zero - x's zero * (sum of the weights), x_sum = sum of the row's
+// codes.
+struct Dequantize {
+  const std::int32_t* offset = nullptr;  // by output
+  const float* factor = nullptr;         // by output
+  const float* bias = nullptr;           // by output; null: nothing is added
+  const std::int32_t* zero = nullptr;    // by output; null: all 0
+  const std::int32_t* x_sums = nullptr;  // by row, where there is a zero
+};
+
 // y = code(a's code * a_factor + b's code * b_factor + shift), in this order, each step rounded.
 struct Mixture {
   float a_factor = 1, b_factor = 1, shift = 0;
@@ -52,6 +65,10 @@ struct CodedKernels {
   void (*multiply)(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
                    std::int64_t x_stride, std::int64_t rows, std::int64_t outputs,
                    const Requantize& to, std::uint8_t* y, std::int64_t y_stride);
+  // y[m, n] = float(sum_k W[n, k] x[m, k]), as `multiply` in all else.
+  void (*multiply_to_floats)(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
+                             std::int64_t x_stride, std::int64_t rows, std::int64_t outputs,
+                             const Dequantize& to, float* y, std::int64_t y_stride);
   // y[c] = code(sum_t w[t * w_stride + c] x[t][c]): depthwise convolutions, means.
   void (*taps)(const std::uint8_t* const* x, const std::int8_t* w, std::int64_t w_stride,
                std::int64_t count, std::int64_t channels, const Requantize& to, std::uint8_t* y);
@@ -65,6 +82,8 @@ struct CodedKernels {
                  std::uint8_t* y);
   void (*decode)(const std::uint8_t* x, std::int64_t count, float scale, std::int32_t zero,
                  float* y);
+  // Lowers `least` and raises `most` to what x holds; NaN is passed over.
+  void (*widen_range)(const float* x, std::int64_t count, float& least, float& most);
 };
 
 std::span<const CodedKernels* const> coded_variants();  // scalar first

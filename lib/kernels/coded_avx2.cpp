@@ -25,6 +25,11 @@ inline Sums load_sums(const std::int32_t* p) { return {load_half(p), load_half(p
 inline Sums add(Sums a, Sums b) {
   return {_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)};
 }
+inline Sums subtract_scaled(Sums sums, Sums by, std::int32_t scale) {
+  const __m256i all = _mm256_set1_epi32(scale);
+  return {_mm256_sub_epi32(sums.lo, _mm256_mullo_epi32(by.lo, all)),
+          _mm256_sub_epi32(sums.hi, _mm256_mullo_epi32(by.hi, all))};
+}
 inline __m128i eight_bytes(const void* p) {
   return _mm_loadl_epi64(static_cast<const __m128i*>(p));
 }
@@ -86,7 +91,8 @@ inline void products(const std::int8_t* w, std::int64_t, std::int64_t quads, con
 }  // namespace
 
 extern const CodedKernels kCodedAvx2;
-const CodedKernels kCodedAvx2 = {Isa::kAvx2, multiply_codes, taps_of_codes, most_codes,
-                                 mix_codes,  encode_codes,   decode_codes};
+const CodedKernels kCodedAvx2 = {Isa::kAvx2,    multiply_codes, multiply_floats,
+                                 taps_of_codes, most_codes,     mix_codes,
+                                 encode_codes,  decode_codes,   widen_range_of};
 
 }  // namespace thimble::kernels

@@ -38,25 +38,11 @@ struct alignas(64) Shapes {
   }
 };
 
-struct Finish {
-  const Requantize& to;
-  std::uint8_t* y;
-  std::int64_t y_stride;
-};
-
+template <class Results>
 inline void finish_sums(const std::int32_t* sums, std::int64_t rows, std::int64_t first,
-                        std::int64_t outputs, std::int64_t row, const Finish& f) {
-  const Way way(f.to.zero, f.to.low, f.to.high);
-  const std::int64_t left = outputs - first;
-  const int n = left < kCodedRows ? static_cast<int>(left) : kCodedRows;
-  const Piece<std::int32_t> offsets(f.to.offset + first, n);
-  const Piece<float> factors(f.to.factor + first, n);
-  const Sums offset = load_sums(offsets.data);
-  const Lanes factor = load(factors.data);
-  for (std::int64_t m = 0; m < rows; ++m) {
-    const Lanes scaled = mul(to_float(add(load_sums(sums + 16 * m), offset)), factor);
-    put_codes(f.y + (row + m) * f.y_stride + first, way.codes(scaled), n);
-  }
+                        std::int64_t outputs, std::int64_t row, const Results& results) {
+  const typename Results::Tile out(results, first, outputs_of_tile(first, outputs));
+  for (std::int64_t m = 0; m < rows; ++m) out.put(load_sums(sums + 16 * m), row + m);
 }
 
 // A tile's last step, where it is not a whole one.
@@ -67,6 +53,8 @@ struct Rest {
     const std::int64_t left = coded_tile_bytes(inputs - k);
     std::memset(bytes, 0, sizeof bytes);
     std::memcpy(bytes, tile + k * kCodedRows, static_cast<std::size_t>(left));
+    // GCC 12 isn't told that loading a register of the matrix unit reads memory.
+    __asm__ volatile("" : : "r"(bytes) : "memory");
     return bytes;
   }
 };
@@ -115,10 +103,10 @@ inline void matrix_single(const std::int8_t* w, std::int64_t inputs, const std::
   }
 }
 
-template <bool TWO>
+template <bool TWO, class Results>
 inline void multiply_matrix_rows(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
                                  std::int64_t x_stride, std::int64_t row, std::int64_t rows,
-                                 std::int64_t outputs, const Finish& f) {
+                                 std::int64_t outputs, const Results& f) {
   alignas(64) std::int32_t sums[4][256];
   const std::int64_t upper = rows < 16 ? rows : 16;
   x += row * x_stride;
@@ -142,10 +130,10 @@ inline void multiply_matrix_rows(const std::int8_t* w, std::int64_t inputs, cons
   }
 }
 
-void multiply_matrices(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
-                       std::int64_t x_stride, std::int64_t rows, std::int64_t outputs,
-                       const Requantize& to, std::uint8_t* y, std::int64_t y_stride) {
-  const Finish f{to, y, y_stride};
+template <class Results>
+inline void multiply_matrices_to(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
+                                 std::int64_t x_stride, std::int64_t rows, std::int64_t outputs,
+                                 const Results& results) {
   std::int64_t shaped = 0;  // rows that the registers are set up for
   for (std::int64_t row = 0; row < rows; row += 32) {
     const std::int64_t some = rows - row < 32 ? rows - row : 32;
@@ -155,18 +143,31 @@ void multiply_matrices(const std::int8_t* w, std::int64_t inputs, const std::uin
       shaped = some;
     }
     if (some > 16) {
-      multiply_matrix_rows<true>(w, inputs, x, x_stride, row, some, outputs, f);
+      multiply_matrix_rows<true>(w, inputs, x, x_stride, row, some, outputs, results);
     } else {
-      multiply_matrix_rows<false>(w, inputs, x, x_stride, row, some, outputs, f);
+      multiply_matrix_rows<false>(w, inputs, x, x_stride, row, some, outputs, results);
     }
   }
   _tile_release();
 }
 
+void multiply_matrices(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
+                       std::int64_t x_stride, std::int64_t rows, std::int64_t outputs,
+                       const Requantize& to, std::uint8_t* y, std::int64_t y_stride) {
+  multiply_matrices_to(w, inputs, x, x_stride, rows, outputs, CodeResults{to, y, y_stride});
+}
+
+void multiply_matrices_to_floats(const std::int8_t* w, std::int64_t inputs, const std::uint8_t* x,
+                                 std::int64_t x_stride, std::int64_t rows, std::int64_t outputs,
+                                 const Dequantize& to, float* y, std::int64_t y_stride) {
+  multiply_matrices_to(w, inputs, x, x_stride, rows, outputs, FloatResults{to, y, y_stride});
+}
+
 }  // namespace
 
 extern const CodedKernels kCodedAmx;
-const CodedKernels kCodedAmx = {Isa::kAvx512Amx, multiply_matrices, taps_of_codes, most_codes,
-                                mix_codes,       encode_codes,      decode_codes};
+const CodedKernels kCodedAmx = {Isa::kAvx512Amx, multiply_matrices, multiply_matrices_to_floats,
+                                taps_of_codes,   most_codes,        mix_codes,
+                                encode_codes,    decode_codes,      widen_range_of};
 
 }  // namespace thimble::kernels

@@ -21,7 +21,8 @@ constexpr int kCodedTiles = 2, kCodedTokens = 8;
 }  // namespace
 
 extern const CodedKernels kCodedAvx512;
-const CodedKernels kCodedAvx512 = {Isa::kAvx512Vnni, multiply_codes, taps_of_codes, most_codes,
-                                   mix_codes,        encode_codes,   decode_codes};
+const CodedKernels kCodedAvx512 = {Isa::kAvx512Vnni, multiply_codes, multiply_floats,
+                                   taps_of_codes,    most_codes,     mix_codes,
+                                   encode_codes,     decode_codes,   widen_range_of};
 
 }  // namespace thimble::kernels

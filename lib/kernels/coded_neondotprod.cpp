@@ -47,8 +47,8 @@ inline void products(const std::int8_t* w, std::int64_t, std::int64_t quads, con
 }  // namespace
 
 extern const CodedKernels kCodedNeonDotprod;
-const CodedKernels kCodedNeonDotprod = {Isa::kNeonDotprod, multiply_codes, taps_of_codes,
-                                        most_codes,        mix_codes,      encode_codes,
-                                        decode_codes};
+const CodedKernels kCodedNeonDotprod = {Isa::kNeonDotprod, multiply_codes, multiply_floats,
+                                        taps_of_codes,     most_codes,     mix_codes,
+                                        encode_codes,      decode_codes,   widen_range_of};
 
 }  // namespace thimble::kernels

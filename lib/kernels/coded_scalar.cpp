@@ -32,6 +32,14 @@ inline Sums add(Sums a, Sums b) {
   }
   return a;
 }
+inline Sums subtract_scaled(Sums sums, Sums by, std::int32_t scale) {
+  for (int i = 0; i < 16; ++i) {
+    sums.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums.v[i]) -
+                                          static_cast<std::uint32_t>(by.v[i]) *
+                                              static_cast<std::uint32_t>(scale));
+  }
+  return sums;
+}
 inline Sums add_products(Sums sums, const std::uint8_t* x, const std::int8_t* w) {
   for (int i = 0; i < 16; ++i) sums.v[i] += x[i] * w[i];
   return sums;
@@ -68,7 +76,8 @@ inline void products(const std::int8_t* w, std::int64_t tile_bytes, std::int64_t
 }  // namespace
 
 extern const CodedKernels kCodedScalar;
-const CodedKernels kCodedScalar = {Isa::kScalar, multiply_codes, taps_of_codes, most_codes,
-                                   mix_codes,    encode_codes,   decode_codes};
+const CodedKernels kCodedScalar = {Isa::kScalar,  multiply_codes, multiply_floats,
+                                   taps_of_codes, most_codes,     mix_codes,
+                                   encode_codes,  decode_codes,   widen_range_of};
 
 }  // namespace thimble::kernels

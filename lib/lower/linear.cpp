@@ -14,18 +14,6 @@ struct Product {
   ir::ValueId output;  // after the bias
 };
 
-// The constant vector [N] that `sum` adds to `value`, if that is what it does.
-std::optional<ir::ValueId> bias_of(const Lowering& lowering, const ir::Node& sum, ir::ValueId value,
-                                   std::int64_t rows) {
-  if (!sum.is("Add")) return std::nullopt;
-  const ir::ValueId other = sum.inputs[0] == value ? sum.inputs[1] : sum.inputs[0];
-  if (!lowering.graph().value(other).weight.valid()) return std::nullopt;
-  const ir::Shape* shape = lowering.shape(other);
-  if (shape == nullptr || shape->size() != 1 || !((*shape)[0] == ir::Dim(rows)))
-    return std::nullopt;
-  return other;
-}
-
 Product with_bias(Lowering& lowering, const ir::Linear& linear) {
   Product product{linear, {}, linear.output};
   const ir::Node& node = lowering.graph().node(linear.product);
@@ -36,7 +24,7 @@ Product with_bias(Lowering& lowering, const ir::Linear& linear) {
   const auto user = lowering.only_user(linear.output);
   if (!user) return product;
   const ir::Node& sum = lowering.graph().node(*user);
-  if (const auto bias = bias_of(lowering, sum, linear.output, linear.rows)) {
+  if (const auto bias = lowering.constant_addend(sum, linear.output, linear.rows)) {
     product.bias = *bias;
     product.output = sum.outputs[0];
     lowering.mark_done(*user);

@@ -54,8 +54,9 @@ std::vector<program::Attribute> activation_attributes(const ir::Value& value) {
 }
 
 Handler find_handler(std::string_view op, std::string_view domain) {
-  for (const auto family : {linear_handler, elementwise_handler, shape_handler, network_handler,
-                            control_handler, convolution_handler, recurrent_handler}) {
+  for (const auto family :
+       {linear_handler, integer_product_handler, elementwise_handler, shape_handler,
+        network_handler, control_handler, convolution_handler, recurrent_handler}) {
     if (const Handler handler = family(op, domain)) return handler;
   }
   return nullptr;
@@ -456,6 +457,16 @@ std::optional<float> Lowering::constant_scalar(ir::ValueId value) const {
   const auto values = ir::read_floats(weight);
   if (!values) return std::nullopt;
   return values->front();
+}
+
+std::optional<ir::ValueId> Lowering::constant_addend(const ir::Node& sum, ir::ValueId value,
+                                                     std::int64_t count) const {
+  if (!sum.is("Add")) return std::nullopt;
+  const ir::ValueId other = sum.inputs[sum.inputs[0] == value ? 1 : 0];
+  if (!graph().value(other).weight.valid()) return std::nullopt;
+  const ir::Shape* dims = shape(other);
+  if (dims == nullptr || dims->size() != 1 || !((*dims)[0] == ir::Dim(count))) return std::nullopt;
+  return other;
 }
 
 std::optional<ir::NodeId> Lowering::only_user(ir::ValueId value) const {

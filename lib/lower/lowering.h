@@ -81,6 +81,9 @@ class Lowering {
   bool is_f32(ir::ValueId value) const { return graph().value(value).dtype == ir::DType::kF32; }
   std::optional<std::vector<std::int64_t>> constant_integers(ir::ValueId value) const;
   std::optional<float> constant_scalar(ir::ValueId value) const;  // a f32 constant of one element
+  // The constant vector [count] that `sum` adds to `value`, if that is what it does.
+  std::optional<ir::ValueId> constant_addend(const ir::Node& sum, ir::ValueId value,
+                                             std::int64_t count) const;
   // The only node that reads `value`, when there is exactly one and the graph doesn't output it.
   std::optional<ir::NodeId> only_user(ir::ValueId value) const;
   bool needed(ir::NodeId node) const { return scope().needed[node.index]; }
@@ -139,7 +142,9 @@ Handler find_handler(std::string_view op, std::string_view domain);
 Status lower_direct(Lowering& lowering, ir::NodeId, const ir::Node& node);
 
 // Families; each returns nullptr for operators it doesn't know.
-Handler linear_handler(std::string_view op, std::string_view domain);       // linear.cpp
+Handler linear_handler(std::string_view op, std::string_view domain);  // linear.cpp
+Handler integer_product_handler(std::string_view op,
+                                std::string_view domain);                   // integer_product.cpp
 Handler elementwise_handler(std::string_view op, std::string_view domain);  // elementwise.cpp
 Handler shape_handler(std::string_view op, std::string_view domain);        // shape.cpp
 Handler control_handler(std::string_view op, std::string_view domain);      // control.cpp

@@ -49,13 +49,12 @@ class PanelPayload : public Payload {
   std::int64_t rows_, inputs_, panels_;  // rows and panels of a group
 };
 
+template <class T>
 class ValuesPayload : public Payload {
  public:
-  explicit ValuesPayload(std::vector<float> values) : values_(std::move(values)) {}
+  explicit ValuesPayload(std::vector<T> values) : values_(std::move(values)) {}
   std::int64_t pieces() const override { return 1; }
-  std::vector<std::uint64_t> piece_bytes() const override {
-    return {values_.size() * sizeof(float)};
-  }
+  std::vector<std::uint64_t> piece_bytes() const override { return {values_.size() * sizeof(T)}; }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
     if (!values_.empty()) std::memcpy(streams[0].data(), values_.data(), streams[0].size());
     return ok();
@@ -63,7 +62,7 @@ class ValuesPayload : public Payload {
   void release(std::int64_t, std::int64_t) const override {}
 
  private:
-  std::vector<float> values_;
+  std::vector<T> values_;
 };
 
 }  // namespace
@@ -86,7 +85,10 @@ std::unique_ptr<Payload> panel_payload(const ir::Weight& weight, std::int64_t gr
 }
 
 std::unique_ptr<Payload> values_payload(std::vector<float> values) {
-  return std::make_unique<ValuesPayload>(std::move(values));
+  return std::make_unique<ValuesPayload<float>>(std::move(values));
+}
+std::unique_ptr<Payload> values_payload(std::vector<std::int32_t> values) {
+  return std::make_unique<ValuesPayload<std::int32_t>>(std::move(values));
 }
 
 }  // namespace thimble::lower

@@ -16,5 +16,6 @@ program::Tensor panel_tensor(const ir::Weight& weight, std::int64_t group_output
 std::unique_ptr<Payload> panel_payload(const ir::Weight& weight, std::int64_t group_outputs);
 
 std::unique_ptr<Payload> values_payload(std::vector<float> values);
+std::unique_ptr<Payload> values_payload(std::vector<std::int32_t> values);
 
 }  // namespace thimble::lower

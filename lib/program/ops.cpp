@@ -128,6 +128,7 @@ constexpr OpRule kRules[] = {
     {Op::kMaxPoolCodes, "MaxPoolCodes", 1, 1, 1},
     {Op::kAveragePoolCodes, "AveragePoolCodes", 1, 1, 1},
     {Op::kConcatCodes, "ConcatCodes", kMany, kMany, 1},
+    {Op::kMultiplyCodes, "MultiplyCodes", 6, 8, 1},
 };
 
 }  // namespace

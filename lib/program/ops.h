@@ -152,6 +152,12 @@ enum class Op : std::uint16_t {
                             // floats `factor`: x's scale over the result's
   kConcatCodes = 150,       // (...) of their channels; floats `factors` as above, ints `zeros`, one
                             // for each
+
+  // Products whose codes were found as the model ran. MatMulInteger, Cast and Mul by both scales,
+  // at once: (x [..., K] of u8, w, sums, factor, x_scale, x_zero, [bias], [zero]) -> f32 [..., N];
+  // w [N, K] coded, `sums` of its rows in i32, x = x_scale * (code - x_zero), w = factor[n] * (code
+  // - zero[n]), zero in i32.
+  kMultiplyCodes = 151,
 };
 
 // How many inputs and outputs an instruction has. Inputs from `required` on may be absent (-1), and

@@ -96,7 +96,7 @@ Expected<std::vector<std::uint64_t>> panel_streams(const Tensor& tensor) {
 
 Expected<std::vector<std::uint64_t>> coded_streams(const Tensor& tensor) {
   constexpr std::int64_t kStep = 4, kMostInputs = 65536;
-  const bool sound = tensor.type == Type::kF32 && is_matrix(tensor) && tensor.dims.size() > 2 &&
+  const bool sound = tensor.type == Type::kF32 && is_matrix(tensor) && tensor.dims.size() > 1 &&
                      tensor.dims[0] == tensor.rows && tensor.group_size > 0 &&
                      tensor.rows % tensor.group_size == 0 && tensor.inputs <= kMostInputs;
   if (!sound) return fault("a tensor's codes break their rules", tensor);

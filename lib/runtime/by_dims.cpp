@@ -29,6 +29,7 @@ bool depends_on_dims(const program::Instruction& instruction, const program::Pro
     case Op::kMaxPoolCodes:
     case Op::kAveragePoolCodes:
     case Op::kConcatCodes:
+    case Op::kMultiplyCodes:
     case Op::kMaxPool:
     case Op::kAveragePool:
     case Op::kGlobalAveragePool:

@@ -26,7 +26,8 @@ class Counter {
   static bool is_product(Op op) {
     return op == Op::kMatMul || op == Op::kGemm || op == Op::kConv || op == Op::kConvTiles ||
            op == Op::kConvInteger || op == Op::kQLinearConv || op == Op::kMatMulInteger ||
-           op == Op::kQLinearMatMul || op == Op::kConvPanels || op == Op::kConvCodes;
+           op == Op::kQLinearMatMul || op == Op::kConvPanels || op == Op::kConvCodes ||
+           op == Op::kMultiplyCodes;
   }
 
   const program::Tensor* tensor_of(std::int32_t slot) const {
@@ -78,6 +79,7 @@ class Counter {
       return "int8";
     }
     if (op == Op::kConvCodes) return "8-bit x int8 static";
+    if (op == Op::kMultiplyCodes) return "8-bit x int8";
     const program::Tensor* tensor = tensor_of(weight);
     if (tensor == nullptr) return "f32";
     if (tensor->layout != program::Layout::kTiles)

@@ -10,7 +10,7 @@ std::span<const Operator> arithmetic_operators() {
     for (const auto family :
          {unary_operators, binary_operators, conversion_operators, quantizing_operators,
           reducing_operators, choosing_operators, softmax_operators, accumulating_operators,
-          multiplying_operators, einsum_operators}) {
+          multiplying_operators, coded_products, einsum_operators}) {
       const std::span<const Operator> some = family();
       all.insert(all.end(), some.begin(), some.end());
     }

@@ -42,7 +42,9 @@ bool is_recurrent(Op op) { return op == Op::kLstm || op == Op::kGru || op == Op:
 bool is_weight(const Call& call, std::size_t input, program::Layout layout) {
   if (layout == program::Layout::kPanels)
     return call.instruction.op == Op::kConvPanels && input == 1;
-  if (layout == program::Layout::kCoded) return call.instruction.op == Op::kConvCodes && input == 1;
+  if (layout == program::Layout::kCoded)
+    return input == 1 &&
+           (call.instruction.op == Op::kConvCodes || call.instruction.op == Op::kMultiplyCodes);
   return (call.instruction.op == Op::kLinear && input % 2 == 1) ||
          (call.instruction.op == Op::kConvTiles && input == 1) ||
          (is_recurrent(call.instruction.op) && (input == 1 || input == 2)) ||

@@ -100,6 +100,7 @@ std::span<const Operator> choosing_operators();      // choose.cpp: ArgMax, ArgM
 std::span<const Operator> softmax_operators();       // softmax.cpp
 std::span<const Operator> accumulating_operators();  // accumulate.cpp: CumSum, CumProd, Det
 std::span<const Operator> multiplying_operators();   // multiply.cpp: Gemm, integer products
+std::span<const Operator> coded_products();          // coded_product.cpp: of codes, to floats
 std::span<const Operator> einsum_operators();        // einsum.cpp
 
 }  // namespace thimble::runtime

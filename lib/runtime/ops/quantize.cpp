@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
+#include <utility>
 
 #include "runtime/ops/numbers.h"
 
@@ -196,19 +198,31 @@ Status shape_dynamic(const Call& call, std::vector<Dims>& results) {
   return shape_same(call, results);
 }
 
+// The least and the largest of 0 and x's elements.
+std::pair<float, float> reach_of(Call& call, const Value& x) {
+  std::mutex mutex;
+  float least = 0, most = 0;
+  over_rows(call.machine, x.count(), 1, [&](std::size_t begin, std::size_t end) {
+    float low = 0, high = 0;
+    call.machine.coded.widen_range(x.floats() + begin, static_cast<std::int64_t>(end - begin), low,
+                                   high);
+    const std::lock_guard lock(mutex);
+    least = std::min(least, low);
+    most = std::max(most, high);
+  });
+  return {least, most};
+}
+
 Status run_dynamic(Call& call) {
   const Value& x = *call.inputs[0];
-  float least = 0, most = 0;
-  for (std::int64_t i = 0; i < x.count(); ++i) {
-    least = std::min(least, x.floats()[i]);
-    most = std::max(most, x.floats()[i]);
-  }
+  const auto [least, most] = reach_of(call, x);
   const float scale = (most - least) / 255.0f;
   const float offset = scale > 0 ? std::nearbyint(0.0f - least / scale) : 0.0f;
   const float zero = std::clamp(offset, 0.0f, 255.0f);
   auto* y = data_of<std::uint8_t>(*call.outputs[0]);
   over_pieces(call, x.count(), [&](std::int64_t from, std::int64_t count) {
-    quantize_bytes(x.floats() + from, count, scale > 0 ? scale : 1.0f, zero, {0, 255}, y + from);
+    call.machine.coded.encode(x.floats() + from, count, scale > 0 ? scale : 1.0f,
+                              static_cast<std::int32_t>(zero), y + from);
   });
   if (Value* out = output_at(call, 1)) *out->floats() = scale;
   if (Value* out = output_at(call, 2))

@@ -99,6 +99,71 @@ TEST_CASE("products of codes are exact and rounded as defined") {
   }
 }
 
+TEST_CASE("products of codes become floats as defined, with zeros of the weights and a bias") {
+  for (const Case& c :
+       {Case{1, 1, 1}, Case{64, 16, 8}, Case{100, 40, 13}, Case{384, 33, 50}, Case{192, 64, 70}}) {
+    const std::int64_t stride = coded_row_bytes(c.inputs), y_stride = c.outputs + 2;
+    const Weights w = random_bytes<std::int8_t>(c.outputs * c.inputs, 7);
+    const Bytes x = random_bytes<std::uint8_t>(c.rows * stride, 8);  // the weight's padding is 0
+    const std::int64_t tiles = (c.outputs + 15) / 16;
+    Weights packed(natural(tiles * coded_tile_bytes(c.inputs)));
+    for (std::int64_t tile = 0; tile < tiles; ++tile)
+      pack_coded_tile(w.data(), c.outputs, c.inputs, tile,
+                      packed.data() + tile * coded_tile_bytes(c.inputs));
+    const Parameters p(c.outputs, c.inputs);
+    std::vector<float> bias;
+    std::vector<std::int32_t> zeros, x_sums;
+    for (std::int64_t n = 0; n < c.outputs; ++n) {
+      bias.push_back(0.3f * static_cast<float>(n % 5) - 1);
+      zeros.push_back(static_cast<std::int32_t>(n % 11) - 5);
+    }
+    for (std::int64_t m = 0; m < c.rows; ++m) x_sums.push_back(static_cast<std::int32_t>(m * 7777));
+    for (const bool more : {false, true}) {
+      const Dequantize to{p.offset.data(), p.factor.data(), more ? bias.data() : nullptr,
+                          more ? zeros.data() : nullptr, more ? x_sums.data() : nullptr};
+      std::vector<float> want(natural(c.rows * y_stride), -3.0f);
+      for (std::int64_t m = 0; m < c.rows; ++m) {
+        for (std::int64_t n = 0; n < c.outputs; ++n) {
+          std::int32_t sum = p.offset[natural(n)];
+          for (std::int64_t k = 0; k < c.inputs; ++k)
+            sum += w[natural(n * c.inputs + k)] * x[natural(m * stride + k)];
+          if (more) sum -= zeros[natural(n)] * x_sums[natural(m)];
+          const float scaled = static_cast<float>(sum) * p.factor[natural(n)];
+          want[natural(m * y_stride + n)] = more ? scaled + bias[natural(n)] : scaled;
+        }
+      }
+      for (const CodedKernels* kernels : runnable()) {
+        INFO(isa_name(kernels->isa) << " " << c.inputs << " " << c.outputs << " " << c.rows);
+        std::vector<float> y(want.size(), -3.0f);
+        kernels->multiply_to_floats(packed.data(), c.inputs, x.data(), stride, c.rows, c.outputs,
+                                    to, y.data(), y_stride);
+        CHECK(y == want);
+      }
+    }
+  }
+}
+
+TEST_CASE("the range of floats passes over what is no number") {
+  for (const std::int64_t count : {0, 3, 16, 50}) {
+    std::vector<float> x;
+    for (std::int64_t i = 0; i < count; ++i)
+      x.push_back(std::sin(static_cast<float>(i * i)) * static_cast<float>(i));
+    if (count > 2) x[2] = std::numeric_limits<float>::quiet_NaN();
+    float low = 0, high = 0;
+    for (const float v : x) {
+      if (v < low) low = v;
+      if (v > high) high = v;
+    }
+    for (const CodedKernels* kernels : runnable()) {
+      INFO(isa_name(kernels->isa) << " " << count);
+      float least = 0, most = 0;
+      kernels->widen_range(x.data(), count, least, most);
+      CHECK(least == low);
+      CHECK(most == high);
+    }
+  }
+}
+
 TEST_CASE("taps of codes are summed by channel, and the largest is found") {
   for (const std::int64_t channels : {1, 16, 45, 64}) {
     const std::int64_t taps = 9;

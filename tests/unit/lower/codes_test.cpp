@@ -69,4 +69,64 @@ TEST_CASE("a result without a scale, a cut that is not known or other codes take
 )") == Names{"EncodeImage", "ConcatCodes", "DecodeImage", "ConvTiles"});
 }
 
+const std::string kDynamic = R"(weight @w: i8[4, 6]
+weight @u: u8[4, 6]
+weight @p: u8[] = [117]
+weight @s: f32[6] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+weight @one: f32[] = [0.5]
+weight @b: f32[6]
+)";
+
+TEST_CASE("a product whose input is measured as it runs is one instruction") {
+  const auto product = [](const std::string& weight, const std::string& zero) {
+    return kDynamic + R"(graph main(%x: f32[3, 4]) {
+  %q, %scale, %z = DynamicQuantizeLinear(%x)
+  %i = MatMulInteger(%q, @)" +
+           weight + ", %z" + zero + R"()
+  %f = Cast(%i) {to = 1}
+  %k = Mul(%scale, @s)
+  %m = Mul(%f, %k)
+  %y = Add(@b, %m)
+  return %y
+}
+)";
+  };
+  CHECK(instructions_of(product("w", "")) == Names{"DynamicQuantizeLinear", "MultiplyCodes"});
+  CHECK(instructions_of(product("u", "")) == Names{"DynamicQuantizeLinear", "MultiplyCodes"});
+  CHECK(instructions_of(product("u", ", @p")) == Names{"DynamicQuantizeLinear", "MultiplyCodes"});
+}
+
+TEST_CASE("a product of codes whose sums or scales are other readers' too is spelled out") {
+  CHECK(instructions_of(kDynamic + R"(graph main(%x: f32[3, 4]) {
+  %q, %scale, %z = DynamicQuantizeLinear(%x)
+  %i = MatMulInteger(%q, @w, %z)
+  %f = Cast(%i) {to = 1}
+  %k = Mul(@one, %scale)
+  %m = Mul(%k, %f)
+  %t = Tanh(%f)
+  return %m, %t
+}
+)")[1] == "MatMulInteger");
+  // The scales' product is left where it has another reader; a scale that comes from elsewhere may
+  // come too late.
+  CHECK(instructions_of(kDynamic + R"(graph main(%x: f32[3, 4]) {
+  %q, %scale, %z = DynamicQuantizeLinear(%x)
+  %k = Mul(@one, %scale)
+  %i = MatMulInteger(%q, @w, %z)
+  %f = Cast(%i) {to = 1}
+  %m = Mul(%k, %f)
+  return %m, %k
+}
+)") == Names{"DynamicQuantizeLinear", "Binary", "MultiplyCodes"});
+  CHECK(instructions_of(kDynamic + R"(graph main(%x: f32[3, 4], %v: f32[]) {
+  %q, %scale, %z = DynamicQuantizeLinear(%x)
+  %i = MatMulInteger(%q, @w, %z)
+  %f = Cast(%i) {to = 1}
+  %k = Mul(%v, @s)
+  %m = Mul(%f, %k)
+  return %m
+}
+)")[1] == "MatMulInteger");
+}
+
 }  // namespace thimble::lower

@@ -1,0 +1,177 @@
+// Products of codes that were found as the model ran, with weights of codes: rows of bytes as they
+// lie, straight to floats.
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "runtime/ops/numbers.h"
+#include "support/checked.h"
+
+namespace thimble::runtime {
+namespace {
+
+using program::Type;
+
+constexpr std::int64_t kRowsAtOnce = 64;  // rows at a time
+
+enum Operand : std::size_t { kX, kWeight, kSums, kFactor, kXScale, kXZero, kBias, kZero };
+
+struct CodedShape {
+  std::int64_t rows, inputs, outputs;
+  std::int64_t row_bytes() const { return kernels::coded_row_bytes(inputs); }
+  // Does a row end where a step of the kernels does?
+  bool in_place() const { return row_bytes() == inputs; }
+};
+
+CodedShape coded_shape_of(const Call& call) {
+  const program::Tensor& w = *call.inputs[kWeight]->tensor;
+  return {call.inputs[kX]->count() / w.inputs, w.inputs, w.rows};
+}
+
+bool is_numbers(const Value* value, Type type, std::int64_t count) {
+  return value == nullptr || (value->type == type && value->count() == count);
+}
+
+Status shape_product(const Call& call, std::vector<Dims>& results) {
+  const Value &x = *call.inputs[kX], &w = *call.inputs[kWeight];
+  const bool factors = w.tensor != nullptr && w.tensor->dims.size() == 2 &&
+                       w.tensor->group_size == w.tensor->rows && x.type == Type::kU8 &&
+                       !x.dims.empty() && x.dims.back() == w.tensor->inputs;
+  THIMBLE_TRY(demand(factors, "a product of codes takes u8 rows as long as its weight's"));
+  const std::int64_t outputs = w.tensor->rows;
+  const bool vectors = is_numbers(call.inputs[kSums], Type::kI32, outputs) &&
+                       is_numbers(call.inputs[kFactor], Type::kF32, outputs) &&
+                       is_numbers(call.inputs[kXScale], Type::kF32, 1) &&
+                       is_numbers(call.inputs[kXZero], Type::kU8, 1) &&
+                       is_numbers(input_at(call, kBias), Type::kF32, outputs) &&
+                       is_numbers(input_at(call, kZero), Type::kI32, outputs) &&
+                       call.outputs[0]->type == Type::kF32;
+  THIMBLE_TRY(demand(vectors, "a product of codes takes a number for each output, and gives f32"));
+  results[0] = x.dims;
+  results[0].back() = outputs;
+  return ok();
+}
+
+// What a call needs beside its operands, cut from its scratch.
+struct Terms {
+  std::int32_t *offset, *x_sums;
+  float* factor;
+  std::uint8_t* rows;  // x with its rows padded to whole steps, where they aren't
+
+  static std::size_t rounded(std::int64_t bytes) {
+    return round_up(static_cast<std::size_t>(bytes), std::size_t{64});
+  }
+  static std::size_t bytes(const CodedShape& s) {
+    return 2 * rounded(4 * s.outputs) + rounded(4 * s.rows) +
+           (s.in_place() ? 0 : rounded(s.rows * s.row_bytes()));
+  }
+  Terms(std::byte* memory, const CodedShape& s) {
+    offset = reinterpret_cast<std::int32_t*>(memory);
+    factor = reinterpret_cast<float*>(memory += rounded(4 * s.outputs));
+    x_sums = reinterpret_cast<std::int32_t*>(memory += rounded(4 * s.outputs));
+    rows = reinterpret_cast<std::uint8_t*>(memory + rounded(4 * s.rows));
+  }
+};
+
+std::size_t scratch_product(const Call& call) { return Terms::bytes(coded_shape_of(call)); }
+
+class CodedProduct {
+ public:
+  explicit CodedProduct(Call& call)
+      : call_(call), shape_(coded_shape_of(call)), terms_(call.scratch.data(), shape_) {}
+
+  void run() {
+    prepare_outputs();
+    prepare_rows();
+    const std::int64_t runs = ceil_div(shape_.rows, kRowsAtOnce);
+    const std::int64_t tiles = ceil_div<std::int64_t>(shape_.outputs, kernels::kCodedRows);
+    const std::int64_t threads = call_.machine.pool.threads();
+    // Few runs are shared out by outputs as well.
+    const std::int64_t parts =
+        threads == 1 || runs >= 4 * threads
+            ? 1
+            : std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(runs, 1), 1, tiles);
+    over_each(call_, runs * parts, kRowsAtOnce * shape_.inputs * shape_.outputs / parts,
+              [&](std::int64_t unit) {
+                const std::int64_t part = unit % parts;
+                multiply(
+                    unit / parts * kRowsAtOnce, tiles * part / parts * kernels::kCodedRows,
+                    std::min(tiles * (part + 1) / parts * kernels::kCodedRows, shape_.outputs));
+              });
+  }
+
+ private:
+  template <class T>
+  const T* data(Operand input) const {
+    const Value* value = input_at(call_, input);
+    return value != nullptr ? data_of<T>(*value) : nullptr;
+  }
+
+  // In integers that wrap around, as MatMulInteger's sums do.
+  void prepare_outputs() const {
+    const auto x_zero = static_cast<std::uint32_t>(*data<std::uint8_t>(kXZero));
+    const auto inputs = static_cast<std::uint32_t>(shape_.inputs);
+    const float x_scale = *data<float>(kXScale);
+    for (std::int64_t n = 0; n < shape_.outputs; ++n) {
+      const auto zero =
+          data<std::int32_t>(kZero) != nullptr ? data<std::int32_t>(kZero)[n] : std::int32_t{0};
+      const auto sum = static_cast<std::uint32_t>(data<std::int32_t>(kSums)[n]);
+      terms_.offset[n] =
+          static_cast<std::int32_t>(x_zero * (inputs * static_cast<std::uint32_t>(zero) - sum));
+      terms_.factor[n] = x_scale * data<float>(kFactor)[n];
+    }
+  }
+
+  void prepare_rows() const {
+    const bool sums = data<std::int32_t>(kZero) != nullptr;
+    if (!sums && shape_.in_place()) return;
+    over_each(call_, shape_.rows, shape_.inputs, [&](std::int64_t m) {
+      const std::uint8_t* x = data<std::uint8_t>(kX) + m * shape_.inputs;
+      if (sums) terms_.x_sums[m] = std::accumulate(x, x + shape_.inputs, std::int32_t{0});
+      if (shape_.in_place()) return;
+      std::uint8_t* row = terms_.rows + m * shape_.row_bytes();
+      std::memcpy(row, x, static_cast<std::size_t>(shape_.inputs));
+      std::memset(row + shape_.inputs, 0,
+                  static_cast<std::size_t>(shape_.row_bytes() - shape_.inputs));
+    });
+  }
+
+  // Outputs [begin, end) of the rows from `row` on.
+  void multiply(std::int64_t row, std::int64_t begin, std::int64_t end) const {
+    const std::uint8_t* x = shape_.in_place() ? data<std::uint8_t>(kX) : terms_.rows;
+    const auto from = [&](auto* vector) { return vector != nullptr ? vector + begin : nullptr; };
+    kernels::Dequantize to;
+    to.offset = terms_.offset + begin;
+    to.factor = terms_.factor + begin;
+    to.bias = from(data<float>(kBias));
+    to.zero = from(data<std::int32_t>(kZero));
+    to.x_sums = terms_.x_sums + row;
+    call_.machine.coded.multiply_to_floats(
+        data<std::int8_t>(kWeight) +
+            begin / kernels::kCodedRows * kernels::coded_tile_bytes(shape_.inputs),
+        shape_.inputs, x + row * shape_.row_bytes(), shape_.row_bytes(),
+        std::min(kRowsAtOnce, shape_.rows - row), end - begin, to,
+        call_.outputs[0]->floats() + row * shape_.outputs + begin, shape_.outputs);
+  }
+
+  Call& call_;
+  CodedShape shape_;
+  Terms terms_;
+};
+
+Status run_product(Call& call) {
+  CodedProduct(call).run();
+  return ok();
+}
+
+}  // namespace
+
+std::span<const Operator> coded_products() {
+  static constexpr Operator kOperators[] = {
+      {program::Op::kMultiplyCodes, run_product, scratch_product, shape_product},
+  };
+  return kOperators;
+}
+
+}  // namespace thimble::runtime
