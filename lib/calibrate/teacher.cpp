@@ -46,7 +46,7 @@ class Teacher {
       progress.advance(1);
       if (std::ssize(window.tokens) == context_) return window;
       if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-      if (ends(token)) {
+      if (runtime::ends_text(*bundle_, &tokenizer_, token)) {
         token = begin(beginnings);
         continue;
       }
@@ -72,11 +72,6 @@ class Teacher {
       const auto token = static_cast<std::int32_t>(rng.below(tokenizer_.vocabulary()));
       if (!tokenizer_.is_special(token) && !tokenizer_.token_bytes(token).empty()) return token;
     }
-  }
-
-  bool ends(std::int32_t token) const {
-    const auto& ids = bundle_->generation.eos_token_ids;
-    return tokenizer_.eos() == token || std::find(ids.begin(), ids.end(), token) != ids.end();
   }
 
   tokenizer::Tokenizer tokenizer_;

@@ -216,9 +216,7 @@ thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampli
 }
 
 int thimble_is_end(const thimble_model* model, int32_t id) {
-  const auto& ends = model->bundle.generation.eos_token_ids;
-  if (!ends.empty()) return std::find(ends.begin(), ends.end(), id) != ends.end();
-  return model->tokenizer && model->tokenizer->eos() == id;
+  return rt::ends_text(model->bundle, model->tokenizer ? &*model->tokenizer : nullptr, id) ? 1 : 0;
 }
 
 int64_t thimble_position(const thimble_model* model) {

@@ -5,6 +5,13 @@
 
 namespace thimble::runtime {
 
+bool ends_text(const program::Bundle& bundle, const tokenizer::Tokenizer* tokenizer,
+               std::int32_t token) {
+  const auto& ids = bundle.generation.eos_token_ids;
+  if (std::find(ids.begin(), ids.end(), token) != ids.end()) return true;
+  return tokenizer != nullptr && tokenizer->eos() == token;
+}
+
 struct Decoder::State {
   std::unique_ptr<Session> session;
   std::int64_t vocabulary = 0;

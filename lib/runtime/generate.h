@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/session.h"
+#include "tokenizer/tokenizer.h"
 
 namespace thimble::runtime {
 
@@ -33,6 +34,10 @@ class Sampler {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Whether `token` ends a text: one of those that the model or its tokenizer (null: none) names.
+bool ends_text(const program::Bundle& bundle, const tokenizer::Tokenizer* tokenizer,
+               std::int32_t token);
 
 // A decoder: inputs input_ids, position_ids i64 [1, seq] and logit_positions i64 [n]; output logits
 // [1, n, vocabulary].

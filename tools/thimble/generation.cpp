@@ -105,7 +105,7 @@ class Generator {
       if (system::interrupted()) break;
       const std::int32_t token = sampler_.sample(*logits);
       sampler_.accept(token);
-      if (ends(token) && !choices_.ignore_eos) break;
+      if (!choices_.ignore_eos && runtime::ends_text(bundle_, &tokenizer_, token)) break;
       emit(filter.push(stream.push(token)));
       ++generated_;
       if (filter.stopped() || n + 1 == choices_.tokens) break;
@@ -121,12 +121,6 @@ class Generator {
   std::int64_t cached() const { return decoder_->cached(); }
 
  private:
-  bool ends(std::int32_t token) const {
-    const auto& ids = bundle_.generation.eos_token_ids;
-    if (std::find(ids.begin(), ids.end(), token) != ids.end()) return true;
-    return tokenizer_.eos() == token;
-  }
-
   const program::Bundle& bundle_;
   const tokenizer::Tokenizer& tokenizer_;
   const GenerationChoices& choices_;

@@ -226,4 +226,8 @@ TEST_CASE("samplers pick by their options") {
   const auto two = draw({.temperature = 1, .min_p = 0.5f});
   REQUIRE(two[1] + two[3] == 4000);
   REQUIRE(two[3] > 1000);
+  const auto three = draw({.temperature = 1, .top_k = 4, .top_p = 0.95f});  // .47 + .43 + .06
+  REQUIRE(three[1] + three[3] + three[2] == 4000);
+  REQUIRE(three[2] > 100);
+  REQUIRE(two == draw({.temperature = 1, .top_k = 2, .min_p = 0.5f}));
 }
