@@ -28,14 +28,32 @@ struct Epilogue {
   float low = 0, high = 0;
 };
 
+// `count` elements of a row: of a plane from `from` on, or outside of it where that is negative.
+struct Copy {
+  std::int64_t from;
+  std::int32_t to, count;
+};
+// Floats after the last copy's end that `copy` may write as well.
+inline constexpr std::int64_t kCopySlack = 16;
+
+// What a product fetches into the caches on its way: `pace` floats from `from` on a tap.
+struct Ahead {
+  const float* from;
+  std::int64_t pace;
+};
+
 struct ConvolveKernels {
   Isa isa;
+  // to[c.to + i] = plane[c.from + i * stride], or `outside`, for `used` copies c in order of `to`,
+  // each of which may also write what lies up to 15 floats after it.
+  void (*copy)(const Copy* copies, std::int64_t used, const float* plane, std::int64_t stride,
+               float outside, float* to);
   // y[o, p] (+)= sum_k w[k][o] * piece[k][p] for `outputs` (1 to 16) outputs of a panel and
   // `places` (1 to 32) places; y's rows are `stride` apart. `start`: y is what is added, else added
   // to. `finish`: these were the last taps; its pointers are the first output's. Null: more follow.
   void (*panel)(const float* w, const float* piece, std::int64_t count, std::int64_t outputs,
                 std::int64_t places, bool start, const Epilogue* finish, float* y,
-                std::int64_t stride);
+                std::int64_t stride, Ahead ahead);
   // y[i] = the sum over t < count of w[t] * x[t][i], finished.
   void (*taps)(const float* const* x, const float* w, std::int64_t count, std::int64_t places,
                const Epilogue& finish, float* y);

@@ -14,6 +14,17 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_part(const float* p, int n) {
   return {_mm256_maskload_ps(p, mask_of(n)), _mm256_maskload_ps(p + 8, mask_of(n - 8))};
 }
+// Of eight floats read at p and those eight on, as far as they come before `reach`.
+[[maybe_unused]] inline __m256 even_half(const float* p, int reach) {
+  const __m256 low = _mm256_maskload_ps(p, mask_of(reach));
+  const __m256 high = _mm256_maskload_ps(p + 8, mask_of(reach - 8));
+  const __m256 mixed = _mm256_shuffle_ps(low, high, 0x88);
+  return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
+[[maybe_unused]] inline Lanes load_even(const float* p, int n) {
+  const int reach = 2 * n - 1;
+  return {even_half(p, reach), even_half(p + 16, reach - 16)};
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};

@@ -10,6 +10,13 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_part(const float* p, int n) {
   return {_mm512_maskz_loadu_ps(first(n), p)};
 }
+[[maybe_unused]] inline Lanes load_even(const float* p, int n) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const int reach = 2 * n - 1;
+  const __m512 low = _mm512_maskz_loadu_ps(first(reach < 16 ? reach : 16), p);
+  const __m512 high = _mm512_maskz_loadu_ps(first(reach > 16 ? reach - 16 : 0), p + 16);
+  return {_mm512_permutex2var_ps(low, even, high)};
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }

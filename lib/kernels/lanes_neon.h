@@ -16,6 +16,11 @@ struct Lanes {
   for (int i = 0; i < n; ++i) whole[i] = p[i];
   return load(whole);
 }
+[[maybe_unused]] inline Lanes load_even(const float* p, int n) {
+  float whole[16] = {};
+  for (int i = 0; i < n; ++i) whole[i] = p[2 * i];
+  return load(whole);
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   LANES_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }

@@ -14,6 +14,10 @@ struct Lanes {
 [[maybe_unused]] inline Lanes set1(float x) { LANES_EACH(x); }
 [[maybe_unused]] inline Lanes load(const float* p) { LANES_EACH(p[i]); }
 [[maybe_unused]] inline Lanes load_part(const float* p, int n) { LANES_EACH(i < n ? p[i] : 0.0f); }
+// The first n (1 to 16) of p[0], p[2], ...; what lies behind the last isn't read.
+[[maybe_unused]] inline Lanes load_even(const float* p, int n) {
+  LANES_EACH(i < n ? p[2 * i] : 0.0f);
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   LANES_EACH(thimble::half_to_float(p[i]));
 }

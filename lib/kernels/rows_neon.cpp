@@ -29,6 +29,6 @@ const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionNeon;
 const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
 extern const ConvolveKernels kConvolveNeon;
-const ConvolveKernels kConvolveNeon = {Isa::kNeon, panel, taps, most};
+const ConvolveKernels kConvolveNeon = {Isa::kNeon, copy, panel, taps, most};
 
 }  // namespace thimble::kernels

@@ -13,12 +13,13 @@
 namespace thimble::runtime {
 namespace {
 
+using kernels::Ahead;
 using kernels::Epilogue;
 using kernels::kPanelRows;
 using kernels::kPiecePlaces;
 
-constexpr std::int64_t kPieceTaps = 128;  // of a piece, unless a channel has more
-constexpr std::int64_t kRunPieces = 4;    // that pass a panel while it is in the cache
+constexpr std::int64_t kPieceTaps = 192;  // of a piece, unless a channel has more
+constexpr std::int64_t kRunPieces = 8;    // that pass a panel while it is in the cache
 constexpr std::int64_t kMostTaps = 1 << 20;
 
 Status shape_panels(const Call& call, std::vector<Dims>& results) {
@@ -47,7 +48,7 @@ class Pieces {
     return std::clamp<std::int64_t>(kPieceTaps / volume(w.kernel), 1, channels);
   }
   static std::int64_t piece_floats(const Windows& w, std::int64_t channels) {
-    return channels_at_once(w, channels) * volume(w.kernel) * kPiecePlaces;
+    return channels_at_once(w, channels) * volume(w.kernel) * kPiecePlaces + kernels::kCopySlack;
   }
   static std::size_t bytes(const Windows& w, std::int64_t channels) {
     const auto one = static_cast<std::size_t>(piece_floats(w, channels)) * sizeof(float) +
@@ -55,8 +56,10 @@ class Pieces {
     return round_up<std::size_t>(kRunPieces * one, 64);
   }
 
-  Pieces(const Windows& w, std::int64_t channels, std::byte* memory)
-      : w_(w),
+  Pieces(const kernels::ConvolveKernels& kernels, const Windows& w, std::int64_t channels,
+         std::byte* memory)
+      : kernels_(kernels),
+        w_(w),
         floats_(piece_floats(w, channels)),
         most_(most_copies(w, kPiecePlaces)),
         data_(reinterpret_cast<float*>(memory)),
@@ -78,17 +81,17 @@ class Pieces {
 
   // What `channels` planes from `planes` on show.
   void fill(const float* planes, std::int64_t channels) {
-    for (std::int64_t q = 0; q < count_; ++q) {
-      float* piece = data_ + q * floats_;
-      for (std::int64_t i = 0; i < channels; ++i) {
-        run_copies(copies_ + q * most_, used_[q], planes + i * volume(w_.in), w_.stride[2], 0.0f,
-                   piece);
-        piece += volume(w_.kernel) * kPiecePlaces;
+    const std::int64_t step = volume(w_.kernel) * kPiecePlaces;
+    for (std::int64_t i = 0; i < channels; ++i, planes += volume(w_.in)) {
+      for (std::int64_t q = 0; q < count_; ++q) {
+        kernels_.copy(copies_ + q * most_, used_[q], planes, w_.stride[2], 0.0f,
+                      data_ + q * floats_ + i * step);
       }
     }
   }
 
  private:
+  const kernels::ConvolveKernels& kernels_;
   const Windows& w_;
   std::int64_t floats_, most_;
   float* data_;
@@ -112,8 +115,8 @@ class PanelConvolution {
     run_ = kRunPieces * kPiecePlaces;
     runs_ = ceil_div(places_, run_);
     // Few runs are shared out by outputs as well.
-    const std::int64_t units = c.batch * c.group * runs_;
-    parts_ = units < 4 * threads && threads > 1 ? std::min(2 * threads, panels_) : 1;
+    const std::int64_t units = std::max<std::int64_t>(c.batch * c.group * runs_, 1);
+    parts_ = threads > 1 ? std::min({ceil_div(4 * threads, units), 2 * threads, panels_}) : 1;
   }
 
   std::size_t bytes() const { return Pieces::bytes(w_, c_.group_channels()); }
@@ -125,7 +128,7 @@ class PanelConvolution {
               taps_ * c_.group_channels() * c_.group_outputs() * std::min(run_, places_) / parts_,
               [&](std::size_t begin, std::size_t end) {
                 std::byte* memory = scratch.take();
-                Pieces pieces(w_, c_.group_channels(), memory);
+                Pieces pieces(call_.machine.convolve, w_, c_.group_channels(), memory);
                 for (std::size_t unit = begin; unit < end; ++unit)
                   one(static_cast<std::int64_t>(unit), pieces);
                 scratch.give_back(memory);
@@ -146,28 +149,44 @@ class PanelConvolution {
     for (std::int64_t channel = 0; channel < channels; channel += step) {
       const std::int64_t count = std::min(step, channels - channel);
       pieces.fill(planes + channel * volume(w_.in), count);
-      for (std::int64_t t = panels_ * part / parts_; t < panels_ * (part + 1) / parts_; ++t)
-        multiply(pieces, n, group, t, channel, count, begin);
+      const std::int64_t first = panels_ * part / parts_, last = panels_ * (part + 1) / parts_;
+      for (std::int64_t t = first; t < last; ++t) {
+        const float* next = t + 1 < last                ? panel(group, t + 1, channel)
+                            : channel + step < channels ? panel(group, first, channel + step)
+                                                        : nullptr;
+        multiply(pieces, n, group, t, channel, count, begin, next);
+      }
     }
   }
 
-  // Panel `t` of a group with `count` channels from `channel` on.
-  void multiply(const Pieces& pieces, std::int64_t n, std::int64_t group, std::int64_t t,
-                std::int64_t channel, std::int64_t count, std::int64_t begin) const {
+  // Panel `t` of a group from `channel` on.
+  const float* panel(std::int64_t group, std::int64_t t, std::int64_t channel) const {
     const std::int64_t inputs = c_.group_channels() * taps_;
-    const float* w =
-        call_.inputs[1]->floats() + ((group * panels_ + t) * inputs + channel * taps_) * kPanelRows;
+    return call_.inputs[1]->floats() +
+           ((group * panels_ + t) * inputs + channel * taps_) * kPanelRows;
+  }
+
+  // Panel `t` of a group with `count` channels from `channel` on. `next`: the one that follows,
+  // of as many channels, which is fetched meanwhile; null: none.
+  void multiply(const Pieces& pieces, std::int64_t n, std::int64_t group, std::int64_t t,
+                std::int64_t channel, std::int64_t count, std::int64_t begin,
+                const float* next) const {
+    const float* w = panel(group, t, channel);
     const std::int64_t output = group * c_.group_outputs() + t * kPanelRows;
     const std::int64_t outputs =
         std::min<std::int64_t>(kPanelRows, c_.group_outputs() - t * kPanelRows);
     const bool last = channel + count == c_.group_channels();
+    // Each piece fetches its share of the next panel.
+    const std::int64_t share = ceil_div<std::int64_t>(kPanelRows, pieces.count());
     for (std::int64_t q = 0; q < pieces.count(); ++q) {
+      const Ahead ahead =
+          next != nullptr ? Ahead{next + q * share * count * taps_, share} : Ahead{w, 0};
       const std::int64_t at = (n * c_.outputs + output) * places_ + begin + q * kPiecePlaces;
       Epilogue finish;
       if (last) finish = moved(finish_, output, at);
       call_.machine.convolve.panel(w, pieces.piece(q), count * taps_, outputs, pieces.places(q),
                                    channel == 0, last ? &finish : nullptr,
-                                   call_.outputs[0]->floats() + at, places_);
+                                   call_.outputs[0]->floats() + at, places_, ahead);
     }
   }
 
@@ -197,8 +216,9 @@ class DepthwiseConvolution {
               taps() * c_.group_outputs() * volume(c_.windows.out),
               [&](std::size_t begin, std::size_t end) {
                 std::byte* memory = scratch.take();
+                const Phases::Layout layout = phases_.layout_in(memory);
                 for (std::size_t p = begin; p < end; ++p)
-                  plane(static_cast<std::int64_t>(p), memory);
+                  plane(static_cast<std::int64_t>(p), layout, memory);
                 scratch.give_back(memory);
               });
     return ok();
@@ -207,10 +227,10 @@ class DepthwiseConvolution {
  private:
   std::int64_t taps() const { return volume(c_.windows.kernel); }
 
-  void plane(std::int64_t p, std::byte* memory) const {
+  void plane(std::int64_t p, const Phases::Layout& layout, std::byte* memory) const {
     const Windows& w = c_.windows;
-    const float* x = phases_.lay_out(call_.inputs[0]->floats() + p * volume(w.in), 0,
-                                     reinterpret_cast<float*>(memory));
+    const float* x = phases_.lay_out(call_.machine.convolve, layout,
+                                     call_.inputs[0]->floats() + p * volume(w.in), 0);
     auto** from = reinterpret_cast<const float**>(memory + phases_.bytes());
     const std::int64_t n = p / c_.channels, first = p % c_.channels * c_.group_outputs();
     // Rows that lie end to end on both sides are one.

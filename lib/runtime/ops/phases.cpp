@@ -23,43 +23,62 @@ bool Phases::fits(const Windows& w) {
   }
   const Phases phases(w);
   const auto floats = checked_mul(phases.rows(), phases.pitch());
-  return floats && *floats <= kMost && volume(w.kernel) <= 1 << 16;
+  const auto pieces = checked_mul(phases.rows(), w.stride[2]);
+  return floats && *floats <= kMost && pieces && *pieces <= kMost / 16 &&
+         volume(w.kernel) <= 1 << 16;
+}
+
+std::size_t Phases::plane_bytes() const {
+  const auto floats = static_cast<std::size_t>(rows() * pitch() + kernels::kCopySlack);
+  return round_up<std::size_t>(floats * sizeof(float), 64);
 }
 
 std::size_t Phases::bytes() const {
   if (in_place_) return 0;
-  return round_up<std::size_t>(static_cast<std::size_t>(rows() * pitch()) * sizeof(float), 64);
+  // Each phase of a row has elements in the image and some outside on either side.
+  const auto copies = static_cast<std::size_t>(rows() * w_.stride[2] * 3);
+  return plane_bytes() + round_up<std::size_t>(copies * sizeof(kernels::Copy), 64);
 }
 
-const float* Phases::lay_out(const float* plane, float outside, float* memory) const {
-  if (in_place_) return plane;
-  const std::int64_t stride = w_.stride[2], width = phase();
-  for (std::int64_t r = 0; r < rows(); ++r) {
-    float* to = memory + r * pitch();
-    const std::int64_t row = r - w_.begin[1];
-    if (row < 0 || row >= w_.in[1]) {
-      std::fill_n(to, pitch(), outside);
-      continue;
-    }
-    const float* from = plane + row * w_.in[2];
-    for (std::int64_t p = 0; p < stride; ++p, to += width) {
-      // Element i of a phase is column i * stride + p - begin.
-      const std::int64_t start = p - w_.begin[2];
-      const std::int64_t first = std::min(start < 0 ? (-start + stride - 1) / stride : 0, width);
-      const std::int64_t last =
-          std::clamp(w_.in[2] > start ? (w_.in[2] - start + stride - 1) / stride : 0, first, width);
-      std::fill(to, to + first, outside);
-      if (stride == 1) {
-        std::copy(from + start + first, from + start + last, to + first);
-      } else if (stride == 2) {
-        for (std::int64_t i = first; i < last; ++i) to[i] = from[start + 2 * i];
-      } else {
-        for (std::int64_t i = first; i < last; ++i) to[i] = from[start + stride * i];
-      }
-      std::fill(to + last, to + width, outside);
-    }
+kernels::Copy* Phases::list_row(std::int64_t r, std::int32_t to, kernels::Copy* out) const {
+  const auto put = [&](std::int64_t from, std::int64_t count) {
+    if (count == 0) return;
+    *out++ = {from, to, static_cast<std::int32_t>(count)};
+    to += static_cast<std::int32_t>(count);
+  };
+  const std::int64_t row = r - w_.begin[1];
+  if (row < 0 || row >= w_.in[1]) {
+    put(-1, pitch());
+    return out;
   }
-  return memory;
+  const std::int64_t stride = w_.stride[2], width = phase();
+  for (std::int64_t p = 0; p < stride; ++p) {
+    // Element i of a phase is column i * stride + p - begin.
+    const std::int64_t start = p - w_.begin[2];
+    const std::int64_t first = std::min(start < 0 ? (-start + stride - 1) / stride : 0, width);
+    const std::int64_t last =
+        std::clamp(w_.in[2] > start ? (w_.in[2] - start + stride - 1) / stride : 0, first, width);
+    put(-1, first);
+    put(row * w_.in[2] + start + first * stride, last - first);
+    put(-1, width - last);
+  }
+  return out;
+}
+
+Phases::Layout Phases::layout_in(std::byte* memory) const {
+  if (in_place_) return {};
+  auto* const copies = reinterpret_cast<kernels::Copy*>(memory + plane_bytes());
+  kernels::Copy* end = copies;
+  for (std::int64_t r = 0; r < rows(); ++r)
+    end = list_row(r, static_cast<std::int32_t>(r * pitch()), end);
+  return {copies, end - copies, reinterpret_cast<float*>(memory)};
+}
+
+const float* Phases::lay_out(const kernels::ConvolveKernels& kernels, const Layout& layout,
+                             const float* plane, float outside) const {
+  if (in_place_) return plane;
+  kernels.copy(layout.copies, layout.used, plane, w_.stride[2], outside, layout.to);
+  return layout.to;
 }
 
 void Phases::taps(const float* laid_out, const float** out) const {

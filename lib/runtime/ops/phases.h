@@ -14,10 +14,19 @@ class Phases {
 
   static bool fits(const Windows& w);  // two axes, and a size that memory may be asked for
   bool in_place() const { return in_place_; }
-  std::size_t bytes() const;  // of a laid-out plane; a multiple of 64, 0 in place
+  // Of a laid-out plane and of the copies that lay it out; a multiple of 64, 0 in place.
+  std::size_t bytes() const;
 
-  // Lays `plane` out in `memory`, elements outside being `outside`; what `taps` takes.
-  const float* lay_out(const float* plane, float outside, float* memory) const;
+  // The copies are the same for every plane: listed once in a thread's `memory`, of bytes().
+  struct Layout {
+    const kernels::Copy* copies;
+    std::int64_t used;
+    float* to;
+  };
+  Layout layout_in(std::byte* memory) const;
+  // Lays `plane` out, elements outside being `outside`; what `taps` takes.
+  const float* lay_out(const kernels::ConvolveKernels& kernels, const Layout& layout,
+                       const float* plane, float outside) const;
   // Where each tap starts for the result's first row: w.kernel[1] * w.kernel[2] pointers.
   void taps(const float* laid_out, const float** out) const;
   // Moves them to the next row.
@@ -30,6 +39,9 @@ class Phases {
   std::int64_t rows() const { return (w_.out[1] - 1) * w_.stride[1] + w_.extent(1); }
   std::int64_t phase() const { return w_.out[2] + (w_.extent(2) - 1) / w_.stride[2]; }
   std::int64_t pitch() const { return in_place_ ? w_.in[2] : phase() * w_.stride[2]; }
+  std::size_t plane_bytes() const;  // with what `copy` may write behind it
+  // A row of the laid-out plane, which starts at its element `to`.
+  kernels::Copy* list_row(std::int64_t r, std::int32_t to, kernels::Copy* out) const;
 
   Windows w_;
   bool in_place_;

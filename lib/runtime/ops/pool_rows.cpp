@@ -49,8 +49,9 @@ class RowPool {
               [&](std::size_t begin, std::size_t end) {
                 std::byte* memory = scratch.take();
                 prepare(memory);
+                const Phases::Layout layout = phases_.layout_in(memory);
                 for (std::size_t p = begin; p < end; ++p)
-                  plane(static_cast<std::int64_t>(p), memory);
+                  plane(static_cast<std::int64_t>(p), layout, memory);
                 scratch.give_back(memory);
               });
     return ok();
@@ -71,11 +72,11 @@ class RowPool {
       columns(memory)[c] = static_cast<float>(taps_at(w_, 2, c, padding_));
   }
 
-  void plane(std::int64_t p, std::byte* memory) const {
+  void plane(std::int64_t p, const Phases::Layout& layout, std::byte* memory) const {
     const kernels::ConvolveKernels& kernels = call_.machine.convolve;
     const float outside = average_ ? 0.0f : -std::numeric_limits<float>::infinity();
-    const float* x = phases_.lay_out(call_.inputs[0]->floats() + p * volume(w_.in), outside,
-                                     reinterpret_cast<float*>(memory));
+    const float* x =
+        phases_.lay_out(kernels, layout, call_.inputs[0]->floats() + p * volume(w_.in), outside);
     auto** taps = reinterpret_cast<const float**>(memory + space_.plane);
     float* y = call_.outputs[0]->floats() + p * volume(w_.out);
     phases_.taps(x, taps);

@@ -8,12 +8,7 @@
 
 namespace thimble::runtime {
 
-// `count` elements of a tap's row: of a plane from `from` on, or outside of it where that is
-// negative.
-struct Copy {
-  std::int64_t from;
-  std::int32_t to, count;
-};
+using kernels::Copy;
 
 // The same windows with fewer axes, where they see single elements and leave none out.
 Windows flattened(const Windows& w);

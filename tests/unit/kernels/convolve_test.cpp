@@ -85,10 +85,11 @@ TEST_CASE("a panel's sums run over its inputs in order") {
         const std::int64_t half = c.inputs / 2;  // in two steps, as pieces of channels come
         if (half > 0) {
           kernels->panel(packed.data(), piece.data(), half, c.outputs, c.places, true, nullptr,
-                         y.data(), stride);
+                         y.data(), stride, {packed.data(), 0});
         }
         kernels->panel(packed.data() + half * kPanelRows, piece.data() + half * kPiecePlaces,
-                       c.inputs - half, c.outputs, c.places, half == 0, &e, y.data(), stride);
+                       c.inputs - half, c.outputs, c.places, half == 0, &e, y.data(), stride,
+                       {packed.data(), 0});
         CHECK(y == want);
       }
     }
@@ -102,7 +103,8 @@ TEST_CASE("every variant applies functions alike") {
     Epilogue e;
     e.function = function;
     Floats want(16 * 27), mapped(16 * 27);
-    convolve_variants()[0]->panel(w.data(), piece.data(), 1, 16, 27, true, &e, want.data(), 27);
+    convolve_variants()[0]->panel(w.data(), piece.data(), 1, 16, 27, true, &e, want.data(), 27,
+                                  {w.data(), 16});
     for (std::size_t o = 0; o < 16; ++o) {
       for (std::size_t p = 0; p < 27; ++p) mapped[o * 27 + p] = w[o] * piece[p];
     }
@@ -110,8 +112,34 @@ TEST_CASE("every variant applies functions alike") {
     CHECK(want == mapped);
     for (const ConvolveKernels* kernels : runnable()) {
       Floats y(want.size());
-      kernels->panel(w.data(), piece.data(), 1, 16, 27, true, &e, y.data(), 27);
+      kernels->panel(w.data(), piece.data(), 1, 16, 27, true, &e, y.data(), 27, {w.data(), 0});
       CHECK(y == want);
+    }
+  }
+}
+
+TEST_CASE("rows are copied with a stride, and what is outside is filled") {
+  const Floats plane = random_floats(400, 8);
+  for (const std::int64_t stride : {1, 2, 3}) {
+    std::vector<Copy> copies;
+    Floats want;
+    for (const std::int32_t count : {1, 16, 7, 33, 8, 15, 9, 64}) {
+      const std::int64_t from = count % 2 == 0 ? -1 : count;
+      copies.push_back({from, static_cast<std::int32_t>(want.size()), count});
+      for (std::int64_t i = 0; i < count; ++i) {
+        want.push_back(from < 0 ? -2.5f : plane[static_cast<std::size_t>(from + i * stride)]);
+      }
+    }
+    copies.push_back({400 - 1 - 19 * stride, static_cast<std::int32_t>(want.size()), 20});
+    for (std::int64_t i = 19; i >= 0; --i)
+      want.push_back(plane[static_cast<std::size_t>(399 - i * stride)]);
+    for (const ConvolveKernels* kernels : runnable()) {
+      INFO(isa_name(kernels->isa) << " " << stride);
+      Floats to(want.size() + kCopySlack - 1, kUntouched);
+      kernels->copy(copies.data(), static_cast<std::int64_t>(copies.size()), plane.data(), stride,
+                    -2.5f, to.data());
+      to.resize(want.size());
+      CHECK(to == want);
     }
   }
 }
