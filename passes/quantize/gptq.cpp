@@ -1,8 +1,9 @@
-// gptq: the codes of a product's weight that change its outputs on the calibration least (Frantar
-// et al. 2022, arXiv 2210.17323), block by block. Inputs of a block come from the blocks before it
-// as they are quantized already, or from the float model; in the former case GPTAQ's term (Li et
-// al. 2025, arXiv 2504.02692) can have the codes make up for how they drifted from the latter.
-// Weights that products don't read, or that several blocks share, are left to quantize-weights.
+// gptq: the codes of a product's or convolution's weight that change its outputs on the calibration
+// least (Frantar et al. 2022, arXiv 2210.17323), block by block. Inputs of a block come from the
+// blocks before it as they are quantized already, or from the float model; in the former case
+// GPTAQ's term (Li et al. 2025, arXiv 2504.02692) can have the codes make up for how they drifted
+// from the latter. Embeddings, recurrent weights and those that several products share are left to
+// quantize-weights.
 
 #include "passes/quantize/gptq.h"
 
@@ -10,11 +11,9 @@
 #include <map>
 
 #include "passes/quantize/gptq_inputs.h"
+#include "passes/quantize/gptq_matrix.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/settings.h"
-#include "quant/decode.h"
-#include "quant/gptq.h"
-#include "quant/hessian.h"
 #include "support/system.h"
 
 namespace thimble::passes {
@@ -22,17 +21,28 @@ namespace {
 
 using pass::FindingKind;
 
-// What statistics of one run over a block, and one call of the algorithm, may take.
+// What statistics of one run over a block may take.
 constexpr std::uint64_t kStatisticsBytes = std::uint64_t{1} << 30;
-constexpr std::int64_t kWeightBytes = std::int64_t{512} << 20;
 
 struct Target {
   ir::WeightUse use;
   Choice choice;
   ir::Encoding encoding;
-  ir::ValueId input;
-  std::int64_t width = 0;  // of the input
+  calibrate::Input input;
+  std::int64_t width = 0;  // of its rows
 };
+
+// Without its encoding.
+Target target_of(const ir::Model& model, const ir::WeightUse& use, const Choice& choice) {
+  const ir::NodeId node = use.nodes.front();
+  if (const auto conv = ir::match_convolution(model, node)) {
+    const auto patches = calibrate::Patches::of(model, node, *conv);
+    return {use, choice, {}, {conv->input, patches}, conv->inputs};
+  }
+  const auto linear = ir::match_linear(model, node);
+  THIMBLE_CHECK(linear, "a weight that isn't gathered is multiplied");
+  return {use, choice, {}, {linear->input, {}}, linear->inputs};
+}
 
 // What is known of a target once it is done. Figures are in the journal's order.
 struct Result {
@@ -42,43 +52,18 @@ struct Result {
 };
 constexpr std::size_t kFigures = 6;
 
-Result from_journal(calibrate::Finished finished) {
+Result from_finished(calibrate::Finished finished) {
   const std::vector<double>& f = finished.figures;
   return {std::move(finished.source), f.at(0), f.at(1), f.at(2), f.at(3), f.at(4), f.at(5)};
 }
 
-std::vector<double> figures_of(const Result& r) {
-  return {r.error, r.output_error, r.rounding_output_error, r.dead, r.zero_groups, r.tokens};
-}
-
-double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
-
-void append(ir::Rows& all, const ir::Rows& part) {
-  const auto add = [](auto& to, const auto& from) {
-    to.insert(to.end(), from.begin(), from.end());
-  };
-  all.count += part.count;
-  add(all.codes, part.codes);
-  add(all.scales, part.scales);
-  add(all.zero_points, part.zero_points);
-  add(all.sub_scales, part.sub_scales);
-}
-
-struct Errors {
-  double noise = 0, signal = 0;
-};
-
-Expected<Errors> plain_errors(std::span<const float> weights, std::int64_t inputs,
-                              const ir::Encoding& encoding, const ir::Rows& rows) {
-  std::vector<float> decoded(weights.size());
-  THIMBLE_TRY(quant::decode_rows(encoding, rows, rows.count, inputs, decoded.data()));
-  Errors errors;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const double w = weights[i], e = w - decoded[i];
-    errors.noise += e * e;
-    errors.signal += w * w;
-  }
-  return errors;
+std::vector<double> figures_of(const GptqMatrix& m) {
+  return {m.error,
+          m.output_error,
+          m.rounding_output_error,
+          static_cast<double>(m.dead),
+          static_cast<double>(m.zero_groups),
+          static_cast<double>(m.tokens)};
 }
 
 class Gptq : public pass::Pass {
@@ -154,7 +139,7 @@ class Gptq : public pass::Pass {
       std::optional<Choice> choice = rules_.choose(model, use);
       if (!choice) continue;
       const ir::Weight& weight = model.weight(use.weight);
-      if (use.gathered || use.convolved || use.recurrent) {
+      if (use.gathered || use.recurrent) {
         find_unfit(weight, use, *choice, report);
         continue;
       }
@@ -177,13 +162,12 @@ class Gptq : public pass::Pass {
         report.decisions.back().kept = true;
         continue;
       }
-      const auto linear = ir::match_linear(model, use.nodes.front());
-      THIMBLE_CHECK(linear, "a weight that isn't gathered is multiplied");
-      ir::Encoding encoding = choice->settings.encoding(weight, use.axis);
+      targets.push_back(target_of(model, use, *choice));
+      ir::Encoding& encoding = targets.back().encoding;
+      encoding = choice->settings.encoding(weight, use.axis);
       if (!context.dry_run) {
         THIMBLE_ASSIGN(encoding, choice->settings.fitted_encoding(weight, use.axis));
       }
-      targets.push_back({use, *choice, encoding, linear->input, linear->inputs});
     }
     rules_.find_unused(report);
     return targets;
@@ -222,15 +206,15 @@ class Gptq : public pass::Pass {
     }
     for (std::size_t at = 0; at < wanted.size();) {
       const std::size_t count = group_size(inputs, std::span(wanted).subspan(at));
-      std::vector<ir::ValueId> values;
-      for (std::size_t i = at; i < at + count; ++i) values.push_back(wanted[i].input);
+      std::vector<calibrate::Input> observed;
+      for (std::size_t i = at; i < at + count; ++i) observed.push_back(wanted[i].input);
       at += count;
-      THIMBLE_ASSIGN(const calibrate::Statistics statistics,
-                     inputs.observe(values, at == wanted.size()));
+      THIMBLE_ASSIGN(const auto statistics, inputs.observe(observed, at == wanted.size()));
       for (const Target& target : targets) {
-        const auto found = statistics.find(target.input);
-        if (found == statistics.end() || results.contains(target.use.weight.index)) continue;
-        THIMBLE_ASSIGN(Result result, quantize(run, target, found->second));
+        const auto found = std::find(observed.begin(), observed.end(), target.input);
+        if (found == observed.end() || results.contains(target.use.weight.index)) continue;
+        const auto which = static_cast<std::size_t>(found - observed.begin());
+        THIMBLE_ASSIGN(Result result, quantize(run, target, statistics[which]));
         results.emplace(target.use.weight.index, std::move(result));
       }
     }
@@ -247,7 +231,7 @@ class Gptq : public pass::Pass {
     weight.encoding = target.encoding;
     std::optional<calibrate::Finished> finished = journal->find(run.key, weight);
     if (!finished || finished->figures.size() != kFigures) return std::nullopt;
-    return from_journal(*std::move(finished));
+    return from_finished(*std::move(finished));
   }
 
   // How many of the targets' inputs fit the memory for statistics; at least one.
@@ -255,7 +239,8 @@ class Gptq : public pass::Pass {
     std::uint64_t bytes = 0;
     std::size_t count = 0;
     while (count < targets.size()) {
-      bytes += inputs.bytes_of(targets[count].width);
+      bytes += inputs.bytes_of(targets[count].width) *
+               static_cast<std::uint64_t>(targets[count].input.groups());
       if (count > 0 && bytes > kStatisticsBytes) break;
       ++count;
     }
@@ -263,66 +248,32 @@ class Gptq : public pass::Pass {
   }
 
   Expected<Result> quantize(Run& run, const Target& target,
-                            const calibrate::InputStatistics& statistics) {
+                            const calibrate::GroupStatistics& statistics) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     ir::Weight weight = run.model.weight(target.use.weight);
     THIMBLE_ASSIGN(const std::vector<float> matrix, read_matrix(weight, target.use.axis));
     weight.source->release(0, weight.rows());
     weight.encoding = target.encoding;
-    ir::Rows rows;
-    THIMBLE_ASSIGN(const Result errors, quantize_matrix(run, target, matrix, statistics, rows));
+    auto done =
+        gptq_matrix(matrix, statistics, target.encoding, options_of(target), run.context.pool);
+    if (!done) return std::move(done).error().at_tensor(weight.name);
+    const std::vector<double> figures = figures_of(*done);
     const calibrate::Journal* journal = run.context.calibration->journal();
-    if (journal == nullptr) {
-      Result result = errors;
-      result.source = ir::owned_rows(weight, std::move(rows));
-      return result;
-    }
+    if (journal == nullptr)
+      return from_finished({ir::owned_rows(weight, std::move(done->rows)), figures});
     THIMBLE_ASSIGN(calibrate::Finished finished,
-                   journal->add(run.key, weight, rows, figures_of(errors)));
-    return from_journal(std::move(finished));
+                   journal->add(run.key, weight, done->rows, figures));
+    return from_finished(std::move(finished));
   }
 
-  // Rows don't depend on each other: as many at a time as memory allows.
-  Expected<Result> quantize_matrix(Run& run, const Target& target, std::span<const float> matrix,
-                                   const calibrate::InputStatistics& statistics, ir::Rows& rows) {
-    const std::int64_t inputs = statistics.width;
-    const std::int64_t total = static_cast<std::int64_t>(matrix.size()) / inputs;
-    const std::int64_t step = std::max<std::int64_t>(16, kWeightBytes / (16 * inputs) / 16 * 16);
+  quant::GptqOptions options_of(const Target& target) const {
     quant::GptqOptions options;
     options.damp = damp_;
     options.act_order = act_order_;
     options.static_groups = act_order_;
     options.search = target.choice.settings.search;
-    options.asymmetry = statistics.drift;
     options.asymmetry_share = asymmetry_;
-    THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
-    Errors plain;
-    double error = 0, rounding = 0, signal = 0;
-    std::uint64_t dead = 0, zero_groups = 0;
-    for (std::int64_t row = 0; row < total; row += step) {
-      const std::int64_t count = std::min(step, total - row);
-      const auto part = matrix.subspan(static_cast<std::size_t>(row * inputs),
-                                       static_cast<std::size_t>(count * inputs));
-      auto done = quant::gptq(part, count, inputs, statistics.gram, target.encoding, options,
-                              run.context.pool);
-      if (!done) return std::move(done).error().at_tensor(run.model.weight(target.use.weight).name);
-      THIMBLE_ASSIGN(const Errors errors, plain_errors(part, inputs, target.encoding, done->rows));
-      plain.noise += errors.noise;
-      plain.signal += errors.signal;
-      error += done->error;
-      rounding += done->rounding_error;
-      signal += hessian.error(part, count, run.context.pool);
-      dead = done->dead.size();
-      zero_groups += quant::count_zero_groups(part, inputs, target.encoding);
-      append(rows, done->rows);
-    }
-    return Result{nullptr,
-                  ratio(plain.noise, plain.signal),
-                  ratio(error, signal),
-                  ratio(rounding, signal),
-                  static_cast<double>(dead),
-                  static_cast<double>(zero_groups),
-                  static_cast<double>(statistics.tokens)};
+    return options;
   }
 
   // A weight that only quantize-weights takes. Without a rule of its own it is silently someone
@@ -330,9 +281,7 @@ class Gptq : public pass::Pass {
   static void find_unfit(const ir::Weight& weight, const ir::WeightUse& use, const Choice& choice,
                          pass::PassReport& report) {
     if (choice.skip || choice.why == "default") return;
-    const std::string what = use.gathered    ? "an embedding"
-                             : use.convolved ? "a convolution's"
-                                             : "a recurrent operator's";
+    const std::string what = use.gathered ? "an embedding" : "a recurrent operator's";
     report.findings.push_back(
         {FindingKind::kShape, weight.name, 0,
          "left as it is: it is " + what + ", not a product's; quantize-weights takes it",
@@ -422,7 +371,8 @@ std::vector<pass::OptionInfo> option_infos() {
 
 pass::Registration gptq() {
   return {{.name = "gptq",
-           .summary = "Write weights of products in 2 to 8 bits that change their outputs least",
+           .summary = "Write weights of products and convolutions in 2 to 8 bits that change their "
+                      "outputs least",
            .kind = pass::Kind::kLossy,
            .options = option_infos()},
           [] { return std::unique_ptr<pass::Pass>(new Gptq); }};

@@ -18,10 +18,10 @@ std::uint64_t GptqInputs::bytes_of(std::int64_t width) const {
       width, before_ ? calibrate::Products::kGramAndDrift : calibrate::Products::kGram);
 }
 
-Expected<calibrate::Statistics> GptqInputs::observe(std::span<const ir::ValueId> values,
-                                                    bool last) {
-  if (!before_) return calibrate::observe_block(walk_, values, true, {});
-  return calibrate::observe_drift(walk_, *before_, values, {}, {.move = last});
+Expected<std::vector<calibrate::GroupStatistics>> GptqInputs::observe(
+    std::span<const calibrate::Input> inputs, bool last) {
+  if (!before_) return calibrate::observe_inputs(walk_, inputs, {});
+  return calibrate::observe_drift(walk_, *before_, inputs, {}, {.move = last});
 }
 
 Status GptqInputs::move() {

@@ -22,8 +22,9 @@ class GptqInputs {
   const calibrate::Block& block() const { return walk_.block(); }
   // Bytes that the statistics of an input take.
   std::uint64_t bytes_of(std::int64_t width) const;
-  // Statistics of values that the block reads or computes; `last`: of this block's none follow.
-  Expected<calibrate::Statistics> observe(std::span<const ir::ValueId> values, bool last);
+  // Statistics of what the block reads or computes; `last`: of this block's none follow.
+  Expected<std::vector<calibrate::GroupStatistics>> observe(
+      std::span<const calibrate::Input> inputs, bool last);
   // Goes on to the next block, with what the model as it is now gives.
   Status move();
 

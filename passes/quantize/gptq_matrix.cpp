@@ -1,0 +1,98 @@
+#include "passes/quantize/gptq_matrix.h"
+
+#include <algorithm>
+
+#include "quant/decode.h"
+#include "quant/hessian.h"
+
+namespace thimble::passes {
+namespace {
+
+constexpr std::int64_t kWeightBytes = std::int64_t{512} << 20;  // that one call may take
+
+void append(ir::Rows& all, const ir::Rows& part) {
+  const auto add = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  all.count += part.count;
+  add(all.codes, part.codes);
+  add(all.scales, part.scales);
+  add(all.zero_points, part.zero_points);
+  add(all.sub_scales, part.sub_scales);
+}
+
+double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; }
+
+// Sums over rows, group by group.
+class MatrixRun {
+ public:
+  MatrixRun(const ir::Encoding& encoding, const quant::GptqOptions& options, ThreadPool& pool)
+      : encoding_(encoding), options_(options), pool_(pool) {}
+
+  // Rows don't depend on each other: as many at a time as memory allows.
+  Status add_group(std::span<const float> matrix, const calibrate::InputStatistics& statistics) {
+    const std::int64_t inputs = statistics.width;
+    const std::int64_t total = static_cast<std::int64_t>(matrix.size()) / inputs;
+    const std::int64_t step = std::max<std::int64_t>(16, kWeightBytes / (16 * inputs) / 16 * 16);
+    options_.asymmetry = statistics.drift;
+    THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
+    for (std::int64_t row = 0; row < total; row += step) {
+      const std::int64_t count = std::min(step, total - row);
+      const auto part = matrix.subspan(static_cast<std::size_t>(row * inputs),
+                                       static_cast<std::size_t>(count * inputs));
+      THIMBLE_ASSIGN(const quant::GptqResult done,
+                     quant::gptq(part, count, inputs, statistics.gram, encoding_, options_, pool_));
+      THIMBLE_TRY(add_plain_errors(part, inputs, done.rows));
+      output_error_ += done.error;
+      rounding_error_ += done.rounding_error;
+      output_signal_ += hessian.error(part, count, pool_);
+      result_.zero_groups += quant::count_zero_groups(part, inputs, encoding_);
+      append(result_.rows, done.rows);
+    }
+    result_.dead += hessian.dead().size();
+    result_.tokens = statistics.tokens;
+    return ok();
+  }
+
+  GptqMatrix finish() {
+    result_.error = ratio(noise_, signal_);
+    result_.output_error = ratio(output_error_, output_signal_);
+    result_.rounding_output_error = ratio(rounding_error_, output_signal_);
+    return std::move(result_);
+  }
+
+ private:
+  Status add_plain_errors(std::span<const float> weights, std::int64_t inputs,
+                          const ir::Rows& rows) {
+    std::vector<float> decoded(weights.size());
+    THIMBLE_TRY(quant::decode_rows(encoding_, rows, rows.count, inputs, decoded.data()));
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const double w = weights[i], e = w - decoded[i];
+      noise_ += e * e;
+      signal_ += w * w;
+    }
+    return ok();
+  }
+
+  const ir::Encoding& encoding_;
+  quant::GptqOptions options_;
+  ThreadPool& pool_;
+  GptqMatrix result_;
+  double noise_ = 0, signal_ = 0;  // of the weights
+  double output_error_ = 0, rounding_error_ = 0, output_signal_ = 0;
+};
+
+}  // namespace
+
+Expected<GptqMatrix> gptq_matrix(std::span<const float> matrix,
+                                 const calibrate::GroupStatistics& statistics,
+                                 const ir::Encoding& encoding, const quant::GptqOptions& options,
+                                 ThreadPool& pool) {
+  MatrixRun run(encoding, options, pool);
+  const std::size_t part = matrix.size() / statistics.size();
+  for (std::size_t g = 0; g < statistics.size(); ++g)
+    THIMBLE_TRY(run.add_group(matrix.subspan(g * part, part), statistics[g]));
+  return run.finish();
+}
+
+}  // namespace thimble::passes
