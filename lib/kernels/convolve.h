@@ -4,7 +4,7 @@
 // an output accumulates over its taps in index order with fma, whatever else is computed with it.
 //
 // Panels hold a matrix W [N, K] of f32 as [ceil(N / 16)][K][16]: element r of row k of panel t is
-// W[16 t + r, k], 0 past the last row. A piece holds `count` taps by up to 32 places, [count][32].
+// W[16 t + r, k], 0 past the last row.
 
 #include <cstdint>
 #include <span>
@@ -36,6 +36,13 @@ struct Copy {
 // Floats after the last copy's end that `copy` may write as well.
 inline constexpr std::int64_t kCopySlack = 16;
 
+// Taps by up to 32 places: place p of tap k is data[k * pitch + p]. Places that don't count are
+// read as well, up to the next multiple of 16.
+struct Piece {
+  const float* data;
+  std::int64_t pitch;
+};
+
 // What a product fetches into the caches on its way: `pace` floats from `from` on a tap.
 struct Ahead {
   const float* from;
@@ -48,10 +55,11 @@ struct ConvolveKernels {
   // each of which may also write what lies up to 15 floats after it.
   void (*copy)(const Copy* copies, std::int64_t used, const float* plane, std::int64_t stride,
                float outside, float* to);
-  // y[o, p] (+)= sum_k w[k][o] * piece[k][p] for `outputs` (1 to 16) outputs of a panel and
-  // `places` (1 to 32) places; y's rows are `stride` apart. `start`: y is what is added, else added
-  // to. `finish`: these were the last taps; its pointers are the first output's. Null: more follow.
-  void (*panel)(const float* w, const float* piece, std::int64_t count, std::int64_t outputs,
+  // y[o, p] (+)= sum_k w[k][o] * piece[k, p] over `count` taps for `outputs` (1 to 16) outputs of a
+  // panel and `places` (1 to 32) places; y's rows are `stride` apart. `start`: y is what is added,
+  // else added to. `finish`: these were the last taps; its pointers are the first output's. Null:
+  // more follow.
+  void (*panel)(const float* w, Piece piece, std::int64_t count, std::int64_t outputs,
                 std::int64_t places, bool start, const Epilogue* finish, float* y,
                 std::int64_t stride, Ahead ahead);
   // y[i] = the sum over t < count of w[t] * x[t][i], finished.

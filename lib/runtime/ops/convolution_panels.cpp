@@ -17,9 +17,11 @@ using kernels::Ahead;
 using kernels::Epilogue;
 using kernels::kPanelRows;
 using kernels::kPiecePlaces;
+using kernels::Piece;
 
 constexpr std::int64_t kPieceTaps = 192;  // of a piece, unless a channel has more
 constexpr std::int64_t kRunPieces = 8;    // that pass a panel while it is in the cache
+constexpr std::int64_t kFewPanels = 8;    // too few to make copies pay that only move elements
 constexpr std::int64_t kMostTaps = 1 << 20;
 
 Status shape_panels(const Call& call, std::vector<Dims>& results) {
@@ -67,6 +69,7 @@ class Pieces {
 
   // Places [begin, begin + count) of the result, at most kRunPieces * 32.
   void set_places(std::int64_t begin, std::int64_t count) {
+    begin_ = begin;
     count_ = ceil_div<std::int64_t>(count, kPiecePlaces);
     for (std::int64_t q = 0; q < count_; ++q) {
       places_[q] = std::min<std::int64_t>(kPiecePlaces, count - q * kPiecePlaces);
@@ -77,13 +80,22 @@ class Pieces {
 
   std::int64_t count() const { return count_; }
   std::int64_t places(std::int64_t q) const { return places_[q]; }
-  const float* piece(std::int64_t q) const { return data_ + q * floats_; }
+  Piece piece(std::int64_t q) const { return pieces_[q]; }
 
-  // What `channels` planes from `planes` on show.
-  void fill(const float* planes, std::int64_t channels) {
+  // What `channels` planes from `planes` on show to so many panels. Where windows see one element
+  // each and panels are few, pieces of all their places are used as they lie.
+  void fill(const float* planes, std::int64_t channels, std::int64_t panels) {
+    const bool flat = panels <= kFewPanels && w_.in == w_.out && volume(w_.kernel) == 1 &&
+                      volume(w_.stride) == 1 && w_.begin == Space{};
+    for (std::int64_t q = 0; q < count_; ++q) {
+      in_place_[q] = flat && places_[q] == kPiecePlaces;
+      pieces_[q] = in_place_[q] ? Piece{planes + begin_ + q * kPiecePlaces, volume(w_.in)}
+                                : Piece{data_ + q * floats_, kPiecePlaces};
+    }
     const std::int64_t step = volume(w_.kernel) * kPiecePlaces;
     for (std::int64_t i = 0; i < channels; ++i, planes += volume(w_.in)) {
       for (std::int64_t q = 0; q < count_; ++q) {
+        if (in_place_[q]) continue;
         kernels_.copy(copies_ + q * most_, used_[q], planes, w_.stride[2], 0.0f,
                       data_ + q * floats_ + i * step);
       }
@@ -96,9 +108,11 @@ class Pieces {
   std::int64_t floats_, most_;
   float* data_;
   Copy* copies_;
-  std::int64_t count_ = 0;
+  std::int64_t begin_ = 0, count_ = 0;
   std::int64_t places_[kRunPieces] = {};
   std::int64_t used_[kRunPieces] = {};
+  bool in_place_[kRunPieces] = {};
+  Piece pieces_[kRunPieces] = {};
 };
 
 class PanelConvolution {
@@ -148,8 +162,8 @@ class PanelConvolution {
     const std::int64_t step = Pieces::channels_at_once(w_, channels);
     for (std::int64_t channel = 0; channel < channels; channel += step) {
       const std::int64_t count = std::min(step, channels - channel);
-      pieces.fill(planes + channel * volume(w_.in), count);
       const std::int64_t first = panels_ * part / parts_, last = panels_ * (part + 1) / parts_;
+      pieces.fill(planes + channel * volume(w_.in), count, last - first);
       for (std::int64_t t = first; t < last; ++t) {
         const float* next = t + 1 < last                ? panel(group, t + 1, channel)
                             : channel + step < channels ? panel(group, first, channel + step)

@@ -84,12 +84,12 @@ TEST_CASE("a panel's sums run over its inputs in order") {
         Floats y(want.size(), kUntouched);
         const std::int64_t half = c.inputs / 2;  // in two steps, as pieces of channels come
         if (half > 0) {
-          kernels->panel(packed.data(), piece.data(), half, c.outputs, c.places, true, nullptr,
-                         y.data(), stride, {packed.data(), 0});
+          kernels->panel(packed.data(), {piece.data(), kPiecePlaces}, half, c.outputs, c.places,
+                         true, nullptr, y.data(), stride, {packed.data(), 0});
         }
-        kernels->panel(packed.data() + half * kPanelRows, piece.data() + half * kPiecePlaces,
-                       c.inputs - half, c.outputs, c.places, half == 0, &e, y.data(), stride,
-                       {packed.data(), 0});
+        kernels->panel(packed.data() + half * kPanelRows,
+                       {piece.data() + half * kPiecePlaces, kPiecePlaces}, c.inputs - half,
+                       c.outputs, c.places, half == 0, &e, y.data(), stride, {packed.data(), 0});
         CHECK(y == want);
       }
     }
@@ -103,8 +103,8 @@ TEST_CASE("every variant applies functions alike") {
     Epilogue e;
     e.function = function;
     Floats want(16 * 27), mapped(16 * 27);
-    convolve_variants()[0]->panel(w.data(), piece.data(), 1, 16, 27, true, &e, want.data(), 27,
-                                  {w.data(), 16});
+    convolve_variants()[0]->panel(w.data(), {piece.data(), kPiecePlaces}, 1, 16, 27, true, &e,
+                                  want.data(), 27, {w.data(), 16});
     for (std::size_t o = 0; o < 16; ++o) {
       for (std::size_t p = 0; p < 27; ++p) mapped[o * 27 + p] = w[o] * piece[p];
     }
@@ -112,7 +112,8 @@ TEST_CASE("every variant applies functions alike") {
     CHECK(want == mapped);
     for (const ConvolveKernels* kernels : runnable()) {
       Floats y(want.size());
-      kernels->panel(w.data(), piece.data(), 1, 16, 27, true, &e, y.data(), 27, {w.data(), 0});
+      kernels->panel(w.data(), {piece.data(), kPiecePlaces}, 1, 16, 27, true, &e, y.data(), 27,
+                     {w.data(), 0});
       CHECK(y == want);
     }
   }
