@@ -40,8 +40,8 @@ const GemmKernels& gemm_kernels() {
 
 namespace {
 
-// Of k that are packed at once: a tile's two panels then fit the innermost caches.
-constexpr std::int64_t kDepthBytes = 2048;
+// Of k that are packed at once: a tile's two panels then fit the innermost cache.
+constexpr std::int64_t kDepthBytes = 768;
 // Of a task's block of C: its panels of A fit the second cache.
 constexpr std::int64_t kBlockRows = 96, kBlockColumns = 256;
 constexpr std::size_t kLine = 64;
@@ -63,6 +63,27 @@ class Packed {
   T* data_;
 };
 
+// One panel, [k][width], of `from` [k, at most width], past the last column zeros.
+template <class T>
+void pack_panel(Matrix<const T> from, std::int64_t width, bool negate, T* panel) {
+  const auto copy = [&](std::int64_t k, std::int64_t j) {
+    const T x = from.at(k, j);
+    panel[k * width + j] = negate ? -x : x;
+  };
+  if (from.row_stride == 1) {  // as it lies in memory
+    for (std::int64_t j = 0; j < from.columns; ++j) {
+      for (std::int64_t k = 0; k < from.rows; ++k) copy(k, j);
+    }
+  } else {
+    for (std::int64_t k = 0; k < from.rows; ++k) {
+      for (std::int64_t j = 0; j < from.columns; ++j) copy(k, j);
+    }
+  }
+  for (std::int64_t k = 0; k < from.rows; ++k) {
+    std::fill(panel + k * width + from.columns, panel + (k + 1) * width, T{0});
+  }
+}
+
 // Columns of `from` [k, n] in panels of `width`, [panel][k][width], past the last one zeros.
 template <class T>
 void pack(Matrix<const T> from, int width, bool negate, T* to, ThreadPool& pool) {
@@ -72,15 +93,7 @@ void pack(Matrix<const T> from, int width, bool negate, T* to, ThreadPool& pool)
       T* panel = to + p * from.rows * width;
       const std::int64_t first = p * width;
       const std::int64_t count = std::min<std::int64_t>(width, from.columns - first);
-      for (std::int64_t k = 0; k < from.rows; ++k) {
-        T* out = panel + k * width;
-        const T* in = &from.at(k, first);
-        for (std::int64_t j = 0; j < count; ++j) {
-          const T x = in[j * from.column_stride];
-          out[j] = negate ? -x : x;
-        }
-        std::fill(out + count, out + width, T{0});
-      }
+      pack_panel(from.block(0, first, from.rows, count), width, negate, panel);
     }
   });
 }
