@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-#define THIMBLE_API_VERSION 1
+#define THIMBLE_API_VERSION 2
 
 typedef enum {
   THIMBLE_OK = 0,
@@ -51,9 +51,10 @@ typedef enum {
 typedef struct thimble_model thimble_model;
 
 typedef struct {
-  int threads;           /* 0: as many as this process may use */
-  int64_t max_context;   /* positions that caches are made for; 0: the file's */
-  int cache;             /* a thimble_cache */
+  int threads;         /* 0: as many as this process may use */
+  int64_t max_context; /* positions that caches are made for; 0: the file's */
+  int cache;           /* a thimble_cache: of keys, and of values unless those differ */
+  int value_cache;     /* a thimble_cache of values; THIMBLE_CACHE_FROM_FILE: as said by `cache` */
   int float_activations; /* not 0: every product in f32 on decoded weights */
 } thimble_options;
 
@@ -84,7 +85,18 @@ thimble_sampling thimble_default_sampling(void);
 
 /* `options` may be null. The file must stay unchanged while the model lives. */
 thimble_code thimble_load(const char* path, const thimble_options* options, thimble_model** model);
+/* The same from a whole file in memory, an app's asset for example. It begins at a multiple of 64
+ * bytes, is used where it lies, and must stay there unchanged while the model lives. */
+thimble_code thimble_load_memory(const void* file, size_t size, const thimble_options* options,
+                                 thimble_model** model);
 void thimble_free(thimble_model* model); /* null is fine */
+
+/* What the model takes, in bytes. Weights are the file's own pages; activations are those of the
+ * largest run so far. */
+typedef struct {
+  uint64_t weights, caches, activations;
+} thimble_memory;
+thimble_memory thimble_memory_use(const thimble_model* model);
 
 /* What a key of the file's metadata says; null when it isn't there. Valid as long as the model. */
 const char* thimble_metadata(const thimble_model* model, const char* key);

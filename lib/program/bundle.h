@@ -43,5 +43,8 @@ struct Bundle {
 // Reads a .thimble file: preamble, header (FlatBuffers, verified), segments in place.
 // `check_digests` reads every byte once; without it only the header's digest is checked.
 Expected<Bundle> open_thimble(const std::string& path, bool check_digests = false);
+// The same of a whole file in memory, which begins at a multiple of 64 bytes and outlives the
+// bundle.
+Expected<Bundle> read_thimble(std::span<const std::byte> file, bool check_digests = false);
 
 }  // namespace thimble::program

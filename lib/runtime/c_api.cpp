@@ -21,6 +21,8 @@ using thimble::Error;
 using thimble::ErrorCode;
 using thimble::Expected;
 using thimble::Status;
+using thimble::program::Bundle;
+using thimble::program::CacheType;
 
 struct thimble_model {
   explicit thimble_model(int threads) : pool(threads) {}
@@ -37,7 +39,7 @@ struct thimble_model {
   std::vector<rt::TensorView> inputs;
   std::string text;
 
-  rt::Session& runner() { return decoder ? decoder->session() : *session; }
+  rt::Session& runner() const { return decoder ? decoder->session() : *session; }
 };
 
 namespace {
@@ -69,11 +71,17 @@ thimble_code fail(const Error& error) {
 
 thimble_code done(const Status& status) { return status ? THIMBLE_OK : fail(status.error()); }
 
+bool is_cache_type(int cache) { return cache >= THIMBLE_CACHE_F32 && cache <= THIMBLE_CACHE_INT4; }
+
 rt::SessionOptions session_options(const thimble_options& options) {
   rt::SessionOptions out;
   out.max_context = options.max_context;
-  out.cache_from_program = options.cache < THIMBLE_CACHE_F32 || options.cache > THIMBLE_CACHE_INT4;
-  if (!out.cache_from_program) out.cache = static_cast<thimble::program::CacheType>(options.cache);
+  out.cache_from_program = !is_cache_type(options.cache);
+  if (!out.cache_from_program) {
+    out.cache = static_cast<CacheType>(options.cache);
+    if (is_cache_type(options.value_cache))
+      out.value_cache = static_cast<CacheType>(options.value_cache);
+  }
   out.float_activations = options.float_activations != 0;
   return out;
 }
@@ -98,10 +106,12 @@ void list_names(thimble_model& model) {
   model.inputs.resize(model.input_names.size());
 }
 
-Expected<std::unique_ptr<thimble_model>> load(const char* path, const thimble_options& options) {
+Expected<std::unique_ptr<thimble_model>> load(Expected<Bundle> bundle,
+                                              const thimble_options& options) {
+  if (!bundle) return std::move(bundle).error();
   auto model = std::make_unique<thimble_model>(
       options.threads > 0 ? options.threads : thimble::ThreadPool::default_threads());
-  THIMBLE_ASSIGN(model->bundle, thimble::program::open_thimble(path));
+  model->bundle = std::move(*bundle);
   const rt::SessionOptions session = session_options(options);
   if (model->bundle.program.task == thimble::program::Task::kGenerate) {
     THIMBLE_ASSIGN(model->decoder, rt::Decoder::create(model->bundle, model->pool, session));
@@ -134,6 +144,10 @@ bool same_sampling(const thimble_sampling& a, const thimble_sampling& b) {
          a.min_p == b.min_p && a.repetition_penalty == b.repetition_penalty && a.seed == b.seed;
 }
 
+thimble_options options_or_default(const thimble_options* options) {
+  return options != nullptr ? *options : thimble_default_options();
+}
+
 const Error& no_tokenizer() {
   static const Error error = thimble::unsupported("the file holds no tokenizer");
   return error;
@@ -149,17 +163,37 @@ const char* thimble_version(void) { return THIMBLE_VERSION; }
 uint32_t thimble_format_version(void) { return thimble::program::Preamble::kVersion; }
 const char* thimble_last_error(void) { return last_error.c_str(); }
 
-thimble_options thimble_default_options(void) { return {0, 0, THIMBLE_CACHE_FROM_FILE, 0}; }
+thimble_options thimble_default_options(void) {
+  return {0, 0, THIMBLE_CACHE_FROM_FILE, THIMBLE_CACHE_FROM_FILE, 0};
+}
 thimble_sampling thimble_default_sampling(void) { return {0.0f, 0, 1.0f, 0.0f, 1.0f, 0}; }
 
 thimble_code thimble_load(const char* path, const thimble_options* options, thimble_model** model) {
   if (path == nullptr || model == nullptr)
     return fail(thimble::invalid_argument("thimble_load needs a path and a place for the model"));
   *model = nullptr;
-  auto loaded = load(path, options != nullptr ? *options : thimble_default_options());
+  auto loaded = load(thimble::program::open_thimble(path), options_or_default(options));
   if (!loaded) return fail(std::move(loaded).error().in(path));
   *model = loaded->release();
   return THIMBLE_OK;
+}
+
+thimble_code thimble_load_memory(const void* file, size_t size, const thimble_options* options,
+                                 thimble_model** model) {
+  if (file == nullptr || model == nullptr)
+    return fail(
+        thimble::invalid_argument("thimble_load_memory needs a file and a place for the model"));
+  *model = nullptr;
+  const std::span bytes(static_cast<const std::byte*>(file), size);
+  auto loaded = load(thimble::program::read_thimble(bytes), options_or_default(options));
+  if (!loaded) return fail(loaded.error());
+  *model = loaded->release();
+  return THIMBLE_OK;
+}
+
+thimble_memory thimble_memory_use(const thimble_model* model) {
+  const rt::MemoryPlan plan = model->runner().memory();
+  return {plan.weights, plan.caches, plan.activations + plan.found + plan.scratch};
 }
 
 void thimble_free(thimble_model* model) { delete model; }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,36 @@ struct Model {
 };
 
 }  // namespace
+
+TEST_CASE("the C interface loads a file from memory, and tells what the model takes") {
+  std::ifstream in(kFolder + "decoder-v1.thimble", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  std::vector<char> room(bytes.size() + 128);
+  char* const file = room.data() + 64 - reinterpret_cast<std::uintptr_t>(room.data()) % 64;
+  std::memcpy(file, bytes.data(), bytes.size());
+
+  const Model mapped("decoder-v1.thimble");
+  thimble_options options = thimble_default_options();
+  options.threads = 1;
+  options.cache = THIMBLE_CACHE_F32;
+  options.value_cache = THIMBLE_CACHE_INT8;
+  thimble_model* model = nullptr;
+  REQUIRE(thimble_load_memory(file, bytes.size(), &options, &model) == THIMBLE_OK);
+  const thimble_memory whole = thimble_memory_use(mapped.handle), less = thimble_memory_use(model);
+  REQUIRE(whole.weights > 0);
+  REQUIRE(less.weights == whole.weights);
+  REQUIRE(less.caches < whole.caches);
+  const std::vector<std::int32_t> tokens = {3, 9, 17};
+  REQUIRE(thimble_feed(model, tokens.data(), 3, nullptr, nullptr) == THIMBLE_OK);
+  REQUIRE(thimble_memory_use(model).activations > 0);
+  thimble_free(model);
+
+  std::memmove(file + 1, file, bytes.size());
+  REQUIRE(thimble_load_memory(file + 1, bytes.size(), nullptr, &model) == THIMBLE_INVALID_ARGUMENT);
+  REQUIRE(std::strstr(thimble_last_error(), "a multiple of 64 bytes") != nullptr);
+  REQUIRE(thimble_load_memory(file, 3, nullptr, &model) == THIMBLE_INVALID_FILE);
+  REQUIRE(model == nullptr);
+}
 
 TEST_CASE("the C interface runs tensors by name") {
   REQUIRE(std::string(thimble_version()) == "0.1.0");
