@@ -4,10 +4,10 @@
 #
 #   scripts/resume_test.sh THIMBLE [TIMES [ENCODER]]
 #
-# The decoder of the tests is rotated, written by gptq to a budget, made up for by products of low rank and given a
-# KV cache of 8 and 4 bits; ENCODER (a Hugging Face folder; unless given, an ONNX file of the tests) goes through
-# gptq and corrections. Every other time the second run is killed too. The last line of each counts moments and how many
-# of them found work to take up.
+# The decoder of the tests is rotated, written by gptq to a budget (with its asymmetric term), made up for by products
+# of low rank and given a KV cache of 8 and 4 bits; ENCODER (a Hugging Face folder; unless given, an ONNX file of the
+# tests) goes through gptq and corrections. Every other time the second run is killed too. The last line of each counts
+# moments and how many of them found work to take up.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,11p' "$0"; exit 2; }
 thimble=$(realpath "$1")
@@ -33,7 +33,7 @@ tune: {text: tune.txt, tokens: 1024, context: 128}
 passes:
   - simplify
   - rotate: {tied: untie}
-  - gptq: {bits: auto, group_size: 32, only: {role: [attention, mlp]}}
+  - gptq: {bits: auto, group_size: 32, asymmetry: 0.5, only: {role: [attention, mlp]}}
   - quantize-weights: {bits: 6, only: {role: [embedding, lm_head]}}
   - low-rank: {rank: 4}
   - remove-dead-code
