@@ -31,12 +31,11 @@ std::span<const CodedKernels* const> coded_variants() {
 
 const CodedKernels& coded_kernels(Isa isa) { return best_variant(coded_variants(), isa); }
 
-void pack_coded_tile(const std::int8_t* w, std::int64_t rows, std::int64_t inputs,
-                     std::int64_t tile, std::int8_t* out) {
-  std::memset(out, 0, static_cast<std::size_t>(coded_tile_bytes(inputs)));
-  for (std::int64_t r = 0; r < kCodedRows && tile * kCodedRows + r < rows; ++r) {
-    const std::int8_t* row = w + (tile * kCodedRows + r) * inputs;
-    for (std::int64_t k = 0; k < inputs; ++k) out[(k / 4 * kCodedRows + r) * 4 + k % 4] = row[k];
+void pack_coded(const std::int8_t* w, std::int64_t rows, std::int64_t inputs, std::int8_t* out) {
+  std::memset(out, 0, static_cast<std::size_t>(coded_bytes(rows, inputs)));
+  for (std::int64_t r = 0; r < rows; ++r, w += inputs) {
+    std::int8_t* lane = out + r / kCodedRows * coded_tile_bytes(inputs) + r % kCodedRows * 4;
+    for (std::int64_t k = 0; k < inputs; ++k) lane[k / 4 * 4 * kCodedRows + k % 4] = w[k];
   }
 }
 

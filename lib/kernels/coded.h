@@ -30,6 +30,9 @@ constexpr std::int64_t coded_row_bytes(std::int64_t inputs) {
 constexpr std::int64_t coded_tile_bytes(std::int64_t inputs) {
   return (inputs + 3) / 4 * 4 * kCodedRows;
 }
+constexpr std::int64_t coded_bytes(std::int64_t rows, std::int64_t inputs) {
+  return (rows + kCodedRows - 1) / kCodedRows * coded_tile_bytes(inputs);
+}
 
 // The way back to codes, 0 <= low <= zero, high <= 255.
 struct Requantize {
@@ -89,8 +92,7 @@ struct CodedKernels {
 std::span<const CodedKernels* const> coded_variants();  // scalar first
 const CodedKernels& coded_kernels(Isa isa);
 
-// Rows [16 tile, 16 tile + 16) of w [rows, inputs] as a tile of coded_tile_bytes(inputs) bytes.
-void pack_coded_tile(const std::int8_t* w, std::int64_t rows, std::int64_t inputs,
-                     std::int64_t tile, std::int8_t* out);
+// w [rows, inputs] as tiles one after the other, coded_bytes(rows, inputs) of them.
+void pack_coded(const std::int8_t* w, std::int64_t rows, std::int64_t inputs, std::int8_t* out);
 
 }  // namespace thimble::kernels

@@ -88,8 +88,10 @@ class CodedTilesPayload : public CodedPayload {
  public:
   using CodedPayload::CodedPayload;
   std::vector<std::uint64_t> piece_bytes() const override {
-    return {static_cast<std::uint64_t>(conv_.group * tiles() * tile_bytes()),
-            static_cast<std::uint64_t>(outputs()) * sizeof(float)};
+    const std::int64_t own = outputs() / conv_.group;
+    return {
+        static_cast<std::uint64_t>(conv_.group * kernels::coded_bytes(own, conv_.weight.inputs())),
+        static_cast<std::uint64_t>(outputs()) * sizeof(float)};
   }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
     THIMBLE_ASSIGN(const std::vector<CodedRow> rows, rows_of(conv_));
@@ -101,19 +103,13 @@ class CodedTilesPayload : public CodedPayload {
         const CodedRow& row = rows[static_cast<std::size_t>(g * own + r)];
         std::copy(row.codes.begin(), row.codes.end(), group.begin() + r * inputs);
       }
-      for (std::int64_t tile = 0; tile < tiles(); ++tile, out += tile_bytes())
-        kernels::pack_coded_tile(group.data(), own, inputs, tile, out);
+      kernels::pack_coded(group.data(), own, inputs, out);
+      out += kernels::coded_bytes(own, inputs);
     }
     for (std::size_t r = 0; r < rows.size(); ++r)
       std::memcpy(streams[1].data() + r * sizeof(float), &rows[r].scale, sizeof(float));
     return ok();
   }
-
- private:
-  std::int64_t tiles() const {
-    return ceil_div<std::int64_t>(outputs() / conv_.group, kernels::kCodedRows);
-  }
-  std::int64_t tile_bytes() const { return kernels::coded_tile_bytes(conv_.weight.inputs()); }
 };
 
 class CodedTapsPayload : public CodedPayload {

@@ -49,19 +49,18 @@ class IntegerTilesPayload : public IntegerPayload {
   IntegerTilesPayload(const ir::Weight& weight, std::vector<float> scales)
       : IntegerPayload(weight), scales_(std::move(scales)) {}
   std::vector<std::uint64_t> piece_bytes() const override {
-    const std::int64_t tiles = ceil_div<std::int64_t>(outputs(), kernels::kCodedRows);
-    return {static_cast<std::uint64_t>(tiles * kernels::coded_tile_bytes(inputs())),
+    return {static_cast<std::uint64_t>(kernels::coded_bytes(outputs(), inputs())),
             scales_.size() * sizeof(float)};
   }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
-    std::fill(streams[0].begin(), streams[0].end(), std::byte{0});
+    std::vector<std::int8_t> rows(static_cast<std::size_t>(outputs() * inputs()));
+    THIMBLE_TRY(each_code([&](std::int64_t k, std::int64_t n, std::int8_t code) {
+      rows[static_cast<std::size_t>(n * inputs() + k)] = code;
+    }));
+    kernels::pack_coded(rows.data(), outputs(), inputs(),
+                        reinterpret_cast<std::int8_t*>(streams[0].data()));
     std::memcpy(streams[1].data(), scales_.data(), streams[1].size());
-    const std::int64_t tile_bytes = kernels::coded_tile_bytes(inputs());
-    return each_code([&](std::int64_t k, std::int64_t n, std::int8_t code) {
-      const std::int64_t at = n / kernels::kCodedRows * tile_bytes +
-                              k / 4 * 4 * kernels::kCodedRows + n % kernels::kCodedRows * 4 + k % 4;
-      streams[0][static_cast<std::size_t>(at)] = static_cast<std::byte>(code);
-    });
+    return ok();
   }
 
  private:

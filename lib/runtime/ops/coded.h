@@ -1,6 +1,8 @@
 #pragma once
 // What the operators on codes share: images [batch, spatial..., channels] of u8.
 
+#include <algorithm>
+
 #include "runtime/ops/images.h"
 
 namespace thimble::runtime {
@@ -28,6 +30,13 @@ inline Space coded_start(const Windows& w, std::int64_t p) {
   Space start{};
   for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
   return start;
+}
+
+// Into how many parts of a weight's tiles each of so many jobs is cut: 1, unless the jobs are too
+// few to be shared out among the threads.
+inline std::int64_t parts_of_tiles(std::int64_t jobs, std::int64_t tiles, std::int64_t threads) {
+  if (threads == 1) return 1;
+  return std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(jobs, 1), 1, tiles);
 }
 
 }  // namespace thimble::runtime

@@ -106,11 +106,7 @@ class CodedConvolution {
     const std::int64_t runs = ceil_div(places_, kRun), jobs = c_.batch * c_.group * runs;
     const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
     const std::int64_t threads = call_.machine.pool.threads();
-    // Few runs are shared out by outputs as well.
-    const std::int64_t parts =
-        jobs >= 4 * threads
-            ? 1
-            : std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(jobs, 1), 1, tiles);
+    const std::int64_t parts = parts_of_tiles(jobs, tiles, threads);
     ScratchParts scratch(call_.scratch, static_cast<int>(threads), part_bytes(call_, c_));
     over_rows(
         call_.machine, jobs * parts, kRun * row_bytes(c_) * c_.group_outputs() / parts,

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "runtime/ops/coded.h"
 #include "runtime/ops/numbers.h"
 #include "support/checked.h"
 
@@ -86,12 +87,7 @@ class CodedProduct {
     prepare_rows();
     const std::int64_t runs = ceil_div(shape_.rows, kRowsAtOnce);
     const std::int64_t tiles = ceil_div<std::int64_t>(shape_.outputs, kernels::kCodedRows);
-    const std::int64_t threads = call_.machine.pool.threads();
-    // Few runs are shared out by outputs as well.
-    const std::int64_t parts =
-        threads == 1 || runs >= 4 * threads
-            ? 1
-            : std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(runs, 1), 1, tiles);
+    const std::int64_t parts = parts_of_tiles(runs, tiles, call_.machine.pool.threads());
     over_each(call_, runs * parts, kRowsAtOnce * shape_.inputs * shape_.outputs / parts,
               [&](std::int64_t unit) {
                 const std::int64_t part = unit % parts;

@@ -74,11 +74,8 @@ TEST_CASE("products of codes are exact and rounded as defined") {
     std::fill_n(x.begin(), stride, std::uint8_t{255});
     for (std::int64_t m = 0; m < c.rows; ++m)
       std::fill_n(x.begin() + m * stride + c.inputs, padded - c.inputs, std::uint8_t{0});
-    const std::int64_t tiles = (c.outputs + 15) / 16;
-    Weights packed(natural(tiles * coded_tile_bytes(c.inputs)));
-    for (std::int64_t tile = 0; tile < tiles; ++tile)
-      pack_coded_tile(w.data(), c.outputs, c.inputs, tile,
-                      packed.data() + tile * coded_tile_bytes(c.inputs));
+    Weights packed(natural(coded_bytes(c.outputs, c.inputs)));
+    pack_coded(w.data(), c.outputs, c.inputs, packed.data());
     const Parameters p(c.outputs, c.inputs);
     Bytes want(natural(c.rows * y_stride), kUntouched);
     for (std::int64_t m = 0; m < c.rows; ++m) {
@@ -105,11 +102,8 @@ TEST_CASE("products of codes become floats as defined, with zeros of the weights
     const std::int64_t stride = coded_row_bytes(c.inputs), y_stride = c.outputs + 2;
     const Weights w = random_bytes<std::int8_t>(c.outputs * c.inputs, 7);
     const Bytes x = random_bytes<std::uint8_t>(c.rows * stride, 8);  // the weight's padding is 0
-    const std::int64_t tiles = (c.outputs + 15) / 16;
-    Weights packed(natural(tiles * coded_tile_bytes(c.inputs)));
-    for (std::int64_t tile = 0; tile < tiles; ++tile)
-      pack_coded_tile(w.data(), c.outputs, c.inputs, tile,
-                      packed.data() + tile * coded_tile_bytes(c.inputs));
+    Weights packed(natural(coded_bytes(c.outputs, c.inputs)));
+    pack_coded(w.data(), c.outputs, c.inputs, packed.data());
     const Parameters p(c.outputs, c.inputs);
     std::vector<float> bias;
     std::vector<std::int32_t> zeros, x_sums;

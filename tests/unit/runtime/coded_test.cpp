@@ -62,18 +62,16 @@ std::vector<std::int8_t> packed_weight(const Case& c) {
     }
     return taps;
   }
-  const std::int64_t rows = c.outputs / c.group, tiles = (rows + 15) / 16;
-  const std::int64_t bytes = kernels::coded_tile_bytes(c.inputs());
-  std::vector<std::int8_t> out(natural(c.group * tiles * bytes));
+  const std::int64_t rows = c.outputs / c.group;
+  const std::int64_t bytes = kernels::coded_bytes(rows, c.inputs());
+  std::vector<std::int8_t> out(natural(c.group * bytes));
   for (std::int64_t g = 0; g < c.group; ++g) {
     std::vector<std::int8_t> plain;
     for (std::int64_t r = 0; r < rows; ++r) {
       for (std::int64_t k = 0; k < c.inputs(); ++k)
         plain.push_back(c.weight(g * rows + r, k / c.own(), k % c.own()));
     }
-    for (std::int64_t tile = 0; tile < tiles; ++tile)
-      kernels::pack_coded_tile(plain.data(), rows, c.inputs(), tile,
-                               out.data() + (g * tiles + tile) * bytes);
+    kernels::pack_coded(plain.data(), rows, c.inputs(), out.data() + g * bytes);
   }
   return out;
 }
@@ -174,10 +172,8 @@ TEST_CASE("a convolution of codes whose window is one place reads the image as i
   std::vector<std::int8_t> plain;
   for (std::int64_t i = 0; i < outputs * channels; ++i)
     plain.push_back(static_cast<std::int8_t>(i * 13 % 255 - 127));
-  std::vector<std::int8_t> codes(natural(3 * kernels::coded_tile_bytes(channels)));
-  for (std::int64_t tile = 0; tile < 3; ++tile)
-    kernels::pack_coded_tile(plain.data(), outputs, channels, tile,
-                             codes.data() + tile * kernels::coded_tile_bytes(channels));
+  std::vector<std::int8_t> codes(natural(kernels::coded_bytes(outputs, channels)));
+  kernels::pack_coded(plain.data(), outputs, channels, codes.data());
   program::Tensor tensor{.name = "w",
                          .layout = program::Layout::kCoded,
                          .type = Type::kF32,
@@ -328,9 +324,7 @@ struct Dynamic {
       factors.push_back(factor(n));
       biases.push_back(static_cast<float>(n) - 7);
     }
-    for (std::int64_t tile = 0; tile < 2; ++tile)
-      kernels::pack_coded_tile(plain.data(), kOutputs, inputs, tile,
-                               codes.data() + tile * kernels::coded_tile_bytes(inputs));
+    kernels::pack_coded(plain.data(), kOutputs, inputs, codes.data());
     program::Tensor tensor{.name = "w",
                            .layout = program::Layout::kCoded,
                            .type = Type::kF32,
