@@ -131,13 +131,15 @@ void cache_store(const CacheView& cache, const float* rows, std::int64_t tokens,
                    static_cast<std::uint8_t*>(cache.data) + index * cache.row_bytes);
         continue;
       }
+      if (cache.type == CacheType::kF32) {
+        float* to = static_cast<float*>(cache.data) + index * padded;
+        std::copy_n(row, cache.dim, to);
+        std::fill(to + cache.dim, to + padded, 0.0f);
+        continue;
+      }
       for (std::int64_t d = 0; d < padded; ++d) {
-        const float value = d < cache.dim ? row[d] : 0.0f;
-        if (cache.type == CacheType::kF32) {
-          static_cast<float*>(cache.data)[index * padded + d] = value;
-        } else {
-          static_cast<std::uint16_t*>(cache.data)[index * padded + d] = float_to_half(value);
-        }
+        static_cast<std::uint16_t*>(cache.data)[index * padded + d] =
+            float_to_half(d < cache.dim ? row[d] : 0.0f);
       }
     }
   }
@@ -150,7 +152,8 @@ std::int64_t attention_items(const AttentionCall& call) {
 
 std::size_t attention_scratch_bytes(const AttentionCall& call) {
   const std::int64_t floats =
-      kQueryTile * (call.keys.padded_dim() + call.values.padded_dim() + kKeyTile);
+      kQueryTile * (call.keys.padded_dim() + call.values.padded_dim() + kKeyTile) +
+      kKeyTile * call.keys.padded_dim();
   return round_up(static_cast<std::size_t>(floats) * sizeof(float), std::size_t{64});
 }
 

@@ -13,7 +13,7 @@
 namespace thimble::kernels {
 
 inline constexpr int kKeyTile = 64;
-inline constexpr int kQueryTile = 16;  // query rows (tokens x heads of a group) computed together
+inline constexpr int kQueryTile = 32;  // query rows (tokens x heads of a group) computed together
 
 enum class CacheType : std::uint8_t { kF32, kF16, kInt8, kInt4 };
 

@@ -132,3 +132,35 @@ struct Lanes {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+// Eight rows of eight as columns.
+[[maybe_unused]] inline void store_eight_columns(const __m256 (&rows)[8], float* out,
+                                                 std::int64_t stride) {
+  __m256 pairs[8], fours[8];
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+  }
+  // Columns c and c + 4 of rows 4 i to 4 i + 3 lie in fours[4 i + c].
+  for (int i = 0; i < 8; i += 4) {
+    fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    fours[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  for (int c = 0; c < 4; ++c) {
+    _mm256_storeu_ps(out + c * stride, _mm256_permute2f128_ps(fours[c], fours[4 + c], 0x20));
+    _mm256_storeu_ps(out + (4 + c) * stride, _mm256_permute2f128_ps(fours[c], fours[4 + c], 0x31));
+  }
+}
+[[maybe_unused]] inline void store_transposed(const Lanes (&rows)[16], float* out,
+                                              std::int64_t stride) {
+  for (int r = 0; r < 16; r += 8) {
+    __m256 low[8], high[8];
+    for (int i = 0; i < 8; ++i) {
+      low[i] = rows[r + i].lo;
+      high[i] = rows[r + i].hi;
+    }
+    store_eight_columns(low, out + r, stride);
+    store_eight_columns(high, out + 8 * stride + r, stride);
+  }
+}

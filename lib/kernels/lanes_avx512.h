@@ -100,3 +100,29 @@ struct Lanes {
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
+[[maybe_unused]] inline void store_transposed(const Lanes (&rows)[16], float* out,
+                                              std::int64_t stride) {
+  __m512 pairs[16], fours[16], eights[16];
+  for (int i = 0; i < 16; i += 2) {
+    pairs[i] = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    pairs[i + 1] = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
+  }
+  // Columns c, c + 4, c + 8 and c + 12 of rows 4 i to 4 i + 3 lie in fours[4 i + c].
+  for (int i = 0; i < 16; i += 4) {
+    fours[i] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    fours[i + 1] = _mm512_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    fours[i + 2] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    fours[i + 3] = _mm512_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  // Of eight rows: columns c and c + 8 in eights[c], c + 4 and c + 12 in eights[4 + c].
+  for (int half = 0; half < 16; half += 8) {
+    for (int c = 0; c < 4; ++c) {
+      eights[half + c] = _mm512_shuffle_f32x4(fours[half + c], fours[half + 4 + c], 0x88);
+      eights[half + 4 + c] = _mm512_shuffle_f32x4(fours[half + c], fours[half + 4 + c], 0xdd);
+    }
+  }
+  for (int c = 0; c < 8; ++c) {
+    _mm512_storeu_ps(out + c * stride, _mm512_shuffle_f32x4(eights[c], eights[8 + c], 0x88));
+    _mm512_storeu_ps(out + (8 + c) * stride, _mm512_shuffle_f32x4(eights[c], eights[8 + c], 0xdd));
+  }
+}

@@ -115,4 +115,21 @@ struct Lanes {
   }
   return v[0];
 }
+// Four rows' vectors `part` as four columns.
+[[maybe_unused]] inline void store_four_columns(const Lanes* rows, int part, float* out,
+                                                std::int64_t stride) {
+  const float32x4x2_t a = vtrnq_f32(rows[0].v[part], rows[1].v[part]);
+  const float32x4x2_t b = vtrnq_f32(rows[2].v[part], rows[3].v[part]);
+  for (int odd = 0; odd < 2; ++odd) {
+    vst1q_f32(out + odd * stride, vcombine_f32(vget_low_f32(a.val[odd]), vget_low_f32(b.val[odd])));
+    vst1q_f32(out + (2 + odd) * stride,
+              vcombine_f32(vget_high_f32(a.val[odd]), vget_high_f32(b.val[odd])));
+  }
+}
+[[maybe_unused]] inline void store_transposed(const Lanes (&rows)[16], float* out,
+                                              std::int64_t stride) {
+  for (int part = 0; part < 4; ++part)
+    for (int r = 0; r < 16; r += 4)
+      store_four_columns(rows + r, part, out + 4 * part * stride + r, stride);
+}
 #undef LANES_EACH

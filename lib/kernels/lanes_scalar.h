@@ -88,4 +88,10 @@ struct Lanes {
   }
   return a.v[0];
 }
+// Lane l of rows[r] to out[l * stride + r].
+[[maybe_unused]] inline void store_transposed(const Lanes (&rows)[16], float* out,
+                                              std::int64_t stride) {
+  for (int l = 0; l < 16; ++l)
+    for (int r = 0; r < 16; ++r) out[l * stride + r] = rows[r].v[l];
+}
 #undef LANES_EACH

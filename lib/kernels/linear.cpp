@@ -12,6 +12,8 @@ extern const LinearKernels kLinearScalar;
 #if defined(__x86_64__)
 extern const LinearKernels kLinearAvx2;
 extern const LinearKernels kLinearAvx512Vnni;
+void grouped_int8_amx(const GroupedWeight& w, const Int8Rows& x, std::int64_t tile_begin,
+                      std::int64_t tile_end, float* y, std::int64_t y_stride, void* scratch);
 #elif defined(__aarch64__)
 extern const LinearKernels kLinearNeon;
 extern const LinearKernels kLinearNeonDotprod;
@@ -27,19 +29,21 @@ std::int64_t blocks_of(std::int64_t inputs) { return ceil_div<std::int64_t>(inpu
 int byte_of(int row, int input) { return (input / 4) * 64 + 4 * row + input % 4; }
 
 // Calls visit(byte index in the 8-bit view, packed byte, shift within it, plane bits, shift of the
-// plane's bits in the code) for each piece of a block: the one description of the planes that
-// packing and unpacking share.
+// plane's bits in the code) for each piece of bytes [first, last) of a block's quads: the one
+// description of the planes that packing and unpacking share.
 template <class Visit>
-void each_plane_bit(int bits, Visit visit) {
+void each_plane_bit(int bits, int first, int last, Visit visit) {
   if (bits == 8) {
-    for (int i = 0; i < 512; ++i) visit(i, i, 0, 8, 0);
+    for (int quad = 0; quad < 8; ++quad) {
+      for (int i = first; i < last; ++i) visit(quad * 64 + i, quad * 64 + i, 0, 8, 0);
+    }
     return;
   }
   int base = 0, low = 0;
   for (int plane = 4; plane >= 1; plane /= 2) {
     if ((bits & plane) == 0) continue;
     for (int quad = 0; quad < 8; ++quad) {
-      for (int i = 0; i < 64; ++i)
+      for (int i = first; i < last; ++i)
         visit(quad * 64 + i, base + (quad % plane) * 64 + i, quad / plane * plane, plane, low);
     }
     base += plane * 64;
@@ -113,11 +117,20 @@ std::size_t linear_scratch_bytes(std::int64_t rows, std::int64_t inputs) {
 }
 
 std::span<const LinearKernels* const> linear_variants() {
+#if defined(__x86_64__)
+  static const LinearKernels kLinearAmx = [] {
+    LinearKernels kernels = kLinearAvx512Vnni;
+    kernels.isa = Isa::kAvx512Amx;
+    kernels.grouped_int8 = grouped_int8_amx;
+    return kernels;
+  }();
+#endif
   static const LinearKernels* const kVariants[] = {
     &kLinearScalar,
 #if defined(__x86_64__)
     &kLinearAvx2,
     &kLinearAvx512Vnni,
+    &kLinearAmx,
 #elif defined(__aarch64__)
     &kLinearNeon,
     &kLinearNeonDotprod,
@@ -172,12 +185,12 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::uint8_t* packed = w.codes + (tile * blocks + block) * 64 * w.bits;
     for (std::uint8_t& code : codes) code = 0;
-    each_plane_bit(w.bits, [&](int byte, int at, int shift, int plane, int low) {
-      if (byte % 64 / 4 != r) return;
+    const auto add = [&](int byte, int at, int shift, int plane, int low) {
       const int input = byte / 64 * 4 + byte % 4;
       codes[input] = static_cast<std::uint8_t>(codes[input] |
                                                ((packed[at] >> shift) & ((1 << plane) - 1)) << low);
-    });
+    };
+    each_plane_bit(w.bits, 4 * r, 4 * r + 4, add);
     for (int k = 0; k < kBlock && block * kBlock + k < w.inputs; ++k) {
       const std::int64_t input = block * kBlock + k;
       const std::int64_t group = groups == 1 ? 0 : input / w.group_size;
@@ -259,7 +272,7 @@ void unpack_tile(const std::uint8_t* tile, std::int64_t inputs, int bits, std::u
   for (std::int64_t block = 0; block < blocks_of(inputs); ++block) {
     std::uint8_t view[512] = {};
     const std::uint8_t* packed = tile + block * 64 * bits;
-    each_plane_bit(bits, [&](int byte, int at, int shift, int plane, int low) {
+    each_plane_bit(bits, 0, 64, [&](int byte, int at, int shift, int plane, int low) {
       view[byte] = static_cast<std::uint8_t>(view[byte] |
                                              ((packed[at] >> shift) & ((1 << plane) - 1)) << low);
     });

@@ -11,6 +11,8 @@ namespace thimble::kernels {
 namespace {
 
 constexpr int kWideRows = 8, kNarrowRows = 8;
+// Of attention: query rows and sixteens of keys, then of values, that registers hold together.
+constexpr int kScoreRows = 4, kKeyVectors = 4, kValueRows = 8, kValueVectors = 2;
 
 // Each builds on those before it.
 // clang-format off

@@ -11,6 +11,8 @@ namespace thimble::kernels {
 namespace {
 
 constexpr int kWideRows = 2, kNarrowRows = 4;
+// Of attention: query rows and sixteens of keys, then of values, that registers hold together.
+constexpr int kScoreRows = 4, kKeyVectors = 1, kValueRows = 4, kValueVectors = 1;
 
 // Each builds on those before it.
 // clang-format off

@@ -13,6 +13,8 @@ namespace thimble::kernels {
 namespace {
 
 constexpr int kWideRows = 1, kNarrowRows = 1;
+// Of attention: query rows and sixteens of keys, then of values, that registers hold together.
+constexpr int kScoreRows = 4, kKeyVectors = 1, kValueRows = 4, kValueVectors = 1;
 
 // Each builds on those before it.
 // clang-format off

@@ -138,6 +138,13 @@ TEST_CASE("grouped products equal the contract: shapes") {
   for (std::int64_t rows = 1; rows <= 70; rows += rows < 20 ? 1 : 7) {
     check_grouped({16, 64, 4, 32, FloatType::kF16, ZeroKind::kConstant}, rows, 1, random);
   }
+  // More rows than the matrix unit takes at once, more blocks than a panel, outputs short of a
+  // tile.
+  for (const std::int64_t rows : {4, 16, 37}) {
+    check_grouped({21, 600, 8, 1 << 20, FloatType::kF32, ZeroKind::kConstant}, rows, 1, random);
+    check_grouped({21, 600, 4, 64, FloatType::kF16, ZeroKind::kConstant}, rows, 1, random);
+    check_grouped({32, 544, 8, 32, FloatType::kBF16, ZeroKind::kConstant}, rows, 1, random);
+  }
 }
 
 TEST_CASE("grouped products equal the contract: super-blocks and tables") {
