@@ -111,8 +111,8 @@ thimble_code thimble_detokenize(thimble_model* model, const int32_t* ids, size_t
  * and a single decoded token go the same way. */
 thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count,
                           const float** logits, size_t* vocabulary);
-/* Picks a token of the last logits, and counts it for the repetition penalty. A new seed or option
- * begins anew. */
+/* Picks a token of the last logits. The repetition penalty counts the tokens fed so far, the
+ * prompt's too. A new seed or option begins anew. */
 thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampling, int32_t* id);
 /* Is it a token that ends the text? */
 int thimble_is_end(const thimble_model* model, int32_t id);

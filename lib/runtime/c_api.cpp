@@ -32,7 +32,8 @@ struct thimble_model {
   std::unique_ptr<rt::Session> session;  // of any other
   std::optional<thimble::tokenizer::Tokenizer> tokenizer;
   std::optional<rt::Sampler> sampler;
-  thimble_sampling sampling{};  // what the sampler was made for
+  thimble_sampling sampling{};    // what the sampler was made for
+  std::vector<std::int32_t> fed;  // what the repetition penalty counts
   std::span<const float> logits;
   std::vector<std::string> input_names, output_names;
   std::vector<std::size_t> output_index;  // into the session's outputs
@@ -229,6 +230,8 @@ thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count
   auto fed = model->decoder->feed({ids, count});
   if (!fed) return fail(fed.error());
   model->logits = *fed;
+  model->fed.insert(model->fed.end(), ids, ids + count);
+  for (std::size_t i = 0; model->sampler && i < count; ++i) model->sampler->accept(ids[i]);
   if (logits != nullptr) *logits = fed->data();
   if (vocabulary != nullptr) *vocabulary = fed->size();
   return THIMBLE_OK;
@@ -243,9 +246,9 @@ thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampli
                                                wanted.min_p, wanted.repetition_penalty,
                                                wanted.seed});
     model->sampling = wanted;
+    for (const std::int32_t token : model->fed) model->sampler->accept(token);
   }
   *id = model->sampler->sample(model->logits);
-  model->sampler->accept(*id);
   return THIMBLE_OK;
 }
 
@@ -259,12 +262,19 @@ int64_t thimble_position(const thimble_model* model) {
 
 thimble_code thimble_rewind(thimble_model* model, int64_t position) {
   model->logits = {};
-  return model->decoder ? done(model->decoder->truncate(position)) : fail(no_decoder());
+  if (!model->decoder) return fail(no_decoder());
+  if (auto status = model->decoder->truncate(position); !status) return fail(status.error());
+  model->fed.resize(std::min(model->fed.size(), static_cast<std::size_t>(position)));
+  if (!model->sampler) return THIMBLE_OK;
+  model->sampler->forget();
+  for (const std::int32_t token : model->fed) model->sampler->accept(token);
+  return THIMBLE_OK;
 }
 
 void thimble_reset(thimble_model* model) {
   model->logits = {};
   model->sampler.reset();
+  model->fed.clear();
   model->runner().reset();
 }
 

@@ -29,6 +29,7 @@ class Sampler {
   ~Sampler();
   std::int32_t sample(std::span<const float> logits);
   void accept(std::int32_t token);  // counts for the repetition penalty
+  void forget();                    // no token counts any more
 
  private:
   struct State;

@@ -108,6 +108,7 @@ Sampler::Sampler(const SamplingOptions& options)
 Sampler::~Sampler() = default;
 
 void Sampler::accept(std::int32_t token) { state_->seen.insert(token); }
+void Sampler::forget() { state_->seen.clear(); }
 
 std::int32_t Sampler::sample(std::span<const float> logits) {
   state_->weigh(logits);

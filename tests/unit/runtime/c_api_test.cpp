@@ -25,6 +25,30 @@ struct Model {
   thimble_model* handle = nullptr;
 };
 
+// With every token but the likeliest fed, a penalty that nothing outweighs leaves only that one;
+// rewinding takes the penalty back.
+void check_penalty(thimble_model* model) {
+  thimble_sampling harsh = thimble_default_sampling();
+  harsh.repetition_penalty = 1e9f;
+  std::vector<std::int32_t> others;
+  int seen = 0;
+  for (std::int32_t left = 0; left < 24; ++left) {
+    others.clear();
+    for (std::int32_t token = 0; token < 24; ++token) {
+      if (token != left) others.push_back(token);
+    }
+    const float* logits = nullptr;
+    REQUIRE(thimble_rewind(model, 0) == THIMBLE_OK);
+    REQUIRE(thimble_feed(model, others.data(), others.size(), &logits, nullptr) == THIMBLE_OK);
+    std::int32_t id = -1;
+    REQUIRE(thimble_sample(model, &harsh, &id) == THIMBLE_OK);
+    if (logits[left] <= 1e-6f) continue;
+    REQUIRE(id == left);
+    ++seen;
+  }
+  REQUIRE(seen > 0);
+}
+
 }  // namespace
 
 TEST_CASE("the C interface loads a file from memory, and tells what the model takes") {
@@ -108,6 +132,7 @@ TEST_CASE("the C interface runs tensors by name") {
           *std::max_element(by_tensors.begin(), by_tensors.end()));
   REQUIRE(thimble_rewind(decoder.handle, 1) == THIMBLE_OK);
   REQUIRE(thimble_sample(decoder.handle, nullptr, &id) == THIMBLE_INVALID_ARGUMENT);
+  check_penalty(decoder.handle);
   const char* text = nullptr;
   REQUIRE(thimble_detokenize(decoder.handle, tokens.data(), 1, &text) == THIMBLE_UNSUPPORTED);
 }
