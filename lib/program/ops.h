@@ -153,10 +153,10 @@ enum class Op : std::uint16_t {
   kConcatCodes = 150,       // (...) of their channels; floats `factors` as above, ints `zeros`, one
                             // for each
 
-  // Products whose codes were found as the model ran. MatMulInteger, Cast and Mul by both scales,
-  // at once: (x [..., K] of u8, w, sums, factor, x_scale, x_zero, [bias], [zero]) -> f32 [..., N];
-  // w [N, K] coded, `sums` of its rows in i32, x = x_scale * (code - x_zero), w = factor[n] * (code
-  // - zero[n]), zero in i32.
+  // Products whose codes were found as the model ran: MatMulInteger (of a w with kernel axes,
+  // ConvInteger), Cast and Mul by both scales. (x [..., K] of u8, w, sums, factor, x_scale, x_zero,
+  // [bias], [zero]) -> f32 [..., N]; w [N, K] coded, `sums` of its rows in i32, x = x_scale * (code
+  // - x_zero), w = factor[n] * (code - zero[n]), zero in i32.
   kMultiplyCodes = 151,
 };
 

@@ -6,6 +6,7 @@
 
 #include "runtime/ops/coded.h"
 #include "runtime/ops/convolve.h"
+#include "runtime/ops/window_bytes.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -50,24 +51,14 @@ Status shape_coded_conv(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-// Does a window see one place, in order, as whole steps of the weight?
-bool reads_in_place(const Convolution& c) {
-  const Windows& w = c.windows;
-  return volume(w.kernel) == 1 && volume(w.stride) == 1 && w.in == w.out &&
-         c.group_channels() % kernels::kCodedStep == 0;
-}
-
-std::int64_t row_bytes(const Convolution& c) {
-  return kernels::coded_row_bytes(c.group_channels() * volume(c.windows.kernel));
-}
-
 std::size_t part_bytes(const Call& call, const Convolution& c) {
   if (is_depthwise(call)) {
     const auto taps = static_cast<std::size_t>(volume(c.windows.kernel));
     return round_up<std::size_t>(taps * sizeof(const std::uint8_t*), 64) +
            round_up<std::size_t>(static_cast<std::size_t>(c.channels), 64);
   }
-  return reads_in_place(c) ? 64 : static_cast<std::size_t>(kRun * row_bytes(c));
+  const WindowBytes windows(c, 0);
+  return windows.in_place() ? 64 : static_cast<std::size_t>(kRun * windows.row_bytes());
 }
 
 std::size_t scratch_coded_conv(const Call& call) {
@@ -76,28 +67,13 @@ std::size_t scratch_coded_conv(const Call& call) {
   return part_bytes(call, *c) * static_cast<std::size_t>(call.machine.pool.threads());
 }
 
-// Few bytes in most cases: without a call, the last ones together with some before them.
-inline std::uint8_t* copy_bytes(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
-  std::uint8_t* const end = to + count;
-  const std::uint8_t* const from_end = from + count;
-  if (count >= 16) {
-    for (; end - to > 16; from += 16, to += 16) std::memcpy(to, from, 16);
-    std::memcpy(end - 16, from_end - 16, 16);
-  } else if (count >= 8) {
-    std::memcpy(to, from, 8);
-    std::memcpy(end - 8, from_end - 8, 8);
-  } else {
-    while (to < end) *to++ = *from++;
-  }
-  return end;
-}
-
 class CodedConvolution {
  public:
   CodedConvolution(Call& call, const Convolution& c, const CodeRange& range)
       : call_(call),
         c_(c),
         range_(range),
+        windows_(c, range.x_zero),
         places_(volume(c.windows.out)),
         to_{data_of<std::int32_t>(*call.inputs[2]), call.inputs[3]->floats(), range.zero, range.low,
             range.high} {}
@@ -109,7 +85,7 @@ class CodedConvolution {
     const std::int64_t parts = parts_of_tiles(jobs, tiles, threads);
     ScratchParts scratch(call_.scratch, static_cast<int>(threads), part_bytes(call_, c_));
     over_rows(
-        call_.machine, jobs * parts, kRun * row_bytes(c_) * c_.group_outputs() / parts,
+        call_.machine, jobs * parts, kRun * windows_.row_bytes() * c_.group_outputs() / parts,
         [&](std::size_t begin, std::size_t end) {
           std::byte* memory = scratch.take();
           for (auto unit = static_cast<std::int64_t>(begin); unit < static_cast<std::int64_t>(end);
@@ -153,11 +129,11 @@ class CodedConvolution {
   void multiply(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t begin,
                 std::int64_t end, std::byte* memory) const {
     const std::int64_t count = std::min(kRun, places_ - first);
-    const std::int64_t inputs = c_.group_channels() * volume(c_.windows.kernel);
+    const std::int64_t inputs = windows_.inputs();
     const std::uint8_t* x = image_at(image) + group * c_.group_channels();
     auto* rows = reinterpret_cast<std::uint8_t*>(memory);
-    const bool in_place = reads_in_place(c_);
-    if (!in_place) fill(x, first, count, rows);
+    const bool in_place = windows_.in_place();
+    if (!in_place) windows_.fill(x, first, count, rows);
     const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
     const std::int64_t tile = group * tiles + begin / kernels::kCodedRows;
     const std::int64_t output = group * c_.group_outputs() + begin;
@@ -166,62 +142,8 @@ class CodedConvolution {
     to.factor += output;
     call_.machine.coded.multiply(
         data_of<std::int8_t>(*call_.inputs[1]) + tile * kernels::coded_tile_bytes(inputs), inputs,
-        in_place ? x + first * c_.channels : rows, in_place ? c_.channels : row_bytes(c_), count,
-        end - begin, to, result_at(image, first) + output, c_.outputs);
-  }
-
-  // Places in order, so that only the first is divided into coordinates.
-  void fill(const std::uint8_t* x, std::int64_t first, std::int64_t count,
-            std::uint8_t* rows) const {
-    const Windows& w = c_.windows;
-    const std::int64_t inputs = row_bytes(c_);
-    Space at = {first / (w.out[1] * w.out[2]), first / w.out[2] % w.out[1], first % w.out[2]};
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::uint8_t* row = rows + i * inputs;
-      std::memset(row + inputs - kernels::kCodedStep, 0, kernels::kCodedStep);
-      Space start{};
-      for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
-      fill_window(x, start, row);
-      if (++at[2] < w.out[2]) continue;
-      at[2] = 0;
-      if (++at[1] < w.out[1]) continue;
-      at[1] = 0;
-      ++at[0];
-    }
-  }
-
-  void fill_window(const std::uint8_t* x, const Space& start, std::uint8_t* to) const {
-    const Windows& w = c_.windows;
-    const std::int64_t channels = c_.group_channels();
-    const Taps columns = taps_inside(start[2], w.kernel[2], w.dilation[2], w.in[2]);
-    for (std::int64_t a = 0; a < w.kernel[0]; ++a) {
-      const std::int64_t depth = start[0] + a * w.dilation[0];
-      for (std::int64_t b = 0; b < w.kernel[1]; ++b) {
-        const std::int64_t row = start[1] + b * w.dilation[1];
-        const bool there = depth >= 0 && depth < w.in[0] && row >= 0 && row < w.in[1];
-        const Taps inside = there ? columns : Taps{0, 0};
-        to = outside(inside.first * channels, to);
-        to =
-            fill_line(x + ((depth * w.in[1] + row) * w.in[2] + start[2]) * c_.channels, inside, to);
-        to = outside((w.kernel[2] - inside.last) * channels, to);
-      }
-    }
-  }
-
-  std::uint8_t* outside(std::int64_t bytes, std::uint8_t* to) const {
-    if (bytes > 0) std::memset(to, range_.x_zero, static_cast<std::size_t>(bytes));
-    return to + bytes;
-  }
-
-  // Taps of a line, of which `line` is where the window's first column would be.
-  std::uint8_t* fill_line(const std::uint8_t* line, const Taps& taps, std::uint8_t* to) const {
-    const std::int64_t channels = c_.group_channels(), step = c_.windows.dilation[2] * c_.channels;
-    if (taps.first == taps.last) return to;
-    if (step == channels)
-      return copy_bytes(line + taps.first * step, (taps.last - taps.first) * channels, to);
-    for (std::int64_t k = taps.first; k < taps.last; ++k)
-      to = copy_bytes(line + k * step, channels, to);
-    return to;
+        in_place ? x + first * c_.channels : rows, in_place ? c_.channels : windows_.row_bytes(),
+        count, end - begin, to, result_at(image, first) + output, c_.outputs);
   }
 
   void depthwise_line(std::int64_t image, std::int64_t line, std::byte* memory) const {
@@ -243,6 +165,7 @@ class CodedConvolution {
   Call& call_;
   Convolution c_;
   CodeRange range_;
+  WindowBytes windows_;
   std::int64_t places_;
   kernels::Requantize to_;
 };

@@ -48,15 +48,6 @@ Status shape_decode(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-// Eight bytes in most cases: without a call.
-inline void copy_few(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
-  if (count == 8) {
-    std::memcpy(to, from, 8);
-  } else {
-    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
-  }
-}
-
 // Eight lines of `kPlaces` bytes each, to or from eight bytes of each place.
 template <class F>
 void each_corner(std::uint8_t (*lines)[kPlaces], std::int64_t count, F f) {

@@ -1,6 +1,8 @@
 // Products of codes that were found as the model ran, with weights of codes: rows of bytes as they
 // lie, straight to floats.
 
+#include "runtime/ops/coded_product.h"
+
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -15,8 +17,6 @@ namespace {
 using program::Type;
 
 constexpr std::int64_t kRowsAtOnce = 64;  // rows at a time
-
-enum Operand : std::size_t { kX, kWeight, kSums, kFactor, kXScale, kXZero, kBias, kZero };
 
 struct CodedShape {
   std::int64_t rows, inputs, outputs;
@@ -35,22 +35,15 @@ bool is_numbers(const Value* value, Type type, std::int64_t count) {
 }
 
 Status shape_product(const Call& call, std::vector<Dims>& results) {
+  if (is_window_product(call)) return shape_window_product(call, results);
   const Value &x = *call.inputs[kX], &w = *call.inputs[kWeight];
   const bool factors = w.tensor != nullptr && w.tensor->dims.size() == 2 &&
                        w.tensor->group_size == w.tensor->rows && x.type == Type::kU8 &&
                        !x.dims.empty() && x.dims.back() == w.tensor->inputs;
   THIMBLE_TRY(demand(factors, "a product of codes takes u8 rows as long as its weight's"));
-  const std::int64_t outputs = w.tensor->rows;
-  const bool vectors = is_numbers(call.inputs[kSums], Type::kI32, outputs) &&
-                       is_numbers(call.inputs[kFactor], Type::kF32, outputs) &&
-                       is_numbers(call.inputs[kXScale], Type::kF32, 1) &&
-                       is_numbers(call.inputs[kXZero], Type::kU8, 1) &&
-                       is_numbers(input_at(call, kBias), Type::kF32, outputs) &&
-                       is_numbers(input_at(call, kZero), Type::kI32, outputs) &&
-                       call.outputs[0]->type == Type::kF32;
-  THIMBLE_TRY(demand(vectors, "a product of codes takes a number for each output, and gives f32"));
+  THIMBLE_TRY(check_product_vectors(call, w.tensor->rows));
   results[0] = x.dims;
-  results[0].back() = outputs;
+  results[0].back() = w.tensor->rows;
   return ok();
 }
 
@@ -75,7 +68,10 @@ struct Terms {
   }
 };
 
-std::size_t scratch_product(const Call& call) { return Terms::bytes(coded_shape_of(call)); }
+std::size_t scratch_product(const Call& call) {
+  return is_window_product(call) ? scratch_window_product(call)
+                                 : Terms::bytes(coded_shape_of(call));
+}
 
 class CodedProduct {
  public:
@@ -83,7 +79,7 @@ class CodedProduct {
       : call_(call), shape_(coded_shape_of(call)), terms_(call.scratch.data(), shape_) {}
 
   void run() {
-    prepare_outputs();
+    prepare_product_terms(call_, shape_.inputs, shape_.outputs, terms_.offset, terms_.factor);
     prepare_rows();
     const std::int64_t runs = ceil_div(shape_.rows, kRowsAtOnce);
     const std::int64_t tiles = ceil_div<std::int64_t>(shape_.outputs, kernels::kCodedRows);
@@ -99,24 +95,8 @@ class CodedProduct {
 
  private:
   template <class T>
-  const T* data(Operand input) const {
-    const Value* value = input_at(call_, input);
-    return value != nullptr ? data_of<T>(*value) : nullptr;
-  }
-
-  // In integers that wrap around, as MatMulInteger's sums do.
-  void prepare_outputs() const {
-    const auto x_zero = static_cast<std::uint32_t>(*data<std::uint8_t>(kXZero));
-    const auto inputs = static_cast<std::uint32_t>(shape_.inputs);
-    const float x_scale = *data<float>(kXScale);
-    for (std::int64_t n = 0; n < shape_.outputs; ++n) {
-      const auto zero =
-          data<std::int32_t>(kZero) != nullptr ? data<std::int32_t>(kZero)[n] : std::int32_t{0};
-      const auto sum = static_cast<std::uint32_t>(data<std::int32_t>(kSums)[n]);
-      terms_.offset[n] =
-          static_cast<std::int32_t>(x_zero * (inputs * static_cast<std::uint32_t>(zero) - sum));
-      terms_.factor[n] = x_scale * data<float>(kFactor)[n];
-    }
+  const T* data(ProductOperand input) const {
+    return operand_of<T>(call_, input);
   }
 
   void prepare_rows() const {
@@ -157,11 +137,38 @@ class CodedProduct {
 };
 
 Status run_product(Call& call) {
+  if (is_window_product(call)) return run_window_product(call);
   CodedProduct(call).run();
   return ok();
 }
 
 }  // namespace
+
+Status check_product_vectors(const Call& call, std::int64_t outputs) {
+  const bool vectors = is_numbers(call.inputs[kSums], Type::kI32, outputs) &&
+                       is_numbers(call.inputs[kFactor], Type::kF32, outputs) &&
+                       is_numbers(call.inputs[kXScale], Type::kF32, 1) &&
+                       is_numbers(call.inputs[kXZero], Type::kU8, 1) &&
+                       is_numbers(input_at(call, kBias), Type::kF32, outputs) &&
+                       is_numbers(input_at(call, kZero), Type::kI32, outputs) &&
+                       call.outputs[0]->type == Type::kF32;
+  return demand(vectors, "a product of codes takes a number for each output, and gives f32");
+}
+
+void prepare_product_terms(const Call& call, std::int64_t inputs, std::int64_t outputs,
+                           std::int32_t* offset, float* factor) {
+  const auto* zeros = operand_of<std::int32_t>(call, kZero);
+  const auto* sums = operand_of<std::int32_t>(call, kSums);
+  const auto x_zero = static_cast<std::uint32_t>(*operand_of<std::uint8_t>(call, kXZero));
+  const auto count = static_cast<std::uint32_t>(inputs);
+  const float x_scale = *operand_of<float>(call, kXScale);
+  for (std::int64_t n = 0; n < outputs; ++n) {
+    const auto zero = static_cast<std::uint32_t>(zeros != nullptr ? zeros[n] : 0);
+    const auto sum = static_cast<std::uint32_t>(sums[n]);
+    offset[n] = static_cast<std::int32_t>(x_zero * (count * zero - sum));
+    factor[n] = x_scale * operand_of<float>(call, kFactor)[n];
+  }
+}
 
 std::span<const Operator> coded_products() {
   static constexpr Operator kOperators[] = {

@@ -2,6 +2,7 @@
 // Eight rows of eight bytes, turned.
 
 #include <cstdint>
+#include <cstring>
 
 namespace thimble::runtime {
 
@@ -29,6 +30,15 @@ inline void transpose_bytes(std::uint64_t (&r)[8]) {
   exchange(r[2], r[3], 8, kEighths);
   exchange(r[4], r[5], 8, kEighths);
   exchange(r[6], r[7], 8, kEighths);
+}
+
+// Eight bytes in most cases: without a call.
+inline void copy_few(const std::uint8_t* from, std::int64_t count, std::uint8_t* to) {
+  if (count == 8) {
+    std::memcpy(to, from, 8);
+  } else {
+    for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+  }
 }
 
 }  // namespace thimble::runtime

@@ -96,6 +96,36 @@ TEST_CASE("a product whose input is measured as it runs is one instruction") {
   CHECK(instructions_of(product("u", ", @p")) == Names{"DynamicQuantizeLinear", "MultiplyCodes"});
 }
 
+TEST_CASE("a convolution whose input is measured as it runs is one instruction") {
+  const auto convolution = [](const std::string& weight, const std::string& group,
+                              const std::string& bias = "6") {
+    return R"(weight @w: i8[6, 4, 3, 3]
+weight @g: u8[6, 2, 3, 3]
+weight @d: i8[8, 1, 3, 3]
+weight @p: u8[] = [117]
+weight @s: f32[] = [0.5]
+weight @b: f32[1, )" +
+           bias + R"(, 1, 1]
+graph main(%x: f32[1, 4, 8, 8]) {
+  %q, %scale, %z = DynamicQuantizeLinear(%x)
+  %i = ConvInteger(%q, @)" +
+           weight + ") {group = " + group + R"(}
+  %f = Cast(%i) {to = 1}
+  %k = Mul(%scale, @s)
+  %m = Mul(%f, %k)
+  %y = Add(%m, @b)
+  return %y
+}
+)";
+  };
+  CHECK(instructions_of(convolution("w, %z", "1")) ==
+        Names{"DynamicQuantizeLinear", "MultiplyCodes"});
+  CHECK(instructions_of(convolution("g, %z, @p", "2")) ==
+        Names{"DynamicQuantizeLinear", "MultiplyCodes"});
+  // By channels: the loops.
+  CHECK(instructions_of(convolution("d, %z", "4", "8"))[1] == "ConvInteger");
+}
+
 TEST_CASE("a product of codes whose sums or scales are other readers' too is spelled out") {
   CHECK(instructions_of(kDynamic + R"(graph main(%x: f32[3, 4]) {
   %q, %scale, %z = DynamicQuantizeLinear(%x)
