@@ -239,10 +239,14 @@ Status multi_head(Rewriter& r) {
   return ok();
 }
 
-// Inputs: x, weights [in, q + k + v], bias, mask, past, bias of scores.
-Status packed_attention(Rewriter& r) {
-  if (!r.has(0) || !r.has(1)) return r.refuse("it lacks inputs");
-  if (r.has(4) || r.is_used(1) || r.node().integer("do_rotary", 0) != 0) {
+struct PackedInputs {
+  std::size_t mask, past;
+  ir::ValueId bias_of_scores;
+};
+
+// Replaces the node by attention over `all`, queries, keys and values side by side.
+Status attend_packed(Rewriter& r, ir::ValueId all, const PackedInputs& inputs) {
+  if (r.has(inputs.past) || r.is_used(1) || r.node().integer("do_rotary", 0) != 0) {
     return r.refuse("caches and rotary embeddings are not supported");
   }
   AttentionParts p;
@@ -250,12 +254,10 @@ Status packed_attention(Rewriter& r) {
   const auto width = known_dim(r, r.input(1), 1);
   if (sizes.empty() && width) sizes.assign(3, *width / 3);
   if (sizes.size() != 3) return r.refuse("its sizes can't be told");
-  ir::ValueId all = r.emit("MatMul", {r.input(0), r.input(1)});
-  if (r.has(2)) all = r.emit("Add", {all, r.input(2)});
   const auto parts =
       r.emit_many("Split", {all, r.integers(sizes)}, {{"axis", std::int64_t{-1}}}, 3);
   p.q = parts[0], p.k = parts[1], p.v = parts[2];
-  THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(3), r.input(5)));
+  THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(inputs.mask), inputs.bias_of_scores));
   p.heads = p.kv_heads = r.node().integer("num_heads", 0);
   p.causal = r.node().integer("unidirectional", 0);
   p.scale = r.node().real("scale", 0.0f);
@@ -263,11 +265,31 @@ Status packed_attention(Rewriter& r) {
   return ok();
 }
 
+// Inputs: x, weights [in, q + k + v], bias, mask, past, bias of scores.
+Status packed_attention(Rewriter& r) {
+  if (!r.has(0) || !r.has(1)) return r.refuse("it lacks inputs");
+  ir::ValueId all = r.emit("MatMul", {r.input(0), r.input(1)});
+  if (r.has(2)) all = r.emit("Add", {all, r.input(2)});
+  return attend_packed(r, all, {3, 4, r.input(5)});
+}
+
+// Inputs: codes of x, of weights [in, q + k + v], bias, scales of both, mask, zeros of both, past.
+Status quantized_attention(Rewriter& r) {
+  for (const std::size_t i : {0, 1, 2, 3, 4}) {
+    if (!r.has(i)) return r.refuse("it lacks inputs");
+  }
+  const ir::ValueId sum = r.emit("MatMulInteger", {r.input(0), r.input(1), r.input(6), r.input(7)});
+  const ir::ValueId scale = r.emit("Mul", {r.input(3), r.input(4)});
+  const ir::ValueId floats =
+      r.emit("Cast", {sum}, {{"to", static_cast<std::int64_t>(ir::DType::kF32)}});
+  const ir::ValueId all = r.emit("Add", {r.emit("Mul", {floats, scale}), r.input(2)});
+  return attend_packed(r, all, {5, 8, {}});
+}
+
 constexpr std::array kContribAttention = {
-    Adapter{"RotaryEmbedding", 0, rotary_embedding},
-    Adapter{"GroupQueryAttention", 0, group_query},
-    Adapter{"MultiHeadAttention", 0, multi_head},
-    Adapter{"Attention", 0, packed_attention},
+    Adapter{"RotaryEmbedding", 0, rotary_embedding}, Adapter{"GroupQueryAttention", 0, group_query},
+    Adapter{"MultiHeadAttention", 0, multi_head},    Adapter{"Attention", 0, packed_attention},
+    Adapter{"QAttention", 0, quantized_attention},
 };
 
 }  // namespace

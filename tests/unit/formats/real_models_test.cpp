@@ -1,5 +1,6 @@
 // Real ONNX models give what ONNX Runtime gave for them: scripts/oracle/onnx_models.py wrote the
-// inputs and outputs. The models themselves lie outside of the repository.
+// inputs and outputs. The models themselves lie outside of the repository, but for small ones that
+// measure their inputs as they run (scripts/oracle/dynamic_models.py).
 
 #include <cmath>
 #include <cstring>
@@ -63,10 +64,14 @@ struct Figures {
   }
 };
 
-std::vector<data::Array> fixture(const std::string& name) {
-  auto arrays = data::read_npz((kWanted / (name + ".npz")).string());
+std::vector<data::Array> arrays_of(const fs::path& file) {
+  auto arrays = data::read_npz(file.string());
   if (!arrays) FAIL(arrays.error().to_string());
   return *std::move(arrays);
+}
+
+std::vector<data::Array> fixture(const std::string& name) {
+  return arrays_of(kWanted / (name + ".npz"));
 }
 
 const float* floats_of(const data::Array& array) {
@@ -78,11 +83,9 @@ void check(const Figures& figures) {
   CHECK(figures.cosine() >= 0.99999);
 }
 
-void check_call(const std::string& name, const fs::path& file) {
-  if (skipped(kModels / file)) return;
-  INFO(name);
-  const std::vector<data::Array> arrays = fixture(name);
-  Loaded loaded(kModels / file);
+void check_outputs(const fs::path& model, const std::vector<data::Array>& arrays) {
+  INFO(model);
+  Loaded loaded(model);
   loaded.run(arrays);
   const std::vector<std::string> names = eval::output_names(loaded.bundle.program);
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -96,6 +99,10 @@ void check_call(const std::string& name, const fs::path& file) {
     INFO(names[i]);
     check(figures);
   }
+}
+
+void check_call(const std::string& name, const fs::path& file) {
+  if (!skipped(kModels / file)) check_outputs(kModels / file, fixture(name));
 }
 
 // The whole of test.wav, the state carried from call to call.
@@ -132,6 +139,15 @@ void check_speech(const std::string& name) {
 }
 
 }  // namespace
+
+TEST_CASE("models that measure their inputs as they run, as in ONNX Runtime") {
+  const fs::path folder = fs::path(THIMBLE_SOURCE_DIR) / "tests/data/oracle/onnx-dynamic";
+  for (const char* name : {"cnn_u8", "cnn_i8", "matmul_u8", "matmul_i8", "to_float_u8",
+                           "to_float_i8", "attention_u8", "attention_i8"}) {
+    check_outputs(folder / (std::string(name) + ".onnx"),
+                  arrays_of(folder / (std::string(name) + ".npz")));
+  }
+}
 
 TEST_CASE("real models agree with ONNX Runtime") {
   check_call("magika", "magika/model.onnx");
