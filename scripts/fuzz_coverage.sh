@@ -19,13 +19,14 @@ declare -A sources=(
     formats/huggingface/llama_family.cpp formats/huggingface/gpt2.cpp formats/huggingface/bert.cpp"
   [tokenizer_json]="lib/text/tokenizer_json.cpp lib/text/json.cpp"
   [tokenizer_model]="lib/text/sentencepiece.cpp"
-  [thimble]="lib/program/bundle.cpp lib/program/header.cpp lib/program/program.cpp lib/tokenizer/tables.cpp"
+  [tokenizer]="lib/tokenizer/tables.cpp"
+  [thimble]="lib/program/bundle.cpp lib/program/header.cpp lib/program/program.cpp"
   [recipe]="lib/recipe/recipe.cpp lib/recipe/yaml.cpp"
   [onnx]="formats/onnx/proto.cpp formats/onnx/graph.cpp formats/onnx/node.cpp formats/onnx/tensors.cpp
     formats/onnx/external.cpp formats/onnx/inline.cpp formats/onnx/scope.cpp formats/onnx/reader.cpp"
 )
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(safetensors gguf config_json tokenizer_json tokenizer_model thimble recipe onnx)
+[ ${#names[@]} -gt 0 ] || names=(safetensors gguf config_json tokenizer_json tokenizer_model tokenizer thimble recipe onnx)
 
 flags="-fprofile-instr-generate -fcoverage-mapping"
 cmake --preset fuzz -B build/coverage -DCMAKE_CXX_FLAGS="$flags" >/dev/null

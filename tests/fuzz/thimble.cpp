@@ -1,12 +1,16 @@
 // DEPENDS: thimble_runtime thimble_program thimble_support
 // The input is a .thimble file's header without the file: digests would stop every change at the
-// door. What passes the reader's checks is run on zeros, for the runtime trusts those checks.
+// door, so a file of zeros with the right ones is put around it. What passes the reader's checks is
+// run on those zeros, for the runtime trusts the checks, and written again.
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
 
+#include "memory_file.h"
 #include "program/header.h"
 #include "runtime/session.h"
 
@@ -52,6 +56,26 @@ void run(const program::Bundle& bundle, std::int64_t size) {
   for (int call = 0; call < 2; ++call) static_cast<void>((*session)->run(inputs).has_value());
 }
 
+// The header at the end of a file whose segments are zeros.
+std::vector<std::byte> file_around(std::span<const std::byte> header) {
+  program::Preamble preamble;
+  preamble.header_offset = kFileBytes;
+  preamble.header_size = header.size();
+  preamble.file_size = kFileBytes + header.size();
+  preamble.header_digest = digest_of(header);
+  std::vector<std::byte> out(preamble.file_size);
+  std::ranges::copy(preamble.to_bytes(), out.begin());
+  std::ranges::copy(header, out.begin() + kFileBytes);
+  return out;
+}
+
+// What was read is written, and read again as the same.
+void write_again(const program::Header& header) {
+  const auto bytes = program::write_header(header);
+  const auto again = program::read_header(bytes, kFileBytes);
+  if (!again || program::write_header(*again) != bytes) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -59,6 +83,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static_cast<void>(program::Preamble::parse(bytes).has_value());
   auto header = program::read_header(bytes, kFileBytes);
   if (!header) return 0;
+  write_again(*header);
+  const auto file = file_around(bytes);
+  const MemoryFile mapped(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
+  for (const bool check : {false, true})
+    static_cast<void>(program::open_thimble(mapped.path(), check).has_value());
   for (const program::State& state : header->program.states) {
     if (state.heads * state.head_dim > kMostElements) return 0;
   }
