@@ -183,6 +183,13 @@ Status lower_binary(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
   if (node.inputs.size() != 2) return lower_direct(lowering, id, node);
   THIMBLE_ASSIGN(const bool scaled, lower_scale(lowering, node));
   if (scaled) return ok();
+  const bool sum = binary_function(node) == BinaryFunction::kAdd &&
+                   lowering.is_f32(node.outputs[0]) &&
+                   same_shape(lowering, node.inputs[0], node.inputs[1]);
+  if (sum) {
+    THIMBLE_ASSIGN(const bool normalized, lower_sum_and_norm(lowering, node));
+    if (normalized) return ok();
+  }
   return lowering.emit_plain(
       program::Op::kBinary, node,
       {ints("function", {static_cast<std::int64_t>(binary_function(node))})});

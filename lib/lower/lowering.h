@@ -152,5 +152,7 @@ Handler recurrent_handler(std::string_view op, std::string_view domain);    // r
 Handler convolution_handler(std::string_view op, std::string_view domain);  // convolution.cpp
 Handler network_handler(std::string_view op,
                         std::string_view domain);  // network.cpp: norms, rotary, attention
+// A sum of two values of one shape together with a norm of it, where there is one (network.cpp).
+Expected<bool> lower_sum_and_norm(Lowering& lowering, const ir::Node& sum);
 
 }  // namespace thimble::lower

@@ -1,5 +1,6 @@
 // What networks are made of beside products: norms, rotary positions, attention with its caches.
 
+#include <algorithm>
 #include <cmath>
 
 #include "lower/lowering.h"
@@ -29,6 +30,20 @@ Status lower_norm(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
   const auto op = node.op == "RMSNormalization" ? program::Op::kRmsNorm : program::Op::kLayerNorm;
   return lowering.emit_plain(
       op, node, {floats("epsilon", {node.real("epsilon", 1e-5f)}), ints("width", {width})});
+}
+
+// The norm that reads `sum` and needs nothing but constants beside it.
+std::optional<ir::NodeId> norm_of(const Lowering& lowering, ir::ValueId sum) {
+  for (const ir::NodeId user : lowering.graph().users(sum)) {
+    const ir::Node& node = lowering.graph().node(user);
+    const bool norm = node.is("LayerNormalization") || node.is("RMSNormalization");
+    if (!norm || lowering.is_done(user) || !lowering.needed(user)) continue;
+    const bool alone = node.inputs[0] == sum && node.outputs.size() == 1 &&
+                       std::all_of(node.inputs.begin() + 1, node.inputs.end(),
+                                   [&](ir::ValueId v) { return lowering.is_constant(v); });
+    if (alone && lowering.is_f32(node.outputs[0]) && normalized_width(lowering, node)) return user;
+  }
+  return std::nullopt;
 }
 
 // Angles for each position, heads side by side: the planned form. Anything else is looked up as the
@@ -133,6 +148,35 @@ Status lower_attention(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 }
 
 }  // namespace
+
+Expected<bool> lower_sum_and_norm(Lowering& lowering, const ir::Node& sum) {
+  const auto id = norm_of(lowering, sum.outputs[0]);
+  if (!id) return false;
+  const ir::Node& norm = lowering.graph().node(*id);
+  const bool rms = norm.is("RMSNormalization");
+  THIMBLE_ASSIGN(const std::int64_t width, normalized_width(lowering, norm));
+  THIMBLE_ASSIGN(const std::int32_t x, lowering.slot(sum.inputs[0]));
+  THIMBLE_ASSIGN(const std::int32_t addend, lowering.slot(sum.inputs[1]));
+  std::vector<std::int32_t> inputs = {x};
+  for (std::size_t i = 1; i < (rms ? 2u : 3u); ++i) {
+    const ir::ValueId constant = i < norm.inputs.size() ? norm.inputs[i] : ir::ValueId();
+    THIMBLE_ASSIGN(const std::int32_t slot, lowering.slot(constant));
+    inputs.push_back(slot);
+  }
+  inputs.push_back(addend);
+  THIMBLE_ASSIGN(const std::int32_t y, lowering.slot(norm.outputs[0]));
+  std::vector<std::int32_t> outputs = {y};
+  if (!lowering.only_user(sum.outputs[0])) {
+    THIMBLE_ASSIGN(const std::int32_t kept, lowering.slot(sum.outputs[0]));
+    outputs.push_back(kept);
+  }
+  lowering.mark_done(*id);
+  lowering
+      .emit(rms ? program::Op::kRmsNorm : program::Op::kLayerNorm, norm, std::move(inputs),
+            std::move(outputs))
+      .attributes = {floats("epsilon", {norm.real("epsilon", 1e-5f)}), ints("width", {width})};
+  return true;
+}
 
 Handler network_handler(std::string_view op, std::string_view domain) {
   if (op == "Attention" && (domain.empty() || domain == "thimble")) return lower_attention;

@@ -11,8 +11,8 @@ namespace {
 constexpr OpRule kRules[] = {
     {Op::kLinear, "Linear", 3, kMany, kMany},
     {Op::kGather, "Gather", 2, 2, 1},
-    {Op::kRmsNorm, "RmsNorm", 1, 2, 1},
-    {Op::kLayerNorm, "LayerNorm", 1, 3, 1},
+    {Op::kRmsNorm, "RmsNorm", 1, 3, 2},
+    {Op::kLayerNorm, "LayerNorm", 1, 4, 2},
     {Op::kRotary, "Rotary", 3, 3, 1},
     {Op::kAttention, "Attention", 3, 6, 3},
     {Op::kUnary, "Unary", 1, 1, 1},

@@ -11,8 +11,8 @@ enum class Op : std::uint16_t {
   kLinear = 1,   // (x, w1, [b1], w2, [b2], ...) -> (y1, y2, ...); ints `activation`: 0 f32, 1 int8,
                  // 2 int16, 3 int8 with floats `scale` and ints `zero`
   kGather = 2,   // (table, indices); ints `axis`
-  kRmsNorm = 3,  // (x, [scale]); floats `epsilon`; ints `width`: of the normalised row
-  kLayerNorm = 4,  // (x, [scale], [bias]); floats `epsilon`; ints `width`
+  kRmsNorm = 3,  // (x, [scale], [addend of x]) -> (y, [x + addend]); floats `epsilon`; ints `width`
+  kLayerNorm = 4,  // (x, [scale], [bias], [addend]) -> (y, [sum]), likewise; `width`: of the row
   kRotary = 5,  // (x [batch, seq, heads * dim] or [batch, heads, seq, dim], cos, sin [batch, seq,
                 // rot/2]); ints `interleaved`, `heads` (0 for the 4-D form), `rotary`
   kAttention = 6,   // (q, k, v, [mask], [past_key], [past_value]) -> (y, [present_key],

@@ -103,12 +103,16 @@ Status check_norm(const Call& call) {
   if (!is_float(x) || !same(x, y)) return invalid_file("a norm takes and gives f32");
   if (width < 1 || x.count() % width != 0)
     return invalid_file("a norm's width doesn't divide its input");
+  const std::size_t addend = call.instruction.op == Op::kRmsNorm ? 2 : 3;
   for (std::size_t i = 1; i < call.inputs.size(); ++i) {
-    const Value* weight = call.inputs[i];
-    if (weight != nullptr && (!is_float(*weight) || weight->count() != width))
-      return invalid_file("a norm's weight doesn't fit its rows");
+    const Value* given = call.inputs[i];
+    if (given == nullptr) continue;
+    const bool right = i == addend ? same(*given, x) : is_float(*given) && given->count() == width;
+    if (!right) return invalid_file("a norm's weight doesn't fit its rows");
   }
-  return ok();
+  const Value* sum = call.outputs.size() > 1 ? call.outputs[1] : nullptr;
+  const bool added = call.inputs.size() > addend && call.inputs[addend] != nullptr;
+  return fits(sum == nullptr || (added && same(*sum, x)), "a norm's sum doesn't fit its input");
 }
 
 Status check_rotary(const Call& call) {

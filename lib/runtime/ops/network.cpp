@@ -153,31 +153,48 @@ Status check_attention(const Call& call) {
 
 namespace {
 
-Status run_rms_norm(Call& call) {
+Status shape_norm(const Call& call, std::vector<Dims>& results) {
+  for (Dims& dims : results) dims = call.inputs[0]->dims;
+  return ok();
+}
+
+// Calls normalize(x, rows, y) for all rows; with an addend, for each row as soon as it is added: to
+// where the sum is a result, or to y.
+template <class F>
+void over_norm_rows(Call& call, std::size_t addend_at, F normalize) {
   const std::int64_t width = call.instruction.integer("width", 0);
-  const float* x = call.inputs[0]->floats();
+  const float *x = call.inputs[0]->floats(), *addend = floats_or_null(call, addend_at);
   float* y = call.outputs[0]->floats();
+  const bool kept = call.outputs.size() > 1 && call.outputs[1] != nullptr;
+  float* sums = kept ? call.outputs[1]->floats() : y;
   over_rows(call.machine, call.inputs[0]->count() / width, width,
             [&](std::size_t begin, std::size_t end) {
-              const auto at = static_cast<std::int64_t>(begin) * width;
-              call.machine.rows.rms_norm(x + at, floats_or_null(call, 1),
-                                         call.instruction.real("epsilon", 1e-5f),
-                                         static_cast<std::int64_t>(end - begin), width, y + at);
+              const auto first = static_cast<std::int64_t>(begin) * width;
+              const auto last = static_cast<std::int64_t>(end) * width;
+              if (addend == nullptr) return normalize(x + first, (last - first) / width, y + first);
+              for (std::int64_t at = first; at < last; at += width) {
+                call.machine.rows.pair(kernels::Pair::kAdd, x + at, addend + at, width, sums + at);
+                normalize(sums + at, std::int64_t{1}, y + at);
+              }
             });
+}
+
+Status run_rms_norm(Call& call) {
+  const std::int64_t width = call.instruction.integer("width", 0);
+  const float epsilon = call.instruction.real("epsilon", 1e-5f);
+  over_norm_rows(call, 2, [&](const float* x, std::int64_t rows, float* y) {
+    call.machine.rows.rms_norm(x, floats_or_null(call, 1), epsilon, rows, width, y);
+  });
   return ok();
 }
 
 Status run_layer_norm(Call& call) {
   const std::int64_t width = call.instruction.integer("width", 0);
-  const float* x = call.inputs[0]->floats();
-  float* y = call.outputs[0]->floats();
-  over_rows(call.machine, call.inputs[0]->count() / width, width,
-            [&](std::size_t begin, std::size_t end) {
-              const auto at = static_cast<std::int64_t>(begin) * width;
-              call.machine.rows.layer_norm(x + at, floats_or_null(call, 1), floats_or_null(call, 2),
-                                           call.instruction.real("epsilon", 1e-5f),
-                                           static_cast<std::int64_t>(end - begin), width, y + at);
-            });
+  const float epsilon = call.instruction.real("epsilon", 1e-5f);
+  over_norm_rows(call, 3, [&](const float* x, std::int64_t rows, float* y) {
+    call.machine.rows.layer_norm(x, floats_or_null(call, 1), floats_or_null(call, 2), epsilon, rows,
+                                 width, y);
+  });
   return ok();
 }
 
@@ -222,8 +239,8 @@ Status run_attention(Call& call) {
 
 std::span<const Operator> network_operators() {
   static constexpr Operator kOperators[] = {
-      {program::Op::kRmsNorm, run_rms_norm, nullptr, shape_same},
-      {program::Op::kLayerNorm, run_layer_norm, nullptr, shape_same},
+      {program::Op::kRmsNorm, run_rms_norm, nullptr, shape_norm},
+      {program::Op::kLayerNorm, run_layer_norm, nullptr, shape_norm},
       {program::Op::kRotary, run_rotary, nullptr, shape_same},
       {program::Op::kAttention, run_attention, attention_scratch, nullptr},
   };

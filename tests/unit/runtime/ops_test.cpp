@@ -319,6 +319,35 @@ TEST_CASE("norms and softmax") {
   }
 }
 
+TEST_CASE("a norm of a sum is the sum's norm, bit for bit, and gives the sum") {
+  const Floats x = ramp(3 * 20), r = ramp(3 * 20, 0.3f, -1), w = ramp(20, 0.05f, 0.7f);
+  Floats sum = x;
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += r[i];
+  for (const Op op : {Op::kRmsNorm, Op::kLayerNorm}) {
+    const std::vector<test::p::Attribute> attributes = {real("epsilon", 1e-5f),
+                                                        ints("width", {20})};
+    const Floats wanted = OneOp()
+                              .with(Type::kF32, {3, 20}, sum)
+                              .with(Type::kF32, {20}, w)
+                              .run<float>(op, Type::kF32, {3, 20}, attributes);
+    for (const bool kept : {false, true}) {
+      OneOp one;
+      one.with(Type::kF32, {3, 20}, x).with(Type::kF32, {20}, w);
+      if (op == Op::kLayerNorm) one.slots.push_back(-1);
+      one.with(Type::kF32, {3, 20}, r);
+      const std::vector<test::p::Size> dims = {test::number(3), test::number(20)};
+      std::vector<std::int32_t> results = {one.b.activation("y", Type::kF32, dims)};
+      if (kept) results.push_back(one.b.activation("sum", Type::kF32, dims));
+      one.b.run(op, one.slots, results, attributes);
+      one.b.output(results.back());
+      CHECK(test::run_once<float>(one.b, one.views) == (kept ? sum : wanted));
+    }
+  }
+  OneOp narrow;
+  narrow.with(Type::kF32, {3, 20}, x).with(Type::kF32, {20}, w).with(Type::kF32, {20}, w);
+  CHECK_FALSE(narrow.try_run(Op::kRmsNorm, Type::kF32, {3, 20}, {ints("width", {20})}));
+}
+
 TEST_CASE("attention sees the keys that its mask and its order allow") {
   // One head of width 1, equal scores: the mean of the values that are seen.
   const Floats zero(4, 0.0f), values = {1, 2, 4, 8};
