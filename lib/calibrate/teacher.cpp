@@ -18,9 +18,9 @@ class Teacher {
   static Expected<Teacher> create(const ir::Model& model, std::int64_t context, std::uint64_t seed,
                                   ThreadPool& pool) {
     if (model.tokenizer.empty() || model.task != ir::Task::kGenerate) {
-      return unsupported("only a language model that generates can write its own calibration")
+      return unsupported("only a language model that generates can write its own text")
           .in(model.source_path)
-          .fix("give data to calibrate on: --calibrate FILE");
+          .fix("give data to calibrate on: --calibrate FILE, and a text to tune on: --tune FILE");
     }
     THIMBLE_ASSIGN(auto tokenizer, tokenizer::Tokenizer::load(model.tokenizer));
     auto bundle = std::make_unique<program::Bundle>();
@@ -32,8 +32,7 @@ class Teacher {
     return Teacher(std::move(tokenizer), std::move(bundle), std::move(decoder), context, seed);
   }
 
-  Expected<data::Window> write(std::int64_t number, Progress& progress) {
-    const std::string name = "window " + std::to_string(number);
+  Expected<data::Window> write(const std::string& name, Progress& progress) {
     Rng beginnings(seed_, name);
     runtime::SamplingOptions sampling;
     sampling.temperature = 1;
@@ -81,40 +80,39 @@ class Teacher {
   std::uint64_t seed_;
 };
 
-std::string key_of(std::int64_t number) { return "teacher.window." + std::to_string(number); }
-
-std::optional<data::Window> kept(const Journal* journal, std::int64_t number,
+std::optional<data::Window> kept(const Journal* journal, const std::string& key,
                                  std::int64_t context) {
-  const auto figures = journal != nullptr ? journal->find_figures(key_of(number)) : std::nullopt;
+  const auto figures = journal != nullptr ? journal->find_figures(key) : std::nullopt;
   if (!figures || std::ssize(*figures) != context) return std::nullopt;
   data::Window window;
   window.tokens.assign(figures->begin(), figures->end());
   return window;
 }
 
-Status keep(const Journal* journal, std::int64_t number, const data::Window& window) {
+Status keep(const Journal* journal, const std::string& key, const data::Window& window) {
   if (journal == nullptr) return ok();
-  return journal->add_figures(key_of(number), {window.tokens.begin(), window.tokens.end()});
+  return journal->add_figures(key, {window.tokens.begin(), window.tokens.end()});
 }
 
 }  // namespace
 
 Expected<std::vector<data::Window>> write_windows(const ir::Model& model,
                                                   const TextOptions& options, std::uint64_t seed,
-                                                  const Journal* journal, ThreadPool& pool,
-                                                  Progress& progress) {
+                                                  const std::string& name, const Journal* journal,
+                                                  ThreadPool& pool, Progress& progress) {
   THIMBLE_ASSIGN(const data::WindowOptions shape, window_options(model, options));
   THIMBLE_ASSIGN(Teacher teacher, Teacher::create(model, shape.context, seed, pool));
   std::vector<data::Window> windows;
-  progress.begin("writing a text to calibrate on",
-                 static_cast<double>(shape.max_windows * shape.context), "tokens");
+  progress.begin("writing a text", static_cast<double>(shape.max_windows * shape.context),
+                 "tokens");
   for (std::int64_t w = 0; w < shape.max_windows; ++w) {
-    std::optional<data::Window> window = kept(journal, w, shape.context);
+    const std::string key = name + ".window." + std::to_string(w);
+    std::optional<data::Window> window = kept(journal, key, shape.context);
     if (window) {
       progress.advance(static_cast<double>(shape.context));
     } else {
-      THIMBLE_ASSIGN(window, teacher.write(w, progress));
-      THIMBLE_TRY(keep(journal, w, *window));
+      THIMBLE_ASSIGN(window, teacher.write(key, progress));
+      THIMBLE_TRY(keep(journal, key, *window));
     }
     windows.push_back(*std::move(window));
   }

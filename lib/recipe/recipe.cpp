@@ -259,6 +259,9 @@ class Parser {
   Status parse_tune(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(tune_options(), value));
     if (checked.has("text")) recipe.tune.text = beside(checked.text("text"));
+    recipe.tune.teacher = checked.boolean("teacher");
+    if (recipe.tune.teacher && checked.has("text"))
+      return wrong(checked.place("teacher"), "'text' and 'teacher' exclude each other");
     recipe.tune.tokens = checked.integer("tokens");
     recipe.tune.context = checked.integer("context");
     const std::int64_t context = recipe.tune.context;

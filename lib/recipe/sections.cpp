@@ -82,6 +82,10 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
 const std::vector<pass::OptionInfo>& tune_options() {
   static const std::vector<pass::OptionInfo> kOptions = {
       {.name = "text", .type = OptionType::kText, .help = "the file that a budget measures on"},
+      {.name = "teacher",
+       .type = OptionType::kBool,
+       .fallback = "false",
+       .help = "measure on what the model writes itself, from the recipe's seed"},
       {.name = "tokens",
        .type = OptionType::kInteger,
        .fallback = "16384",

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "allocate/allocate.h"
+#include "calibrate/teacher.h"
 #include "eval/score.h"
 #include "program/header.h"
 #include "support/checked.h"
@@ -18,6 +19,7 @@ constexpr std::size_t kFrontPoints = 24;
 constexpr std::int64_t kMostTokens = 4096;
 constexpr double kMeasuredWork = 1e13;  // parameters times tokens, over all measurements
 constexpr std::int64_t kHeldOutputs = std::int64_t{1} << 25;
+constexpr std::int64_t kUnaskedTokens = 4096;  // that a model writes where no text was named
 
 // Metrics have as many digits as they like: counted at their longest.
 program::Metadata with_metrics(program::Metadata metadata) {
@@ -237,7 +239,8 @@ bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manage
          pass::first_open(pass::wanted_steps(recipe.passes, manager)) != nullptr;
 }
 
-Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager) {
+Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager,
+                                const ir::Model& model) {
   const std::vector<pass::Step> steps = pass::wanted_steps(recipe.passes, manager);
   const pass::Step* open = pass::first_open(steps);
   if (open == nullptr) {
@@ -253,14 +256,34 @@ Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::Manage
         .in(recipe.name)
         .fix("add `budget: {size: 60MB}` to the recipe, or give --size");
   }
-  if (recipe.tune.text.empty()) {
+  if (!recipe.tune.text.empty()) return data::read_text(recipe.tune.text);
+  const bool writes = model.task == ir::Task::kGenerate && !model.tokenizer.empty();
+  if (!writes) {
     return Error(ErrorCode::kInvalidRecipe, "a budget measures on a text, and the recipe has none")
         .in(recipe.name)
         .fix(
             "add `tune: {text: FILE}` to the recipe, or give --tune FILE; not the text that "
             "scores");
   }
-  return data::read_text(recipe.tune.text);
+  return std::string();
+}
+
+Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& model,
+                                 const calibrate::Journal* journal, Environment& environment) {
+  calibrate::TextOptions options{recipe.tune.tokens, recipe.tune.context};
+  if (!recipe.tune.teacher) {
+    options.tokens = std::min(options.tokens, kUnaskedTokens);
+    environment.progress.message("note: no text to tune on is named, so the model writes " +
+                                 std::to_string(options.tokens) +
+                                 " tokens; --tune FILE is faster and nearer to what you score");
+  }
+  THIMBLE_ASSIGN(const auto windows,
+                 calibrate::write_windows(model, options, recipe.seed, "tune", journal,
+                                          environment.pool, environment.progress));
+  THIMBLE_ASSIGN(const auto tokenizer, tokenizer::Tokenizer::load(model.tokenizer));
+  std::string text;
+  for (const data::Window& window : windows) text += tokenizer.decode(window.tokens) + "\n";
+  return text;
 }
 
 Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,

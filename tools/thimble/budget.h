@@ -11,9 +11,14 @@ namespace thimble::cli {
 // The recipe leaves something open, or has a budget.
 bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
 
-// The tune text's content. Errors: a budget with nothing to choose, a choice without a budget, no
-// tune text.
-Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
+// The tune text's content; empty: the model writes it, as the recipe says or since it names none.
+// Errors: a budget with nothing to choose, a choice without a budget, no text and a model that
+// can't write one.
+Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager,
+                                const ir::Model& model);
+// What the model writes to be tuned on; its windows go into the journal (null: none).
+Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& model,
+                                 const calibrate::Journal* journal, Environment& environment);
 
 // Runs the passes before the first that leaves something open, chooses, and runs the rest.
 // `metadata` is what the file will say beside the metrics. With a dry run nothing is measured:

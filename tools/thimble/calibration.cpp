@@ -85,8 +85,8 @@ Expected<calibrate::Calibration> make_samples(const ir::Model& model, const reci
   const calibrate::TextOptions options{recipe.calibration.tokens, recipe.calibration.context};
   if (input.teacher) {
     THIMBLE_ASSIGN(const auto windows,
-                   calibrate::write_windows(model, options, recipe.seed, journal, environment.pool,
-                                            environment.progress));
+                   calibrate::write_windows(model, options, recipe.seed, "teacher", journal,
+                                            environment.pool, environment.progress));
     return calibrate::Calibration::from_windows(model, windows);
   }
   if (!input.chats.empty()) return calibrate::Calibration::from_chats(model, input.chats, options);

@@ -316,10 +316,10 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   THIMBLE_TRY(check_output(choices, job.target));
   THIMBLE_ASSIGN(job.calibration, find_calibration(job.recipe, choices.manager));
   job.budgeted = has_budget(job.recipe, choices.manager);
-  if (job.budgeted) {
-    THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager));
-  }
   THIMBLE_ASSIGN(job.prepared, read_original(path, environment));
+  if (job.budgeted) {
+    THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager, job.prepared.original));
+  }
   THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
   THIMBLE_TRY(
       check_target(job.prepared, job.recipe, choices, job.target, job.budgeted, environment));
@@ -353,6 +353,10 @@ Status write_target(Job& job, const CompressChoices& choices, const program::Met
 
 Status run_passes_of(Job& job, const PassRequest& passes, Environment& environment) {
   if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
+  if (job.tune.empty()) {
+    THIMBLE_ASSIGN(job.tune,
+                   write_tune(job.recipe, job.prepared.original, passes.journal, environment));
+  }
   return run_to_budget(job.prepared, job.recipe,
                        {passes, job.tune, provenance(job.prepared, job.recipe, job.print)},
                        environment);
@@ -444,7 +448,7 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
       "  thimble compress MODEL -o out.thimble\n"
       "  thimble compress MODEL -r int3-mixed --text score.txt -o out.thimble\n"
       "  thimble compress MODEL --set quantize-weights.bits=3 -o out.thimble\n"
-      "  thimble compress MODEL --size 60MB --tune tune.txt -o out.thimble",
+      "  thimble compress MODEL --size 60MB -o out.thimble",
       [choices](Environment& environment) { return run_compress(*choices, environment); });
   command->add_option("MODEL", choices->model,
                       "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");

@@ -103,7 +103,9 @@ void add_budget_options(CLI::App& command, RecipeChoices& choices) {
       ->check(CLI::Range(1e-9, 100.0))
       ->type_name("NATS");
   command
-      .add_option("--tune", choices.tune, "Text to measure a budget on, in place of the recipe's")
+      .add_option("--tune", choices.tune,
+                  "Text to measure a budget on, or `teacher`: what the model writes; in place of "
+                  "the recipe's")
       ->type_name("FILE");
 }
 
@@ -125,7 +127,10 @@ Status set_budget(const RecipeChoices& choices, recipe::Recipe& recipe) {
   if (choices.bits_per_weight > 0) recipe.budget = recipe::bits_budget(choices.bits_per_weight);
   if (choices.kl > 0) recipe.budget = recipe::kl_budget(choices.kl);
   recipe.budget.sensitivity = sensitivity;
-  if (!choices.tune.empty()) recipe.tune.text = choices.tune;
+  if (!choices.tune.empty()) {
+    recipe.tune.teacher = choices.tune == "teacher";
+    recipe.tune.text = recipe.tune.teacher ? "" : choices.tune;
+  }
   return ok();
 }
 

@@ -1,7 +1,6 @@
-# A budget is kept, refused where it is impossible, and needs a text to measure on.
+# A budget is kept, refused where it is impossible, and measured on a text or on what the model writes.
 tune="--tune $fable/tune.txt"
 status $thimble compress $fable -q --size 100kB $tune -o out.thimble 2>&1 | sed -E 's/[0-9]+\.[0-9]+MB/N MB/g'
-status $thimble compress $fable -q --size 1MB -o out.thimble
 status $thimble compress $fable -q --size much $tune -o out.thimble
 status $thimble compress $fable -q -r int4 --size 1MB $tune -o out.thimble
 status $thimble compress $fable -q --size 1MB --kl 0.1 $tune -o out.thimble
@@ -31,4 +30,11 @@ Y
 status $thimble compress $fable -q -r recipe.yaml $tune -o out.thimble >log
 grep -c "^size: 1100kB" log
 grep -c passed log
+
+# Without a text the model writes its own; one that writes nothing needs a text.
+sed -i 's/^gates.*//' recipe.yaml
+status $thimble compress $fable -r recipe.yaml -o own.thimble 2>&1 | grep -E "^note: no text|^own|exit"
+$thimble compress $fable -q -r recipe.yaml --tune teacher -o named.thimble >log
+cmp own.thimble named.thimble && echo "the same"
+status $thimble compress $onnx/encoder.onnx -q --size 1MB -o out.thimble
 ls

@@ -15,7 +15,7 @@ Windows write(const Journal* journal, std::uint64_t seed, std::int64_t windows, 
   REQUIRE(model.has_value());
   ThreadPool pool(threads);
   Progress progress(Progress::Style::kQuiet);
-  auto made = write_windows(*model, {windows * 32, 32}, seed, journal, pool, progress);
+  auto made = write_windows(*model, {windows * 32, 32}, seed, "teacher", journal, pool, progress);
   REQUIRE(made.has_value());
   return *std::move(made);
 }
@@ -54,10 +54,9 @@ TEST_CASE("a model that doesn't generate writes nothing") {
   ir::Model model;
   ThreadPool pool(1);
   Progress progress(Progress::Style::kQuiet);
-  const auto made = write_windows(model, {64, 32}, 0, nullptr, pool, progress);
+  const auto made = write_windows(model, {64, 32}, 0, "teacher", nullptr, pool, progress);
   REQUIRE(!made.has_value());
-  CHECK(made.error().message ==
-        "only a language model that generates can write its own calibration");
+  CHECK(made.error().message == "only a language model that generates can write its own text");
 }
 
 }  // namespace
