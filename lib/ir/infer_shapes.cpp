@@ -33,7 +33,8 @@ Status check_arity(const Node& node, const OpSchema& schema) {
   }
   for (int i = 0; i < count; ++i) {
     const ValueId input = node.inputs[static_cast<std::size_t>(i)];
-    const bool optional = i >= schema.min_inputs && schema.max_inputs != kAnyNumber;
+    const bool optional = (i >= schema.min_inputs && schema.max_inputs != kAnyNumber) ||
+                          (node.is("Loop") && i < 2);  // its rounds, its condition
     if (!input.valid() && !optional)
       return invalid_file("input " + std::to_string(i) + " is missing");
   }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "runtime/memory.h"
 #include "runtime/ops/ops.h"
 #include "runtime/state.h"
 
@@ -21,31 +22,52 @@ Expected<bool> truth(const Value& value) {
   return *static_cast<const std::uint8_t*>(value.data) != 0;
 }
 
+// Of values that a loop hands on, and of each result that its rounds add to: a file may say a loop
+// without end.
+constexpr std::size_t kMostGathered = std::size_t{1} << 30;
+
+Status check_gathered(std::size_t held, std::size_t more, const std::string& name) {
+  if (more <= kMostGathered && held <= kMostGathered - more) return ok();
+  return Error(ErrorCode::kResource,
+               "a loop's values grow beyond " + std::to_string(kMostGathered >> 20) + " MiB")
+      .at_tensor(name)
+      .fix("give the loop fewer rounds, or a condition that ends it sooner");
+}
+
 // Values that a loop hands from one round to the next. All are taken before any is given: a body
 // may exchange them.
 class Carried {
  public:
-  void take(const Value& value) {
-    Held held{value.type, value.dims, std::vector<std::byte>(size_of(value))};
-    if (!held.bytes.empty()) std::memcpy(held.bytes.data(), value.data, held.bytes.size());
-    held_.push_back(std::move(held));
+  // `name`: of the value, for errors.
+  Status take(const Value& value, const std::string& name) {
+    const std::size_t bytes = size_of(value);
+    THIMBLE_TRY(check_gathered(bytes_, bytes, name));
+    held_.push_back({value.type, value.dims, {}});
+    THIMBLE_TRY(held_.back().memory.allocate(bytes));
+    if (bytes > 0) std::memcpy(held_.back().memory.data(), value.data, bytes);
+    bytes_ += bytes;
+    return ok();
   }
   Value at(std::size_t i) {
     Value value;
     value.type = held_[i].type;
     value.dims = held_[i].dims;
-    value.data = held_[i].bytes.data();
+    value.data = held_[i].memory.data();
     return value;
   }
-  void clear() { held_.clear(); }
+  void clear() {
+    held_.clear();
+    bytes_ = 0;
+  }
 
  private:
   struct Held {
     program::Type type;
     Dims dims;
-    std::vector<std::byte> bytes;
+    Memory memory;
   };
   std::vector<Held> held_;
+  std::size_t bytes_ = 0;
 };
 
 // Moves axis 0 to the place after `outer` elements, or back: [n, outer, inner] <-> [outer, n,
@@ -101,12 +123,16 @@ class Sequence {
 // Results of each round, stacked along an axis in the end.
 class Stack {
  public:
-  Status add(const Value& value) {
+  // `name`: of the value, for errors.
+  Status add(const Value& value, const std::string& name) {
     if (rounds_ > 0 && value.dims != round_.dims)
       return invalid_argument("a loop's scanned results differ in shape");
+    const std::size_t bytes = size_of(value);
+    THIMBLE_TRY(check_gathered(bytes_, bytes, name));
+    THIMBLE_TRY(reserve(bytes_ + bytes));
+    if (bytes > 0) std::memcpy(memory_.data() + bytes_, value.data, bytes);
+    bytes_ += bytes;
     round_ = value;
-    const auto* from = static_cast<const std::byte*>(value.data);
-    bytes_.insert(bytes_.end(), from, from + size_of(value));
     ++rounds_;
     return ok();
   }
@@ -120,29 +146,46 @@ class Stack {
     if (backwards) reverse(slice);
     if (at > 0) {
       const std::int64_t outer = count_before(out.dims, at);
-      std::vector<std::byte> moved(bytes_.size());
-      move_axis(bytes_.data(), rounds_, outer,
+      Memory moved;
+      THIMBLE_TRY(moved.allocate(bytes_));
+      move_axis(memory_.data(), rounds_, outer,
                 outer > 0 ? slice / static_cast<std::size_t>(outer) : 0, false, moved.data());
-      bytes_ = std::move(moved);
+      memory_ = std::move(moved);
     }
     out.dims.insert(out.dims.begin() + static_cast<std::ptrdiff_t>(at), rounds_);
-    out.data = bytes_.data();
+    out.data = memory_.data();
     return out;
   }
 
  private:
+  Status reserve(std::size_t bytes) {
+    if (bytes <= memory_.size()) return ok();
+    Memory larger;
+    THIMBLE_TRY(larger.allocate(std::max(bytes, 2 * memory_.size())));
+    if (bytes_ > 0) std::memcpy(larger.data(), memory_.data(), bytes_);
+    memory_ = std::move(larger);
+    return ok();
+  }
   void reverse(std::size_t slice) {
-    for (std::size_t i = 0, j = bytes_.size(); i + slice < j; i += slice) {
+    std::byte* const data = memory_.data();
+    for (std::size_t i = 0, j = bytes_; i + slice < j; i += slice) {
       j -= slice;
-      std::swap_ranges(bytes_.begin() + static_cast<std::ptrdiff_t>(i),
-                       bytes_.begin() + static_cast<std::ptrdiff_t>(i + slice),
-                       bytes_.begin() + static_cast<std::ptrdiff_t>(j));
+      std::swap_ranges(data + i, data + i + slice, data + j);
     }
   }
-  std::vector<std::byte> bytes_;
-  Value round_;  // dims of the last one
+  Memory memory_;
+  std::size_t bytes_ = 0;  // of it, that rounds have given
+  Value round_;            // dims of the last one
   std::int64_t rounds_ = 0;
 };
+
+// Is every input from `first` on there?
+bool has_inputs(const program::Instruction& instruction, std::size_t first) {
+  for (std::size_t i = first; i < instruction.inputs.size(); ++i) {
+    if (instruction.inputs[i] < 0) return false;
+  }
+  return true;
+}
 
 std::int64_t listed(const program::Instruction& instruction, std::string_view name, std::size_t i) {
   const program::Attribute* attribute = instruction.find(name);
@@ -185,7 +228,7 @@ Status Session::State::run_loop(Bound& bound) {
   const program::Region& body = program().regions[static_cast<std::size_t>(index)];
   const std::size_t carried = inputs.size() > 2 ? inputs.size() - 2 : 0;
   if (body.inputs.size() != carried + 2 || body.outputs.size() < carried + 1 ||
-      instruction.outputs.size() != body.outputs.size() - 1) {
+      instruction.outputs.size() != body.outputs.size() - 1 || !has_inputs(instruction, 2)) {
     return invalid_file("a loop's body doesn't fit its inputs and results");
   }
   std::int64_t trips = std::numeric_limits<std::int64_t>::max();
@@ -199,7 +242,8 @@ Status Session::State::run_loop(Bound& bound) {
     THIMBLE_ASSIGN(going, truth(*inputs[1]));
   }
   Carried state;
-  for (std::size_t i = 0; i < carried; ++i) state.take(*inputs[i + 2]);
+  for (std::size_t i = 0; i < carried; ++i)
+    THIMBLE_TRY(state.take(*inputs[i + 2], slot(instruction.inputs[i + 2]).name));
   std::vector<Stack> stacks(body.outputs.size() - carried - 1);
   for (std::int64_t round = 0; round < trips && going; ++round) {
     THIMBLE_TRY(resize(body.inputs[0], value(body.inputs[0])->dims));
@@ -212,9 +256,12 @@ Status Session::State::run_loop(Bound& bound) {
     THIMBLE_TRY(run_region(index));
     THIMBLE_ASSIGN(going, truth(*value(body.outputs[0])));
     state.clear();
-    for (std::size_t i = 0; i < carried; ++i) state.take(*value(body.outputs[i + 1]));
-    for (std::size_t i = 0; i < stacks.size(); ++i)
-      THIMBLE_TRY(stacks[i].add(*value(body.outputs[carried + 1 + i])));
+    for (std::size_t i = 0; i < carried; ++i)
+      THIMBLE_TRY(state.take(*value(body.outputs[i + 1]), slot(body.outputs[i + 1]).name));
+    for (std::size_t i = 0; i < stacks.size(); ++i) {
+      const std::int32_t result = body.outputs[carried + 1 + i];
+      THIMBLE_TRY(stacks[i].add(*value(result), slot(result).name));
+    }
   }
   for (std::size_t i = 0; i < carried; ++i) {
     if (instruction.outputs[i] >= 0) THIMBLE_TRY(copy_to(instruction.outputs[i], state.at(i)));
@@ -239,7 +286,7 @@ Status Session::State::run_scan(Bound& bound) {
   const auto carried = static_cast<std::size_t>(static_cast<std::int64_t>(inputs.size()) - scans);
   if (scans < 1 || scans > static_cast<std::int64_t>(inputs.size()) ||
       body.inputs.size() != inputs.size() || body.outputs.size() != instruction.outputs.size() ||
-      body.outputs.size() < carried) {
+      body.outputs.size() < carried || !has_inputs(instruction, 0)) {
     return invalid_file("a scan's body doesn't fit its inputs and results");
   }
   std::vector<Sequence> sequences;
@@ -252,7 +299,8 @@ Status Session::State::run_scan(Bound& bound) {
     sequences.push_back(std::move(sequence));
   }
   Carried state;
-  for (std::size_t i = 0; i < carried; ++i) state.take(*inputs[i]);
+  for (std::size_t i = 0; i < carried; ++i)
+    THIMBLE_TRY(state.take(*inputs[i], slot(instruction.inputs[i]).name));
   std::vector<Stack> stacks(body.outputs.size() - carried);
   for (std::int64_t round = 0; round < sequences[0].length(); ++round) {
     for (std::size_t i = 0; i < carried; ++i) THIMBLE_TRY(copy_to(body.inputs[i], state.at(i)));
@@ -260,9 +308,12 @@ Status Session::State::run_scan(Bound& bound) {
       THIMBLE_TRY(copy_to(body.inputs[carried + i], sequences[i].slice(round)));
     THIMBLE_TRY(run_region(index));
     state.clear();
-    for (std::size_t i = 0; i < carried; ++i) state.take(*value(body.outputs[i]));
-    for (std::size_t i = 0; i < stacks.size(); ++i)
-      THIMBLE_TRY(stacks[i].add(*value(body.outputs[carried + i])));
+    for (std::size_t i = 0; i < carried; ++i)
+      THIMBLE_TRY(state.take(*value(body.outputs[i]), slot(body.outputs[i]).name));
+    for (std::size_t i = 0; i < stacks.size(); ++i) {
+      const std::int32_t result = body.outputs[carried + i];
+      THIMBLE_TRY(stacks[i].add(*value(result), slot(result).name));
+    }
   }
   for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
     const std::int32_t out = instruction.outputs[i];

@@ -119,6 +119,15 @@ def nested(depth):
     return b"\x08\x08" + field(7, graph) + field(8, b"\x10\x12")
 
 
+def endless_loop(body):
+    """A loop without a number of rounds whose condition stays true; each round gives what the body calls `next`."""
+    count = helper.make_tensor_value_info("round", TensorProto.INT64, [])
+    going, on = (helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("going", "on"))
+    graph = helper.make_graph([node("Identity", "going", "on"), *body], "body", [count, going],
+                              [on, helper.make_tensor_value_info("next", TensorProto.FLOAT, None)])
+    return [node("Loop", ",yes", body=graph)]
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +141,8 @@ def main():
                           "external_wraps": {"location": "x.npz", "offset": (1 << 64) - 2, "length": 4},
                           "external_length": {"location": "x.npz", "length": 1 << 62}}.items():
         save(folder, name, *sum_of, external(**entries))
+    rounds = endless_loop([node("ConstantOfShape", "s", "next")])
+    save(folder, "loop_scans_endlessly", rounds, {"s": ints(1 << 22), "yes": np.bool_(True)})
     (folder / "nested.onnx").write_bytes(nested(500))
 
 
