@@ -34,6 +34,7 @@ struct Target {
   std::map<std::string, std::string> provenance = {};  // ONNX: goes into metadata_props
   std::uint64_t external_threshold = 1'500'000'000;    // ONNX: bytes of weights in one file
   bool allow_dequantize = false;  // weights whose encoding the format lacks: as floats
+  bool decode = false;            // GGUF, a float type: quantized weights too are written in it
   // ONNX: how products of quantized weights may round what they read; 4: int8, 1: not, 0: as the
   // runtime likes.
   std::int64_t accuracy_level = 4;

@@ -139,10 +139,12 @@ Status append_in_order(const ir::Weight& weight, const BlockType& type, std::int
 
 }  // namespace
 
-Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted,
-                                       bool floats) {
+Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& target) {
+  const std::string& wanted = target.type;
+  const bool floats = target.allow_dequantize;
   if (weight.dims.size() < 2) return type_named("f32");
-  if (const BlockType* exact = exact_type(weight.encoding, weight.inputs())) return exact;
+  const BlockType* exact = exact_type(weight.encoding, weight.inputs());
+  if (exact != nullptr && !target.decode) return exact;
   const auto refuse = [&](const std::string& why) {
     return unsupported("GGUF cannot hold " + why).at_tensor(weight.name);
   };

@@ -4,14 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "formats/all.h"
 #include "formats/gguf/blocks.h"
 
 namespace thimble::formats::gguf {
 
-// The type that a weight is written in; `wanted` is the user's choice, empty: none. An encoding
-// that no type expresses is an error unless `floats` allows for f32, or a float type is wanted.
-Expected<const BlockType*> choose_type(const ir::Weight& weight, const std::string& wanted,
-                                       bool floats);
+// The type that a weight is written in. An encoding that no type expresses is an error unless the
+// target allows for f32, or a float type is wanted.
+Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& target);
 
 std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight);
 

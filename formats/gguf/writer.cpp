@@ -78,7 +78,7 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
           .at_tensor(weight.name)
           .fix("leave out the pass that added it, or write a .thimble file");
     }
-    THIMBLE_ASSIGN(output.type, gguf::choose_type(weight, target.type, target.allow_dequantize));
+    THIMBLE_ASSIGN(output.type, gguf::choose_type(weight, target));
     const bool q = weight.name.find(".q_proj.") != std::string::npos;
     const bool k = weight.name.find(".k_proj.") != std::string::npos;
     if (architecture.interleaved && (q || k)) {
@@ -252,7 +252,7 @@ Status write_gguf(const ir::Model& model, const std::string& path, const Target&
   THIMBLE_TRY(file->pad_to(kAlignment));
   double total = 0;
   for (const Output& output : outputs) total += static_cast<double>(output.size);
-  tell_forms(outputs, progress);
+  if (!target.decode) tell_forms(outputs, progress);
   progress.begin("writing", total / 1e6, "MB");
   for (const Output& output : outputs) {
     THIMBLE_TRY(output.weight->dims.size() < 2 ? write_vector(output, *file)

@@ -33,8 +33,8 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
 }
 
 Expected<int> run_convert(const ConvertChoices& choices, Environment& environment) {
-  THIMBLE_ASSIGN(const formats::Target target,
-                 target_of(choices.output, choices.to, choices.target));
+  THIMBLE_ASSIGN(formats::Target target, target_of(choices.output, choices.to, choices.target));
+  target.decode = target.type == "f32" || target.type == "f16";  // nothing else asks for floats
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, {}));
   if (target.format == "thimble") {
     THIMBLE_TRY(write_thimble(model, choices.output, environment));

@@ -72,6 +72,34 @@ TEST_CASE("half precision changes a model a little") {
   CHECK(change < 0.1f);
 }
 
+TEST_CASE("blocks stay blocks in GGUF unless floats are asked for") {
+  ThreadPool pool(2);
+  Progress quiet(Progress::Style::kQuiet);
+  const std::string path =
+      (fs::temp_directory_path() / ("thimble-blocks-" + std::to_string(::getpid()))).string();
+  const std::string fable = std::string(THIMBLE_SOURCE_DIR) + "/tests/data/fable";
+  const ir::Model original = value(formats::read_model(fable, {}));
+  REQUIRE(formats::write_model(original, path + "q.gguf", {"gguf", "q8_0"}, pool, quiet));
+  const ir::Model blocks = value(formats::read_model(path + "q.gguf", {}));
+  formats::Target target{"gguf", "f32"};
+  for (const bool decode : {false, true}) {
+    target.decode = decode;
+    REQUIRE(formats::write_model(blocks, path + "f.gguf", target, pool, quiet));
+    const ir::Model again = value(formats::read_model(path + "f.gguf", {}));
+    const auto find = [](const ir::Model& model) -> const ir::Weight& {
+      for (const ir::Weight& weight : model.weights) {
+        if (weight.name == "model.layers.0.mlp.up_proj.weight") return weight;
+      }
+      FAIL("the weight is gone");
+      std::abort();
+    };
+    CHECK(find(again).encoding.is_dense() == decode);
+    CHECK(value(ir::read_floats(find(again))) == value(ir::read_floats(find(blocks))));
+  }
+  fs::remove(path + "q.gguf");
+  fs::remove(path + "f.gguf");
+}
+
 TEST_CASE("a model comes back from safetensors as it went") {
   for (const char* name : {"llama", "llama-yarn", "mistral", "phi3", "gpt2"}) {
     CAPTURE(name);
