@@ -150,12 +150,31 @@ struct LinearKernels {
   // which are folded 8, 4, 2, 1. Outputs [row_begin, row_end) of w.
   void (*dense)(const DenseWeight& w, const float* x, std::int64_t rows, std::int64_t x_stride,
                 std::int64_t row_begin, std::int64_t row_end, float* y, std::int64_t y_stride);
+  // The same for many rows at once, the same bits. Rows lie in vectors of 16: pack_rows writes
+  // vectors [begin, end) of rows x into `out` (packed_rows_floats), whose order is the kernels'
+  // own.
+  void (*pack_rows)(const float* x, std::int64_t rows, std::int64_t x_stride, std::int64_t inputs,
+                    std::int64_t begin, std::int64_t end, float* out);
+  void (*dense_packed)(const DenseWeight& w, const float* packed, std::int64_t rows,
+                       std::int64_t row_begin, std::int64_t row_end, float* y,
+                       std::int64_t y_stride);
   // c[m, n] = sum_k a[m, k] b[k, n] for rows [begin, end) of a, both f32 row-major with strides;
   // accumulates over K in index order with fma.
   void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
                  float* c, std::int64_t c_stride, std::int64_t begin, std::int64_t end,
                  std::int64_t n, std::int64_t k);
 };
+
+// How many of so many rows are worth packing; the others are left to `dense`.
+constexpr std::int64_t rows_to_pack(std::int64_t rows) {
+  if (rows < 32) return 0;
+  return rows % 16 >= 12 ? rows : rows - rows % 16;
+}
+constexpr std::int64_t row_vectors(std::int64_t rows) { return (rows + 15) / 16; }
+// What pack_rows writes, 64-byte aligned.
+constexpr std::int64_t packed_rows_floats(std::int64_t rows, std::int64_t inputs) {
+  return row_vectors(rows) * ((inputs + 15) / 16) * 256;
+}
 
 // Scratch that grouped_int8 and grouped_f32 need per calling thread, 64-byte aligned; as much as
 // for `rows` is enough for fewer.

@@ -15,6 +15,7 @@ namespace {
 #include "kernels/lanes_avx2.h"
 
 constexpr int kTokens = 4, kDenseTokens = 2, kDenseOutputs = 2, kMatmulRows = 2;
+constexpr int kBlockedOutputs = 4, kBlockedVectors = 1;
 constexpr std::int32_t kCodeBias = 0;
 constexpr int kNibbles = 0;  // 8-bit codes
 constexpr int kRun(int bits) {
@@ -181,7 +182,8 @@ THIMBLE_FORCE_INLINE void store_i8(std::int8_t* out, Lanes whole) {
 }  // namespace
 
 extern const LinearKernels kLinearAvx2;
-const LinearKernels kLinearAvx2 = {
-    Isa::kAvx2, quantize_rows, quantize_rows_at, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearAvx2 = {Isa::kAvx2,   quantize_rows, quantize_rows_at,
+                                   grouped_int8, grouped_f32,   dense,
+                                   pack_rows,    dense_packed,  matmul};
 
 }  // namespace thimble::kernels

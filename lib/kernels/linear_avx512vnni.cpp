@@ -14,6 +14,7 @@ namespace {
 #include "kernels/lanes_avx512.h"
 
 constexpr int kTokens = 8, kDenseTokens = 4, kDenseOutputs = 4, kMatmulRows = 8;
+constexpr int kBlockedOutputs = 8, kBlockedVectors = 3;
 constexpr std::int32_t kCodeBias = 0;
 constexpr int kRun(int) { return 8; }
 
@@ -98,7 +99,8 @@ THIMBLE_FORCE_INLINE void store_i8(std::int8_t* out, Lanes whole) {
 }  // namespace
 
 extern const LinearKernels kLinearAvx512Vnni;
-const LinearKernels kLinearAvx512Vnni = {
-    Isa::kAvx512Vnni, quantize_rows, quantize_rows_at, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearAvx512Vnni = {Isa::kAvx512Vnni, quantize_rows, quantize_rows_at,
+                                         grouped_int8,     grouped_f32,   dense,
+                                         pack_rows,        dense_packed,  matmul};
 
 }  // namespace thimble::kernels

@@ -49,7 +49,8 @@ THIMBLE_FORCE_INLINE void dot(const Codes& codes, int first, const std::int8_t* 
 }  // namespace
 
 extern const LinearKernels kLinearNeon;
-const LinearKernels kLinearNeon = {
-    Isa::kNeon, quantize_rows, quantize_rows_at, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearNeon = {Isa::kNeon,   quantize_rows, quantize_rows_at,
+                                   grouped_int8, grouped_f32,   dense,
+                                   pack_rows,    dense_packed,  matmul};
 
 }  // namespace thimble::kernels

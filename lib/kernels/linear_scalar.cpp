@@ -17,6 +17,7 @@ namespace {
 #include "kernels/lanes_scalar.h"
 
 constexpr int kTokens = 1, kDenseTokens = 1, kDenseOutputs = 1, kMatmulRows = 1;
+constexpr int kBlockedOutputs = 1, kBlockedVectors = 1;
 constexpr std::int32_t kCodeBias = 0;
 constexpr int kRun(int) { return 8; }
 
@@ -102,7 +103,8 @@ inline void store_i8(std::int8_t* out, Lanes whole) {
 }  // namespace
 
 extern const LinearKernels kLinearScalar;
-const LinearKernels kLinearScalar = {
-    Isa::kScalar, quantize_rows, quantize_rows_at, grouped_int8, grouped_f32, dense, matmul};
+const LinearKernels kLinearScalar = {Isa::kScalar, quantize_rows, quantize_rows_at,
+                                     grouped_int8, grouped_f32,   dense,
+                                     pack_rows,    dense_packed,  matmul};
 
 }  // namespace thimble::kernels

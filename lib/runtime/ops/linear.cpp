@@ -33,6 +33,23 @@ Shape shape_of(const Call& call) {
   return shape;
 }
 
+// Rows that are packed for the dense ones among the weights.
+std::int64_t packed_rows(const Call& call, const Shape& shape) {
+  for (std::size_t i = 1; i < call.inputs.size(); i += 2) {
+    if (call.inputs[i]->tensor == nullptr) return kernels::rows_to_pack(shape.rows);
+  }
+  return 0;
+}
+
+std::size_t packed_bytes(const Call& call, const Shape& shape) {
+  return sizeof(float) * static_cast<std::size_t>(
+                             kernels::packed_rows_floats(packed_rows(call, shape), shape.inputs));
+}
+
+std::size_t quantized_bytes(const Shape& shape) {
+  return round_up(ProductRows::bytes(shape.how, shape.rows, shape.inputs), kAlignment);
+}
+
 std::size_t thread_bytes(const Shape& shape) {
   return round_up(kernels::linear_scratch_bytes(shape.rows, shape.inputs), kAlignment);
 }
@@ -80,7 +97,9 @@ class Product {
   Product(Call& call, const Shape& shape)
       : call_(call),
         shape_(shape),
-        rows_(shape.how, call.scratch.data(), shape.rows, shape.inputs) {}
+        rows_(shape.how, call.scratch.data(), shape.rows, shape.inputs),
+        packed_(reinterpret_cast<float*>(call.scratch.data() + quantized_bytes(shape))),
+        packed_rows_(packed_rows(call, shape)) {}
 
   void quantize() {
     if (shape_.how.planes == 0) return;
@@ -92,6 +111,16 @@ class Product {
     rows_.quantize_zeros();
   }
 
+  void pack() {
+    const float* x = call_.inputs[0]->floats();
+    over_rows(call_.machine, kernels::row_vectors(packed_rows_), 16 * shape_.inputs,
+              [&](std::size_t begin, std::size_t end) {
+                call_.machine.linear.pack_rows(x, packed_rows_, shape_.inputs, shape_.inputs,
+                                               static_cast<std::int64_t>(begin),
+                                               static_cast<std::int64_t>(end), packed_);
+              });
+  }
+
   // Tiles [begin, end) of one weight.
   void run(const Part& part, std::int64_t begin, std::int64_t end, std::byte* scratch) const {
     const kernels::LinearKernels& kernels = call_.machine.linear;
@@ -100,8 +129,7 @@ class Product {
     const std::int64_t first = begin * kernels::kTileRows;
     const std::int64_t last = std::min(end * kernels::kTileRows, part.outputs);
     if (part.weight->tensor == nullptr) {
-      kernels.dense(dense_view(*part.weight), x, shape_.rows, shape_.inputs, first, last, y,
-                    part.outputs);
+      run_dense(part, first, last);
     } else {
       rows_.multiply(kernels, part.weight->grouped, x, shape_.inputs, begin, end, y, part.outputs,
                      scratch);
@@ -110,14 +138,28 @@ class Product {
   }
 
  private:
+  // Outputs [first, last): packed rows together, those left over as they lie.
+  void run_dense(const Part& part, std::int64_t first, std::int64_t last) const {
+    const kernels::LinearKernels& kernels = call_.machine.linear;
+    const kernels::DenseWeight weight = dense_view(*part.weight);
+    float* y = part.output->floats();
+    kernels.dense_packed(weight, packed_, packed_rows_, first, last, y, part.outputs);
+    if (packed_rows_ == shape_.rows) return;
+    kernels.dense(weight, call_.inputs[0]->floats() + packed_rows_ * shape_.inputs,
+                  shape_.rows - packed_rows_, shape_.inputs, first, last,
+                  y + packed_rows_ * part.outputs, part.outputs);
+  }
+
   Call& call_;
   Shape shape_;
   ProductRows rows_;
+  float* packed_;
+  std::int64_t packed_rows_;
 };
 
 std::size_t linear_scratch(const Call& call) {
   const Shape shape = shape_of(call);
-  return ProductRows::bytes(shape.how, shape.rows, shape.inputs) +
+  return quantized_bytes(shape) + packed_bytes(call, shape) +
          static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
 }
 
@@ -127,6 +169,7 @@ Status run_linear(Call& call) {
   const std::vector<Part> parts = parts_of(call);
   Product product(call, shape);
   product.quantize();
+  product.pack();
   const std::size_t own =
       static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
   ScratchParts scratch(call.scratch.subspan(linear_scratch(call) - own),

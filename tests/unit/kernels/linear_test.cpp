@@ -361,6 +361,37 @@ TEST_CASE("dense products equal the contract") {
   }
 }
 
+TEST_CASE("packed rows give the same bits as rows that lie in order") {
+  std::mt19937 random(18);
+  for (const FloatType type : {FloatType::kF32, FloatType::kF16, FloatType::kBF16}) {
+    for (const std::int64_t k : {1, 16, 47, 768, 1600}) {
+      for (const std::int64_t rows : {1, 16, 33, 61, 97}) {
+        const std::int64_t n = 29;
+        std::vector<float> weights = random_floats(static_cast<std::size_t>(n * k), random);
+        for (float& value : weights) value = rounded(value, type);
+        Aligned<std::uint8_t> data = stored(weights, type);
+        const DenseWeight w{n, k, type, data.data()};
+        const std::vector<float> x =
+            random_floats(static_cast<std::size_t>(rows * (k + 1)), random);
+        std::vector<float> want(static_cast<std::size_t>(rows * n), kUntouched);
+        linear_variants().front()->dense(w, x.data(), rows, k + 1, 1, n, want.data(), n);
+        for (const LinearKernels* kernels : runnable()) {
+          INFO(isa_name(kernels->isa)
+               << " type " << static_cast<int>(type) << " k " << k << " rows " << rows);
+          Aligned<float> packed(static_cast<std::size_t>(packed_rows_floats(rows, k)));
+          const std::int64_t vectors = row_vectors(rows), some = vectors / 2;
+          kernels->pack_rows(x.data(), rows, k + 1, k, 0, some, packed.data());
+          kernels->pack_rows(x.data(), rows, k + 1, k, some, vectors, packed.data());
+          std::vector<float> y(want.size(), kUntouched);
+          kernels->dense_packed(w, packed.data(), rows, 1, 6, y.data(), n);
+          kernels->dense_packed(w, packed.data(), rows, 6, n, y.data(), n);
+          CHECK(first_difference(y, want) == "");
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("matmul accumulates over K in order") {
   std::mt19937 random(17);
   for (const std::int64_t n : {1, 15, 16, 17, 32, 47, 70}) {
