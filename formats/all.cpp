@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "formats/gguf/pack.h"
 #include "formats/gguf/reader.h"
 #include "formats/gguf/writer.h"
 #include "formats/huggingface/reader.h"
@@ -11,6 +12,7 @@
 #include "formats/onnx/reader.h"
 #include "formats/onnx/tensors.h"
 #include "formats/onnx/writer.h"
+#include "formats/onnx/writer_streams.h"
 
 namespace thimble::formats {
 namespace {
@@ -104,6 +106,17 @@ Status check_writable(const ir::Model& model, const Target& target) {
   if (target.format == "safetensors") return check_huggingface(model, target);
   if (target.format == "onnx") return onnx::check(model, target);
   return no_writer(target.format);
+}
+
+bool holds(const ir::Weight& weight, const Target& target) {
+  if (target.format == "gguf") return gguf::choose_type(weight, target).has_value();
+  if (target.format == "safetensors")
+    return weight.encoding.is_dense() || !target.type.empty() || target.allow_dequantize;
+  if (target.format == "onnx") {
+    return weight.encoding.is_dense() || !target.type.empty() || target.allow_dequantize ||
+           onnx::has_streams(weight.encoding);
+  }
+  return true;
 }
 
 }  // namespace thimble::formats

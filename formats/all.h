@@ -46,4 +46,8 @@ Status write_model(const ir::Model& model, const std::string& path, const Target
 // shapes, before any of its numbers is read.
 Status check_writable(const ir::Model& model, const Target& target);
 
+// Could write_model write this weight as it is encoded, or as floats where the target's options say
+// so?
+bool holds(const ir::Weight& weight, const Target& target);
+
 }  // namespace thimble::formats

@@ -52,7 +52,8 @@ Expected<Survey> survey(const Request& request);
 Expected<std::uint64_t> limit_of(const Request& request, const Survey& survey,
                                  std::uint64_t parameters);
 
-// Fills in the costs. What was measured goes to the journal, if any, and comes from there.
+// Fills in the costs, and fits the encodings that are to be fitted. What was measured goes to the
+// journal, if any, and comes from there.
 Status estimate(const Request& request, std::span<const calibrate::Sample> samples,
                 const calibrate::Journal* journal, Survey& survey);
 

@@ -1,10 +1,12 @@
 #include "allocate/errors.h"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 
 #include "lower/payload.h"
 #include "quant/decode.h"
+#include "quant/levels.h"
 #include "quant/quantize.h"
 #include "support/checked.h"
 #include "support/system.h"
@@ -56,6 +58,69 @@ Expected<double> error_of(const Sampled& sampled, const ir::Encoding& encoding, 
   return signal == 0 ? 0 : noise / signal;
 }
 
+constexpr std::int64_t kFittedWeights = std::int64_t{1} << 13;  // that levels are fitted to
+
+// Rows spread evenly over the sampled ones.
+Sampled part_of(const Sampled& all) {
+  const std::int64_t wanted =
+      std::clamp<std::int64_t>(kFittedWeights / std::max<std::int64_t>(1, all.inputs), 1, all.rows);
+  Sampled out{wanted, all.inputs, {}};
+  for (std::int64_t i = 0; i < wanted; ++i) {
+    const auto* row = all.values.data() + i * all.rows / wanted * all.inputs;
+    out.values.insert(out.values.end(), row, row + all.inputs);
+  }
+  return out;
+}
+
+Status fit(const ir::Weight& weight, const Sampled& part, bool search,
+           std::span<const double> energy, pass::Offer& offer) {
+  if (offer.fit == pass::Fit::kScaleExponent) {
+    THIMBLE_ASSIGN(const float extreme, quant::extreme_of(weight));
+    offer.encoding.scale_exponent = quant::nvfp4_exponent(extreme);
+    return ok();
+  }
+  quant::SearchOptions options;
+  options.search = search ? quant::Search::kMse : quant::Search::kAbsmax;
+  const double most = energy.empty() ? 0 : *std::max_element(energy.begin(), energy.end());
+  if (most > 0) {
+    for (const double e : energy) options.importance.push_back(static_cast<float>(e / most));
+  }
+  THIMBLE_ASSIGN(offer.encoding.table,
+                 quant::fit_levels(part.values, part.rows, part.inputs, offer.encoding, options));
+  return ok();
+}
+
+// Offer i's levels are to be fitted: does no other lose little enough already, in as few bytes?
+bool may_win(const Item& item, const pass::OpenWeight& open, const std::vector<double>& errors,
+             std::size_t i) {
+  for (std::size_t other = 0; other < item.size(); ++other) {
+    const bool known =
+        open.offers[other].fit == pass::Fit::kNothing && !open.offers[other].encoding.is_dense();
+    if (known && item[other].bytes <= item[i].bytes && errors[other] < kMostGain * errors[i])
+      return false;
+  }
+  return true;
+}
+
+// Does `what` to those of the offers, but dense ones, that `which` says, shared out over the pool;
+// the first of its errors, if any.
+Status for_each_offer(const pass::OpenWeight& open, ThreadPool& pool,
+                      const std::function<bool(std::size_t)>& which,
+                      const std::function<Status(std::size_t)>& what) {
+  std::mutex mutex;
+  Status failed = ok();
+  pool.parallel_for(open.offers.size(), 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end && !system::interrupted(); ++i) {
+      if (open.offers[i].encoding.is_dense() || !which(i)) continue;
+      Status status = what(i);
+      const std::lock_guard lock(mutex);
+      if (!status && failed) failed = std::move(status);
+    }
+  });
+  if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+  return failed;
+}
+
 }  // namespace
 
 Expected<std::uint64_t> stored_bytes(const ir::Weight& weight, const ir::Encoding& encoding,
@@ -71,30 +136,35 @@ Expected<std::uint64_t> stored_bytes(const ir::Weight& weight, const ir::Encodin
   return bytes;
 }
 
-Expected<std::vector<double>> output_errors(const ir::Weight& weight, const pass::OpenWeight& open,
-                                            std::span<const double> energy, ThreadPool& pool) {
-  std::vector<double> errors(open.encodings.size(), 0);
-  const auto first =
-      std::find_if(open.encodings.begin(), open.encodings.end(),
-                   [](const ir::Encoding& encoding) { return !encoding.is_dense(); });
-  if (first == open.encodings.end()) return errors;
-  THIMBLE_ASSIGN(const Sampled sampled, sample_rows(weight, *first));
-  std::mutex mutex;
-  Status failed = ok();
-  pool.parallel_for(errors.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end && !system::interrupted(); ++i) {
-      if (open.encodings[i].is_dense()) continue;
-      auto error = error_of(sampled, open.encodings[i], open.search, energy);
-      if (error) {
-        errors[i] = *error;
-        continue;
-      }
-      const std::lock_guard lock(mutex);
-      if (failed) failed = std::move(error).error().at_tensor(weight.name);
-    }
-  });
-  if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-  THIMBLE_TRY(std::move(failed));
+Expected<std::vector<double>> output_errors(const ir::Weight& weight, const Item& item,
+                                            std::span<const double> energy, ThreadPool& pool,
+                                            pass::OpenWeight& open) {
+  std::vector<double> errors(open.offers.size(), 0);
+  const auto first = std::find_if(open.offers.begin(), open.offers.end(),
+                                  [](const auto& offer) { return !offer.encoding.is_dense(); });
+  if (first == open.offers.end()) return errors;
+  THIMBLE_ASSIGN(const Sampled sampled, sample_rows(weight, first->encoding));
+  const auto over = [&](auto which, auto what) {
+    const Status status = for_each_offer(open, pool, which, what);
+    return status ? ok() : Status(Error(status.error()).at_tensor(weight.name));
+  };
+  const auto measure = [&](std::size_t i) -> Status {
+    THIMBLE_ASSIGN(errors[i], error_of(sampled, open.offers[i].encoding, open.search, energy));
+    return ok();
+  };
+  THIMBLE_TRY(over([&](std::size_t i) { return open.offers[i].fit != pass::Fit::kScaleExponent; },
+                   measure));
+  const Sampled part = part_of(sampled);
+  const std::vector<double> unfitted = errors;
+  const auto worth_it = [&](std::size_t i) {
+    if (open.offers[i].fit != pass::Fit::kLevels)
+      return open.offers[i].fit == pass::Fit::kScaleExponent;
+    return may_win(item, open, unfitted, i);
+  };
+  THIMBLE_TRY(over(worth_it, [&](std::size_t i) -> Status {
+    THIMBLE_TRY(fit(weight, part, open.search, energy, open.offers[i]));
+    return measure(i);
+  }));
   return errors;
 }
 

@@ -27,8 +27,8 @@ struct Group {
 std::size_t anchor(const Survey::Open& open, int bits) {
   std::size_t best = 0;
   double least = 1e300;
-  for (std::size_t i = 0; i < open.wish.encodings.size(); ++i) {
-    const ir::Encoding& encoding = open.wish.encodings[i];
+  for (std::size_t i = 0; i < open.wish.offers.size(); ++i) {
+    const ir::Encoding& encoding = open.wish.offers[i].encoding;
     if (encoding.is_dense()) continue;
     const double group = encoding.group_size == 0 ? 4096 : static_cast<double>(encoding.group_size);
     const double distance = 1e6 * std::abs(encoding.bits - bits) + std::abs(group - 32);
@@ -128,8 +128,9 @@ class Measurement {
       for (const std::size_t w : group.weights) {
         const pass::OpenWeight& wish = survey_.weights[w].wish;
         const std::size_t option = anchor(survey_.weights[w], bits);
-        if (wish.encodings[option].is_dense()) continue;
-        trial.push_back({wish.weight, wish.encodings[option], wish.search});
+        const ir::Encoding& encoding = wish.offers[option].encoding;
+        if (encoding.is_dense()) continue;
+        trial.push_back({wish.weight, encoding, wish.search});
         point.error += errors[w][option];
       }
       group.points.push_back(point);
@@ -177,10 +178,10 @@ Status estimate(const Request& request, std::span<const calibrate::Sample> sampl
   request.context.progress.begin("errors of encodings", static_cast<double>(survey.weights.size()),
                                  "weights");
   for (std::size_t w = 0; w < survey.weights.size(); ++w) {
-    const Survey::Open& open = survey.weights[w];
+    pass::OpenWeight& wish = survey.weights[w].wish;
     THIMBLE_ASSIGN(std::vector<double> own,
-                   output_errors(request.model.weight(open.wish.weight), open.wish, energy[w],
-                                 request.context.pool));
+                   output_errors(request.model.weight(wish.weight), survey.items[w], energy[w],
+                                 request.context.pool, wish));
     errors.push_back(std::move(own));
     request.context.progress.advance(1);
   }

@@ -20,7 +20,7 @@ class Collector : public pass::Allocator {
     }
     weights.push_back({name, wish, -1, {}});
     stored.push_back(model.weight(wish.weight));
-    return pass::Allotment{0, ""};
+    return pass::Allotment{0, wish.offers.front().encoding, ""};
   }
   std::vector<Survey::Open> weights;
   std::vector<ir::Weight> stored;  // as the pass found them
@@ -72,9 +72,9 @@ Expected<Survey> survey(const Request& request) {
       weight.role = use->second->role;
     }
     Item item;
-    for (const ir::Encoding& encoding : weight.wish.encodings) {
-      THIMBLE_ASSIGN(const std::uint64_t bytes,
-                     stored_bytes(collector.stored[w], encoding, alignment_of(request.budget)));
+    for (const pass::Offer& offer : weight.wish.offers) {
+      THIMBLE_ASSIGN(const std::uint64_t bytes, stored_bytes(collector.stored[w], offer.encoding,
+                                                             alignment_of(request.budget)));
       item.push_back({bytes, 0});
     }
     open += item.front().bytes;
@@ -112,7 +112,8 @@ Allocation::Allocation(const Survey& survey, const Selection& selection) {
     char text[96];
     std::snprintf(text, sizeof text, "the budget: predicted %.3g (%.3g at the smallest)",
                   item[option].cost, item[least.options[w]].cost);
-    by_name_[survey.weights[w].name] = {option, text};
+    const Survey::Open& open = survey.weights[w];
+    by_name_[open.name] = {option, open.wish.offers[option].encoding, text};
   }
 }
 

@@ -24,16 +24,27 @@ struct Budget {
   std::string text;  // as written: "size: 60MB"
 };
 
-// A weight that a pass would write in any of these encodings; a dense one means as it is.
+// What of an encoding follows from the weight's numbers.
+enum class Fit : std::uint8_t { kNothing, kLevels, kScaleExponent };
+
+// A dense encoding means the weight as it is. One with something to be fitted comes with what it
+// would be for any weight.
+struct Offer {
+  ir::Encoding encoding;
+  Fit fit = Fit::kNothing;
+};
+
+// A weight that a pass would write in any of these encodings.
 struct OpenWeight {
   ir::WeightId weight;
   int axis = 1;        // of the weight's dims: the inputs
   bool search = true;  // scales are searched for, not taken from the extremes
-  std::vector<ir::Encoding> encodings;
+  std::vector<Offer> offers;
 };
 
 struct Allotment {
-  std::size_t encoding = 0;  // of those offered
+  std::size_t offer = 0;  // of those made
+  ir::Encoding encoding;  // the offer's, fitted where its errors were measured
   std::string why;
 };
 

@@ -43,6 +43,8 @@ struct Context {
   // Passes that make up for the error of encoding compare with these.
   std::map<std::uint32_t, ir::Weight> originals;
   Allocator* allocator = nullptr;  // given where leaves_open() says so
+  // Can what is to be written hold the weight in its encoding? Empty: it holds all that there are.
+  std::function<bool(const ir::Weight&)> target_holds;
 };
 
 class Pass {

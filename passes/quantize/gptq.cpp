@@ -163,11 +163,7 @@ class Gptq : public pass::Pass {
         continue;
       }
       targets.push_back(target_of(model, use, *choice));
-      ir::Encoding& encoding = targets.back().encoding;
-      encoding = choice->settings.encoding(weight, use.axis);
-      if (!context.dry_run) {
-        THIMBLE_ASSIGN(encoding, choice->settings.fitted_encoding(weight, use.axis));
-      }
+      THIMBLE_ASSIGN(targets.back().encoding, choice->encoding(weight, use.axis, context.dry_run));
     }
     rules_.find_unused(report);
     return targets;

@@ -88,7 +88,7 @@ class QuantizeWeights : public pass::Pass {
       }
       remember_original(context, model, use.weight);
       find_unimportant(model, use, *choice, importance, context, report.current());
-      THIMBLE_TRY(quantize(model, use, choice->settings, importance, context.dry_run));
+      THIMBLE_TRY(quantize(model, use, *choice, importance, context.dry_run));
       find_other_shape(weight, choice->settings, weight.encoding, choice->why, report.current());
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
@@ -146,16 +146,14 @@ class QuantizeWeights : public pass::Pass {
     return !weight.encoding.is_dense() && settings.bits >= weight.encoding.bits && !requantize_;
   }
 
-  static Status quantize(ir::Model& model, const ir::WeightUse& use, const Settings& settings,
+  static Status quantize(ir::Model& model, const ir::WeightUse& use, const Choice& choice,
                          const Importance& importance, bool dry_run) {
     ir::Weight& weight = model.weight(use.weight);
     quant::SearchOptions search;
-    search.search = settings.search;
+    search.search = choice.settings.search;
     search.importance = importance_of(weight, importance);
-    ir::Encoding encoding = settings.encoding(weight, use.axis);
-    if (!dry_run) {
-      THIMBLE_ASSIGN(encoding, settings.fitted_encoding(weight, use.axis, search.importance));
-    }
+    THIMBLE_ASSIGN(const ir::Encoding encoding,
+                   choice.encoding(weight, use.axis, dry_run, search.importance));
     if (weight.source != nullptr) {  // none in a graph that was parsed from text
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, search));
     }

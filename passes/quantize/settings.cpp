@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "passes/quantize/offers.h"
 #include "quant/levels.h"
 #include "support/checked.h"
 
@@ -134,55 +135,11 @@ ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
                                           : ir::ActivationScheme::kInt8;
 }
 
-// What an encoding of so many bits and such groups can be besides.
-std::vector<Settings> variants_of(const Settings& base) {
-  std::vector<bool> symmetric = {base.symmetric};
-  std::vector<Codes> tables = {base.codes};
-  std::vector<std::int64_t> subs = {base.sub_scale_bits};
-  if (base.open.symmetric) symmetric = {true, false};
-  if (base.open.codes) tables = {Codes::kUniform, Codes::kNormal};
-  if (base.open.sub_scale_bits) subs = {0, 4, 6};
-  std::vector<Settings> all;
-  for (const bool around_zero : symmetric) {
-    for (const std::int64_t sub : subs) {
-      for (const Codes codes : tables) {
-        const bool small = base.group_size > 0 && base.group_size <= 64;
-        if (sub > 0 && (!around_zero || (base.open.sub_scale_bits && !small))) continue;
-        if (codes != Codes::kUniform && (!around_zero || !codes_take(codes, base.bits))) continue;
-        all.push_back(base);
-        all.back().symmetric = around_zero;
-        all.back().sub_scale_bits = sub;
-        all.back().codes = codes;
-      }
-    }
-  }
-  return all;
-}
-
-// What the open settings can be, with the closed ones as they are.
-std::vector<Settings> every_setting(const Settings& base, const ir::Weight& weight, int axis) {
-  const std::int64_t inputs = weight.dims[static_cast<std::size_t>(axis)];
-  std::vector<std::int64_t> bits = {base.bits}, groups = {base.group_size};
-  if (base.open.bits) bits = {2, 3, 4, 5, 6, 7, 8};
-  if (base.open.group_size) {
-    groups = {16, 32, 64, 128, 256};
-    std::erase_if(groups, [&](std::int64_t group) { return group >= inputs; });
-    groups.push_back(0);
-  }
-  std::vector<Settings> all;
-  for (const std::int64_t b : bits) {
-    for (const std::int64_t group : groups) {
-      Settings settings = base;
-      settings.bits = b;
-      settings.group_size = group;
-      if (base.open.group_size) settings.per_tensor = false;
-      for (Settings& variant : variants_of(settings)) {
-        variant.open = {};
-        all.push_back(variant);
-      }
-    }
-  }
-  return all;
+bool held(const pass::Context& context, const ir::Weight& weight, const ir::Encoding& encoding) {
+  if (!context.target_holds) return true;
+  ir::Weight encoded = weight;
+  encoded.encoding = encoding;
+  return context.target_holds(encoded);
 }
 
 }  // namespace
@@ -216,14 +173,21 @@ ir::Encoding Settings::encoding(const ir::Weight& weight, int axis) const {
 Expected<ir::Encoding> Settings::fitted_encoding(const ir::Weight& weight, int axis,
                                                  const std::vector<float>& importance) const {
   ir::Encoding e = encoding(weight, axis);
-  if (!is_fitted() || weight.source == nullptr) return e;
-  if (codes == Codes::kNvfp4) {
+  if (fit() == pass::Fit::kNothing || weight.source == nullptr) return e;
+  if (fit() == pass::Fit::kScaleExponent) {
     THIMBLE_ASSIGN(const float extreme, quant::extreme_of(weight));
     e.scale_exponent = quant::nvfp4_exponent(extreme);
   } else {
     THIMBLE_ASSIGN(e.table, quant::fit_levels(weight, e, {search, importance}));
   }
   return e;
+}
+
+Expected<ir::Encoding> Choice::encoding(const ir::Weight& weight, int axis, bool dry_run,
+                                        const std::vector<float>& importance) const {
+  if (allotted) return *allotted;
+  if (dry_run) return settings.encoding(weight, axis);
+  return settings.fitted_encoding(weight, axis, importance);
 }
 
 Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings& base,
@@ -299,16 +263,24 @@ Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, bool requ
   pass::OpenWeight wish{use.weight, use.axis, choice.settings.search == quant::Search::kMse, {}};
   for (const Settings& settings : every_setting(choice.settings, weight, use.axis)) {
     if (own_grid && settings.bits >= weight.encoding.bits) continue;
+    const pass::Offer offer{settings.encoding(weight, use.axis), settings.fit()};
+    if (!held(context, weight, offer.encoding)) continue;
     offered.push_back(settings);
-    THIMBLE_ASSIGN(const ir::Encoding encoding, settings.fitted_encoding(weight, use.axis));
-    wish.encodings.push_back(encoding);
+    wish.offers.push_back(offer);
   }
   const bool affordable = weight.encoding.is_dense() && ir::dtype_bits(weight.dtype) <= 16;
-  if (own_grid || (open.bits && affordable)) wish.encodings.push_back(ir::Encoding::dense());
-  if (wish.encodings.empty()) return ok();
+  if (own_grid || (open.bits && affordable)) wish.offers.push_back({ir::Encoding::dense()});
+  if (wish.offers.empty()) {
+    return unsupported("the output's format holds none of the encodings left to the budget")
+        .at_tensor(weight.name)
+        .fix("leave it more to choose (`codes: auto`, `group_size: auto`), or write .thimble");
+  }
   THIMBLE_ASSIGN(const pass::Allotment allotted, context.allocator->choose(model, wish));
-  choice.as_it_is = allotted.encoding >= offered.size();
-  if (!choice.as_it_is) choice.settings = offered[allotted.encoding];
+  choice.as_it_is = allotted.offer >= offered.size();
+  if (!choice.as_it_is) {
+    choice.settings = offered[allotted.offer];
+    choice.allotted = allotted.encoding;
+  }
   choice.why += "; " + allotted.why;
   return ok();
 }

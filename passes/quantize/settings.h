@@ -39,8 +39,11 @@ struct Settings {
   // The encoding that these say for a weight whose inputs lie along `axis` of its dims. Levels that
   // are fitted to a weight are the normal ones.
   ir::Encoding encoding(const ir::Weight& weight, int axis) const;
-  // Do levels or scales depend on the weight's numbers? What `fitted_encoding` is for.
-  bool is_fitted() const { return codes == Codes::kFitted || codes == Codes::kNvfp4; }
+  // What depends on the weight's numbers: `fitted_encoding` is for it.
+  pass::Fit fit() const {
+    if (codes == Codes::kNvfp4) return pass::Fit::kScaleExponent;
+    return codes == Codes::kFitted ? pass::Fit::kLevels : pass::Fit::kNothing;
+  }
   // The same with levels, or the scales' exponent, fitted to the weight, where it has numbers;
   // `importance`: what an error in each input costs, empty: all the same.
   Expected<ir::Encoding> fitted_encoding(const ir::Weight& weight, int axis,
@@ -51,8 +54,13 @@ struct Settings {
 struct Choice {
   Settings settings;
   bool skip = false;
-  std::string why;        // "rule 2 (role: embedding)", "default"
-  bool as_it_is = false;  // the budget affords the weight as it is
+  std::string why;                       // "rule 2 (role: embedding)", "default"
+  bool as_it_is = false;                 // the budget affords the weight as it is
+  std::optional<ir::Encoding> allotted;  // by the budget, fitted
+
+  // What the weight is to be written in: allotted, or fitted to it, unless only sizes are wanted.
+  Expected<ir::Encoding> encoding(const ir::Weight& weight, int axis, bool dry_run,
+                                  const std::vector<float>& importance = {}) const;
 };
 
 // `only`, `rules` and the options that rules may set, read from a pass's options.
@@ -66,7 +74,8 @@ class Rules {
   // Does any setting say `auto`?
   bool open() const;
   // Has the allocator choose what the settings leave open. A weight that comes quantized is not
-  // offered its own bits or more, but as it is, unless it is to be rounded again.
+  // offered its own bits or more, but as it is, unless it is to be rounded again. What the target
+  // can't hold isn't offered; where that leaves nothing, the error names the weight.
   Status settle(const ir::Model& model, const ir::WeightUse& use, bool requantize,
                 pass::Context& context, Choice& choice) const;
   // A finding for each rule that chose nothing since begin().

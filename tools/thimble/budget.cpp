@@ -127,7 +127,7 @@ std::int64_t measured_tokens(const ir::Model& model, const recipe::Recipe& recip
 void guess_costs(allocate::Survey& survey) {
   for (std::size_t w = 0; w < survey.items.size(); ++w) {
     for (std::size_t o = 0; o < survey.items[w].size(); ++o) {
-      const ir::Encoding& encoding = survey.weights[w].wish.encodings[o];
+      const ir::Encoding& encoding = survey.weights[w].wish.offers[o].encoding;
       const auto bytes = static_cast<double>(survey.items[w].front().bytes);
       survey.items[w][o].cost = encoding.is_dense()
                                     ? 0
@@ -298,6 +298,7 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
                         environment.globals.strict};
   context.dry_run = request.passes.dry_run;
   context.calibration = request.passes.calibration;
+  context.target_holds = request.passes.target_holds;
   THIMBLE_TRY(pass::run_passes(prepared.model, std::span(steps).first(before), context, manager,
                                prepared.report));
   const bool bits = recipe.budget.kind == pass::BudgetKind::kBitsPerWeight;

@@ -357,9 +357,11 @@ Status run_passes_of(Job& job, const PassRequest& passes, Environment& environme
     THIMBLE_ASSIGN(job.tune,
                    write_tune(job.recipe, job.prepared.original, passes.journal, environment));
   }
-  return run_to_budget(job.prepared, job.recipe,
-                       {passes, job.tune, provenance(job.prepared, job.recipe, job.print)},
-                       environment);
+  BudgetRequest request{passes, job.tune, provenance(job.prepared, job.recipe, job.print)};
+  request.passes.target_holds = [&](const ir::Weight& weight) {
+    return formats::holds(weight, job.target);
+  };
+  return run_to_budget(job.prepared, job.recipe, request, environment);
 }
 
 using Clock = std::chrono::steady_clock;

@@ -37,6 +37,7 @@ struct PassRequest {
   bool dry_run = false;
   calibrate::Calibration* calibration = nullptr;  // see calibration.h
   const calibrate::Journal* journal = nullptr;    // of a budget, where nothing calibrates
+  std::function<bool(const ir::Weight&)> target_holds = {};  // see pass::Context
 };
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
                   Environment& environment);

@@ -38,3 +38,16 @@ $thimble compress $fable -q -r recipe.yaml --tune teacher -o named.thimble >log
 cmp own.thimble named.thimble && echo "the same"
 status $thimble compress $onnx/encoder.onnx -q --size 1MB -o out.thimble
 ls
+# GGUF is offered only what it holds, though every code is left to choose.
+cat >open.yaml <<'Y'
+version: 1
+tune: {tokens: 1024, context: 256}
+passes:
+  - fold-constants
+  - quantize-weights: {bits: auto, group_size: auto, symmetric: auto, sub_scale_bits: auto, codes: auto}
+budget: {bits_per_weight: 5}
+Y
+status $thimble compress $fable -q -r open.yaml $tune -o out.gguf >log
+status $thimble inspect out.gguf >log
+sed -i 's/codes: auto/codes: nf4/' open.yaml
+status $thimble compress $fable -q -r open.yaml $tune -o out.gguf 2>&1
