@@ -21,6 +21,7 @@ declare -A sources=(
   [tokenizer_model]="lib/text/sentencepiece.cpp"
   [tokenizer]="lib/tokenizer/tables.cpp"
   [thimble]="lib/program/bundle.cpp lib/program/header.cpp lib/program/program.cpp"
+  [image]="lib/data/image.cpp"
   [recipe]="lib/recipe/recipe.cpp lib/recipe/yaml.cpp"
   [onnx]="formats/onnx/proto.cpp formats/onnx/graph.cpp formats/onnx/node.cpp formats/onnx/tensors.cpp
     formats/onnx/external.cpp formats/onnx/inline.cpp formats/onnx/scope.cpp formats/onnx/reader.cpp"
