@@ -37,6 +37,7 @@ int run_selected(const Globals& globals, const Selected& selected) {
   try {
     Environment environment(globals);
     const auto result = selected.run(environment);
+    environment.progress.end();  // an error in the middle of a phase gets a line of its own
     return result ? *result : report_error(result.error(), globals.json);
   } catch (const std::bad_alloc&) {
     return report_error(Error(ErrorCode::kResource, "out of memory")
