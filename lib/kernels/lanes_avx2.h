@@ -126,40 +126,6 @@ struct Lanes {
 [[maybe_unused]] inline Lanes fold_sums(const float (*rows)[16]) {
   return {fold_eight_rows(rows), fold_eight_rows(rows + 8)};
 }
-// Columns column .. column + 7 of eight rows, transposed.
-[[maybe_unused]] inline void transpose_eight(const float (*rows)[16], int column,
-                                             __m256 (&out)[8]) {
-  __m256 fours[2][4];
-  for (int i = 0; i < 2; ++i) {
-    const __m256 a = _mm256_load_ps(rows[4 * i] + column);
-    const __m256 b = _mm256_load_ps(rows[4 * i + 1] + column);
-    const __m256 c = _mm256_load_ps(rows[4 * i + 2] + column);
-    const __m256 d = _mm256_load_ps(rows[4 * i + 3] + column);
-    const __m256 low_ab = _mm256_unpacklo_ps(a, b), high_ab = _mm256_unpackhi_ps(a, b);
-    const __m256 low_cd = _mm256_unpacklo_ps(c, d), high_cd = _mm256_unpackhi_ps(c, d);
-    fours[i][0] = _mm256_shuffle_ps(low_ab, low_cd, 0x44);
-    fours[i][1] = _mm256_shuffle_ps(low_ab, low_cd, 0xee);
-    fours[i][2] = _mm256_shuffle_ps(high_ab, high_cd, 0x44);
-    fours[i][3] = _mm256_shuffle_ps(high_ab, high_cd, 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    out[i] = _mm256_permute2f128_ps(fours[0][i], fours[1][i], 0x20);
-    out[i + 4] = _mm256_permute2f128_ps(fours[0][i], fours[1][i], 0x31);
-  }
-}
-[[maybe_unused]] inline void transpose(float (&square)[16][16]) {
-  for (int i = 0; i < 16; i += 8) {
-    for (int j = 0; j <= i; j += 8) {
-      __m256 low[8], high[8];
-      transpose_eight(square + i, j, low);
-      transpose_eight(square + j, i, high);
-      for (int k = 0; k < 8; ++k) {
-        _mm256_store_ps(square[j + k] + i, low[k]);
-        _mm256_store_ps(square[i + k] + j, high[k]);
-      }
-    }
-  }
-}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   const __m256 eight = _mm256_max_ps(a.lo, a.hi);
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

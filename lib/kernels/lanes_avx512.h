@@ -94,31 +94,6 @@ struct Lanes {
   const __m512 b = fold_to_two(fold_to_four(rows, 2), fold_to_four(rows, 3));
   return {_mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd))};
 }
-// Each 4 x 4 block of four rows transposed.
-[[maybe_unused]] inline void transpose_fours(float (*rows)[16], __m512 (&out)[4]) {
-  const __m512 a = _mm512_load_ps(rows[0]), b = _mm512_load_ps(rows[1]);
-  const __m512 c = _mm512_load_ps(rows[2]), d = _mm512_load_ps(rows[3]);
-  const __m512 low_ab = _mm512_unpacklo_ps(a, b), high_ab = _mm512_unpackhi_ps(a, b);
-  const __m512 low_cd = _mm512_unpacklo_ps(c, d), high_cd = _mm512_unpackhi_ps(c, d);
-  out[0] = _mm512_shuffle_ps(low_ab, low_cd, 0x44);
-  out[1] = _mm512_shuffle_ps(low_ab, low_cd, 0xee);
-  out[2] = _mm512_shuffle_ps(high_ab, high_cd, 0x44);
-  out[3] = _mm512_shuffle_ps(high_ab, high_cd, 0xee);
-}
-[[maybe_unused]] inline void transpose(float (&square)[16][16]) {
-  __m512 fours[4][4];
-  for (int i = 0; i < 4; ++i) transpose_fours(square + 4 * i, fours[i]);
-  for (int i = 0; i < 4; ++i) {
-    const __m512 a = _mm512_shuffle_f32x4(fours[0][i], fours[1][i], 0x88);
-    const __m512 b = _mm512_shuffle_f32x4(fours[0][i], fours[1][i], 0xdd);
-    const __m512 c = _mm512_shuffle_f32x4(fours[2][i], fours[3][i], 0x88);
-    const __m512 d = _mm512_shuffle_f32x4(fours[2][i], fours[3][i], 0xdd);
-    _mm512_store_ps(square[i], _mm512_shuffle_f32x4(a, c, 0x88));
-    _mm512_store_ps(square[i + 4], _mm512_shuffle_f32x4(b, d, 0x88));
-    _mm512_store_ps(square[i + 8], _mm512_shuffle_f32x4(a, c, 0xdd));
-    _mm512_store_ps(square[i + 12], _mm512_shuffle_f32x4(b, d, 0xdd));
-  }
-}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a.v), upper(a.v));
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));

@@ -107,30 +107,6 @@ struct Lanes {
   }
   return out;
 }
-// Columns column .. column + 3 of four rows, transposed.
-[[maybe_unused]] inline void transpose_four(const float (*rows)[16], int column,
-                                            float32x4_t (&out)[4]) {
-  const float32x4_t a = vld1q_f32(rows[0] + column), b = vld1q_f32(rows[1] + column);
-  const float32x4_t c = vld1q_f32(rows[2] + column), d = vld1q_f32(rows[3] + column);
-  const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
-  out[0] = vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0]));
-  out[1] = vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1]));
-  out[2] = vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0]));
-  out[3] = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
-}
-[[maybe_unused]] inline void transpose(float (&square)[16][16]) {
-  for (int i = 0; i < 16; i += 4) {
-    for (int j = 0; j <= i; j += 4) {
-      float32x4_t low[4], high[4];
-      transpose_four(square + i, j, low);
-      transpose_four(square + j, i, high);
-      for (int k = 0; k < 4; ++k) {
-        vst1q_f32(square[j + k] + i, low[k]);
-        vst1q_f32(square[i + k] + j, high[k]);
-      }
-    }
-  }
-}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   float v[16];
   store(v, a);

@@ -82,15 +82,6 @@ struct Lanes {
 [[maybe_unused]] inline Lanes fold_sums(const float (*rows)[16]) {
   LANES_EACH(fold_sum(load(rows[i])));
 }
-[[maybe_unused]] inline void transpose(float (&square)[16][16]) {
-  for (int i = 0; i < 16; ++i) {
-    for (int j = 0; j < i; ++j) {
-      const float low = square[i][j];
-      square[i][j] = square[j][i];
-      square[j][i] = low;
-    }
-  }
-}
 [[maybe_unused]] inline float fold_max(Lanes a) {
   for (int width = 8; width > 0; width /= 2) {
     for (int i = 0; i < width; ++i) a.v[i] = a.v[i] > a.v[i + width] ? a.v[i] : a.v[i + width];
