@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/ops/images.h"
+#include "support/checked.h"
 
 namespace thimble::runtime {
 
@@ -32,11 +33,27 @@ inline Space coded_start(const Windows& w, std::int64_t p) {
   return start;
 }
 
-// Into how many parts of a weight's tiles each of so many jobs is cut: 1, unless the jobs are too
-// few to be shared out among the threads.
-inline std::int64_t parts_of_tiles(std::int64_t jobs, std::int64_t tiles, std::int64_t threads) {
-  if (threads == 1) return 1;
-  return std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(jobs, 1), 1, tiles);
-}
+// Jobs as units to be shared out: each job whole, or cut into parts of its outputs' tiles where the
+// jobs are too few for the threads.
+struct TileParts {
+  std::int64_t jobs, outputs, tiles, parts;
+
+  TileParts(std::int64_t jobs_, std::int64_t outputs_, std::int64_t threads)
+      : jobs(jobs_),
+        outputs(outputs_),
+        tiles(ceil_div<std::int64_t>(outputs, kernels::kCodedRows)),
+        parts(threads == 1 ? 1
+                           : std::clamp<std::int64_t>(4 * threads / std::max<std::int64_t>(jobs, 1),
+                                                      1, tiles)) {}
+  std::int64_t units() const { return jobs * parts; }
+  std::int64_t job(std::int64_t unit) const { return unit / parts; }
+  // Outputs [begin, end) of the unit.
+  std::int64_t begin(std::int64_t unit) const {
+    return tiles * (unit % parts) / parts * kernels::kCodedRows;
+  }
+  std::int64_t end(std::int64_t unit) const {
+    return std::min(tiles * (unit % parts + 1) / parts * kernels::kCodedRows, outputs);
+  }
+};
 
 }  // namespace thimble::runtime

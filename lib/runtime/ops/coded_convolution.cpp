@@ -80,24 +80,20 @@ class CodedConvolution {
 
   Status run() {
     const std::int64_t runs = ceil_div(places_, kRun), jobs = c_.batch * c_.group * runs;
-    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
-    const std::int64_t threads = call_.machine.pool.threads();
-    const std::int64_t parts = parts_of_tiles(jobs, tiles, threads);
-    ScratchParts scratch(call_.scratch, static_cast<int>(threads), part_bytes(call_, c_));
-    over_rows(
-        call_.machine, jobs * parts, kRun * windows_.row_bytes() * c_.group_outputs() / parts,
-        [&](std::size_t begin, std::size_t end) {
-          std::byte* memory = scratch.take();
-          for (auto unit = static_cast<std::int64_t>(begin); unit < static_cast<std::int64_t>(end);
-               ++unit) {
-            const std::int64_t job = unit / parts, part = unit % parts;
-            multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
-                     tiles * part / parts * kernels::kCodedRows,
-                     std::min(tiles * (part + 1) / parts * kernels::kCodedRows, c_.group_outputs()),
-                     memory);
-          }
-          scratch.give_back(memory);
-        });
+    const TileParts parts(jobs, c_.group_outputs(), call_.machine.pool.threads());
+    ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
+    over_rows(call_.machine, parts.units(),
+              kRun * windows_.row_bytes() * c_.group_outputs() / parts.parts,
+              [&](std::size_t begin, std::size_t end) {
+                std::byte* memory = scratch.take();
+                for (auto unit = static_cast<std::int64_t>(begin);
+                     unit < static_cast<std::int64_t>(end); ++unit) {
+                  const std::int64_t job = parts.job(unit);
+                  multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
+                           parts.begin(unit), parts.end(unit), memory);
+                }
+                scratch.give_back(memory);
+              });
     return ok();
   }
 

@@ -82,14 +82,10 @@ class CodedProduct {
     prepare_product_terms(call_, shape_.inputs, shape_.outputs, terms_.offset, terms_.factor);
     prepare_rows();
     const std::int64_t runs = ceil_div(shape_.rows, kRowsAtOnce);
-    const std::int64_t tiles = ceil_div<std::int64_t>(shape_.outputs, kernels::kCodedRows);
-    const std::int64_t parts = parts_of_tiles(runs, tiles, call_.machine.pool.threads());
-    over_each(call_, runs * parts, kRowsAtOnce * shape_.inputs * shape_.outputs / parts,
+    const TileParts parts(runs, shape_.outputs, call_.machine.pool.threads());
+    over_each(call_, parts.units(), kRowsAtOnce * shape_.inputs * shape_.outputs / parts.parts,
               [&](std::int64_t unit) {
-                const std::int64_t part = unit % parts;
-                multiply(
-                    unit / parts * kRowsAtOnce, tiles * part / parts * kernels::kCodedRows,
-                    std::min(tiles * (part + 1) / parts * kernels::kCodedRows, shape_.outputs));
+                multiply(parts.job(unit) * kRowsAtOnce, parts.begin(unit), parts.end(unit));
               });
   }
 

@@ -91,21 +91,17 @@ class WindowProduct {
     prepare_product_terms(call_, windows_.inputs(), c_.outputs, terms_.offset, terms_.factor);
     move_images();
     const std::int64_t runs = ceil_div(places_, kPlacesAtOnce), jobs = c_.batch * c_.group * runs;
-    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
-    const std::int64_t threads = call_.machine.pool.threads();
-    const std::int64_t parts = parts_of_tiles(jobs, tiles, threads);
-    ScratchParts scratch(terms_.parts, static_cast<int>(threads), WindowPart::bytes(windows_));
-    over_rows(call_.machine, jobs * parts,
-              kPlacesAtOnce * windows_.row_bytes() * c_.group_outputs() / parts,
+    const TileParts parts(jobs, c_.group_outputs(), call_.machine.pool.threads());
+    ScratchParts scratch(terms_.parts, call_.machine.pool.threads(), WindowPart::bytes(windows_));
+    over_rows(call_.machine, parts.units(),
+              kPlacesAtOnce * windows_.row_bytes() * c_.group_outputs() / parts.parts,
               [&](std::size_t begin, std::size_t end) {
                 std::byte* memory = scratch.take();
                 for (auto unit = static_cast<std::int64_t>(begin);
                      unit < static_cast<std::int64_t>(end); ++unit) {
-                  const std::int64_t job = unit / parts, part = unit % parts;
-                  const std::int64_t last = tiles * (part + 1) / parts * kernels::kCodedRows;
-                  multiply_run(job / runs, job % runs * kPlacesAtOnce,
-                               tiles * part / parts * kernels::kCodedRows,
-                               std::min(last, c_.group_outputs()), WindowPart(memory));
+                  const std::int64_t job = parts.job(unit);
+                  multiply_run(job / runs, job % runs * kPlacesAtOnce, parts.begin(unit),
+                               parts.end(unit), WindowPart(memory));
                 }
                 scratch.give_back(memory);
               });
