@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <span>
 
 #include "runtime/memory.h"
 #include "runtime/ops/ops.h"
@@ -187,6 +188,20 @@ bool has_inputs(const program::Instruction& instruction, std::size_t first) {
   return true;
 }
 
+// What a round of a loop's body gave: the first `results` are handed on, the others stacked.
+template <class State>
+Status gather(State& session, std::span<const std::int32_t> results, Carried& handed_on,
+              std::vector<Stack>& stacks) {
+  const std::size_t carried = results.size() - stacks.size();
+  handed_on.clear();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const Value& value = *session.value(results[i]);
+    const std::string& name = session.slot(results[i]).name;
+    THIMBLE_TRY(i < carried ? handed_on.take(value, name) : stacks[i - carried].add(value, name));
+  }
+  return ok();
+}
+
 std::int64_t listed(const program::Instruction& instruction, std::string_view name, std::size_t i) {
   const program::Attribute* attribute = instruction.find(name);
   return attribute == nullptr || i >= attribute->ints.size() ? 0 : attribute->ints[i];
@@ -255,13 +270,7 @@ Status Session::State::run_loop(Bound& bound) {
     for (std::size_t i = 0; i < carried; ++i) THIMBLE_TRY(copy_to(body.inputs[i + 2], state.at(i)));
     THIMBLE_TRY(run_region(index));
     THIMBLE_ASSIGN(going, truth(*value(body.outputs[0])));
-    state.clear();
-    for (std::size_t i = 0; i < carried; ++i)
-      THIMBLE_TRY(state.take(*value(body.outputs[i + 1]), slot(body.outputs[i + 1]).name));
-    for (std::size_t i = 0; i < stacks.size(); ++i) {
-      const std::int32_t result = body.outputs[carried + 1 + i];
-      THIMBLE_TRY(stacks[i].add(*value(result), slot(result).name));
-    }
+    THIMBLE_TRY(gather(*this, std::span(body.outputs).subspan(1), state, stacks));
   }
   for (std::size_t i = 0; i < carried; ++i) {
     if (instruction.outputs[i] >= 0) THIMBLE_TRY(copy_to(instruction.outputs[i], state.at(i)));
@@ -307,13 +316,7 @@ Status Session::State::run_scan(Bound& bound) {
     for (std::size_t i = 0; i < sequences.size(); ++i)
       THIMBLE_TRY(copy_to(body.inputs[carried + i], sequences[i].slice(round)));
     THIMBLE_TRY(run_region(index));
-    state.clear();
-    for (std::size_t i = 0; i < carried; ++i)
-      THIMBLE_TRY(state.take(*value(body.outputs[i]), slot(body.outputs[i]).name));
-    for (std::size_t i = 0; i < stacks.size(); ++i) {
-      const std::int32_t result = body.outputs[carried + i];
-      THIMBLE_TRY(stacks[i].add(*value(result), slot(result).name));
-    }
+    THIMBLE_TRY(gather(*this, body.outputs, state, stacks));
   }
   for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
     const std::int32_t out = instruction.outputs[i];
