@@ -231,7 +231,7 @@ thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count
   if (!fed) return fail(fed.error());
   model->logits = *fed;
   model->fed.insert(model->fed.end(), ids, ids + count);
-  for (std::size_t i = 0; model->sampler && i < count; ++i) model->sampler->accept(ids[i]);
+  if (model->sampler) model->sampler->accept({ids, count});
   if (logits != nullptr) *logits = fed->data();
   if (vocabulary != nullptr) *vocabulary = fed->size();
   return THIMBLE_OK;
@@ -246,7 +246,7 @@ thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampli
                                                wanted.min_p, wanted.repetition_penalty,
                                                wanted.seed});
     model->sampling = wanted;
-    for (const std::int32_t token : model->fed) model->sampler->accept(token);
+    model->sampler->accept(model->fed);
   }
   *id = model->sampler->sample(model->logits);
   return THIMBLE_OK;
@@ -267,7 +267,7 @@ thimble_code thimble_rewind(thimble_model* model, int64_t position) {
   model->fed.resize(std::min(model->fed.size(), static_cast<std::size_t>(position)));
   if (!model->sampler) return THIMBLE_OK;
   model->sampler->forget();
-  for (const std::int32_t token : model->fed) model->sampler->accept(token);
+  model->sampler->accept(model->fed);
   return THIMBLE_OK;
 }
 

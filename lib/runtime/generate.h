@@ -28,8 +28,8 @@ class Sampler {
   explicit Sampler(const SamplingOptions& options);
   ~Sampler();
   std::int32_t sample(std::span<const float> logits);
-  void accept(std::int32_t token);  // counts for the repetition penalty
-  void forget();                    // no token counts any more
+  void accept(std::span<const std::int32_t> tokens);  // they count for the repetition penalty
+  void forget();                                      // no token counts any more
 
  private:
   struct State;

@@ -107,7 +107,9 @@ Sampler::Sampler(const SamplingOptions& options)
     : state_(new State{options, Rng(options.seed, "sampler"), {}, {}}) {}
 Sampler::~Sampler() = default;
 
-void Sampler::accept(std::int32_t token) { state_->seen.insert(token); }
+void Sampler::accept(std::span<const std::int32_t> tokens) {
+  state_->seen.insert(tokens.begin(), tokens.end());
+}
 void Sampler::forget() { state_->seen.clear(); }
 
 std::int32_t Sampler::sample(std::span<const float> logits) {

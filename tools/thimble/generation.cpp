@@ -93,7 +93,7 @@ class Generator {
     });
     environment_.progress.end();
     if (!logits) return std::move(logits).error();
-    for (const std::int32_t token : prompt) sampler_.accept(token);
+    sampler_.accept(prompt);
     tokenizer::StreamDecoder stream(tokenizer_, prompt.back());
     StopFilter filter(stops);
     std::string text;
@@ -104,7 +104,7 @@ class Generator {
     for (std::int64_t n = 0; n < choices_.tokens; ++n) {
       if (system::interrupted()) break;
       const std::int32_t token = sampler_.sample(*logits);
-      sampler_.accept(token);
+      sampler_.accept(std::span(&token, 1));
       if (!choices_.ignore_eos && runtime::ends_text(bundle_, &tokenizer_, token)) break;
       emit(filter.push(stream.push(token)));
       ++generated_;

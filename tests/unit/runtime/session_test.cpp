@@ -205,7 +205,8 @@ TEST_CASE("samplers pick by their options") {
   runtime::Sampler greedy({});
   REQUIRE(greedy.sample(logits) == 1);
   runtime::Sampler penalized({.repetition_penalty = 2});
-  penalized.accept(1);
+  const std::int32_t seen = 1;
+  penalized.accept(std::span(&seen, 1));
   REQUIRE(penalized.sample(logits) == 3);
   REQUIRE(runtime::Sampler({.temperature = 1, .top_k = 1}).sample(logits) == 1);
   REQUIRE(runtime::Sampler({.temperature = 1, .top_p = 0.01f}).sample(logits) == 1);
