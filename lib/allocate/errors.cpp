@@ -75,16 +75,12 @@ Sampled part_of(const Sampled& all) {
 Status fit(const ir::Weight& weight, const Sampled& part, bool search,
            std::span<const double> energy, pass::Offer& offer) {
   if (offer.fit == pass::Fit::kScaleExponent) {
-    THIMBLE_ASSIGN(const float extreme, quant::extreme_of(weight));
-    offer.encoding.scale_exponent = quant::nvfp4_exponent(extreme);
+    THIMBLE_ASSIGN(offer.encoding.scale_exponent, quant::nvfp4_exponent(weight));
     return ok();
   }
   quant::SearchOptions options;
   options.search = search ? quant::Search::kMse : quant::Search::kAbsmax;
-  const double most = energy.empty() ? 0 : *std::max_element(energy.begin(), energy.end());
-  if (most > 0) {
-    for (const double e : energy) options.importance.push_back(static_cast<float>(e / most));
-  }
+  options.importance = quant::relative_importance(energy);
   THIMBLE_ASSIGN(offer.encoding.table,
                  quant::fit_levels(part.values, part.rows, part.inputs, offer.encoding, options));
   return ok();

@@ -164,6 +164,21 @@ Expected<std::vector<float>> sample(const ir::Weight& from, const ir::Encoding& 
   return weights;
 }
 
+// The largest magnitude among a weight's numbers.
+Expected<float> extreme_of(const ir::Weight& weight) {
+  const std::int64_t rows = weight.rows();
+  const std::int64_t step =
+      std::max<std::int64_t>(1, (1 << 18) / std::max<std::int64_t>(1, weight.inputs()));
+  float extreme = 0;
+  for (std::int64_t begin = 0; begin < rows; begin += step) {
+    const std::int64_t end = std::min(rows, begin + step);
+    THIMBLE_ASSIGN(const std::vector<float> values, decode_rows(weight, begin, end));
+    for (const float value : values) extreme = std::max(extreme, std::fabs(value));
+    weight.source->release(begin, end);
+  }
+  return extreme;
+}
+
 }  // namespace
 
 // Of least squared error for groups of 16 to 32 weights between normally distributed and of
@@ -185,20 +200,6 @@ std::vector<float> e2m1_levels() {
 
 std::vector<float> ternary_levels() { return {-1, -1, 0, 1}; }
 
-Expected<float> extreme_of(const ir::Weight& weight) {
-  const std::int64_t rows = weight.rows();
-  const std::int64_t step =
-      std::max<std::int64_t>(1, (1 << 18) / std::max<std::int64_t>(1, weight.inputs()));
-  float extreme = 0;
-  for (std::int64_t begin = 0; begin < rows; begin += step) {
-    const std::int64_t end = std::min(rows, begin + step);
-    THIMBLE_ASSIGN(const std::vector<float> values, decode_rows(weight, begin, end));
-    for (const float value : values) extreme = std::max(extreme, std::fabs(value));
-    weight.source->release(begin, end);
-  }
-  return extreme;
-}
-
 int nvfp4_exponent(float extreme) {
   constexpr float kReach = 12.0f * 256;  // short of 448: a search tries larger scales too
   if (!(extreme > 0)) return 0;
@@ -206,6 +207,11 @@ int nvfp4_exponent(float extreme) {
   const float fraction = std::frexp(extreme / kReach, &exponent);
   if (fraction == 0.5f) --exponent;
   return std::clamp(exponent, -100, 100);
+}
+
+Expected<int> nvfp4_exponent(const ir::Weight& weight) {
+  THIMBLE_ASSIGN(const float extreme, extreme_of(weight));
+  return nvfp4_exponent(extreme);
 }
 
 std::vector<float> iq4_nl_levels() {

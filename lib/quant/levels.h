@@ -23,12 +23,10 @@ std::vector<float> e2m1_levels();
 // -1, 0 and 1 for codes of 2 bits; the first is there twice.
 std::vector<float> ternary_levels();
 
-// The largest magnitude among a weight's numbers.
-Expected<float> extreme_of(const ir::Weight& weight);
-
 // The exponent of NVFP4's scales for a weight whose largest number is `extreme`: the least that
 // leaves a scale of E4M3 room for levels up to 12.
 int nvfp4_exponent(float extreme);
+Expected<int> nvfp4_exponent(const ir::Weight& weight);
 
 // Levels for weights [rows, inputs], row-major, of least squared error weighted by
 // `options.importance`: weighted k-means in one dimension (Lloyd 1982) over weights divided by

@@ -365,4 +365,12 @@ bool TensorFit::next() {
   return false;
 }
 
+std::vector<float> relative_importance(std::span<const double> energies) {
+  const double most = energies.empty() ? 0 : *std::max_element(energies.begin(), energies.end());
+  std::vector<float> relative;
+  if (!(most > 0)) return relative;
+  for (const double energy : energies) relative.push_back(static_cast<float>(energy / most));
+  return relative;
+}
+
 }  // namespace thimble::quant

@@ -23,6 +23,9 @@ struct SearchOptions {
   std::vector<float> importance;
 };
 
+// `importance` for inputs of such energies, the largest 1; empty where none has any.
+std::vector<float> relative_importance(std::span<const double> energies);
+
 // What was lost, row by row: sums of (w - decoded)^2 and of w^2.
 struct RowErrors {
   std::vector<double> noise;

@@ -4,8 +4,6 @@
 
 #include "passes/quantize/quantize_weights.h"
 
-#include <algorithm>
-
 #include "calibrate/calibration.h"
 #include "calibrate/energies.h"
 #include "ir/match.h"
@@ -41,12 +39,7 @@ using Importance = calibrate::Calibration::Importance;
 std::vector<float> importance_of(const ir::Weight& weight, const Importance& importance) {
   const auto found = importance.find(weight.name);
   if (found == importance.end()) return {};
-  const std::vector<double>& energies = found->second;
-  const double most = energies.empty() ? 0 : *std::max_element(energies.begin(), energies.end());
-  if (most == 0) return {};
-  std::vector<float> relative;
-  for (const double energy : energies) relative.push_back(static_cast<float>(energy / most));
-  return relative;
+  return quant::relative_importance(found->second);
 }
 
 class QuantizeWeights : public pass::Pass {

@@ -175,8 +175,7 @@ Expected<ir::Encoding> Settings::fitted_encoding(const ir::Weight& weight, int a
   ir::Encoding e = encoding(weight, axis);
   if (fit() == pass::Fit::kNothing || weight.source == nullptr) return e;
   if (fit() == pass::Fit::kScaleExponent) {
-    THIMBLE_ASSIGN(const float extreme, quant::extreme_of(weight));
-    e.scale_exponent = quant::nvfp4_exponent(extreme);
+    THIMBLE_ASSIGN(e.scale_exponent, quant::nvfp4_exponent(weight));
   } else {
     THIMBLE_ASSIGN(e.table, quant::fit_levels(weight, e, {search, importance}));
   }
