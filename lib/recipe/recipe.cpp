@@ -258,10 +258,13 @@ class Parser {
 
   Status parse_tune(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(tune_options(), value));
-    if (checked.has("text")) recipe.tune.text = beside(checked.text("text"));
-    recipe.tune.teacher = checked.boolean("teacher");
-    if (recipe.tune.teacher && checked.has("text"))
+    if (checked.has("text") && checked.boolean("teacher"))
       return wrong(checked.place("teacher"), "'text' and 'teacher' exclude each other");
+    // In the place of an extended recipe's.
+    if (checked.has("text")) recipe.tune.text = beside(checked.text("text"));
+    if (checked.boolean("teacher")) recipe.tune.text.clear();
+    if (checked.has("text") || checked.has("teacher"))
+      recipe.tune.teacher = checked.boolean("teacher");
     recipe.tune.tokens = checked.integer("tokens");
     recipe.tune.context = checked.integer("context");
     const std::int64_t context = recipe.tune.context;

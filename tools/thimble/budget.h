@@ -11,7 +11,7 @@ namespace thimble::cli {
 // The recipe leaves something open, or has a budget.
 bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
 
-// The tune text's content; empty: the model writes it, as the recipe says or since it names none.
+// The tune text's content; empty where the recipe names none: then the model writes it.
 // Errors: a budget with nothing to choose, a choice without a budget, no text and a model that
 // can't write one.
 Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager,

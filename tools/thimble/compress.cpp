@@ -353,7 +353,7 @@ Status write_target(Job& job, const CompressChoices& choices, const program::Met
 
 Status run_passes_of(Job& job, const PassRequest& passes, Environment& environment) {
   if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
-  if (job.tune.empty()) {
+  if (job.recipe.tune.text.empty()) {
     THIMBLE_ASSIGN(job.tune,
                    write_tune(job.recipe, job.prepared.original, passes.journal, environment));
   }
