@@ -17,6 +17,15 @@ runtime::TensorView view(p::Type type, std::vector<std::int64_t> dims,
   return {type, std::move(dims), values.data()};
 }
 
+inline std::size_t natural(std::int64_t n) { return static_cast<std::size_t>(n); }
+
+inline std::vector<std::uint8_t> some_codes(std::int64_t count) {
+  std::vector<std::uint8_t> out;
+  for (std::int64_t i = 0; i < count; ++i)
+    out.push_back(static_cast<std::uint8_t>((i * 89 + i / 7 * 31) % 256));
+  return out;
+}
+
 template <class T>
 std::vector<T> copy_of(const runtime::TensorView& v) {
   const auto* data = static_cast<const T*>(v.data);
