@@ -18,8 +18,7 @@ import json
 import pathlib
 import tempfile
 
-import gguf_file
-from scoring import mean, paired, parts_of, run, score
+from scoring import mean, measure_type, paired, parts_of, run, score
 
 TYPES = ("Q2_K_S Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS IQ2_XS IQ2_S IQ2_M IQ3_XXS IQ3_XS "
          "IQ3_S IQ3_M IQ4_XS IQ4_NL Q4_0 Q4_1 Q5_0 Q5_1 Q8_0").split()
@@ -41,16 +40,10 @@ cache: f32
 
 
 def measure_peer(a, kind, folder, parts, reference):
-    out, decoded = folder / "peer.gguf", folder / "decoded.gguf"
     imatrix = [] if kind.startswith(("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")) and a.plain_legacy \
         else ["--imatrix", folder / "imatrix.gguf"]
-    log = run("sh", "-c", '"$@" 2>&1', "sh", a.llama / "llama-quantize", *imatrix, folder / "float.gguf", out, kind,
-              a.threads)
-    tensors = gguf_file.read(out)[1].values()
-    run(a.llama / "llama-quantize", "--allow-requantize", out, decoded, "F32", a.threads)
-    scores = score(a.thimble, decoded, reference, parts, a.context, a.windows)
-    out.unlink()
-    decoded.unlink()
+    log, tensors, scores = measure_type(a.llama, imatrix, kind, a.threads, a.thimble, reference, folder, parts, a.context,
+                                        a.windows)
     types = {}
     for tensor in tensors:
         types[tensor.kind] = types.get(tensor.kind, 0) + tensor.bytes

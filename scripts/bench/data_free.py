@@ -15,8 +15,7 @@ import pathlib
 import re
 import tempfile
 
-import gguf_file
-from scoring import mean, paired, parts_of, run, score
+from scoring import mean, measure_type, paired, parts_of, run, score
 
 HEAD = """# Without calibration, beside llama.cpp
 
@@ -29,13 +28,10 @@ COLUMNS = ("| ours | bits | KL | theirs | bits | KL | ratio |\n"
 
 
 def measure_peer(a, kind, folder, parts):
-    out, decoded = folder / "peer.gguf", folder / "decoded.gguf"
-    kinds = [word for spec in a.tensor_type for word in ("--tensor-type", spec)]
-    run(a.llama / "llama-quantize", "--allow-requantize", *kinds, folder / "float.gguf", out, kind, 2)
-    tensors = gguf_file.read(out)[1].values()
-    run(a.llama / "llama-quantize", "--allow-requantize", out, decoded, "F32", 2)
-    kl = [s["kl_weights"] for s in score(a.thimble, decoded, a.model, parts, a.context, a.windows)]
-    return 8 * sum(t.bytes for t in tensors) / sum(t.elements for t in tensors), kl
+    options = ["--allow-requantize"] + [word for spec in a.tensor_type for word in ("--tensor-type", spec)]
+    _, tensors, scores = measure_type(a.llama, options, kind, 2, a.thimble, a.model, folder, parts, a.context, a.windows)
+    bits = 8 * sum(t.bytes for t in tensors) / sum(t.elements for t in tensors)
+    return bits, [s["kl_weights"] for s in scores]
 
 
 def measure_ours(a, recipe, changes, folder, parts):

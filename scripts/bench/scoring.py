@@ -4,6 +4,8 @@ import pathlib
 import random
 import subprocess
 
+import gguf_file
+
 
 def run(*words):
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True)
@@ -32,6 +34,19 @@ def score(thimble, file, reference, parts, context, windows):
     """`thimble eval --json` of a file on each part."""
     return [json.loads(run(thimble, "eval", file, "-q", "--json", "--text", part, "--context", context,
                            "--max-windows", windows, "--reference", reference)) for part in parts]
+
+
+def measure_type(llama, options, kind, threads, thimble, reference, folder, parts, context, windows):
+    """What llama-quantize makes of folder/float.gguf in a type: what it said, the file's tensors, and the scores of
+    the file decoded to F32 by llama-quantize itself."""
+    out, decoded = folder / "peer.gguf", folder / "decoded.gguf"
+    log = run("sh", "-c", '"$@" 2>&1', "sh", llama / "llama-quantize", *options, folder / "float.gguf", out, kind, threads)
+    tensors = list(gguf_file.read(out)[1].values())
+    run(llama / "llama-quantize", "--allow-requantize", out, decoded, "F32", threads)
+    scores = score(thimble, decoded, reference, parts, context, windows)
+    out.unlink()
+    decoded.unlink()
+    return log, tensors, scores
 
 
 def mean(values):
