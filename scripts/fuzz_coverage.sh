@@ -27,7 +27,7 @@ declare -A sources=(
     formats/onnx/external.cpp formats/onnx/inline.cpp formats/onnx/scope.cpp formats/onnx/reader.cpp"
 )
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(safetensors gguf config_json tokenizer_json tokenizer_model tokenizer thimble recipe onnx)
+[ ${#names[@]} -gt 0 ] || mapfile -t names < <(printf '%s\n' "${!sources[@]}" | sort)
 
 flags="-fprofile-instr-generate -fcoverage-mapping"
 cmake --preset fuzz -B build/coverage -DCMAKE_CXX_FLAGS="$flags" >/dev/null
