@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -22,6 +21,7 @@
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
+#include "tools/thimble/preconditions.h"
 #include "tools/thimble/recipe_options.h"
 #include "tools/thimble/target.h"
 #include "tools/thimble/written.h"
@@ -38,8 +38,6 @@ struct CompressChoices {
   TargetChoices target;
   bool force = false;
 };
-
-bool is_thimble_target(const formats::Target& target) { return target.format == "thimble"; }
 
 // Everything that decides the output's bytes.
 std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
@@ -169,83 +167,6 @@ report::Json outcome_json(const CompressChoices& choices, const Prepared& prepar
   return out;
 }
 
-Status check_output(const CompressChoices& choices, const formats::Target& target) {
-  const std::filesystem::path path(choices.output);
-  std::error_code error;
-  const bool folder = target.format == "safetensors";
-  if (!folder && std::filesystem::is_directory(path, error)) {
-    return Error(ErrorCode::kUsage, "the output '" + choices.output + "' is a folder")
-        .fix("name a file, such as " + choices.output + "/model." + target.format);
-  }
-  if (folder && std::filesystem::is_regular_file(path, error)) {
-    return Error(ErrorCode::kUsage, "the output '" + choices.output + "' is a file")
-        .fix("name a folder for safetensors, or end the name in .thimble, .gguf or .onnx");
-  }
-  const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  if (!std::filesystem::is_directory(parent, error)) {
-    return not_found("no folder '" + parent.string() + "' for the output")
-        .fix("mkdir -p " + parent.string());
-  }
-  return ok();
-}
-
-// Weights by name, of those that are more than one number.
-std::set<std::string> real_weights(const ir::Model& model) {
-  std::set<std::string> names;
-  for (const ir::ValueId constant : model.graph.constants()) {
-    const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
-    if (ir::dtype_is_float(weight.dtype) && weight.element_count() > 1) names.insert(weight.name);
-  }
-  return names;
-}
-
-// A format that holds weights and no graph can't say what a pass added.
-Status check_same_weights(const ir::Model& before, const ir::Model& after,
-                          const formats::Target& target) {
-  const std::set<std::string> known = real_weights(before);
-  for (const std::string& name : real_weights(after)) {
-    if (known.contains(name)) continue;
-    return unsupported("a pass adds this tensor to the graph, and " + target.format +
-                       " holds weights alone")
-        .at_tensor(name)
-        .fix("leave out the pass, or write .thimble or ONNX");
-  }
-  return ok();
-}
-
-// Could the target hold what the recipe will make? Passes that only say what they would do tell,
-// unless a budget is yet to choose.
-Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
-                    const CompressChoices& choices, const formats::Target& target, bool budgeted,
-                    Environment& environment) {
-  if (is_thimble_target(target)) return ok();
-  Prepared trial;
-  trial.original = prepared.original;
-  trial.model = prepared.original;
-  if (!budgeted) {
-    pass::Context context{environment.pool, environment.progress, recipe.seed, false};
-    context.dry_run = true;
-    THIMBLE_TRY(
-        pass::run_passes(trial.model, recipe.passes, context, choices.manager, trial.report));
-  }
-  THIMBLE_TRY(formats::check_writable(trial.model, target));
-  return target.format == "onnx" ? ok()
-                                 : check_same_weights(prepared.original, trial.model, target);
-}
-
-Status check_memory(const Environment& environment, const ir::Model& model,
-                    std::int64_t calibrated) {
-  std::uint64_t limit = system::memory_limit();
-  if (!environment.globals.max_memory.empty()) {
-    THIMBLE_ASSIGN(limit, size_option(environment.globals.max_memory, "--max-memory"));
-  }
-  const std::uint64_t needed = working_memory(model, environment.pool.threads(), calibrated);
-  if (needed <= limit) return ok();
-  return Error(ErrorCode::kResource, "this takes about " + format_bytes(needed) +
-                                         " of memory and " + format_bytes(limit) + " is allowed")
-      .fix("use fewer --threads, or allow more with --max-memory");
-}
-
 Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe::Recipe& recipe,
                                     const Prepared& prepared, const program::Bundle& artifact,
                                     Environment& environment) {
@@ -313,7 +234,7 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
         .in(path)
         .fix("compress the model that it was made from");
   }
-  THIMBLE_TRY(check_output(choices, job.target));
+  THIMBLE_TRY(check_output(choices.output, job.target));
   THIMBLE_ASSIGN(job.calibration, find_calibration(job.recipe, choices.manager));
   job.budgeted = has_budget(job.recipe, choices.manager);
   THIMBLE_ASSIGN(job.prepared, read_original(path, environment));
@@ -321,8 +242,8 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
     THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager, job.prepared.original));
   }
   THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
-  THIMBLE_TRY(
-      check_target(job.prepared, job.recipe, choices, job.target, job.budgeted, environment));
+  THIMBLE_TRY(check_target(job.prepared, job.recipe, choices.manager, job.target, job.budgeted,
+                           environment));
   THIMBLE_TRY(check_memory(environment, job.prepared.original,
                            job.calibration ? job.calibration->tokens : 0));
   THIMBLE_ASSIGN(job.prepared.source_digest, digest_of_source(job.prepared.original, environment));

@@ -36,7 +36,7 @@ Expected<int> run_convert(const ConvertChoices& choices, Environment& environmen
   THIMBLE_ASSIGN(formats::Target target, target_of(choices.output, choices.to, choices.target));
   target.decode = target.type == "f32" || target.type == "f16";  // nothing else asks for floats
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, {}));
-  if (target.format == "thimble") {
+  if (is_thimble_target(target)) {
     THIMBLE_TRY(write_thimble(model, choices.output, environment));
   } else {
     THIMBLE_TRY(formats::write_model(model, choices.output, target, environment.pool,

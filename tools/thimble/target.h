@@ -22,4 +22,6 @@ void add_target_options(CLI::App& command, TargetChoices& choices);
 Expected<formats::Target> target_of(const std::string& output, const std::string& to,
                                     const TargetChoices& choices);
 
+inline bool is_thimble_target(const formats::Target& target) { return target.format == "thimble"; }
+
 }  // namespace thimble::cli

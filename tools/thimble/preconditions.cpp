@@ -1,0 +1,89 @@
+#include "tools/thimble/preconditions.h"
+
+#include <filesystem>
+#include <set>
+
+#include "support/system.h"
+#include "support/text.h"
+#include "tools/thimble/open.h"
+
+namespace thimble::cli {
+namespace {
+
+// Weights by name, of those that are more than one number.
+std::set<std::string> real_weights(const ir::Model& model) {
+  std::set<std::string> names;
+  for (const ir::ValueId constant : model.graph.constants()) {
+    const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
+    if (ir::dtype_is_float(weight.dtype) && weight.element_count() > 1) names.insert(weight.name);
+  }
+  return names;
+}
+
+// A format that holds weights and no graph can't say what a pass added.
+Status check_same_weights(const ir::Model& before, const ir::Model& after,
+                          const formats::Target& target) {
+  const std::set<std::string> known = real_weights(before);
+  for (const std::string& name : real_weights(after)) {
+    if (known.contains(name)) continue;
+    return unsupported("a pass adds this tensor to the graph, and " + target.format +
+                       " holds weights alone")
+        .at_tensor(name)
+        .fix("leave out the pass, or write .thimble or ONNX");
+  }
+  return ok();
+}
+
+}  // namespace
+
+Status check_output(const std::string& output, const formats::Target& target) {
+  const std::filesystem::path path(output);
+  std::error_code error;
+  const bool folder = target.format == "safetensors";
+  if (!folder && std::filesystem::is_directory(path, error)) {
+    return Error(ErrorCode::kUsage, "the output '" + output + "' is a folder")
+        .fix("name a file, such as " + output + "/model." + target.format);
+  }
+  if (folder && std::filesystem::is_regular_file(path, error)) {
+    return Error(ErrorCode::kUsage, "the output '" + output + "' is a file")
+        .fix("name a folder for safetensors, or end the name in .thimble, .gguf or .onnx");
+  }
+  const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (!std::filesystem::is_directory(parent, error)) {
+    return not_found("no folder '" + parent.string() + "' for the output")
+        .fix("mkdir -p " + parent.string());
+  }
+  return ok();
+}
+
+Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
+                    const pass::ManagerOptions& manager, const formats::Target& target,
+                    bool budgeted, Environment& environment) {
+  if (is_thimble_target(target)) return ok();
+  Prepared trial;
+  trial.original = prepared.original;
+  trial.model = prepared.original;
+  if (!budgeted) {
+    pass::Context context{environment.pool, environment.progress, recipe.seed, false};
+    context.dry_run = true;
+    THIMBLE_TRY(pass::run_passes(trial.model, recipe.passes, context, manager, trial.report));
+  }
+  THIMBLE_TRY(formats::check_writable(trial.model, target));
+  return target.format == "onnx" ? ok()
+                                 : check_same_weights(prepared.original, trial.model, target);
+}
+
+Status check_memory(const Environment& environment, const ir::Model& model,
+                    std::int64_t calibrated) {
+  std::uint64_t limit = system::memory_limit();
+  if (!environment.globals.max_memory.empty()) {
+    THIMBLE_ASSIGN(limit, size_option(environment.globals.max_memory, "--max-memory"));
+  }
+  const std::uint64_t needed = working_memory(model, environment.pool.threads(), calibrated);
+  if (needed <= limit) return ok();
+  return Error(ErrorCode::kResource, "this takes about " + format_bytes(needed) +
+                                         " of memory and " + format_bytes(limit) + " is allowed")
+      .fix("use fewer --threads, or allow more with --max-memory");
+}
+
+}  // namespace thimble::cli

@@ -1,0 +1,24 @@
+#pragma once
+// What must hold before compress does any work.
+
+#include <string>
+
+#include "tools/thimble/pipeline.h"
+#include "tools/thimble/target.h"
+
+namespace thimble::cli {
+
+// Could a file, or the folder that the format wants, be written there?
+Status check_output(const std::string& output, const formats::Target& target);
+
+// Could the target hold what the recipe will make? Passes that only say what they would do tell,
+// unless a budget is yet to choose.
+Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
+                    const pass::ManagerOptions& manager, const formats::Target& target,
+                    bool budgeted, Environment& environment);
+
+// Is the memory there, or allowed, that the work takes with so many tokens to calibrate on?
+Status check_memory(const Environment& environment, const ir::Model& model,
+                    std::int64_t calibrated);
+
+}  // namespace thimble::cli
