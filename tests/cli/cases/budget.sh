@@ -36,6 +36,13 @@ sed -i 's/^gates.*//' recipe.yaml
 status $thimble compress $fable -r recipe.yaml -o own.thimble 2>&1 | grep -E "^note: no text|^own|exit"
 $thimble compress $fable -q -r recipe.yaml --tune teacher -o named.thimble >log
 cmp own.thimble named.thimble && echo "the same"
+: >empty.txt
+status $thimble compress $fable -q -r recipe.yaml --tune empty.txt -o out.thimble
+# What a recipe says of `tune` goes in the place of what it extends.
+printf 'version: 1\nextends: recipe.yaml\ntune: {text: empty.txt}\n' >base.yaml
+printf 'version: 1\nextends: base.yaml\ntune: {teacher: true, tokens: 1024, context: 256}\n' >child.yaml
+$thimble compress $fable -q -r child.yaml -o child.thimble >log && echo "written"
+rm -r empty.txt base.yaml child.* out.thimble.work
 status $thimble compress $onnx/encoder.onnx -q --size 1MB -o out.thimble
 ls
 # GGUF is offered only what it holds, though every code is left to choose.
