@@ -69,15 +69,22 @@ void solve_columns(const TileKernels<double>& kernels, Matrix<const double> l, M
 }
 
 // Row and column i of the lower triangle become n - 1 - i: R R^T is then a common Cholesky factor.
-void reverse(std::span<double> h, std::int64_t n) {
-  const auto matrix = row_major(h.data(), n, n);
-  for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t j = 0; j <= i; ++j) {
-      // (i, j) goes to (n-1-j, n-1-i), which is below the diagonal too; pairs swap once.
-      const std::int64_t to = (n - 1 - j) * n + (n - 1 - i);
-      if (i * n + j < to) std::swap(matrix.at(i, j), h[static_cast<std::size_t>(to)]);
+void reverse(std::span<double> h, std::int64_t n, ThreadPool& pool) {
+  constexpr std::int64_t kTile = 32;
+  const auto tiles = static_cast<std::size_t>(ceil_div(n, kTile));
+  pool.parallel_for(tiles, 1, [&](std::size_t begin, std::size_t end) {
+    const std::int64_t last = std::min(static_cast<std::int64_t>(end) * kTile, n);
+    for (std::int64_t first = 0; first < last; first += kTile) {  // of columns
+      for (std::int64_t i = static_cast<std::int64_t>(begin) * kTile; i < last; ++i) {
+        for (std::int64_t j = first; j < std::min(first + kTile, i + 1); ++j) {
+          // (i, j) goes to (n-1-j, n-1-i), which is below the diagonal too; pairs swap once.
+          const std::int64_t from = i * n + j, to = (n - 1 - j) * n + (n - 1 - i);
+          if (from < to)
+            std::swap(h[static_cast<std::size_t>(from)], h[static_cast<std::size_t>(to)]);
+        }
+      }
     }
-  }
+  });
 }
 
 std::optional<BadPivot> factor(std::span<double> a, std::int64_t n, ThreadPool& pool,
@@ -147,26 +154,18 @@ void invert_lower(std::span<double> l, std::int64_t n, ThreadPool& pool,
 
 Expected<std::vector<float>> inverse_upper(std::span<double> h, std::int64_t n, ThreadPool& pool,
                                            const GemmKernels* kernels) {
-  reverse(h, n);
+  reverse(h, n, pool);
   if (const auto bad = factor(h, n, pool, kernels != nullptr ? *kernels : gemm_kernels())) {
     return not_positive({n - 1 - bad->index, bad->value});
   }
   invert_lower(h, n, pool, kernels);
-  reverse(h, n);
+  // U's element (i, j) is at (n-1-i, n-1-j): a row of U is one of these, back to front.
   std::vector<float> upper(static_cast<std::size_t>(n * n));
-  // What lies at (i, j) below the diagonal is U's element (j, i).
-  constexpr std::int64_t kTile = 32;
-  const auto tiles = static_cast<std::size_t>(ceil_div(n, kTile));
-  pool.parallel_for(tiles, 1, [&](std::size_t begin, std::size_t end) {
-    for (auto tile = static_cast<std::int64_t>(begin); tile < static_cast<std::int64_t>(end);
-         ++tile) {
-      for (std::int64_t i = tile * kTile; i < n; ++i) {
-        const std::int64_t last = std::min({i + 1, (tile + 1) * kTile, n});
-        for (std::int64_t j = tile * kTile; j < last; ++j) {
-          upper[static_cast<std::size_t>(j * n + i)] =
-              static_cast<float>(h[static_cast<std::size_t>(i * n + j)]);
-        }
-      }
+  pool.parallel_for(static_cast<std::size_t>(n), 16, [&](std::size_t begin, std::size_t end) {
+    for (auto i = static_cast<std::int64_t>(begin); i < static_cast<std::int64_t>(end); ++i) {
+      const double* row = h.data() + (n - 1 - i) * n;
+      float* out = upper.data() + i * n;
+      for (std::int64_t j = i; j < n; ++j) out[j] = static_cast<float>(row[n - 1 - j]);
     }
   });
   return upper;

@@ -70,7 +70,11 @@ void pack_panel(Matrix<const T> from, std::int64_t width, bool negate, T* panel)
     const T x = from.at(k, j);
     panel[k * width + j] = negate ? -x : x;
   };
-  if (from.row_stride == 1) {  // as it lies in memory
+  // As it lies in memory.
+  if (from.column_stride == 1 && !negate) {
+    for (std::int64_t k = 0; k < from.rows; ++k)
+      std::copy_n(&from.at(k, 0), from.columns, panel + k * width);
+  } else if (from.row_stride == 1) {
     for (std::int64_t j = 0; j < from.columns; ++j) {
       for (std::int64_t k = 0; k < from.rows; ++k) copy(k, j);
     }
