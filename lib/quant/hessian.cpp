@@ -4,33 +4,28 @@
 #include <cmath>
 #include <string>
 
-#include "support/checked.h"
+#include "linalg/gram.h"
 
 namespace thimble::quant {
 namespace {
 
-using linalg::Region;
-using linalg::row_major;
-using linalg::Update;
-
-// Of the product that errors are measured by: columns that are held at once.
-constexpr std::int64_t kColumns = 256;
-
-// Sum of a[i] b[i] in f64: by rows in order, then over rows in order.
-double inner(linalg::Matrix<const float> a, linalg::Matrix<const float> b, ThreadPool& pool) {
-  std::vector<double> sums(static_cast<std::size_t>(a.rows));
+// Sum over rows i of term(i), f64: each row's by one thread, then in order.
+template <class F>
+double sum_over_rows(std::int64_t rows, ThreadPool& pool, F term) {
+  std::vector<double> sums(static_cast<std::size_t>(rows));
   pool.parallel_for(sums.size(), 16, [&](std::size_t begin, std::size_t end) {
-    for (auto i = static_cast<std::int64_t>(begin); i < static_cast<std::int64_t>(end); ++i) {
-      double sum = 0;
-      for (std::int64_t j = 0; j < a.columns; ++j) {
-        sum += static_cast<double>(a.at(i, j)) * b.at(i, j);
-      }
-      sums[static_cast<std::size_t>(i)] = sum;
-    }
+    for (std::size_t i = begin; i < end; ++i) sums[i] = term(static_cast<std::int64_t>(i));
   });
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
+}
+
+// Sum of a[i] b[i], in order.
+double inner(const float* a, const double* b, std::int64_t count) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
 }
 
 }  // namespace
@@ -92,53 +87,28 @@ std::vector<double> Hessian::permuted(std::span<const std::int64_t> order, doubl
   return out;
 }
 
-// e H e^T = 2 e L e^T, where L is the lower triangle with half of the diagonal: an element of e L
-// needs no more than the rows from its own on.
+// The sum over rows of e H e^T is that of (E^T E)_ij H_ij over all i and j.
 double Hessian::error(std::span<const float> errors, std::int64_t rows, ThreadPool& pool,
                       const linalg::GemmKernels* kernels) const {
   THIMBLE_CHECK(std::ssize(errors) == rows * inputs_, "errors are [rows, inputs]");
-  const auto all = row_major(errors.data(), rows, inputs_);
-  double total = 0;
-  for (std::int64_t j = 0; j < inputs_; j += kColumns) {
-    const std::int64_t width = std::min(kColumns, inputs_ - j), depth = inputs_ - j;
-    std::vector<float> part(static_cast<std::size_t>(depth * width));
-    for (std::int64_t k = 0; k < depth; ++k) {
-      for (std::int64_t c = 0; c < std::min(k + 1, width); ++c) {
-        const double x = at(j + k, j + c) * unit_;
-        part[static_cast<std::size_t>(k * width + c)] = static_cast<float>(k == c ? x / 2 : x);
-      }
-    }
-    std::vector<float> product(static_cast<std::size_t>(rows * width));
-    gemm(all.block(0, j, rows, depth), row_major<const float>(part.data(), depth, width),
-         row_major(product.data(), rows, width), Update::kAdd, Region::kAll, pool, kernels);
-    total += inner(row_major<const float>(product.data(), rows, width),
-                   all.block(0, j, rows, width), pool);
-  }
-  return 2 * total / unit_;
+  std::vector<float> products(values_.size());
+  linalg::gram(errors, rows, inputs_, products, pool, kernels);
+  return sum_over_rows(inputs_, pool, [&](std::int64_t i) {
+    const std::int64_t row = i * inputs_;
+    const float* product = products.data() + row;
+    return 2 * inner(product, values_.data() + row, i) + product[i] * diagonal(i);
+  });
 }
 
 double cross_error(std::span<const float> weights, std::span<const float> errors, std::int64_t rows,
                    std::int64_t inputs, std::span<const double> d, ThreadPool& pool,
                    const linalg::GemmKernels* kernels) {
   if (d.empty()) return 0;
-  const auto all = row_major(weights.data(), rows, inputs);
-  double total = 0;
-  for (std::int64_t j = 0; j < inputs; j += kColumns) {
-    const std::int64_t width = std::min(kColumns, inputs - j);
-    std::vector<float> part(static_cast<std::size_t>(inputs * width));
-    for (std::int64_t k = 0; k < inputs; ++k) {
-      for (std::int64_t c = 0; c < width; ++c) {
-        part[static_cast<std::size_t>(k * width + c)] =
-            static_cast<float>(d[static_cast<std::size_t>(k * inputs + j + c)]);
-      }
-    }
-    std::vector<float> product(static_cast<std::size_t>(rows * width));
-    gemm(all, row_major<const float>(part.data(), inputs, width),
-         row_major(product.data(), rows, width), Update::kAdd, Region::kAll, pool, kernels);
-    total += inner(row_major<const float>(product.data(), rows, width),
-                   row_major(errors.data(), rows, inputs).block(0, j, rows, width), pool);
-  }
-  return 2 * total;
+  std::vector<float> products(d.size());
+  linalg::cross_gram(weights, errors, rows, inputs, inputs, products, pool, kernels);
+  return 2 * sum_over_rows(inputs, pool, [&](std::int64_t i) {
+    return inner(products.data() + i * inputs, d.data() + i * inputs, inputs);
+  });
 }
 
 }  // namespace thimble::quant
