@@ -4,6 +4,7 @@
 // silently.
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,5 +49,8 @@ Expected<GgufVocabulary> to_gguf(const tokenizer::Tables& tables);
 // alphabet.
 std::string bytes_to_alphabet(std::string_view bytes);
 Expected<std::string> alphabet_to_bytes(std::string_view text);
+
+// What base64 stands for (RFC 4648, section 4); none: it isn't that.
+std::optional<std::string> base64_to_bytes(std::string_view text);
 
 }  // namespace thimble::text

@@ -49,7 +49,7 @@ struct Spec {
   std::uint64_t model_type = 1;  // 1 unigram, 2 BPE
   std::int32_t bos = 1, eos = 2;
   bool dummy_prefix = true, remove_extra = true, escape = true;
-  bool charsmap = false;
+  std::string charsmap;
 };
 
 Status read_trainer(std::span<const std::byte> message, Spec& spec) {
@@ -63,7 +63,7 @@ Status read_trainer(std::span<const std::byte> message, Spec& spec) {
 
 Status read_normalizer(std::span<const std::byte> message, Spec& spec) {
   return each_field(message, 0, [&](const Field& field) -> Status {
-    if (field.number == 2) spec.charsmap = !field.bytes.empty();
+    if (field.number == 2) spec.charsmap = text_of(field.bytes);
     if (field.number == 3) spec.dummy_prefix = field.value != 0;
     if (field.number == 4) spec.remove_extra = field.value != 0;
     if (field.number == 5) spec.escape = field.value != 0;
@@ -85,11 +85,9 @@ Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const s
   if (!read) return Error(read.error()).in(file);
   if (spec.model_type != 1 && spec.model_type != 2)
     return unsupported("SentencePiece models are supported as BPE and unigram").in(file);
-  if (spec.charsmap)
-    return unsupported("SentencePiece models with a normalization table are not supported")
-        .in(file)
-        .fix("use the model's tokenizer.json");
   tables.algorithm = spec.model_type == 2 ? Algorithm::kMergeScores : Algorithm::kUnigram;
+  if (!spec.charsmap.empty())
+    tables.normalizers.push_back({Normalize::kCharsmapLongest, spec.charsmap, ""});
   if (spec.remove_extra) {
     tables.normalizers.push_back({Normalize::kTrimStart, " ", ""});
     tables.normalizers.push_back({Normalize::kCollapseSpaces, "", ""});

@@ -200,13 +200,31 @@ class Compiler {
                 flag_of(step, "strip_right", true) ? "1" : "0");
     else if (type == "BertNormalizer")
       bert_normalizer(step);
-    else if (type == "Replace") {
-      const Json pattern = step.contains("pattern") ? step["pattern"] : Json();
-      if (text_of(pattern, "String").empty())
-        return unsupported("normalizer Replace is supported with a plain string");
-      normalize(Normalize::kReplace, text_of(pattern, "String"), text_of(step, "content"));
-    } else {
+    else if (type == "Precompiled")
+      return precompiled(step);
+    else if (type == "Replace")
+      return replace(step);
+    else
       return unsupported("normalizer '" + type + "' is not supported");
+    return ok();
+  }
+
+  Status precompiled(const Json& step) {
+    const auto charsmap = base64_to_bytes(text_of(step, "precompiled_charsmap"));
+    if (!charsmap) return invalid_file("normalizer Precompiled has no table in base64");
+    if (!charsmap->empty()) normalize(Normalize::kCharsmapClusters, *charsmap);
+    return ok();
+  }
+
+  Status replace(const Json& step) {
+    const Json pattern = step.contains("pattern") ? step["pattern"] : Json();
+    const std::string text = text_of(pattern, "String"), to = text_of(step, "content");
+    if (text_of(pattern, "Regex") == " {2,}") {
+      normalize(Normalize::kReplaceSpaces, to);
+    } else if (!text.empty()) {
+      normalize(Normalize::kReplace, text, to);
+    } else {
+      return unsupported("normalizer Replace is supported with a plain string, or ' {2,}'");
     }
     return ok();
   }

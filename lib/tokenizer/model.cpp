@@ -32,7 +32,7 @@ PieceEncoder::PieceEncoder(const Tables& tables) : tables_(tables) {
   float least = 0;
   for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
     const Token& token = tables.tokens[i];
-    if (token.kind == TokenKind::kUnused ||
+    if (token.kind == TokenKind::kUnused || token.kind == TokenKind::kUnknown ||
         (token.kind == TokenKind::kControl && !token.bytes.empty() &&
          tables.algorithm != Algorithm::kWordPiece))
       continue;
@@ -179,8 +179,9 @@ void PieceEncoder::unigram(std::string_view piece, std::vector<std::int32_t>& ou
          size += at + size < piece.size() ? character_size(piece, at + size) : 1) {
       const std::int32_t id = find(piece.substr(at, size));
       if (id < 0) continue;
-      known = known || size == one;
       const Token& token = tables_.tokens[static_cast<std::size_t>(id)];
+      if (token.kind == TokenKind::kByte) continue;  // a text may say <0x41>
+      known = known || size == one;
       const double own =
           token.kind == TokenKind::kUserDefined ? 0.1 * static_cast<double>(size) : token.score;
       if (best[at].score + own > best[at + size].score)

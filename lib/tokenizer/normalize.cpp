@@ -1,5 +1,8 @@
 #include "tokenizer/normalize.h"
 
+#include <algorithm>
+
+#include "tokenizer/charsmap.h"
 #include "tokenizer/unicode/unicode.h"
 
 namespace thimble::tokenizer {
@@ -49,6 +52,20 @@ std::string strip(const std::string& text, const NormalizeStep& step) {
   return unicode::encode_utf8(std::u32string_view(c).substr(begin, end - begin));
 }
 
+std::string replace_spaces(std::string_view text, const std::string& to) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_not_of(' ', at), text.size());
+    if (end - at >= 2) {
+      out += to;
+      at = end;
+    } else {
+      out += text[at++];
+    }
+  }
+  return out;
+}
+
 std::string apply(std::string text, const NormalizeStep& step) {
   auto on_characters = [&](auto change) {
     return unicode::encode_utf8(change(unicode::decode_utf8(text)));
@@ -88,6 +105,12 @@ std::string apply(std::string text, const NormalizeStep& step) {
       while (text.find("  ") != std::string::npos) text = replace_all(std::move(text), "  ", " ");
       return text;
     }
+    case Normalize::kCharsmapClusters:
+      return Charsmap::of(step.a)->replace_clusters(text);
+    case Normalize::kCharsmapLongest:
+      return Charsmap::of(step.a)->replace_longest(text);
+    case Normalize::kReplaceSpaces:
+      return replace_spaces(text, step.a);
   }
   return text;
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "support/cursor.h"
+#include "tokenizer/charsmap.h"
 #include "tokenizer/pattern.h"
 
 namespace thimble::tokenizer {
@@ -11,7 +12,11 @@ namespace {
 constexpr std::uint32_t kMagic = 0x4b4f5454;  // "TTOK"
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kMaxTokens = 2'000'000;
-constexpr std::size_t kMaxText = 65536;
+constexpr std::size_t kMaxText = 65536, kMaxCharsmap = 1 << 22;
+
+bool is_charsmap(Normalize what) {
+  return what == Normalize::kCharsmapClusters || what == Normalize::kCharsmapLongest;
+}
 
 // One description of the layout serves writing and reading: `Stream` is a Writer or a Reader.
 class Writer {
@@ -22,7 +27,7 @@ class Writer {
     bytes.insert(bytes.end(), p, p + sizeof(T));
     return ok();
   }
-  Status text(const std::string& s) {
+  Status text(const std::string& s, std::size_t = 0) {
     THIMBLE_TRY(value(static_cast<std::uint32_t>(s.size())));
     const auto* p = reinterpret_cast<const std::byte*>(s.data());
     bytes.insert(bytes.end(), p, p + s.size());
@@ -50,9 +55,9 @@ class Reader {
     }
     return ok();
   }
-  Status text(std::string& s) {
+  Status text(std::string& s, std::size_t most = kMaxText) {
     THIMBLE_ASSIGN(const auto size, cursor.read<std::uint32_t>());
-    if (size > kMaxText)
+    if (size > most)
       return invalid_file("a tokenizer's text is too long").at_offset(cursor.offset());
     THIMBLE_ASSIGN(const auto view, cursor.read_text(size));
     s = std::string(view);
@@ -90,7 +95,7 @@ Status transfer(Stream& s, Tables& t) {
   }));
   THIMBLE_TRY(s.list(t.normalizers, 9, [](auto& o, NormalizeStep& x) -> Status {
     THIMBLE_TRY(o.value(x.what));
-    THIMBLE_TRY(o.text(x.a));
+    THIMBLE_TRY(o.text(x.a, is_charsmap(x.what) ? kMaxCharsmap : kMaxText));
     return o.text(x.b);
   }));
   THIMBLE_TRY(s.list(t.splits, 5, [](auto& o, SplitStep& x) -> Status {
@@ -131,8 +136,11 @@ Status verify(const Tables& t) {
       return invalid_file("an added token is empty, or isn't in the vocabulary");
   }
   for (const NormalizeStep& step : t.normalizers) {
-    if (step.what > Normalize::kTrimEnd) return invalid_file("an unknown normalizer");
-    const bool needs_text = step.what == Normalize::kReplace || step.what >= Normalize::kTrimStart;
+    if (step.what > Normalize::kReplaceSpaces) return invalid_file("an unknown normalizer");
+    if (is_charsmap(step.what) && !Charsmap::of(step.a))
+      return invalid_file("a tokenizer's table of replacements is damaged");
+    const bool needs_text = step.what == Normalize::kReplace ||
+                            step.what == Normalize::kTrimStart || step.what == Normalize::kTrimEnd;
     if (needs_text && step.a.empty()) return invalid_file("a replacement of nothing");
   }
   for (const SplitStep& step : t.splits) {

@@ -68,6 +68,9 @@ enum class Normalize : std::uint8_t {
   kPrefixSpace = 12 /* a space in front unless there is one */,
   kTrimStart = 13,
   kTrimEnd = 14,
+  kCharsmapClusters = 15,  // charsmap.h, by grapheme clusters
+  kCharsmapLongest = 16,   // the same, by the longest entry
+  kReplaceSpaces = 17,     // what stands for two spaces and more in a row
 };
 enum class Split : std::uint8_t {
   kGpt2 = 0,        // 's|'t|... ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -100,7 +103,8 @@ enum class Decode : std::uint8_t {
   kByteFallback = 4,  // <0x41> is a byte
 };
 
-// One step with its texts: Prepend {what}, Replace {from, to}, Metaspace {"always" | "first" |
+// One step with its texts: Prepend {what}, Replace {from, to}, Charsmap {the map},
+// ReplaceSpaces {to}, Metaspace {"always" | "first" |
 // "never"}, kPattern and kLiteral {behavior, inverted, pattern: see pattern.h}.
 struct NormalizeStep {
   Normalize what;

@@ -1,12 +1,13 @@
 """Writes the token ids that `tokenizers` and `sentencepiece` give for 10,000 varied strings.
 
-    env/bin/pip install tokenizers sentencepiece
+    env/bin/pip install tokenizers sentencepiece protobuf
     env/bin/python scripts/oracle/tokenizer_cases.py tests/data/oracle/tokenizers \\
         [NAME=tokenizer.json | NAME=tokenizer.model | NAME=model.gguf ...]
 
 Writes strings.json.gz once and NAME.ids.gz (one line of ids per string) for each tokenizer; without names: the fable
 tokenizer, and small ones trained here on the fable corpus (Llama 3's, Qwen 2's and GPT-2's patterns, unigram,
-WordPiece, Llama-style BPE with byte fallback), whose tokenizer.json is kept beside the ids. Made with tokenizers 0.22
+WordPiece, Llama-style BPE with byte fallback, SentencePiece's own unigram with its NFKC table, and that table in an
+XLM-RoBERTa-style tokenizer.json), whose tokenizer.json or .model is kept beside the ids. Made with tokenizers 0.22
 and Python 3.11 (Unicode 14).
 """
 import gzip
@@ -105,6 +106,29 @@ def trained():
     return made
 
 
+def sentencepiece_unigram(path):
+    """A SentencePiece model with its default normalization, nmt_nfkc: what T5 and XLM-RoBERTa have."""
+    import sentencepiece
+
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(generate(7, 400_000).splitlines()), model_prefix=str(path.with_suffix("")), vocab_size=400, model_type="unigram",
+                                             num_threads=1, minloglevel=2)
+    path.with_suffix(".vocab").unlink()
+
+
+def precompiled(model):
+    """The same pieces and table as transformers writes XLM-RoBERTa's tokenizer.json from them."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model.read_bytes())
+    t = Tokenizer(models.Unigram([(p.piece, p.score) for p in proto.pieces], unk_id=0, byte_fallback=False))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap), normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "\u2581")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
+    t.decoder = decoders.Metaspace(replacement="\u2581", prepend_scheme="always")
+    t.add_special_tokens(["<unk>", "<s>", "</s>"])
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    return t
+
+
 def encoder_of(path):
     if path.endswith(".model"):
         import sentencepiece
@@ -129,6 +153,11 @@ def main():
         for name, tokenizer in trained().items():
             named[name] = str(folder / f"{name}.json")
             tokenizer.save(named[name], pretty=False)
+        model = folder / "sentencepiece-unigram.model"
+        sentencepiece_unigram(model)
+        named["sentencepiece-unigram"] = str(model)
+        named["precompiled"] = str(folder / "precompiled.json")
+        precompiled(model).save(named["precompiled"], pretty=False)
     for name, path in named.items():
         encode = encoder_of(path)
         with gzip.GzipFile(folder / f"{name}.ids.gz", "wb", mtime=0) as out:

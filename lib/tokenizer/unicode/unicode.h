@@ -1,6 +1,7 @@
 #pragma once
 // What tokenizers need to know of Unicode 14, from tables that generate.py writes.
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ void append_lower(char32_t c, std::u32string& out);
 
 enum class Form { kNfc, kNfd, kNfkc, kNfkd };
 std::u32string normalize(std::u32string_view text, Form form);
+
+// Where the grapheme cluster that starts at `begin` ends (UAX 29), as far as clusters of less than
+// six bytes go: of longer ones (syllables of jamo, flags, joined emoji) each character ends one.
+std::size_t cluster_end(std::u32string_view text, std::size_t begin);
 
 // Invalid bytes become U+FFFD, one for each maximal part of a broken sequence.
 std::u32string decode_utf8(std::string_view text);

@@ -103,6 +103,12 @@ TEST_CASE("a pattern that has no scanner of its own gives the same ids through P
 TEST_CASE("unigram with NFKC and metaspace") {
   check_all("unigram", load(kCases / "unigram.json"));
 }
+TEST_CASE("SentencePiece unigram with its table of replacements") {
+  check_all("sentencepiece-unigram", load(kCases / "sentencepiece-unigram.model"));
+}
+TEST_CASE("the same table as XLM-RoBERTa's tokenizer.json has it, by grapheme clusters") {
+  check_all("precompiled", load(kCases / "precompiled.json"));
+}
 TEST_CASE("WordPiece as BERT has it") { check_all("wordpiece", load(kCases / "wordpiece.json")); }
 TEST_CASE("BPE with byte fallback as Llama 2 has it") {
   check_all("llama-bpe", load(kCases / "llama-bpe.json"));
