@@ -107,8 +107,8 @@ double cross_error(std::span<const float> weights, std::span<const float> errors
   std::vector<float> products(d.size());
   linalg::cross_gram(weights, errors, rows, inputs, inputs, products, pool, kernels);
   return 2 * sum_over_rows(inputs, pool, [&](std::int64_t i) {
-    return inner(products.data() + i * inputs, d.data() + i * inputs, inputs);
-  });
+           return inner(products.data() + i * inputs, d.data() + i * inputs, inputs);
+         });
 }
 
 }  // namespace thimble::quant
