@@ -19,71 +19,73 @@ using linalg::Region;
 using linalg::row_major;
 using linalg::Update;
 
-// The permuted, damped Hessian's factor U, and GPTAQ's matrix P: triu(D U^T, 1) U.
-struct Factors {
-  std::vector<float> hessian;    // [n, n]
-  std::vector<float> asymmetry;  // [n, n] or empty
-};
-
-Expected<Factors> factorise(const Hessian& hessian, const std::vector<std::int64_t>& order,
-                            const GptqOptions& options, ThreadPool& pool) {
-  const std::int64_t n = hessian.inputs();
-  std::vector<double> damped = hessian.permuted(order, options.damp, pool);
-  auto upper = linalg::inverse_upper(damped, n, pool, options.gemm_kernels);
-  if (!upper) {
-    return std::move(upper)
-        .error()
-        .note("this is the Hessian of the inputs, damped")
-        .fix("raise `damp` or calibrate with more tokens");
+std::vector<std::int64_t> turns(const Hessian& hessian, bool by_energy) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(hessian.inputs()));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  if (by_energy) {
+    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+      return hessian.diagonal(a) > hessian.diagonal(b);
+    });
   }
-  Factors factors{std::move(*upper), {}};
-  if (options.asymmetry.empty()) return factors;
-  damped = {};
-  const double unit = hessian.unit() * options.asymmetry_share;
-  std::vector<float> d(static_cast<std::size_t>(n * n)), product(d.size());
+  return order;
+}
+
+Expected<std::vector<float>> upper_factor(const GptqFactors& factors, ThreadPool& pool) {
+  const GptqOptions& options = factors.options;
+  std::vector<double> damped = factors.hessian.permuted(factors.order, options.damp, pool);
+  auto upper = linalg::inverse_upper(damped, factors.hessian.inputs(), pool, options.gemm_kernels);
+  if (upper) return upper;
+  return std::move(upper)
+      .error()
+      .note("this is the Hessian of the inputs, damped")
+      .fix("raise `damp` or calibrate with more tokens");
+}
+
+std::vector<float> pull_of(const GptqFactors& factors, ThreadPool& pool) {
+  const GptqOptions& options = factors.options;
+  const std::int64_t n = factors.hessian.inputs();
+  const double unit = factors.hessian.unit() * options.asymmetry_share;
+  std::vector<float> d(static_cast<std::size_t>(n * n)), product(d.size()), pull(d.size());
   for (std::int64_t i = 0; i < n; ++i) {
-    const double* row = options.asymmetry.data() + order[static_cast<std::size_t>(i)] * n;
+    const double* row = options.asymmetry.data() + factors.order[static_cast<std::size_t>(i)] * n;
     for (std::int64_t j = 0; j < n; ++j) {
       d[static_cast<std::size_t>(i * n + j)] =
-          static_cast<float>(row[order[static_cast<std::size_t>(j)]] * unit);
+          static_cast<float>(row[factors.order[static_cast<std::size_t>(j)]] * unit);
     }
   }
-  const auto u = row_major<const float>(factors.hessian.data(), n, n);
+  const auto u = row_major<const float>(factors.upper.data(), n, n);
   gemm(row_major<const float>(d.data(), n, n), u.transposed(), row_major(product.data(), n, n),
        Update::kAdd, Region::kAll, pool, options.gemm_kernels);
   for (std::int64_t i = 0; i < n; ++i) std::fill_n(product.begin() + i * n, i + 1, 0.0f);
-  factors.asymmetry.resize(product.size());
-  gemm(row_major<const float>(product.data(), n, n), u, row_major(factors.asymmetry.data(), n, n),
-       Update::kAdd, Region::kAll, pool, options.gemm_kernels);
-  return factors;
+  gemm(row_major<const float>(product.data(), n, n), u, row_major(pull.data(), n, n), Update::kAdd,
+       Region::kAll, pool, options.gemm_kernels);
+  return pull;
 }
 
 // The weights as they change, a row per input in the order of their turns; kLanes rows of the
 // matrix side by side are one strip, which no other touches.
 class Solver {
  public:
-  Solver(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-         const ir::Encoding& encoding, const GptqOptions& options, const Factors& factors,
-         const std::vector<std::int64_t>& order, std::span<const float> importance, ir::Rows& out,
-         ThreadPool& pool)
+  Solver(std::span<const float> weights, std::int64_t rows, const GptqFactors& factors,
+         const ir::Encoding& encoding, const SearchOptions& search, ir::Rows& out, ThreadPool& pool)
       : rows_(rows),
-        inputs_(inputs),
+        inputs_(factors.hessian.inputs()),
         width_(round_up<std::int64_t>(rows, kLanes)),
-        groups_(encoding.groups(inputs)),
-        supers_(encoding.supers(inputs)),
-        group_size_(groups_ == 1 ? inputs : encoding.group_size),
-        options_(options),
+        groups_(encoding.groups(inputs_)),
+        supers_(encoding.supers(inputs_)),
+        group_size_(groups_ == 1 ? inputs_ : encoding.group_size),
+        options_(factors.options),
         factors_(factors),
-        order_(order),
-        importance_(importance),
+        order_(factors.order),
+        importance_(search.importance),
         out_(out),
         pool_(pool),
-        fixed_(options.static_groups || options.act_order || groups_ == 1 ||
+        fixed_(options_.static_groups || options_.act_order || groups_ == 1 ||
                encoding.kind == ir::EncodingKind::kSuperBlock),
         encoding_(encoding),
-        input_(fit_input(encoding, options.search == Search::kMse)),
-        kernels_(options.kernels != nullptr ? *options.kernels : fit_kernels()) {
-    weights_.resize(static_cast<std::size_t>(inputs * width_));
+        input_(fit_input(encoding, search.search == Search::kMse)),
+        kernels_(options_.kernels != nullptr ? *options_.kernels : fit_kernels()) {
+    weights_.resize(static_cast<std::size_t>(inputs_ * width_));
     each_strip([&](std::int64_t row, std::int64_t count) {
       for (std::int64_t i = 0; i < inputs_; ++i) {
         float* to = weights_.data() + i * width_ + row;
@@ -136,9 +138,9 @@ class Solver {
     step.weights = lanes.data();
     step.errors = errors.data();
     step.codes = codes.data();
-    step.factor = factors_.hessian.data() + begin * inputs_ + begin;
-    if (!factors_.asymmetry.empty()) {
-      step.asymmetry = factors_.asymmetry.data() + begin * inputs_ + begin;
+    step.factor = factors_.upper.data() + begin * inputs_ + begin;
+    if (!factors_.pull.empty()) {
+      step.asymmetry = factors_.pull.data() + begin * inputs_ + begin;
     }
     step.stride = inputs_;
     step.n = n;
@@ -173,12 +175,11 @@ class Solver {
       return linalg::Matrix<const float>{factor.data() + begin * inputs_ + end, n, rest, inputs_, 1}
           .transposed();
     };
-    gemm(part(factors_.hessian), row_major<const float>(errors_.data(), n, width_), later,
+    gemm(part(factors_.upper), row_major<const float>(errors_.data(), n, width_), later,
          Update::kSubtract, Region::kAll, pool_, options_.gemm_kernels);
-    if (factors_.asymmetry.empty()) return;
-    gemm(part(factors_.asymmetry),
-         row_major<const float>(weights_.data() + begin * width_, n, width_), later, Update::kAdd,
-         Region::kAll, pool_, options_.gemm_kernels);
+    if (factors_.pull.empty()) return;
+    gemm(part(factors_.pull), row_major<const float>(weights_.data() + begin * width_, n, width_),
+         later, Update::kAdd, Region::kAll, pool_, options_.gemm_kernels);
   }
 
   FitParameters fit_group(std::int64_t group, const Compensation& step, std::int64_t block,
@@ -232,7 +233,7 @@ class Solver {
 
   std::int64_t rows_, inputs_, width_, groups_, supers_, group_size_;
   const GptqOptions& options_;
-  const Factors& factors_;
+  const GptqFactors& factors_;
   const std::vector<std::int64_t>& order_;
   std::span<const float> importance_;
   ir::Rows& out_;
@@ -247,39 +248,39 @@ class Solver {
 
 }  // namespace
 
-Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-                          std::span<const double> hessian, const ir::Encoding& encoding,
-                          const GptqOptions& options, ThreadPool& pool) {
-  THIMBLE_CHECK(!encoding.per_tensor, "gptq's scales are of rows, groups or super-blocks");
-  THIMBLE_CHECK(std::ssize(weights) == rows * inputs, "weights are [rows, inputs]");
+Expected<GptqFactors> gptq_factors(std::span<const double> hessian, std::int64_t inputs,
+                                   const GptqOptions& options, ThreadPool& pool) {
   THIMBLE_CHECK(options.asymmetry.empty() || options.asymmetry.size() == hessian.size(),
                 "the asymmetry is [inputs, inputs]");
   THIMBLE_CHECK(options.block_size >= 1 && options.damp > 0, "options lie in their ranges");
-  GptqResult result;
   THIMBLE_ASSIGN(const Hessian view, Hessian::make(hessian, inputs));
-  result.dead = view.dead();
-  const SearchOptions search{options.search, view.importance()};
-  THIMBLE_TRY(quantize_rows_parallel(weights, rows, inputs, encoding, search, result.rows, pool));
+  GptqFactors factors{options, view, turns(view, options.act_order), {}, {}};
+  THIMBLE_ASSIGN(factors.upper, upper_factor(factors, pool));
+  if (!options.asymmetry.empty()) factors.pull = pull_of(factors, pool);
+  return factors;
+}
+
+Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows,
+                          const GptqFactors& factors, const ir::Encoding& encoding, Search search,
+                          ThreadPool& pool) {
+  const std::int64_t inputs = factors.hessian.inputs();
+  const GptqOptions& options = factors.options;
+  THIMBLE_CHECK(!encoding.per_tensor, "gptq's scales are of rows, groups or super-blocks");
+  THIMBLE_CHECK(std::ssize(weights) == rows * inputs, "weights are [rows, inputs]");
+  GptqResult result;
+  result.dead = factors.hessian.dead();
+  const SearchOptions weighted{search, factors.hessian.importance()};
+  THIMBLE_TRY(quantize_rows_parallel(weights, rows, inputs, encoding, weighted, result.rows, pool));
   const auto measure = [&](double& error, double& cross) -> Status {
     THIMBLE_ASSIGN(const auto errors,
                    rounding_errors(weights, result.rows, inputs, encoding, pool));
-    error = view.error(errors, rows, pool, options.gemm_kernels);
+    error = factors.hessian.error(errors, rows, pool, options.gemm_kernels);
     cross = options.asymmetry_share * cross_error(weights, errors, rows, inputs, options.asymmetry,
                                                   pool, options.gemm_kernels);
     return ok();
   };
   THIMBLE_TRY(measure(result.rounding_error, result.rounding_cross_error));
-  std::vector<std::int64_t> order(static_cast<std::size_t>(inputs));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
-  if (options.act_order) {
-    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-      return view.diagonal(a) > view.diagonal(b);
-    });
-  }
-  THIMBLE_ASSIGN(const Factors factors, factorise(view, order, options, pool));
-  Solver(weights, rows, inputs, encoding, options, factors, order, search.importance, result.rows,
-         pool)
-      .run();
+  Solver(weights, rows, factors, encoding, weighted, result.rows, pool).run();
   THIMBLE_TRY(measure(result.error, result.cross_error));
   return result;
 }

@@ -10,6 +10,7 @@
 
 #include "ir/weight.h"
 #include "linalg/gemm.h"
+#include "quant/hessian.h"
 #include "quant/quantize.h"
 #include "support/thread_pool.h"
 
@@ -29,8 +30,6 @@ struct GptqOptions {
   // Inputs whose errors are passed on together. Changes the speed and, without
   // an asymmetry, no bit; >= 1.
   int block_size = 128;
-  // How scales are found; kMse weighs an input's error by its diagonal of the Hessian.
-  Search search = Search::kMse;
   // GPTAQ: (X_float - X_quant)^T X_quant, [inputs, inputs] row-major, on the same scale as the
   // Hessian (which is then X_quant^T X_quant). Empty: plain GPTQ.
   std::span<const double> asymmetry;
@@ -39,6 +38,24 @@ struct GptqOptions {
   const FitKernels* kernels = nullptr;
   const linalg::GemmKernels* gemm_kernels = nullptr;
 };
+
+// What one Hessian gives all weights that read its inputs. The Hessian and the asymmetry are
+// borrowed.
+struct GptqFactors {
+  GptqOptions options;
+  Hessian hessian;
+  std::vector<std::int64_t> order;  // of the inputs' turns
+  // [inputs, inputs], permuted: the upper Cholesky factor U of the damped Hessian's inverse, and
+  // GPTAQ's matrix triu(D U^T, 1) U, or nothing.
+  std::vector<float> upper, pull;
+};
+
+// `hessian` is X^T X or any positive multiple of it, [inputs, inputs] row-major; only its lower
+// triangle is read.
+//   Errors: a Hessian that isn't finite, a negative diagonal, a damped Hessian that isn't positive
+//   definite. Memory: 12 inputs^2 bytes, of which 4 inputs^2 stay.
+Expected<GptqFactors> gptq_factors(std::span<const double> hessian, std::int64_t inputs,
+                                   const GptqOptions& options, ThreadPool& pool);
 
 struct GptqResult {
   ir::Rows rows;  // every row, canonical streams
@@ -55,13 +72,12 @@ struct GptqResult {
 };
 
 // Weights [rows, inputs], row-major, to what quantize_rows writes but per tensor; groups of
-// super-blocks are static. `hessian` is X^T X or any positive multiple of it, [inputs, inputs]
-// row-major; only its lower triangle is read. A row's result depends on that row alone and is the
-// same on every machine and for any number of threads.
-//   Errors: a weight or a Hessian that isn't finite, a negative diagonal, a damped Hessian that
-//   isn't positive definite. Memory: 12 inputs^2 + 16 rows * inputs bytes, about.
-Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-                          std::span<const double> hessian, const ir::Encoding& encoding,
-                          const GptqOptions& options, ThreadPool& pool);
+// super-blocks are static. Of the searches kMse weighs an input's error by its diagonal of the
+// Hessian. A row's result depends on that row alone and is the same on every machine and for any
+// number of threads. An error names a weight that isn't finite. Memory: 4 inputs^2 + 16 rows *
+// inputs bytes, about.
+Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows,
+                          const GptqFactors& factors, const ir::Encoding& encoding, Search search,
+                          ThreadPool& pool);
 
 }  // namespace thimble::quant

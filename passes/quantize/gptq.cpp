@@ -57,13 +57,13 @@ Result from_finished(calibrate::Finished finished) {
   return {std::move(finished.source), f.at(0), f.at(1), f.at(2), f.at(3), f.at(4), f.at(5)};
 }
 
-std::vector<double> figures_of(const GptqMatrix& m) {
+std::vector<double> figures_of(const GptqMatrix& m, std::int64_t tokens) {
   return {m.error,
           m.output_error,
           m.rounding_output_error,
           static_cast<double>(m.dead),
           static_cast<double>(m.zero_groups),
-          static_cast<double>(m.tokens)};
+          static_cast<double>(tokens)};
 }
 
 class Gptq : public pass::Pass {
@@ -206,12 +206,15 @@ class Gptq : public pass::Pass {
       for (std::size_t i = at; i < at + count; ++i) observed.push_back(wanted[i].input);
       at += count;
       THIMBLE_ASSIGN(const auto statistics, inputs.observe(observed, at == wanted.size()));
-      for (const Target& target : targets) {
-        const auto found = std::find(observed.begin(), observed.end(), target.input);
-        if (found == observed.end() || results.contains(target.use.weight.index)) continue;
-        const auto which = static_cast<std::size_t>(found - observed.begin());
-        THIMBLE_ASSIGN(Result result, quantize(run, target, statistics[which]));
-        results.emplace(target.use.weight.index, std::move(result));
+      for (std::size_t i = 0; i < observed.size(); ++i) {
+        const auto factors = factors_of(statistics[i], run.context.pool);
+        for (const Target& target : targets) {
+          if (!(target.input == observed[i]) || results.contains(target.use.weight.index)) continue;
+          if (!factors)
+            return Error(factors.error()).at_tensor(run.model.weight(target.use.weight).name);
+          THIMBLE_ASSIGN(Result result, quantize(run, target, *factors, tokens_of(statistics[i])));
+          results.emplace(target.use.weight.index, std::move(result));
+        }
       }
     }
     if (!sequential_ && !last) THIMBLE_TRY(inputs.move());
@@ -243,33 +246,44 @@ class Gptq : public pass::Pass {
     return count;
   }
 
+  Expected<std::vector<quant::GptqFactors>> factors_of(const calibrate::GroupStatistics& statistics,
+                                                       ThreadPool& pool) const {
+    quant::GptqOptions options;
+    options.damp = damp_;
+    options.act_order = act_order_;
+    options.static_groups = act_order_;
+    options.asymmetry_share = asymmetry_;
+    std::vector<quant::GptqFactors> factors;
+    for (const calibrate::InputStatistics& group : statistics) {
+      options.asymmetry = group.drift;
+      THIMBLE_ASSIGN(quant::GptqFactors own,
+                     quant::gptq_factors(group.gram, group.width, options, pool));
+      factors.push_back(std::move(own));
+    }
+    return factors;
+  }
+
+  static std::int64_t tokens_of(const calibrate::GroupStatistics& statistics) {
+    return statistics.front().tokens;
+  }
+
   Expected<Result> quantize(Run& run, const Target& target,
-                            const calibrate::GroupStatistics& statistics) {
+                            std::span<const quant::GptqFactors> factors, std::int64_t tokens) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     ir::Weight weight = run.model.weight(target.use.weight);
     THIMBLE_ASSIGN(const std::vector<float> matrix, read_matrix(weight, target.use.axis));
     weight.source->release(0, weight.rows());
     weight.encoding = target.encoding;
-    auto done =
-        gptq_matrix(matrix, statistics, target.encoding, options_of(target), run.context.pool);
+    auto done = gptq_matrix(matrix, factors, target.encoding, target.choice.settings.search,
+                            run.context.pool);
     if (!done) return std::move(done).error().at_tensor(weight.name);
-    const std::vector<double> figures = figures_of(*done);
+    const std::vector<double> figures = figures_of(*done, tokens);
     const calibrate::Journal* journal = run.context.calibration->journal();
     if (journal == nullptr)
       return from_finished({ir::owned_rows(weight, std::move(done->rows)), figures});
     THIMBLE_ASSIGN(calibrate::Finished finished,
                    journal->add(run.key, weight, done->rows, figures));
     return from_finished(std::move(finished));
-  }
-
-  quant::GptqOptions options_of(const Target& target) const {
-    quant::GptqOptions options;
-    options.damp = damp_;
-    options.act_order = act_order_;
-    options.static_groups = act_order_;
-    options.search = target.choice.settings.search;
-    options.asymmetry_share = asymmetry_;
-    return options;
   }
 
   // A weight that only quantize-weights takes. Without a rule of its own it is silently someone

@@ -26,31 +26,28 @@ double ratio(double part, double whole) { return whole == 0 ? 0 : part / whole; 
 // Sums over rows, group by group.
 class MatrixRun {
  public:
-  MatrixRun(const ir::Encoding& encoding, const quant::GptqOptions& options, ThreadPool& pool)
-      : encoding_(encoding), options_(options), pool_(pool) {}
+  MatrixRun(const ir::Encoding& encoding, quant::Search search, ThreadPool& pool)
+      : encoding_(encoding), search_(search), pool_(pool) {}
 
   // Rows don't depend on each other: as many at a time as memory allows.
-  Status add_group(std::span<const float> matrix, const calibrate::InputStatistics& statistics) {
-    const std::int64_t inputs = statistics.width;
+  Status add_group(std::span<const float> matrix, const quant::GptqFactors& factors) {
+    const std::int64_t inputs = factors.hessian.inputs();
     const std::int64_t total = static_cast<std::int64_t>(matrix.size()) / inputs;
     const std::int64_t step = std::max<std::int64_t>(16, kWeightBytes / (16 * inputs) / 16 * 16);
-    options_.asymmetry = statistics.drift;
-    THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));
     for (std::int64_t row = 0; row < total; row += step) {
       const std::int64_t count = std::min(step, total - row);
       const auto part = matrix.subspan(static_cast<std::size_t>(row * inputs),
                                        static_cast<std::size_t>(count * inputs));
       THIMBLE_ASSIGN(const quant::GptqResult done,
-                     quant::gptq(part, count, inputs, statistics.gram, encoding_, options_, pool_));
+                     quant::gptq(part, count, factors, encoding_, search_, pool_));
       THIMBLE_TRY(add_plain_errors(part, inputs, done.rows));
       output_error_ += done.error;
       rounding_error_ += done.rounding_error;
-      output_signal_ += hessian.error(part, count, pool_);
+      output_signal_ += factors.hessian.error(part, count, pool_);
       result_.zero_groups += quant::count_zero_groups(part, inputs, encoding_);
       append(result_.rows, done.rows);
     }
-    result_.dead += hessian.dead().size();
-    result_.tokens = statistics.tokens;
+    result_.dead += factors.hessian.dead().size();
     return ok();
   }
 
@@ -75,7 +72,7 @@ class MatrixRun {
   }
 
   const ir::Encoding& encoding_;
-  quant::GptqOptions options_;
+  quant::Search search_;
   ThreadPool& pool_;
   GptqMatrix result_;
   double noise_ = 0, signal_ = 0;  // of the weights
@@ -85,13 +82,13 @@ class MatrixRun {
 }  // namespace
 
 Expected<GptqMatrix> gptq_matrix(std::span<const float> matrix,
-                                 const calibrate::GroupStatistics& statistics,
-                                 const ir::Encoding& encoding, const quant::GptqOptions& options,
+                                 std::span<const quant::GptqFactors> groups,
+                                 const ir::Encoding& encoding, quant::Search search,
                                  ThreadPool& pool) {
-  MatrixRun run(encoding, options, pool);
-  const std::size_t part = matrix.size() / statistics.size();
-  for (std::size_t g = 0; g < statistics.size(); ++g)
-    THIMBLE_TRY(run.add_group(matrix.subspan(g * part, part), statistics[g]));
+  MatrixRun run(encoding, search, pool);
+  const std::size_t part = matrix.size() / groups.size();
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    THIMBLE_TRY(run.add_group(matrix.subspan(g * part, part), groups[g]));
   return run.finish();
 }
 

@@ -3,7 +3,6 @@
 
 #include <span>
 
-#include "calibrate/observe.h"
 #include "ir/weight.h"
 #include "quant/gptq.h"
 
@@ -16,15 +15,13 @@ struct GptqMatrix {
   double output_error = 0, rounding_output_error = 0;
   std::uint64_t dead = 0;         // inputs that were always 0, over all groups
   std::uint64_t zero_groups = 0;  // of the encoding, whose weights are all 0
-  std::int64_t tokens = 0;
 };
 
-// `matrix` [rows, inputs], row-major. Statistics of as many groups as the rows fall into, each with
-// its part of them (one: a product; more: a grouped convolution), with the drift where the options
-// give the asymmetry a share: `options.asymmetry` is set here.
+// `matrix` [rows, inputs], row-major. Factors of as many groups as the rows fall into, each with
+// its part of them (one: a product; more: a grouped convolution).
 Expected<GptqMatrix> gptq_matrix(std::span<const float> matrix,
-                                 const calibrate::GroupStatistics& statistics,
-                                 const ir::Encoding& encoding, const quant::GptqOptions& options,
+                                 std::span<const quant::GptqFactors> groups,
+                                 const ir::Encoding& encoding, quant::Search search,
                                  ThreadPool& pool);
 
 }  // namespace thimble::passes

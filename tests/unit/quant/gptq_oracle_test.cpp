@@ -8,6 +8,7 @@
 #include "quant/hqq.h"
 #include "quant/low_rank.h"
 #include "unit/catch.h"
+#include "unit/quant/hessians.h"
 #include "unit/quant/weights.h"
 
 using namespace thimble;
@@ -61,11 +62,11 @@ TEST_CASE("GPTQ chooses the codes of the papers' equations") {
     INFO(c.name);
     GptqOptions options;
     options.act_order = c.act_order;
-    options.search = Search::kAbsmax;
     if (c.asymmetric) options.asymmetry = asymmetry;
     ThreadPool pool(2);
     const auto encoding = test::affine(c.bits, c.group, c.zero, ir::DType::kF32);
-    const auto result = gptq(weights, kRows, kInputs, hessian, encoding, options, pool);
+    const auto result =
+        test::gptq(weights, kRows, kInputs, hessian, encoding, options, pool, Search::kAbsmax);
     REQUIRE(result);
     const std::string prefix = std::string("gptq.") + c.name;
     CHECK(result->rows.codes == cases.get<std::uint8_t>(prefix + ".codes"));

@@ -47,7 +47,7 @@ double output_error(const Problem& p, const ir::Rows& rows, const ir::Encoding& 
 GptqResult solve(const Problem& p, const ir::Encoding& encoding, const GptqOptions& options,
                  int threads = 1) {
   ThreadPool pool(threads);
-  auto result = gptq(p.weights, kRows, kInputs, p.hessian, encoding, options, pool);
+  auto result = test::gptq(p.weights, kRows, kInputs, p.hessian, encoding, options, pool);
   REQUIRE(result);
   return std::move(*result);
 }
@@ -137,8 +137,8 @@ TEST_CASE("a row's codes don't depend on the rows beside it") {
   const auto encoding = test::affine(3, 32, ir::ZeroKind::kPoints);
   const GptqResult all = solve(p, encoding, {});
   ThreadPool pool(1);
-  const auto one = gptq(std::span(p.weights).subspan(20 * kInputs, kInputs), 1, kInputs, p.hessian,
-                        encoding, {}, pool);
+  const auto one = test::gptq(std::span(p.weights).subspan(20 * kInputs, kInputs), 1, kInputs,
+                              p.hessian, encoding, {}, pool);
   REQUIRE(one);
   CHECK(std::equal(one->rows.codes.begin(), one->rows.codes.end(),
                    all.rows.codes.begin() + 20 * kInputs));
@@ -224,7 +224,7 @@ TEST_CASE("GPTQ refuses what it cannot solve") {
   ThreadPool pool(1);
   const auto encoding = test::affine(4, 32, ir::ZeroKind::kPoints);
   const auto refused = [&](const std::string& part) {
-    const auto result = gptq(p.weights, kRows, kInputs, p.hessian, encoding, {}, pool);
+    const auto result = test::gptq(p.weights, kRows, kInputs, p.hessian, encoding, {}, pool);
     REQUIRE_FALSE(result);
     INFO(result.error().to_string());
     CHECK(result.error().to_string().find(part) != std::string::npos);

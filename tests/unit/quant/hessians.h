@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "linalg/gram.h"
+#include "quant/gptq.h"
 #include "support/rng.h"
 
 namespace thimble::test {
@@ -33,6 +34,16 @@ inline std::vector<double> hessian_of(const std::vector<float>& x, std::int64_t 
   linalg::gram(x, tokens, inputs, shard, pool);
   linalg::fold(shard, h, pool);
   return h;
+}
+
+// Factors of the Hessian for one weight alone.
+inline Expected<quant::GptqResult> gptq(std::span<const float> weights, std::int64_t rows,
+                                        std::int64_t inputs, std::span<const double> hessian,
+                                        const ir::Encoding& encoding,
+                                        const quant::GptqOptions& options, ThreadPool& pool,
+                                        quant::Search search = quant::Search::kMse) {
+  THIMBLE_ASSIGN(const auto factors, quant::gptq_factors(hessian, inputs, options, pool));
+  return quant::gptq(weights, rows, factors, encoding, search, pool);
 }
 
 }  // namespace thimble::test

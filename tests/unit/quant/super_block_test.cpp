@@ -133,7 +133,7 @@ TEST_CASE("GPTQ writes super-blocks and tables") {
     for (const bool act_order : {false, true}) {
       GptqOptions options;
       options.act_order = act_order;
-      const auto result = gptq(weights, kRows, kInputs, hessian, e, options, pool);
+      const auto result = test::gptq(weights, kRows, kInputs, hessian, e, options, pool);
       REQUIRE(result);
       CHECK(result->error < 0.8 * result->rounding_error);
       // Scales are those of rounding; only codes changed.
