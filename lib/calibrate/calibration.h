@@ -20,7 +20,7 @@
 namespace thimble::calibrate {
 
 struct TextOptions {
-  std::int64_t tokens = 65536;  // at most; whole windows of `context`
+  std::int64_t tokens = 32768;  // at most; whole windows of `context`
   std::int64_t context = 0;     // 0: 512, or the model's limit if that is less
 };
 

@@ -30,7 +30,7 @@ struct CalibrationSource {
   std::string text;      // a file; empty: given on the command line, or none
   std::string chat;      // a file of conversations, in place of a text
   bool teacher = false;  // the model writes its own text
-  std::int64_t tokens = 65536;
+  std::int64_t tokens = 32768;
   std::int64_t context = 0;  // 0: 512, or the model's limit if that is less
   DataSet data;              // in place of a text
   std::string imatrix;       // a file; beside either or alone

@@ -69,7 +69,7 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
        .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},
       {.name = "tokens",
        .type = OptionType::kInteger,
-       .fallback = "65536",
+       .fallback = "32768",
        .unit = "tokens",
        .help = "at most; whole windows count",
        .minimum = 8,

@@ -89,8 +89,8 @@ def page(a, points, image, name):
             f"the seconds of CPU time of `compress`. The last row is all that the\ntext holds. scripts/bench/calibration_tokens.py writes this page.\n\n"
             f"![KL and time over tokens]({image})\n\n| tokens | KL | places apart by | CPU seconds |\n|---:|---:|---:|---:|\n{rows}\n\n"
             f"From {knee['tokens']} tokens on, KL lies within the interval of the most that was tried: "
-            f"{knee['tokens'] / a.inputs:.0f} for each input of the widest\nproduct, which has {a.inputs}. The default of 65536 is as "
-            f"many for {65536 * a.inputs // knee['tokens']} inputs; a small model needs no more than this page says.\n")
+            f"{knee['tokens'] / a.inputs:.0f} for each input of the widest\nproduct, which has {a.inputs}. The default of 32768 is as "
+            f"many for {32768 * a.inputs // knee['tokens']} inputs; a small model needs no more than this page says.\n")
 
 
 def main():

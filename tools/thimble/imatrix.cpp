@@ -72,7 +72,7 @@ void add_imatrix(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("-o,--output", choices->output, "The GGUF file to write")
       ->required()
       ->type_name("FILE");
-  command->add_option("--tokens", choices->options.tokens, "At most; whole windows count (65536)")
+  command->add_option("--tokens", choices->options.tokens, "At most; whole windows count (32768)")
       ->check(CLI::Range(8, 1 << 28))
       ->type_name("N");
   command
