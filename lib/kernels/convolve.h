@@ -28,13 +28,14 @@ struct Epilogue {
   float low = 0, high = 0;
 };
 
-// `count` elements of a row: of a plane from `from` on, or outside of it where that is negative.
-struct Copy {
+// What a row gives to the vector of sixteen that begins at element `to`: the lanes l that are bits
+// of `lanes` come from element from + l of the row, those of `kept` stay as they are, and the
+// others lie outside. Elements of other lanes aren't read; `from` may lie before the row.
+struct Slice {
   std::int64_t from;
-  std::int32_t to, count;
+  std::int32_t to;
+  std::uint16_t kept, lanes;
 };
-// Floats after the last copy's end that `copy` may write as well.
-inline constexpr std::int64_t kCopySlack = 16;
 
 // Taps by up to 32 places: place p of tap k is data[k * pitch + p]. Places that don't count are
 // read as well, up to the next multiple of 16.
@@ -49,12 +50,21 @@ struct Ahead {
   std::int64_t pace;
 };
 
+// Windows over a plane, a row of results after the other: tap t of result [row, column] is
+// x[offsets[t] + row * step + column].
+struct WindowRows {
+  const std::int64_t* offsets;
+  std::int64_t taps;
+  std::int64_t rows, columns, step;
+};
+
 struct ConvolveKernels {
   Isa isa;
-  // to[c.to + i] = plane[c.from + i * stride], or `outside`, for `used` copies c in order of `to`,
-  // each of which may also write what lies up to 15 floats after it.
-  void (*copy)(const Copy* copies, std::int64_t used, const float* plane, std::int64_t stride,
-               float outside, float* to);
+  // `used` slices in order for each of `channels` planes, which are `plane` apart and whose
+  // elements are `stride` apart; the results are `step` apart. What lies outside is `outside`.
+  void (*im2col)(const Slice* slices, std::int64_t used, const float* planes, std::int64_t plane,
+                 std::int64_t channels, std::int64_t stride, float outside, float* to,
+                 std::int64_t step);
   // y[o, p] (+)= sum_k w[k][o] * piece[k, p] over `count` taps for `outputs` (1 to 16) outputs of a
   // panel and `places` (1 to 32) places; y's rows are `stride` apart. `start`: y is what is added,
   // else added to. `finish`: these were the last taps; its pointers are the first output's. Null:
@@ -62,11 +72,15 @@ struct ConvolveKernels {
   void (*panel)(const float* w, Piece piece, std::int64_t count, std::int64_t outputs,
                 std::int64_t places, bool start, const Epilogue* finish, float* y,
                 std::int64_t stride, Ahead ahead);
-  // y[i] = the sum over t < count of w[t] * x[t][i], finished.
-  void (*taps)(const float* const* x, const float* w, std::int64_t count, std::int64_t places,
-               const Epilogue& finish, float* y);
-  // y[i] = the largest x[t][i]; count >= 1. A NaN counts where it comes first.
-  void (*most)(const float* const* x, std::int64_t count, std::int64_t places, float* y);
+  // Results lie row by row, [rows, columns], and have one output's epilogue.
+  // y = the sum over the taps t of w[t] * tap, finished.
+  void (*taps)(const float* x, const WindowRows& windows, const float* w, const Epilogue& finish,
+               float* y);
+  // y = the largest tap; there is one at least. A NaN counts where it comes first.
+  void (*most)(const float* x, const WindowRows& windows, float* y);
+  // y[row, column] = the sum of the taps over high[row] * wide[column], or 0 where that is 0.
+  void (*mean)(const float* x, const WindowRows& windows, const float* high, const float* wide,
+               float* y);
 };
 
 std::span<const ConvolveKernels* const> convolve_variants();  // scalar first

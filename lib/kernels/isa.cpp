@@ -90,9 +90,10 @@ bool cpu_has(Isa isa) {
   if (isa == Isa::kAvx2)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
   if (isa == Isa::kAvx512Vnni) {
-    return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    return cpu_has(Isa::kAvx2) && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
   }
   if (isa == Isa::kAvx512Amx) return cpu_has(Isa::kAvx512Vnni) && has_amx();
 #elif defined(__aarch64__)

@@ -25,6 +25,26 @@ struct Lanes {
   const int reach = 2 * n - 1;
   return {even_half(p, reach), even_half(p + 16, reach - 16)};
 }
+// All ones in the lanes that are bits of `lanes`.
+[[maybe_unused]] inline __m256i mask_of_bits(int lanes) {
+  const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(lanes), bits), bits);
+}
+[[maybe_unused]] inline __m256 blend(__m256 no, __m256 yes, __m256i mask) {
+  return _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(mask));
+}
+[[maybe_unused]] inline Lanes load_lanes(const float* p, std::uint16_t lanes, Lanes other) {
+  const __m256i low = mask_of_bits(lanes), high = mask_of_bits(lanes >> 8);
+  return {blend(other.lo, _mm256_maskload_ps(p, low), low),
+          blend(other.hi, _mm256_maskload_ps(p + 8, high), high)};
+}
+[[maybe_unused]] inline Lanes load_even_lanes(const float* p, std::uint16_t lanes, Lanes other) {
+  const auto half = [p](int bits, int at, __m256 rest) {
+    const __m256i twice = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14), mask = mask_of_bits(bits);
+    return _mm256_mask_i32gather_ps(rest, p + at, twice, _mm256_castsi256_ps(mask), 4);
+  };
+  return {half(lanes, 0, other.lo), half(lanes >> 8, 16, other.hi)};
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};

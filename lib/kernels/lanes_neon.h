@@ -21,6 +21,21 @@ struct Lanes {
   for (int i = 0; i < n; ++i) whole[i] = p[2 * i];
   return load(whole);
 }
+[[maybe_unused]] inline Lanes load_lanes_apart(const float* p, std::ptrdiff_t step,
+                                               std::uint16_t lanes, Lanes other) {
+  float whole[16];
+  for (int i = 0; i < 4; ++i) vst1q_f32(whole + 4 * i, other.v[i]);
+  for (int i = 0; i < 16; ++i) {
+    if ((lanes >> i & 1) != 0) whole[i] = p[i * step];
+  }
+  return load(whole);
+}
+[[maybe_unused]] inline Lanes load_lanes(const float* p, std::uint16_t lanes, Lanes other) {
+  return lanes == 0xffff ? load(p) : load_lanes_apart(p, 1, lanes, other);
+}
+[[maybe_unused]] inline Lanes load_even_lanes(const float* p, std::uint16_t lanes, Lanes other) {
+  return load_lanes_apart(p, 2, lanes, other);
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   LANES_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }

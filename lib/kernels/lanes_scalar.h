@@ -18,6 +18,14 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_even(const float* p, int n) {
   LANES_EACH(i < n ? p[2 * i] : 0.0f);
 }
+// p[l] in the lanes l that are bits of `lanes`, and `other` elsewhere; nothing else is read.
+[[maybe_unused]] inline Lanes load_lanes(const float* p, std::uint16_t lanes, Lanes other) {
+  LANES_EACH((lanes >> i & 1) != 0 ? p[i] : other.v[i]);
+}
+// The same of p[2 l].
+[[maybe_unused]] inline Lanes load_even_lanes(const float* p, std::uint16_t lanes, Lanes other) {
+  LANES_EACH((lanes >> i & 1) != 0 ? p[2 * i] : other.v[i]);
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   LANES_EACH(thimble::half_to_float(p[i]));
 }

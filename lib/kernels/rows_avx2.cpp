@@ -31,6 +31,6 @@ const RowKernels kRowsAvx2 = {Isa::kAvx2, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionAvx2;
 const AttentionKernels kAttentionAvx2 = {Isa::kAvx2, attend};
 extern const ConvolveKernels kConvolveAvx2;
-const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, copy, panel, taps, most};
+const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, im2col, panel, taps, most, mean};
 
 }  // namespace thimble::kernels

@@ -31,6 +31,6 @@ const RowKernels kRowsAvx512 = {
 extern const AttentionKernels kAttentionAvx512;
 const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, attend};
 extern const ConvolveKernels kConvolveAvx512;
-const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, copy, panel, taps, most};
+const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, im2col, panel, taps, most, mean};
 
 }  // namespace thimble::kernels

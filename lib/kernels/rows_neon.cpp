@@ -31,6 +31,6 @@ const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionNeon;
 const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
 extern const ConvolveKernels kConvolveNeon;
-const ConvolveKernels kConvolveNeon = {Isa::kNeon, copy, panel, taps, most};
+const ConvolveKernels kConvolveNeon = {Isa::kNeon, im2col, panel, taps, most, mean};
 
 }  // namespace thimble::kernels

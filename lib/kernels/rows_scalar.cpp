@@ -33,6 +33,6 @@ const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map
 extern const AttentionKernels kAttentionScalar;
 const AttentionKernels kAttentionScalar = {Isa::kScalar, attend};
 extern const ConvolveKernels kConvolveScalar;
-const ConvolveKernels kConvolveScalar = {Isa::kScalar, copy, panel, taps, most};
+const ConvolveKernels kConvolveScalar = {Isa::kScalar, im2col, panel, taps, most, mean};
 
 }  // namespace thimble::kernels

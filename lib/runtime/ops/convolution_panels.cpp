@@ -19,7 +19,7 @@ using kernels::kPanelRows;
 using kernels::kPiecePlaces;
 using kernels::Piece;
 
-constexpr std::int64_t kPieceTaps = 192;  // of a piece, unless a channel has more
+constexpr std::int64_t kPieceTaps = 384;  // of a piece, unless a channel has more
 constexpr std::int64_t kRunPieces = 8;    // that pass a panel while it is in the cache
 constexpr std::int64_t kFewPanels = 8;    // too few to make copies pay that only move elements
 constexpr std::int64_t kMostTaps = 1 << 20;
@@ -49,12 +49,9 @@ class Pieces {
   static std::int64_t channels_at_once(const Windows& w, std::int64_t channels) {
     return std::clamp<std::int64_t>(kPieceTaps / volume(w.kernel), 1, channels);
   }
-  static std::int64_t piece_floats(const Windows& w, std::int64_t channels) {
-    return channels_at_once(w, channels) * volume(w.kernel) * kPiecePlaces + kernels::kCopySlack;
-  }
   static std::size_t bytes(const Windows& w, std::int64_t channels) {
     const auto one = static_cast<std::size_t>(piece_floats(w, channels)) * sizeof(float) +
-                     static_cast<std::size_t>(most_copies(w, kPiecePlaces)) * sizeof(Copy);
+                     static_cast<std::size_t>(most_slices(w)) * sizeof(Slice);
     return round_up<std::size_t>(kRunPieces * one, 64);
   }
 
@@ -63,56 +60,53 @@ class Pieces {
       : kernels_(kernels),
         w_(w),
         floats_(piece_floats(w, channels)),
-        most_(most_copies(w, kPiecePlaces)),
         data_(reinterpret_cast<float*>(memory)),
-        copies_(reinterpret_cast<Copy*>(data_ + kRunPieces * floats_)) {}
+        slices_(reinterpret_cast<Slice*>(data_ + kRunPieces * floats_)) {}
 
   // Places [begin, begin + count) of the result, at most kRunPieces * 32.
   void set_places(std::int64_t begin, std::int64_t count) {
     begin_ = begin;
-    count_ = ceil_div<std::int64_t>(count, kPiecePlaces);
-    for (std::int64_t q = 0; q < count_; ++q) {
-      places_[q] = std::min<std::int64_t>(kPiecePlaces, count - q * kPiecePlaces);
-      used_[q] =
-          list_copies(w_, begin + q * kPiecePlaces, places_[q], kPiecePlaces, copies_ + q * most_);
-    }
+    places_ = count;
+    used_ = 0;
+    for (std::int64_t q = 0; q < this->count(); ++q)
+      used_ += list_slices(w_, begin + q * kPiecePlaces, places(q), q * floats_, slices_ + used_);
   }
 
-  std::int64_t count() const { return count_; }
-  std::int64_t places(std::int64_t q) const { return places_[q]; }
-  Piece piece(std::int64_t q) const { return pieces_[q]; }
+  std::int64_t count() const { return ceil_div<std::int64_t>(places_, kPiecePlaces); }
+  std::int64_t places(std::int64_t q) const {
+    return std::min<std::int64_t>(kPiecePlaces, places_ - q * kPiecePlaces);
+  }
+  Piece piece(std::int64_t q) const {
+    if (in_place_) return {planes_ + begin_ + q * kPiecePlaces, volume(w_.in)};
+    return {data_ + q * floats_, kPiecePlaces};
+  }
 
   // What `channels` planes from `planes` on show to so many panels. Where windows see one element
-  // each and panels are few, pieces of all their places are used as they lie.
+  // each and panels are few, pieces are used as they lie.
   void fill(const float* planes, std::int64_t channels, std::int64_t panels) {
-    const bool flat = panels <= kFewPanels && w_.in == w_.out && volume(w_.kernel) == 1 &&
-                      volume(w_.stride) == 1 && w_.begin == Space{};
-    for (std::int64_t q = 0; q < count_; ++q) {
-      in_place_[q] = flat && places_[q] == kPiecePlaces;
-      pieces_[q] = in_place_[q] ? Piece{planes + begin_ + q * kPiecePlaces, volume(w_.in)}
-                                : Piece{data_ + q * floats_, kPiecePlaces};
-    }
-    const std::int64_t step = volume(w_.kernel) * kPiecePlaces;
-    for (std::int64_t i = 0; i < channels; ++i, planes += volume(w_.in)) {
-      for (std::int64_t q = 0; q < count_; ++q) {
-        if (in_place_[q]) continue;
-        kernels_.copy(copies_ + q * most_, used_[q], planes, w_.stride[2], 0.0f,
-                      data_ + q * floats_ + i * step);
-      }
-    }
+    const bool flat = w_.in == w_.out && volume(w_.kernel) == 1 && volume(w_.stride) == 1;
+    in_place_ = flat && panels <= kFewPanels && places_ % 16 == 0;
+    planes_ = planes;
+    if (in_place_) return;
+    kernels_.im2col(slices_, used_, planes, volume(w_.in), channels, w_.stride[2], 0.0f, data_,
+                    volume(w_.kernel) * kPiecePlaces);
   }
 
  private:
+  // A vector more than the taps take, or the same tap of all pieces would fall into one set of the
+  // first-level cache.
+  static std::int64_t piece_floats(const Windows& w, std::int64_t channels) {
+    return channels_at_once(w, channels) * volume(w.kernel) * kPiecePlaces + 16;
+  }
+
   const kernels::ConvolveKernels& kernels_;
   const Windows& w_;
-  std::int64_t floats_, most_;
+  std::int64_t floats_;
   float* data_;
-  Copy* copies_;
-  std::int64_t begin_ = 0, count_ = 0;
-  std::int64_t places_[kRunPieces] = {};
-  std::int64_t used_[kRunPieces] = {};
-  bool in_place_[kRunPieces] = {};
-  Piece pieces_[kRunPieces] = {};
+  Slice* slices_;
+  const float* planes_ = nullptr;
+  std::int64_t begin_ = 0, places_ = 0, used_ = 0;
+  bool in_place_ = false;
 };
 
 class PanelConvolution {
@@ -218,11 +212,7 @@ class DepthwiseConvolution {
   DepthwiseConvolution(Call& call, const Convolution& c)
       : call_(call), c_(c), phases_(c.windows), finish_(epilogue_of(call)) {}
 
-  // Of one thread: the plane, and a pointer a tap.
-  std::size_t bytes() const {
-    return phases_.bytes() +
-           round_up<std::size_t>(static_cast<std::size_t>(taps()) * sizeof(float*), 64);
-  }
+  std::size_t bytes() const { return phases_.bytes(); }
 
   Status run() {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), bytes());
@@ -231,8 +221,9 @@ class DepthwiseConvolution {
               [&](std::size_t begin, std::size_t end) {
                 std::byte* memory = scratch.take();
                 const Phases::Layout layout = phases_.layout_in(memory);
-                for (std::size_t p = begin; p < end; ++p)
-                  plane(static_cast<std::int64_t>(p), layout, memory);
+                const auto last = static_cast<std::int64_t>(end);
+                for (auto p = static_cast<std::int64_t>(begin); p < last; p += phases_.together())
+                  planes(p, std::min(phases_.together(), last - p), layout);
                 scratch.give_back(memory);
               });
     return ok();
@@ -241,23 +232,25 @@ class DepthwiseConvolution {
  private:
   std::int64_t taps() const { return volume(c_.windows.kernel); }
 
-  void plane(std::int64_t p, const Phases::Layout& layout, std::byte* memory) const {
-    const Windows& w = c_.windows;
-    const float* x = phases_.lay_out(call_.machine.convolve, layout,
-                                     call_.inputs[0]->floats() + p * volume(w.in), 0);
-    auto** from = reinterpret_cast<const float**>(memory + phases_.bytes());
-    const std::int64_t n = p / c_.channels, first = p % c_.channels * c_.group_outputs();
+  // Planes [first, first + count).
+  void planes(std::int64_t first, std::int64_t count, const Phases::Layout& layout) const {
+    const float* x =
+        phases_.lay_out(call_.machine.convolve, layout,
+                        call_.inputs[0]->floats() + first * volume(c_.windows.in), count, 0);
+    for (std::int64_t p = first; p < first + count; ++p, x += phases_.plane_step())
+      plane(p, x, layout);
+  }
+
+  void plane(std::int64_t p, const float* x, const Phases::Layout& layout) const {
+    kernels::WindowRows rows = phases_.rows_of(layout);
     // Rows that lie end to end on both sides are one.
-    const bool whole = phases_.in_place() && taps() == 1 && w.in == w.out && w.stride[1] == 1;
-    const std::int64_t rows = whole ? 1 : w.out[1], columns = volume(w.out) / rows;
-    phases_.taps(x, from);
-    for (std::int64_t row = 0; row < rows; ++row) {
-      if (row > 0) phases_.next_row(from);
-      for (std::int64_t o = first; o < first + c_.group_outputs(); ++o) {
-        const std::int64_t at = ((n * c_.outputs + o) * rows + row) * columns;
-        call_.machine.convolve.taps(from, call_.inputs[1]->floats() + o * taps(), taps(), columns,
-                                    moved(finish_, o, at), call_.outputs[0]->floats() + at);
-      }
+    if (phases_.in_place() && taps() == 1 && rows.step == rows.columns)
+      rows = {rows.offsets, 1, 1, rows.rows * rows.columns, 0};
+    const std::int64_t n = p / c_.channels, output = p % c_.channels * c_.group_outputs();
+    for (std::int64_t o = output; o < output + c_.group_outputs(); ++o) {
+      const std::int64_t at = (n * c_.outputs + o) * rows.rows * rows.columns;
+      call_.machine.convolve.taps(x, rows, call_.inputs[1]->floats() + o * taps(),
+                                  moved(finish_, o, at), call_.outputs[0]->floats() + at);
     }
   }
 

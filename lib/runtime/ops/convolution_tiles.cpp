@@ -161,7 +161,8 @@ class TiledConvolution {
   // cache.
   void store(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t count,
              const float* results) const {
-    constexpr float kOne = 1;
+    static constexpr float kOne = 1;
+    static constexpr std::int64_t kHere = 0;
     constexpr std::int64_t kTogether = kernels::kTileRows;
     const std::int64_t outputs = c_.group_outputs();
     float planes[kTogether][kRun];
@@ -171,9 +172,8 @@ class TiledConvolution {
       for (std::int64_t o = 0; o < together; ++o) {
         const std::int64_t channel = group * outputs + start + o;
         const std::int64_t at = (image * c_.outputs + channel) * positions_ + first;
-        const float* const lines[1] = {planes[o]};
-        call_.machine.convolve.taps(lines, &kOne, 1, count, moved(finish_, channel, at),
-                                    call_.outputs[0]->floats() + at);
+        call_.machine.convolve.taps(planes[o], {&kHere, 1, 1, count, 0}, &kOne,
+                                    moved(finish_, channel, at), call_.outputs[0]->floats() + at);
       }
     }
   }

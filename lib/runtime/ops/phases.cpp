@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "support/checked.h"
-
 namespace thimble::runtime {
 
 Phases::Phases(const Windows& w) : w_(w) {
@@ -28,29 +26,33 @@ bool Phases::fits(const Windows& w) {
          volume(w.kernel) <= 1 << 16;
 }
 
-std::size_t Phases::plane_bytes() const {
-  const auto floats = static_cast<std::size_t>(rows() * pitch() + kernels::kCopySlack);
-  return round_up<std::size_t>(floats * sizeof(float), 64);
+std::int64_t Phases::together() const {
+  constexpr std::int64_t kNear = 32768;  // floats that stay in the second-level cache
+  return in_place_ ? 1 : std::clamp<std::int64_t>(kNear / plane_floats(), 1, 16);
+}
+
+// Each phase of a row has a part in the image, whose first and last vector it may share, and parts
+// outside before and after it.
+std::int64_t Phases::most_slices() const {
+  return rows() * w_.stride[2] * (ceil_div<std::int64_t>(phase(), 16) + 3);
 }
 
 std::size_t Phases::bytes() const {
-  if (in_place_) return 0;
-  // Each phase of a row has elements in the image and some outside on either side.
-  const auto copies = static_cast<std::size_t>(rows() * w_.stride[2] * 3);
-  return plane_bytes() + round_up<std::size_t>(copies * sizeof(kernels::Copy), 64);
+  const auto offsets = static_cast<std::size_t>(volume(w_.kernel)) * sizeof(std::int64_t);
+  if (in_place_) return round_up<std::size_t>(offsets, 64);
+  const auto floats = static_cast<std::size_t>(together() * plane_floats());
+  const auto slices = static_cast<std::size_t>(most_slices());
+  return round_up<std::size_t>(floats * sizeof(float) + slices * sizeof(kernels::Slice) + offsets,
+                               64);
 }
 
-kernels::Copy* Phases::list_row(std::int64_t r, std::int32_t to, kernels::Copy* out) const {
+void Phases::list_row(std::int64_t r, std::int32_t to, Slicer& out) const {
   const auto put = [&](std::int64_t from, std::int64_t count) {
-    if (count == 0) return;
-    *out++ = {from, to, static_cast<std::int32_t>(count)};
+    out.put({from, to, static_cast<std::int32_t>(count)});
     to += static_cast<std::int32_t>(count);
   };
   const std::int64_t row = r - w_.begin[1];
-  if (row < 0 || row >= w_.in[1]) {
-    put(-1, pitch());
-    return out;
-  }
+  if (row < 0 || row >= w_.in[1]) return put(-1, pitch());
   const std::int64_t stride = w_.stride[2], width = phase();
   for (std::int64_t p = 0; p < stride; ++p) {
     // Element i of a phase is column i * stride + p - begin.
@@ -62,34 +64,45 @@ kernels::Copy* Phases::list_row(std::int64_t r, std::int32_t to, kernels::Copy* 
     put(row * w_.in[2] + start + first * stride, last - first);
     put(-1, width - last);
   }
-  return out;
 }
 
-Phases::Layout Phases::layout_in(std::byte* memory) const {
-  if (in_place_) return {};
-  auto* const copies = reinterpret_cast<kernels::Copy*>(memory + plane_bytes());
-  kernels::Copy* end = copies;
-  for (std::int64_t r = 0; r < rows(); ++r)
-    end = list_row(r, static_cast<std::int32_t>(r * pitch()), end);
-  return {copies, end - copies, reinterpret_cast<float*>(memory)};
-}
-
-const float* Phases::lay_out(const kernels::ConvolveKernels& kernels, const Layout& layout,
-                             const float* plane, float outside) const {
-  if (in_place_) return plane;
-  kernels.copy(layout.copies, layout.used, plane, w_.stride[2], outside, layout.to);
-  return layout.to;
-}
-
-void Phases::taps(const float* laid_out, const float** out) const {
+void Phases::list_offsets(std::int64_t* out) const {
   for (std::int64_t r = 0; r < w_.kernel[1]; ++r) {
-    const float* line = laid_out + r * w_.dilation[1] * pitch();
+    const std::int64_t line = r * w_.dilation[1] * pitch();
     for (std::int64_t c = 0; c < w_.kernel[2]; ++c) {
       const std::int64_t column = c * w_.dilation[2];
       *out++ =
           line + (in_place_ ? column : column % w_.stride[2] * phase() + column / w_.stride[2]);
     }
   }
+}
+
+Phases::Layout Phases::layout_in(std::byte* memory) const {
+  if (in_place_) {
+    auto* const offsets = reinterpret_cast<std::int64_t*>(memory);
+    list_offsets(offsets);
+    return {nullptr, 0, offsets, nullptr};
+  }
+  auto* const floats = reinterpret_cast<float*>(memory);
+  auto* const slices = reinterpret_cast<kernels::Slice*>(floats + together() * plane_floats());
+  auto* const offsets = reinterpret_cast<std::int64_t*>(slices + most_slices());
+  Slicer slicer(w_.stride[2], slices);
+  for (std::int64_t r = 0; r < rows(); ++r)
+    list_row(r, static_cast<std::int32_t>(r * pitch()), slicer);
+  list_offsets(offsets);
+  return {slices, slicer.used(), offsets, floats};
+}
+
+const float* Phases::lay_out(const kernels::ConvolveKernels& kernels, const Layout& layout,
+                             const float* planes, std::int64_t count, float outside) const {
+  if (in_place_) return planes;
+  kernels.im2col(layout.slices, layout.used, planes, volume(w_.in), count, w_.stride[2], outside,
+                 layout.to, plane_floats());
+  return layout.to;
+}
+
+kernels::WindowRows Phases::rows_of(const Layout& layout) const {
+  return {layout.offsets, volume(w_.kernel), w_.out[1], w_.out[2], w_.stride[1] * pitch()};
 }
 
 }  // namespace thimble::runtime

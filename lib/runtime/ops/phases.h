@@ -3,7 +3,8 @@
 // of elements: rows with their padding, each cut into the phases of its stride. Where nothing would
 // move the plane is used as it lies.
 
-#include "runtime/ops/images.h"
+#include "runtime/ops/window_copies.h"
+#include "support/checked.h"
 
 namespace thimble::runtime {
 
@@ -14,34 +15,40 @@ class Phases {
 
   static bool fits(const Windows& w);  // two axes, and a size that memory may be asked for
   bool in_place() const { return in_place_; }
-  // Of a laid-out plane and of the copies that lay it out; a multiple of 64, 0 in place.
+  // What one thread needs; a multiple of 64.
   std::size_t bytes() const;
 
-  // The copies are the same for every plane: listed once in a thread's `memory`, of bytes().
+  // The same for all planes: listed once in a thread's `memory`, of bytes().
   struct Layout {
-    const kernels::Copy* copies;
+    const kernels::Slice* slices;
     std::int64_t used;
+    const std::int64_t* offsets;  // of each tap in a laid-out plane, for the result's first row
     float* to;
   };
   Layout layout_in(std::byte* memory) const;
-  // Lays `plane` out, elements outside being `outside`; what `taps` takes.
+
+  // So many planes are laid out together at most.
+  std::int64_t together() const;
+  // Lays `count` planes out, elements outside being `outside`; they are plane_step() apart.
   const float* lay_out(const kernels::ConvolveKernels& kernels, const Layout& layout,
-                       const float* plane, float outside) const;
-  // Where each tap starts for the result's first row: w.kernel[1] * w.kernel[2] pointers.
-  void taps(const float* laid_out, const float** out) const;
-  // Moves them to the next row.
-  void next_row(const float** taps) const {
-    const std::int64_t step = w_.stride[1] * pitch(), count = w_.kernel[1] * w_.kernel[2];
-    for (std::int64_t t = 0; t < count; ++t) taps[t] += step;
-  }
+                       const float* planes, std::int64_t count, float outside) const;
+  std::int64_t plane_step() const { return in_place_ ? volume(w_.in) : plane_floats(); }
+  // The windows over a plane that was laid out.
+  kernels::WindowRows rows_of(const Layout& layout) const;
 
  private:
   std::int64_t rows() const { return (w_.out[1] - 1) * w_.stride[1] + w_.extent(1); }
-  std::int64_t phase() const { return w_.out[2] + (w_.extent(2) - 1) / w_.stride[2]; }
+  // Whole vectors, unless they would be mostly empty.
+  std::int64_t phase() const {
+    const std::int64_t used = w_.out[2] + (w_.extent(2) - 1) / w_.stride[2];
+    return used > 8 ? round_up<std::int64_t>(used, 16) : used;
+  }
   std::int64_t pitch() const { return in_place_ ? w_.in[2] : phase() * w_.stride[2]; }
-  std::size_t plane_bytes() const;  // with what `copy` may write behind it
+  std::int64_t plane_floats() const { return round_up<std::int64_t>(rows() * pitch(), 16); }
+  std::int64_t most_slices() const;
+  void list_offsets(std::int64_t* out) const;
   // A row of the laid-out plane, which starts at its element `to`.
-  kernels::Copy* list_row(std::int64_t r, std::int32_t to, kernels::Copy* out) const;
+  void list_row(std::int64_t r, std::int32_t to, Slicer& out) const;
 
   Windows w_;
   bool in_place_;

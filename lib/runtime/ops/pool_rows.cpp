@@ -15,16 +15,15 @@ std::size_t rounded(std::int64_t count, std::size_t size) {
   return round_up<std::size_t>(static_cast<std::size_t>(count) * size, 64);
 }
 
-// What one thread works in: the plane, a pointer and a weight of 1 a tap, the taps of each column.
+// What one thread works in: the planes, the taps of each row and column.
 struct Workspace {
-  std::size_t plane, pointers, ones, columns;
+  std::size_t planes, rows, columns;
 
   Workspace(const Windows& w, const Phases& phases)
-      : plane(phases.bytes()),
-        pointers(rounded(volume(w.kernel), sizeof(float*))),
-        ones(rounded(volume(w.kernel), sizeof(float))),
+      : planes(phases.bytes()),
+        rows(rounded(w.out[1], sizeof(float))),
         columns(rounded(w.out[2], sizeof(float))) {}
-  std::size_t total() const { return plane + pointers + ones + columns; }
+  std::size_t total() const { return planes + rows + columns; }
 };
 
 // Taps of the windows at `position` on axis `d`: those in the image, or with its padding.
@@ -50,48 +49,42 @@ class RowPool {
                 std::byte* memory = scratch.take();
                 prepare(memory);
                 const Phases::Layout layout = phases_.layout_in(memory);
-                for (std::size_t p = begin; p < end; ++p)
-                  plane(static_cast<std::int64_t>(p), layout, memory);
+                const auto last = static_cast<std::int64_t>(end);
+                for (auto p = static_cast<std::int64_t>(begin); p < last; p += phases_.together())
+                  planes(p, std::min(phases_.together(), last - p), layout, memory);
                 scratch.give_back(memory);
               });
     return ok();
   }
 
  private:
-  float* ones(std::byte* memory) const {
-    return reinterpret_cast<float*>(memory + space_.plane + space_.pointers);
-  }
+  float* rows(std::byte* memory) const { return reinterpret_cast<float*>(memory + space_.planes); }
   float* columns(std::byte* memory) const {
-    return reinterpret_cast<float*>(memory + space_.plane + space_.pointers + space_.ones);
+    return reinterpret_cast<float*>(memory + space_.planes + space_.rows);
   }
 
   void prepare(std::byte* memory) const {
     if (!average_) return;
-    std::fill_n(ones(memory), volume(w_.kernel), 1.0f);
+    for (std::int64_t r = 0; r < w_.out[1]; ++r)
+      rows(memory)[r] = static_cast<float>(taps_at(w_, 1, r, padding_));
     for (std::int64_t c = 0; c < w_.out[2]; ++c)
       columns(memory)[c] = static_cast<float>(taps_at(w_, 2, c, padding_));
   }
 
-  void plane(std::int64_t p, const Phases::Layout& layout, std::byte* memory) const {
+  // Planes [first, first + count).
+  void planes(std::int64_t first, std::int64_t count, const Phases::Layout& layout,
+              std::byte* memory) const {
     const kernels::ConvolveKernels& kernels = call_.machine.convolve;
     const float outside = average_ ? 0.0f : -std::numeric_limits<float>::infinity();
-    const float* x =
-        phases_.lay_out(kernels, layout, call_.inputs[0]->floats() + p * volume(w_.in), outside);
-    auto** taps = reinterpret_cast<const float**>(memory + space_.plane);
-    float* y = call_.outputs[0]->floats() + p * volume(w_.out);
-    phases_.taps(x, taps);
-    for (std::int64_t row = 0; row < w_.out[1]; ++row, y += w_.out[2]) {
-      if (row > 0) phases_.next_row(taps);
-      if (!average_) {
-        kernels.most(taps, volume(w_.kernel), w_.out[2], y);
-        continue;
-      }
-      kernels.taps(taps, ones(memory), volume(w_.kernel), w_.out[2], {}, y);
-      const auto high = static_cast<float>(taps_at(w_, 1, row, padding_));
-      const float* wide = columns(memory);
-      for (std::int64_t c = 0; c < w_.out[2]; ++c) {
-        const float count = high * wide[c];
-        y[c] = count > 0 ? y[c] / count : 0.0f;
+    const float* x = phases_.lay_out(
+        kernels, layout, call_.inputs[0]->floats() + first * volume(w_.in), count, outside);
+    float* y = call_.outputs[0]->floats() + first * volume(w_.out);
+    const kernels::WindowRows windows = phases_.rows_of(layout);
+    for (std::int64_t p = 0; p < count; ++p, x += phases_.plane_step(), y += volume(w_.out)) {
+      if (average_) {
+        kernels.mean(x, windows, rows(memory), columns(memory), y);
+      } else {
+        kernels.most(x, windows, y);
       }
     }
   }

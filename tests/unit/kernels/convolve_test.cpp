@@ -119,60 +119,95 @@ TEST_CASE("every variant applies functions alike") {
   }
 }
 
-TEST_CASE("rows are copied with a stride, and what is outside is filled") {
-  const Floats plane = random_floats(400, 8);
+TEST_CASE("slices of planes fill vectors, lane by lane") {
+  constexpr std::int64_t kPlane = 70, kPlanes = 37, kStep = 48;
+  constexpr float kOutside = -2.5f;
+  const Floats planes = random_floats(kPlane * kPlanes, 8);
   for (const std::int64_t stride : {1, 2, 3}) {
-    std::vector<Copy> copies;
-    Floats want;
-    for (const std::int32_t count : {1, 16, 7, 33, 8, 15, 9, 64}) {
-      const std::int64_t from = count % 2 == 0 ? -1 : count;
-      copies.push_back({from, static_cast<std::int32_t>(want.size()), count});
-      for (std::int64_t i = 0; i < count; ++i) {
-        want.push_back(from < 0 ? -2.5f : plane[static_cast<std::size_t>(from + i * stride)]);
+    const std::vector<Slice> slices = {
+        {0, 0, 0, 0xffff},   // a whole vector
+        {3, 16, 0, 0x003f},  // a row's end, then the next row's beginning
+        {20 - 6 * stride, 16, 0x003f, 0x1fc0},
+        {-4 * stride, 32, 0, 0xfff0},  // the first element after lanes that lie outside
+        {kPlane - 1 - 15 * stride, 32, 0x00f0, 0xff00},  // up to the last one
+    };
+    Floats want(kPlanes * kStep);
+    for (std::int64_t p = 0; p < kPlanes; ++p) {
+      float* out = want.data() + p * kStep;
+      for (const Slice& s : slices) {
+        for (int l = 0; l < 16; ++l) {
+          const bool taken = (s.lanes >> l & 1) != 0, kept = (s.kept >> l & 1) != 0;
+          float& to = out[s.to + l];
+          if (taken) {
+            to = planes[static_cast<std::size_t>(p * kPlane + s.from + l * stride)];
+          } else if (!kept) {
+            to = kOutside;
+          }
+        }
       }
     }
-    copies.push_back({400 - 1 - 19 * stride, static_cast<std::int32_t>(want.size()), 20});
-    for (std::int64_t i = 19; i >= 0; --i)
-      want.push_back(plane[static_cast<std::size_t>(399 - i * stride)]);
     for (const ConvolveKernels* kernels : runnable()) {
       INFO(isa_name(kernels->isa) << " " << stride);
-      Floats to(want.size() + kCopySlack - 1, kUntouched);
-      kernels->copy(copies.data(), static_cast<std::int64_t>(copies.size()), plane.data(), stride,
-                    -2.5f, to.data());
-      to.resize(want.size());
+      Floats to(want.size(), kUntouched);
+      kernels->im2col(slices.data(), static_cast<std::int64_t>(slices.size()), planes.data(),
+                      kPlane, kPlanes, stride, kOutside, to.data(), kStep);
       CHECK(to == want);
     }
   }
 }
 
-TEST_CASE("taps of a plane are added, or the largest taken") {
-  for (const std::int64_t places : {1, 16, 77, 131}) {
-    const Floats x = random_floats(static_cast<std::size_t>(places) + 9, 7);
-    const Floats w = random_floats(9, 8), addend = random_floats(131, 9);
-    const float* from[9];
-    for (std::size_t t = 0; t < 9; ++t) from[t] = x.data() + t;
+struct PlaneCase {
+  std::int64_t rows, columns, step;
+};
+
+// Calls f(result's place, pointer to its first tap) for every result.
+template <class F>
+void each_result(const PlaneCase& c, const Floats& x, F f) {
+  for (std::int64_t row = 0; row < c.rows; ++row) {
+    for (std::int64_t column = 0; column < c.columns; ++column)
+      f(static_cast<std::size_t>(row * c.columns + column), x.data() + row * c.step + column);
+  }
+}
+
+TEST_CASE("windows over a plane: sums, maxima and means of their taps") {
+  for (const PlaneCase& c : {PlaneCase{1, 1, 0}, PlaneCase{1, 16, 0}, PlaneCase{3, 77, 90},
+                             PlaneCase{2, 131, 131}, PlaneCase{7, 7, 9}, PlaneCase{5, 28, 64}}) {
+    const std::int64_t offsets[] = {0, 1, 4, 2, 3, 8, 5, 9, 6};
+    const auto count = static_cast<std::size_t>(c.rows * c.columns);
+    const Floats x = random_floats(static_cast<std::size_t>(c.rows * c.step + c.columns) + 9, 7);
+    const Floats w = random_floats(9, 8), addend = random_floats(count, 9);
+    Floats high(static_cast<std::size_t>(c.rows), 3), wide(static_cast<std::size_t>(c.columns), 2);
+    high[0] = 2;
+    wide[0] = c.columns > 1 ? 0.0f : 1.0f;  // windows without any tap
     const float bias = 0.25f;
     Epilogue e;
     e.bias = &bias;
     e.addend = addend.data();
     e.function = Function::kRelu;
-    Floats sums(static_cast<std::size_t>(places) + 1, kUntouched), tops = sums;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(places); ++i) {
-      float sum = 0, top = x[i];
+    Floats sums(count + 1, kUntouched), tops = sums, means = sums;
+    each_result(c, x, [&](std::size_t at, const float* first) {
+      float sum = 0, plain = 0, top = first[0];
       for (std::size_t t = 0; t < 9; ++t) {
-        sum = std::fma(w[t], x[i + t], sum);
-        top = std::max(top, x[i + t]);
+        sum = std::fma(w[t], first[offsets[t]], sum);
+        plain += first[offsets[t]];
+        top = std::max(top, first[offsets[t]]);
       }
-      sums[i] = finished(e, sum, 0, static_cast<std::int64_t>(i));
-      tops[i] = top;
-    }
+      const auto columns = static_cast<std::size_t>(c.columns);
+      const float taps = high[at / columns] * wide[at % columns];
+      sums[at] = finished(e, sum, 0, static_cast<std::int64_t>(at));
+      tops[at] = top;
+      means[at] = taps > 0 ? plain / taps : 0.0f;
+    });
+    const WindowRows windows{offsets, 9, c.rows, c.columns, c.step};
     for (const ConvolveKernels* kernels : runnable()) {
-      INFO(isa_name(kernels->isa) << " " << places);
+      INFO(isa_name(kernels->isa) << " " << c.rows << " x " << c.columns);
       Floats y(sums.size(), kUntouched);
-      kernels->taps(from, w.data(), 9, places, e, y.data());
+      kernels->taps(x.data(), windows, w.data(), e, y.data());
       CHECK(y == sums);
-      kernels->most(from, 9, places, y.data());
+      kernels->most(x.data(), windows, y.data());
       CHECK(y == tops);
+      kernels->mean(x.data(), windows, high.data(), wide.data(), y.data());
+      CHECK(y == means);
     }
   }
 }
