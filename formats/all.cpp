@@ -12,6 +12,7 @@
 #include "formats/onnx/reader.h"
 #include "formats/onnx/tensors.h"
 #include "formats/onnx/writer.h"
+#include "formats/onnx/writer_encodings.h"
 #include "formats/onnx/writer_streams.h"
 
 namespace thimble::formats {
@@ -106,6 +107,24 @@ Status check_writable(const ir::Model& model, const Target& target) {
   if (target.format == "safetensors") return check_huggingface(model, target);
   if (target.format == "onnx") return onnx::check(model, target);
   return no_writer(target.format);
+}
+
+Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
+                                      const Target& target) {
+  if (target.format == "gguf") return gguf_bytes(model, target);
+  if (target.format == "onnx") return onnx::written_bytes(model, path, target);
+  return no_writer(target.format);
+}
+
+std::uint64_t stored_bytes(const ir::Weight& weight, const Target& target) {
+  if (target.format == "gguf") {
+    const auto type = gguf::choose_type(weight, target);
+    if (type) return gguf::row_bytes(**type, weight) * static_cast<std::uint64_t>(weight.rows());
+  }
+  const bool quantized = target.format == "onnx" && target.type.empty();
+  if (quantized && onnx::has_streams(weight.encoding)) return onnx::encoded_bytes(weight);
+  const auto floats = static_cast<std::uint64_t>(weight.element_count()) * sizeof(float);
+  return weight.encoding.is_dense() ? weight.byte_size() : floats;
 }
 
 bool holds(const ir::Weight& weight, const Target& target) {

@@ -46,6 +46,13 @@ Status write_model(const ir::Model& model, const std::string& path, const Target
 // shapes, before any of its numbers is read.
 Status check_writable(const ir::Model& model, const Target& target);
 
+// The bytes that write_model would write, to the byte. Not of safetensors, whose folder has more in
+// it.
+Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
+                                      const Target& target);
+// About what this weight takes of them; it must be one that the target holds.
+std::uint64_t stored_bytes(const ir::Weight& weight, const Target& target);
+
 // Could write_model write this weight as it is encoded, or as floats where the target's options say
 // so?
 bool holds(const ir::Weight& weight, const Target& target);

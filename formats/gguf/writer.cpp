@@ -131,8 +131,8 @@ std::uint32_t file_type(const std::vector<Output>& outputs) {
   }
 }
 
-std::string header(const gguf::Keys& keys, const std::vector<Output>& outputs,
-                   const ir::Weight& factors) {
+std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs,
+                      const ir::Weight& factors) {
   std::string out = "GGUF";
   const bool has_factors = factors.source != nullptr;
   gguf::append_number(out, std::uint32_t{3});
@@ -156,6 +156,36 @@ std::string header(const gguf::Keys& keys, const std::vector<Output>& outputs,
   }
   if (has_factors) entry("rope_freqs.weight", factors.dims, 0, factors.byte_size());
   return out;
+}
+
+// All of the file but the tensors' numbers.
+struct Plan {
+  std::string header;
+  std::vector<Output> outputs;
+  ir::Weight factors;  // of rotary embeddings; without a source: none
+};
+
+Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
+  THIMBLE_TRY(check_type(target.type));
+  THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(model));
+  gguf::Keys keys;
+  keys.text("general.architecture", architecture->gguf);
+  keys.text("general.name", std::filesystem::path(model.source_path).stem().string());
+  keys.integer("general.alignment", kAlignment);
+  THIMBLE_ASSIGN(const gguf::Network network, gguf::add_network(model, *architecture, keys));
+  Plan plan;
+  THIMBLE_ASSIGN(plan.outputs, outputs_of(model, *architecture, network, target));
+  keys.integer("general.file_type", file_type(plan.outputs));
+  keys.integer("general.quantization_version", 2);
+  THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
+  for (const auto& [key, value] : target.provenance) keys.text(key, value);
+  if (!network.rotary_factors.empty()) {
+    plan.factors = ir::make_dense("rope_freqs.weight",
+                                  {static_cast<std::int64_t>(network.rotary_factors.size())},
+                                  std::span<const float>(network.rotary_factors));
+  }
+  plan.header = header_of(keys, plan.outputs, plan.factors);
+  return plan;
 }
 
 Status write_vector(const Output& output, AtomicFile& file) {
@@ -218,50 +248,37 @@ void tell_forms(const std::vector<Output>& outputs, Progress& progress) {
 }  // namespace
 
 Status check_gguf(const ir::Model& model, const Target& target) {
-  THIMBLE_TRY(check_type(target.type));
-  THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(model));
-  gguf::Keys keys;
-  THIMBLE_ASSIGN(const gguf::Network network, gguf::add_network(model, *architecture, keys));
-  THIMBLE_TRY(outputs_of(model, *architecture, network, target));
-  return gguf::add_tokenizer(model, network.vocabulary, keys);
+  THIMBLE_TRY(plan_of(model, target));
+  return ok();
+}
+
+Expected<std::uint64_t> gguf_bytes(const ir::Model& model, const Target& target) {
+  THIMBLE_ASSIGN(const Plan plan, plan_of(model, target));
+  std::uint64_t bytes = round_up<std::uint64_t>(plan.header.size(), kAlignment);
+  for (const Output& output : plan.outputs) bytes += round_up(output.size, kAlignment);
+  if (plan.factors.source != nullptr) bytes += round_up(plan.factors.byte_size(), kAlignment);
+  return bytes;
 }
 
 Status write_gguf(const ir::Model& model, const std::string& path, const Target& target,
                   ThreadPool& pool, Progress& progress) {
-  THIMBLE_TRY(check_type(target.type));
-  THIMBLE_ASSIGN(const Architecture* architecture, architecture_of(model));
-  gguf::Keys keys;
-  keys.text("general.architecture", architecture->gguf);
-  keys.text("general.name", std::filesystem::path(model.source_path).stem().string());
-  keys.integer("general.alignment", kAlignment);
-  THIMBLE_ASSIGN(gguf::Network network, gguf::add_network(model, *architecture, keys));
-  THIMBLE_ASSIGN(const std::vector<Output> outputs,
-                 outputs_of(model, *architecture, network, target));
-  keys.integer("general.file_type", file_type(outputs));
-  keys.integer("general.quantization_version", 2);
-  THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
-  for (const auto& [key, value] : target.provenance) keys.text(key, value);
-  ir::Weight factors;
-  if (!network.rotary_factors.empty()) {
-    factors = ir::make_dense("rope_freqs.weight",
-                             {static_cast<std::int64_t>(network.rotary_factors.size())},
-                             network.rotary_factors);
-  }
+  THIMBLE_ASSIGN(const Plan plan, plan_of(model, target));
   THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(file->append(header(keys, outputs, factors)));
+  THIMBLE_TRY(file->append(plan.header));
   THIMBLE_TRY(file->pad_to(kAlignment));
   double total = 0;
-  for (const Output& output : outputs) total += static_cast<double>(output.size);
-  if (!target.decode) tell_forms(outputs, progress);
+  for (const Output& output : plan.outputs) total += static_cast<double>(output.size);
+  if (!target.decode) tell_forms(plan.outputs, progress);
   progress.begin("writing", total / 1e6, "MB");
-  for (const Output& output : outputs) {
+  for (const Output& output : plan.outputs) {
     THIMBLE_TRY(output.weight->dims.size() < 2 ? write_vector(output, *file)
                                                : write_matrix(output, pool, progress, *file));
     THIMBLE_TRY(file->pad_to(kAlignment));
   }
   progress.end();
-  if (factors.source != nullptr) {
-    THIMBLE_TRY(file->append(std::as_bytes(std::span(network.rotary_factors))));
+  if (plan.factors.source != nullptr) {
+    THIMBLE_ASSIGN(const ir::Rows rows, plan.factors.source->read(0, plan.factors.rows()));
+    THIMBLE_TRY(file->append(rows.dense));
     THIMBLE_TRY(file->pad_to(kAlignment));
   }
   return file->commit();

@@ -17,5 +17,7 @@ Status write_gguf(const ir::Model& model, const std::string& path, const Target&
                   ThreadPool& pool, Progress& progress);
 // The error that it would end with before it reads a weight.
 Status check_gguf(const ir::Model& model, const Target& target);
+// The bytes of the file that it would write.
+Expected<std::uint64_t> gguf_bytes(const ir::Model& model, const Target& target);
 
 }  // namespace thimble::formats

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
-#include <set>
+#include <memory>
 
 #include "formats/onnx/expand.h"
 #include "formats/onnx/message.h"
@@ -12,6 +12,7 @@
 #include "formats/onnx/writer_encodings.h"
 #include "formats/onnx/writer_streams.h"
 #include "support/atomic_file.h"
+#include "support/checked.h"
 #include "support/system.h"
 
 namespace thimble::formats::onnx {
@@ -105,20 +106,54 @@ EncodingOptions encoding_options(const Target& target) {
           .decode_rest = target.allow_dequantize};
 }
 
+// What is to be written, but for the numbers. Refers to itself.
+struct Plan {
+  ir::Model model;                 // in standard operators and dense weights
+  std::vector<std::string> notes;  // for the user
+  std::uint64_t weight_bytes = 0;
+  Serialized graph;
+  Message message;
+};
+
+Expected<std::unique_ptr<Plan>> plan_of(const ir::Model& model, const std::string& path,
+                                        const Target& target) {
+  THIMBLE_TRY(check_type(target));
+  auto plan = std::make_unique<Plan>();
+  plan->model = model;
+  THIMBLE_ASSIGN(plan->notes, write_encodings(plan->model, encoding_options(target)));
+  THIMBLE_TRY(expand_own_operators(plan->model));
+  for (const ir::Weight& weight : plan->model.weights) {
+    if (weight.source != nullptr) plan->weight_bytes += weight.byte_size();
+  }
+  Layout layout;
+  if (plan->weight_bytes > target.external_threshold) {
+    layout.location = std::filesystem::path(path).filename().string() + ".data";
+    layout.smallest = kSmallest;
+    layout.alignment = kPage;
+  }
+  THIMBLE_ASSIGN(plan->graph, serialize(plan->model, layout));
+  plan->message = model_message(plan->graph, plan->model, target);
+  return plan;
+}
+
 }  // namespace
 
 Status check(const ir::Model& model, const Target& target) {
-  THIMBLE_TRY(check_type(target));
-  ir::Model copy = model;
-  THIMBLE_TRY(write_encodings(copy, encoding_options(target)));
-  THIMBLE_TRY(expand_own_operators(copy));
-  THIMBLE_TRY(serialize(copy, Layout()));
+  THIMBLE_TRY(plan_of(model, "", target));
   return ok();
+}
+
+Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
+                                      const Target& target) {
+  THIMBLE_ASSIGN(const auto plan, plan_of(model, path, target));
+  std::uint64_t external = 0;
+  for (const ir::Weight* weight : plan->graph.external)
+    external = round_up(external, kPage) + weight->byte_size();
+  return plan->message.size() + external;
 }
 
 Status write(const ir::Model& model, const std::string& path, const Target& target,
              Progress& progress) {
-  THIMBLE_TRY(check_type(target));
   std::error_code error;
   for (const std::string& source : model.source_files) {
     if (std::filesystem::equivalent(source, path, error) ||
@@ -126,33 +161,19 @@ Status write(const ir::Model& model, const std::string& path, const Target& targ
       return Error(ErrorCode::kUsage, "the output is the source").in(path);
     }
   }
-  ir::Model copy = model;
-  THIMBLE_ASSIGN(const std::vector<std::string> notes,
-                 write_encodings(copy, encoding_options(target)));
-  for (const std::string& note : notes) progress.message("note: " + note);
-  THIMBLE_TRY(expand_own_operators(copy));
-  Layout layout;
-  std::uint64_t total = 0;
-  for (const ir::Weight& weight : copy.weights) {
-    if (weight.source != nullptr) total += weight.byte_size();
-  }
-  if (total > target.external_threshold) {
-    layout.location = std::filesystem::path(path).filename().string() + ".data";
-    layout.smallest = kSmallest;
-    layout.alignment = kPage;
-  }
-  THIMBLE_ASSIGN(const Serialized graph, serialize(copy, layout));
-  progress.begin("writing", static_cast<double>(total) / 1e6, "MB");
-  if (!graph.external.empty()) {
+  THIMBLE_ASSIGN(const auto plan, plan_of(model, path, target));
+  for (const std::string& note : plan->notes) progress.message("note: " + note);
+  progress.begin("writing", static_cast<double>(plan->weight_bytes) / 1e6, "MB");
+  if (!plan->graph.external.empty()) {
     THIMBLE_ASSIGN(const auto data, AtomicFile::create(path + ".data"));
-    for (const ir::Weight* weight : graph.external) {
+    for (const ir::Weight* weight : plan->graph.external) {
       THIMBLE_TRY(data->pad_to(kPage));
       THIMBLE_TRY(append_rows(*weight, *data, progress));
     }
     THIMBLE_TRY(data->commit());
   }
   THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(append_message(model_message(graph, copy, target), *file, progress));
+  THIMBLE_TRY(append_message(plan->message, *file, progress));
   progress.end();
   return file->commit();
 }

@@ -457,4 +457,15 @@ Expected<std::vector<std::string>> write_encodings(ir::Model& model,
   return EncodingWriter(model, options).run();
 }
 
+std::uint64_t encoded_bytes(const ir::Weight& weight) {
+  const CodeForm form = code_form(weight.encoding);
+  const std::int64_t block = std::max(block_of(weight, form.bits), kLeastBlock);
+  std::uint64_t bytes =
+      packed_codes(weight, form, block).byte_size() + block_scales(weight, block).byte_size();
+  if (form.points) bytes += packed_zeros(weight, form, block).byte_size();
+  if (weight.encoding.zero == ir::ZeroKind::kMinima)
+    bytes += group_minima(weight, form, true).byte_size();
+  return bytes;
+}
+
 }  // namespace thimble::formats::onnx

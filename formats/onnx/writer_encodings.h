@@ -34,4 +34,7 @@ struct EncodingOptions {
 Expected<std::vector<std::string>> write_encodings(ir::Model& model,
                                                    const EncodingOptions& options);
 
+// About what a weight with streams (writer_streams.h) takes: as products have it.
+std::uint64_t encoded_bytes(const ir::Weight& weight);
+
 }  // namespace thimble::formats::onnx

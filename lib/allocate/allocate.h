@@ -43,6 +43,8 @@ struct Request {
   pass::Budget budget;
   // What the budget bounds: bytes of the file, or of its segments, for a model after all passes.
   std::function<Expected<std::uint64_t>(const ir::Model&)> bytes;
+  // About what a weight as it is encoded takes of them. None: what lower's tiles take.
+  std::function<std::uint64_t(const ir::Weight&)> weight_bytes = {};
 };
 
 Expected<Survey> survey(const Request& request);

@@ -42,6 +42,13 @@ std::uint64_t alignment_of(const pass::Budget& budget) {
   return budget.kind == pass::BudgetKind::kBitsPerWeight ? 1 : 64;
 }
 
+Expected<std::uint64_t> bytes_of(const Request& request, ir::Weight weight,
+                                 const ir::Encoding& encoding) {
+  if (!request.weight_bytes) return stored_bytes(weight, encoding, alignment_of(request.budget));
+  if (!encoding.is_dense()) weight.encoding = encoding;
+  return request.weight_bytes(weight);
+}
+
 std::string number(double value, int digits) {
   char buffer[64];
   std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
@@ -73,8 +80,8 @@ Expected<Survey> survey(const Request& request) {
     }
     Item item;
     for (const pass::Offer& offer : weight.wish.offers) {
-      THIMBLE_ASSIGN(const std::uint64_t bytes, stored_bytes(collector.stored[w], offer.encoding,
-                                                             alignment_of(request.budget)));
+      THIMBLE_ASSIGN(const std::uint64_t bytes,
+                     bytes_of(request, collector.stored[w], offer.encoding));
       item.push_back({bytes, 0});
     }
     open += item.front().bytes;

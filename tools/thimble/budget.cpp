@@ -59,6 +59,14 @@ Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe&
   return at;
 }
 
+// What a size bounds.
+Expected<std::uint64_t> target_bytes(const ir::Model& model, const recipe::Recipe& recipe,
+                                     const BudgetRequest& request) {
+  if (is_thimble_target(request.target)) return file_bytes(model, recipe, request.metadata);
+  return formats::written_bytes(model, request.output,
+                                with_provenance(request.target, with_metrics(request.metadata)));
+}
+
 Expected<std::uint64_t> segment_bytes(const ir::Model& model) {
   THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(model));
   std::uint64_t bytes = 0;
@@ -137,12 +145,13 @@ void guess_costs(allocate::Survey& survey) {
   }
 }
 
-// The header's size depends on the choices a little: solved again with what that came to.
+// What a choice comes to differs a little from the sum of what was counted, by the header's size
+// and by what weights share: solved again with that.
 Expected<allocate::Selection> fit(const allocate::Request& request, const allocate::Survey& survey,
                                   std::uint64_t limit) {
   std::optional<allocate::Selection> best;
   std::uint64_t wanted = limit;
-  for (int turn = 0; turn < 4; ++turn) {
+  for (int turn = 0; turn < 8; ++turn) {
     const std::uint64_t least = survey.fixed + allocate::smallest(survey.items).bytes;
     allocate::Selection selection = allocate::for_size(survey, std::max(wanted, least));
     THIMBLE_ASSIGN(const ir::Model model, allocate::preview(request, survey, selection));
@@ -303,15 +312,20 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
                                prepared.report));
   const bool bits = recipe.budget.kind == pass::BudgetKind::kBitsPerWeight;
   const ir::Model start = prepared.model;
-  const allocate::Request choices{start,
-                                  std::span<const pass::Step>(steps).subspan(before),
-                                  prepared.report,
-                                  context,
-                                  recipe.budget,
-                                  [&](const ir::Model& model) {
-                                    return bits ? segment_bytes(model)
-                                                : file_bytes(model, recipe, request.metadata);
-                                  }};
+  allocate::Request choices{start,
+                            std::span<const pass::Step>(steps).subspan(before),
+                            prepared.report,
+                            context,
+                            recipe.budget,
+                            [&](const ir::Model& model) {
+                              return bits ? segment_bytes(model)
+                                          : target_bytes(model, recipe, request);
+                            }};
+  if (!bits && !is_thimble_target(request.target)) {
+    choices.weight_bytes = [&](const ir::Weight& weight) {
+      return formats::stored_bytes(weight, request.target);
+    };
+  }
   THIMBLE_ASSIGN(const auto allocation,
                  Chooser(prepared, recipe, request, choices, environment).choose());
   context.allocator = allocation.get();

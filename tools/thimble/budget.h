@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tools/thimble/pipeline.h"
+#include "tools/thimble/target.h"
 
 namespace thimble::cli {
 
@@ -27,6 +28,8 @@ struct BudgetRequest {
   PassRequest passes;
   std::string tune;
   program::Metadata metadata;
+  formats::Target target{.format = "thimble"};  // whose bytes a size bounds
+  std::string output = {};
 };
 Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,
                      Environment& environment);

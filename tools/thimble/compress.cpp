@@ -263,22 +263,22 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
 // graph, which goes when it is done.
 Status write_target(Job& job, const CompressChoices& choices, const program::Metadata& metadata,
                     Environment& environment, Written& written) {
-  for (const auto& [key, value] : metadata) {
-    if (!key.starts_with("model.")) job.target.provenance[key] = value;
-  }
-  THIMBLE_TRY(formats::write_model(job.prepared.model, choices.output, job.target, environment.pool,
+  THIMBLE_TRY(formats::write_model(job.prepared.model, choices.output,
+                                   with_provenance(job.target, metadata), environment.pool,
                                    environment.progress));
   THIMBLE_ASSIGN(written, written_at(choices.output));
   return ok();
 }
 
-Status run_passes_of(Job& job, const PassRequest& passes, Environment& environment) {
+Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest& passes,
+                     Environment& environment) {
   if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
   if (job.recipe.tune.text.empty()) {
     THIMBLE_ASSIGN(job.tune,
                    write_tune(job.recipe, job.prepared.original, passes.journal, environment));
   }
-  BudgetRequest request{passes, job.tune, provenance(job.prepared, job.recipe, job.print)};
+  BudgetRequest request{passes, job.tune, provenance(job.prepared, job.recipe, job.print),
+                        job.target, choices.output};
   request.passes.target_holds = [&](const ir::Weight& weight) {
     return formats::holds(weight, job.target);
   };
@@ -350,7 +350,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   }
   const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
   THIMBLE_TRY(run_passes_of(
-      job, {.manager = choices.manager, .calibration = calibrated.get(), .journal = kept},
+      job, choices, {.manager = choices.manager, .calibration = calibrated.get(), .journal = kept},
       environment));
   THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, start));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());

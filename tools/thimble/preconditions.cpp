@@ -60,6 +60,11 @@ Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
                     const pass::ManagerOptions& manager, const formats::Target& target,
                     bool budgeted, Environment& environment) {
   if (is_thimble_target(target)) return ok();
+  if (target.format == "safetensors" && recipe.budget.kind == pass::BudgetKind::kSize) {
+    return Error(ErrorCode::kUsage,
+                 "a folder of safetensors has floats, so its size can't be chosen")
+        .fix("give a budget in bits_per_weight or kl_mean, or write .thimble, GGUF or ONNX");
+  }
   Prepared trial;
   trial.original = prepared.original;
   trial.model = prepared.original;

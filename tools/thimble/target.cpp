@@ -75,4 +75,11 @@ Expected<formats::Target> target_of(const std::string& output, const std::string
   return target;
 }
 
+formats::Target with_provenance(formats::Target target, const program::Metadata& metadata) {
+  for (const auto& [key, value] : metadata) {
+    if (!key.starts_with("model.")) target.provenance[key] = value;
+  }
+  return target;
+}
+
 }  // namespace thimble::cli

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "formats/all.h"
+#include "program/header.h"
 #include "tools/thimble/command.h"
 
 namespace thimble::cli {
@@ -21,6 +22,9 @@ void add_target_options(CLI::App& command, TargetChoices& choices);
 // ending, or an option that the format has no use for, is a usage error.
 Expected<formats::Target> target_of(const std::string& output, const std::string& to,
                                     const TargetChoices& choices);
+
+// The target with what a file says of where it came from.
+formats::Target with_provenance(formats::Target target, const program::Metadata& metadata);
 
 inline bool is_thimble_target(const formats::Target& target) { return target.format == "thimble"; }
 

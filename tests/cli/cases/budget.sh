@@ -56,5 +56,13 @@ budget: {bits_per_weight: 5}
 Y
 status $thimble compress $fable -q -r open.yaml $tune -o out.gguf >log
 status $thimble inspect out.gguf >log
+# A size is that of what is written.
+sed 's/^budget.*/budget: {size: 1100kB}/' open.yaml >size.yaml
+echo 'gates: [size <= 1100kB, size >= 1094.5kB]' >>size.yaml
+for out in out.gguf out.onnx; do
+  status $thimble compress $fable -q -r size.yaml $tune --force -o $out >log
+  grep -c passed log
+done
+status $thimble compress $fable -q -r size.yaml $tune -o folder
 sed -i 's/codes: auto/codes: nf4/' open.yaml
 status $thimble compress $fable -q -r open.yaml $tune -o out.gguf 2>&1
