@@ -19,9 +19,10 @@ using kernels::kPanelRows;
 using kernels::kPiecePlaces;
 using kernels::Piece;
 
-constexpr std::int64_t kPieceTaps = 384;  // of a piece, unless a channel has more
-constexpr std::int64_t kRunPieces = 8;    // that pass a panel while it is in the cache
-constexpr std::int64_t kFewPanels = 8;    // too few to make copies pay that only move elements
+constexpr std::int64_t kPieceTaps = 1152;  // of a piece, unless a channel has more
+// Pieces that pass a panel while it is in the cache: at most so many, and of so many taps together.
+constexpr std::int64_t kRunPieces = 8, kRunTaps = 2304;
+constexpr std::int64_t kFewPanels = 8;  // too few to make copies pay that only move elements
 constexpr std::int64_t kMostTaps = 1 << 20;
 
 Status shape_panels(const Call& call, std::vector<Dims>& results) {
@@ -49,10 +50,14 @@ class Pieces {
   static std::int64_t channels_at_once(const Windows& w, std::int64_t channels) {
     return std::clamp<std::int64_t>(kPieceTaps / volume(w.kernel), 1, channels);
   }
+  static std::int64_t pieces_of_run(const Windows& w, std::int64_t channels) {
+    return std::clamp<std::int64_t>(kRunTaps / (channels_at_once(w, channels) * volume(w.kernel)),
+                                    1, kRunPieces);
+  }
   static std::size_t bytes(const Windows& w, std::int64_t channels) {
     const auto one = static_cast<std::size_t>(piece_floats(w, channels)) * sizeof(float) +
                      static_cast<std::size_t>(most_slices(w)) * sizeof(Slice);
-    return round_up<std::size_t>(kRunPieces * one, 64);
+    return round_up<std::size_t>(static_cast<std::size_t>(pieces_of_run(w, channels)) * one, 64);
   }
 
   Pieces(const kernels::ConvolveKernels& kernels, const Windows& w, std::int64_t channels,
@@ -61,9 +66,9 @@ class Pieces {
         w_(w),
         floats_(piece_floats(w, channels)),
         data_(reinterpret_cast<float*>(memory)),
-        slices_(reinterpret_cast<Slice*>(data_ + kRunPieces * floats_)) {}
+        slices_(reinterpret_cast<Slice*>(data_ + pieces_of_run(w, channels) * floats_)) {}
 
-  // Places [begin, begin + count) of the result, at most kRunPieces * 32.
+  // Places [begin, begin + count) of the result, at most pieces_of_run() * 32.
   void set_places(std::int64_t begin, std::int64_t count) {
     begin_ = begin;
     places_ = count;
@@ -120,7 +125,7 @@ class PanelConvolution {
         panels_(ceil_div<std::int64_t>(c.group_outputs(), kPanelRows)),
         finish_(epilogue_of(call)) {
     const std::int64_t threads = call.machine.pool.threads();
-    run_ = kRunPieces * kPiecePlaces;
+    run_ = Pieces::pieces_of_run(w_, c.group_channels()) * kPiecePlaces;
     runs_ = ceil_div(places_, run_);
     // Few runs are shared out by outputs as well.
     const std::int64_t units = std::max<std::int64_t>(c.batch * c.group * runs_, 1);
@@ -190,8 +195,7 @@ class PanelConvolution {
       const Ahead ahead =
           next != nullptr ? Ahead{next + q * share * count * taps_, share} : Ahead{w, 0};
       const std::int64_t at = (n * c_.outputs + output) * places_ + begin + q * kPiecePlaces;
-      Epilogue finish;
-      if (last) finish = moved(finish_, output, at);
+      const Epilogue finish = moved(finish_, output, at);
       call_.machine.convolve.panel(w, pieces.piece(q), count * taps_, outputs, pieces.places(q),
                                    channel == 0, last ? &finish : nullptr,
                                    call_.outputs[0]->floats() + at, places_, ahead);

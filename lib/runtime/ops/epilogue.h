@@ -10,11 +10,12 @@ namespace thimble::runtime {
 Status check_epilogue(const Call& call, std::int64_t outputs, const Dims& result);
 kernels::Epilogue epilogue_of(const Call& call);
 // The same from output `o` on, whose places start at element `at` of the result.
-inline kernels::Epilogue moved(kernels::Epilogue e, std::int64_t o, std::int64_t at) {
-  if (e.scale != nullptr) e.scale += o;
-  if (e.bias != nullptr) e.bias += o;
-  if (e.addend != nullptr) e.addend += at;
-  return e;
+inline kernels::Epilogue moved(const kernels::Epilogue& e, std::int64_t o, std::int64_t at) {
+  kernels::Epilogue out = e;
+  if (e.scale != nullptr) out.scale = e.scale + o;
+  if (e.bias != nullptr) out.bias = e.bias + o;
+  if (e.addend != nullptr) out.addend = e.addend + at;
+  return out;
 }
 
 }  // namespace thimble::runtime
