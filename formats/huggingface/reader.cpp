@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "formats/huggingface/decoder.h"
+#include "formats/huggingface/packed.h"
 #include "support/mapped_file.h"
 #include "text/compile.h"
 
@@ -13,7 +14,8 @@ namespace fs = std::filesystem;
 
 class SafetensorsWeights : public WeightProvider {
  public:
-  explicit SafetensorsWeights(TensorMap tensors) : tensors_(std::move(tensors)) {}
+  SafetensorsWeights(TensorMap tensors, std::map<std::string, ir::Weight> packed)
+      : tensors_(std::move(tensors)), packed_(std::move(packed)) {}
   // Checkpoints of a bare encoder and of a model around it name tensors with and without the inner
   // model's prefix.
   std::optional<ir::Weight> find(const std::string& name) const override {
@@ -22,17 +24,24 @@ class SafetensorsWeights : public WeightProvider {
           std::string("model."), std::string("language_model.")}) {
       if (const auto at = tensors_.find(prefix + name); at != tensors_.end())
         return mapped_weight(name, at->second);
+      if (const auto at = packed_.find(prefix + name); at != packed_.end()) {
+        ir::Weight weight = at->second;
+        weight.name = name;
+        return weight;
+      }
     }
     return std::nullopt;
   }
   std::vector<std::string> names() const override {
     std::vector<std::string> out;
     for (const auto& [name, entry] : tensors_) out.push_back(name);
+    for (const auto& [name, weight] : packed_) out.push_back(name);
     return out;
   }
 
  private:
   TensorMap tensors_;
+  std::map<std::string, ir::Weight> packed_;  // quantized in the checkpoint
 };
 
 Expected<std::string> read_all(const std::string& path) {
@@ -195,11 +204,6 @@ std::string model_type_of(const std::string& architecture) {
 Status build_architecture(const std::string& architecture, const Config& config,
                           const WeightProvider& weights, ir::Pooling pooling, ir::Model& model) {
   THIMBLE_ASSIGN(const std::string type, config.text_or("model_type", ""));
-  if (config.has("quantization_config")) {
-    return unsupported("the checkpoint is quantized already")
-        .in(config.file())
-        .fix("start from the float checkpoint");
-  }
   Builder builder(model, weights);
   bool built = false;
   for (const DecoderArchitecture& known : kDecoders) {
@@ -247,9 +251,14 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
         "/tokenizer.model", "/vocab.txt", "/tokenizer_config.json", "/chat_template.jinja"}) {
     if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
   }
-  const SafetensorsWeights weights(std::move(tensors));
-  THIMBLE_ASSIGN(const ir::Pooling pooling, read_pooling(folder, options));
   const Config config(std::move(json), config_path);
+  std::map<std::string, ir::Weight> packed;
+  if (config.has("quantization_config")) {
+    THIMBLE_ASSIGN(const Config quantization, config.map("quantization_config"));
+    THIMBLE_ASSIGN(packed, take_packed(quantization, tensors));
+  }
+  const SafetensorsWeights weights(std::move(tensors), std::move(packed));
+  THIMBLE_ASSIGN(const ir::Pooling pooling, read_pooling(folder, options));
   THIMBLE_TRY(build_architecture(model.architecture, config, weights, pooling, model));
   THIMBLE_TRY(read_tokenizer(folder, model));
   return model;

@@ -45,6 +45,14 @@ Status copy_files(const std::string& from, const std::string& to) {
   return ok();
 }
 
+// What is written are floats, whatever the source was packed as.
+Status say_float(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  THIMBLE_ASSIGN(text::Json config, text::read_json(path));
+  if (config.erase("quantization_config") == 0) return ok();
+  return write_text(path, config.dump(2) + "\n");
+}
+
 Status write_config(const ir::Model& model, const std::string& folder) {
   text::Json config = metadata_config(model);
   if (config.contains("rope_scaling") &&
@@ -93,7 +101,10 @@ Status write_huggingface(const ir::Model& model, const std::string& folder, cons
     tensors.push_back({&weight, gain ? 1.0f : 0.0f});
   }
   THIMBLE_TRY(write_safetensors(folder + "/model.safetensors", std::move(tensors), type, progress));
-  if (model.source_format == "huggingface") return copy_files(model.source_path, folder);
+  if (model.source_format == "huggingface") {
+    THIMBLE_TRY(copy_files(model.source_path, folder));
+    return say_float(folder);
+  }
   if (!model.tokenizer.empty()) progress.message("note: the tokenizer is not written");
   return write_config(model, folder);
 }

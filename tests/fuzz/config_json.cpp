@@ -1,9 +1,11 @@
 // DEPENDS: thimble_formats
 // Every architecture reads the configuration as its own and builds on the weights of a tiny model
-// of tests/data/oracle, as far as the two agree.
+// of tests/data/oracle, as far as the two agree; its quantization_config tells how to read packed
+// ones.
 #include <string_view>
 
 #include "formats/huggingface/decoder.h"
+#include "formats/huggingface/packed.h"
 #include "formats/huggingface/reader.h"
 #include "formats/safetensors/reader.h"
 
@@ -22,6 +24,7 @@ class TinyWeights : public formats::WeightProvider {
     if (at == tensors_.end()) return std::nullopt;
     return formats::mapped_weight(name, at->second);
   }
+  const formats::TensorMap& tensors() const { return tensors_; }
   std::vector<std::string> names() const override {
     std::vector<std::string> out;
     for (const auto& [name, entry] : tensors_) out.push_back(name);
@@ -55,6 +58,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)formats::metadata_config(model);
     const formats::Config config(*json, "config.json");
     (void)formats::build_architecture(architecture, config, weights, ir::Pooling::kMean, model);
+  }
+  static const TinyWeights kPacked[] = {TinyWeights("packed/gptq4-32"),
+                                        TinyWeights("packed/awq4-32"),
+                                        TinyWeights("packed/compressed4-32")};
+  for (const TinyWeights& weights : kPacked) {
+    const formats::Config config(*json, "config.json");
+    const auto quantization = config.map("quantization_config");
+    if (!quantization) continue;
+    formats::TensorMap tensors = weights.tensors();
+    const auto taken = formats::take_packed(*quantization, tensors);
+    if (!taken) continue;
+    for (const auto& [name, weight] : *taken) (void)ir::read_floats(weight);
   }
   return 0;
 }
