@@ -16,6 +16,8 @@ namespace thimble::kernels {
 
 inline constexpr int kPanelRows = 16;
 inline constexpr int kPiecePlaces = 32;
+// Places beyond whole vectors that are too few for one of their own.
+inline constexpr int kFewPlaces = 8;
 
 // What becomes of a finished sum: y = function(clip(sum + bias + addend)), with fma(scale, sum,
 // bias) for sum + bias where there is a scale; then there is a bias.
@@ -72,6 +74,11 @@ struct ConvolveKernels {
   void (*panel)(const float* w, Piece piece, std::int64_t count, std::int64_t outputs,
                 std::int64_t places, bool start, const Epilogue* finish, float* y,
                 std::int64_t stride, Ahead ahead);
+  // The same for few places, at most kFewPlaces, and `outputs` outputs of panels that are `panel`
+  // floats apart.
+  void (*few)(const float* w, std::int64_t panel, Piece piece, std::int64_t count,
+              std::int64_t outputs, std::int64_t places, bool start, const Epilogue* finish,
+              float* y, std::int64_t stride);
   // Results lie row by row, [rows, columns], and have one output's epilogue.
   // y = the sum over the taps t of w[t] * tap, finished.
   void (*taps)(const float* x, const WindowRows& windows, const float* w, const Epilogue& finish,

@@ -11,6 +11,7 @@ namespace thimble::kernels {
 namespace {
 
 constexpr int kWideRows = 2, kNarrowRows = 4;
+constexpr int kPanelsOfOne = 4, kPanelsOfFour = 1;
 // Of attention: query rows and sixteens of keys, then of values, that registers hold together.
 constexpr int kScoreRows = 4, kKeyVectors = 1, kValueRows = 4, kValueVectors = 1;
 
@@ -31,6 +32,6 @@ const RowKernels kRowsAvx2 = {Isa::kAvx2, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionAvx2;
 const AttentionKernels kAttentionAvx2 = {Isa::kAvx2, attend};
 extern const ConvolveKernels kConvolveAvx2;
-const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, im2col, panel, taps, most, mean};
+const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, im2col, panel, few, taps, most, mean};
 
 }  // namespace thimble::kernels

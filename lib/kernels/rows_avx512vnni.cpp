@@ -10,7 +10,8 @@
 namespace thimble::kernels {
 namespace {
 
-constexpr int kWideRows = 8, kNarrowRows = 8;
+constexpr int kWideRows = 8, kNarrowRows = 16;
+constexpr int kPanelsOfOne = 4, kPanelsOfFour = 2;
 // Of attention: query rows and sixteens of keys, then of values, that registers hold together.
 constexpr int kScoreRows = 4, kKeyVectors = 4, kValueRows = 8, kValueVectors = 2;
 
@@ -31,6 +32,6 @@ const RowKernels kRowsAvx512 = {
 extern const AttentionKernels kAttentionAvx512;
 const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, attend};
 extern const ConvolveKernels kConvolveAvx512;
-const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, im2col, panel, taps, most, mean};
+const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, im2col, panel, few, taps, most, mean};
 
 }  // namespace thimble::kernels

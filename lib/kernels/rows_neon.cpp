@@ -11,6 +11,7 @@ namespace thimble::kernels {
 namespace {
 
 constexpr int kWideRows = 2, kNarrowRows = 4;
+constexpr int kPanelsOfOne = 4, kPanelsOfFour = 1;
 // Of attention: query rows and sixteens of keys, then of values, that registers hold together.
 constexpr int kScoreRows = 4, kKeyVectors = 1, kValueRows = 4, kValueVectors = 1;
 
@@ -31,6 +32,6 @@ const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionNeon;
 const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
 extern const ConvolveKernels kConvolveNeon;
-const ConvolveKernels kConvolveNeon = {Isa::kNeon, im2col, panel, taps, most, mean};
+const ConvolveKernels kConvolveNeon = {Isa::kNeon, im2col, panel, few, taps, most, mean};
 
 }  // namespace thimble::kernels

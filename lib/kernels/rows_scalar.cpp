@@ -13,6 +13,7 @@ namespace thimble::kernels {
 namespace {
 
 constexpr int kWideRows = 1, kNarrowRows = 1;
+constexpr int kPanelsOfOne = 1, kPanelsOfFour = 1;
 // Of attention: query rows and sixteens of keys, then of values, that registers hold together.
 constexpr int kScoreRows = 4, kKeyVectors = 1, kValueRows = 4, kValueVectors = 1;
 
@@ -33,6 +34,6 @@ const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map
 extern const AttentionKernels kAttentionScalar;
 const AttentionKernels kAttentionScalar = {Isa::kScalar, attend};
 extern const ConvolveKernels kConvolveScalar;
-const ConvolveKernels kConvolveScalar = {Isa::kScalar, im2col, panel, taps, most, mean};
+const ConvolveKernels kConvolveScalar = {Isa::kScalar, im2col, panel, few, taps, most, mean};
 
 }  // namespace thimble::kernels

@@ -15,6 +15,7 @@ namespace {
 
 using kernels::Ahead;
 using kernels::Epilogue;
+using kernels::kFewPlaces;
 using kernels::kPanelRows;
 using kernels::kPiecePlaces;
 using kernels::Piece;
@@ -22,7 +23,8 @@ using kernels::Piece;
 constexpr std::int64_t kPieceTaps = 1152;  // of a piece, unless a channel has more
 // Pieces that pass a panel while it is in the cache: at most so many, and of so many taps together.
 constexpr std::int64_t kRunPieces = 8, kRunTaps = 2304;
-constexpr std::int64_t kFewPanels = 8;  // too few to make copies pay that only move elements
+constexpr std::int64_t kFewPanels = 8;       // too few to make copies pay that only move elements
+constexpr std::int64_t kPanelsTogether = 4;  // that take the last few places together
 constexpr std::int64_t kMostTaps = 1 << 20;
 
 Status shape_panels(const Call& call, std::vector<Dims>& results) {
@@ -80,6 +82,11 @@ class Pieces {
   std::int64_t count() const { return ceil_div<std::int64_t>(places_, kPiecePlaces); }
   std::int64_t places(std::int64_t q) const {
     return std::min<std::int64_t>(kPiecePlaces, places_ - q * kPiecePlaces);
+  }
+  // Of them: those at the end that are too few for a vector.
+  std::int64_t few(std::int64_t q) const {
+    const std::int64_t rest = places(q) % 16;
+    return rest <= kFewPlaces ? rest : 0;
   }
   Piece piece(std::int64_t q) const {
     if (in_place_) return {planes_ + begin_ + q * kPiecePlaces, volume(w_.in)};
@@ -167,7 +174,10 @@ class PanelConvolution {
         const float* next = t + 1 < last                ? panel(group, t + 1, channel)
                             : channel + step < channels ? panel(group, first, channel + step)
                                                         : nullptr;
-        multiply(pieces, n, group, t, channel, count, begin, next);
+        const Job job{n, group, t, channel, count, begin};
+        multiply(pieces, job, next);
+        const std::int64_t together = (t - first) % kPanelsTogether + 1;
+        if (together == kPanelsTogether || t + 1 == last) multiply_few(pieces, job, together);
       }
     }
   }
@@ -179,27 +189,53 @@ class PanelConvolution {
            ((group * panels_ + t) * inputs + channel * taps_) * kPanelRows;
   }
 
-  // Panel `t` of a group with `count` channels from `channel` on. `next`: the one that follows,
-  // of as many channels, which is fetched meanwhile; null: none.
-  void multiply(const Pieces& pieces, std::int64_t n, std::int64_t group, std::int64_t t,
-                std::int64_t channel, std::int64_t count, std::int64_t begin,
-                const float* next) const {
-    const float* w = panel(group, t, channel);
-    const std::int64_t output = group * c_.group_outputs() + t * kPanelRows;
-    const std::int64_t outputs =
-        std::min<std::int64_t>(kPanelRows, c_.group_outputs() - t * kPanelRows);
-    const bool last = channel + count == c_.group_channels();
+  // Panel `t` of a group with `count` channels from `channel` on, at places from `begin` on.
+  struct Job {
+    std::int64_t n, group, t, channel, count, begin;
+  };
+  bool starts(const Job& job) const { return job.channel == 0; }
+  bool ends(const Job& job) const { return job.channel + job.count == c_.group_channels(); }
+
+  // `next`: the panel that follows, of as many channels, which is fetched meanwhile; null: none.
+  void multiply(const Pieces& pieces, const Job& job, const float* next) const {
+    const float* w = panel(job.group, job.t, job.channel);
+    const std::int64_t output = job.t * kPanelRows, taps = job.count * taps_;
+    const std::int64_t outputs = std::min<std::int64_t>(kPanelRows, c_.group_outputs() - output);
     // Each piece fetches its share of the next panel.
     const std::int64_t share = ceil_div<std::int64_t>(kPanelRows, pieces.count());
     for (std::int64_t q = 0; q < pieces.count(); ++q) {
-      const Ahead ahead =
-          next != nullptr ? Ahead{next + q * share * count * taps_, share} : Ahead{w, 0};
-      const std::int64_t at = (n * c_.outputs + output) * places_ + begin + q * kPiecePlaces;
-      const Epilogue finish = moved(finish_, output, at);
-      call_.machine.convolve.panel(w, pieces.piece(q), count * taps_, outputs, pieces.places(q),
-                                   channel == 0, last ? &finish : nullptr,
-                                   call_.outputs[0]->floats() + at, places_, ahead);
+      const std::int64_t places = pieces.places(q) - pieces.few(q);
+      if (places == 0) continue;
+      const Ahead ahead = next != nullptr ? Ahead{next + q * share * taps, share} : Ahead{w, 0};
+      const std::int64_t at = result_at(job, output) + q * kPiecePlaces;
+      const Epilogue finish = moved(finish_, job.group * c_.group_outputs() + output, at);
+      call_.machine.convolve.panel(w, pieces.piece(q), taps, outputs, places, starts(job),
+                                   ends(job) ? &finish : nullptr, call_.outputs[0]->floats() + at,
+                                   places_, ahead);
     }
+  }
+
+  // The last few places of the pieces with so many panels, of which the job's is the last one.
+  void multiply_few(const Pieces& pieces, const Job& job, std::int64_t together) const {
+    const std::int64_t q = pieces.count() - 1, few = pieces.few(q);
+    if (few == 0) return;
+    const std::int64_t t = job.t + 1 - together, output = t * kPanelRows;
+    const std::int64_t outputs =
+        std::min<std::int64_t>(together * kPanelRows, c_.group_outputs() - output);
+    const std::int64_t place = pieces.places(q) - few;
+    const std::int64_t at = result_at(job, output) + q * kPiecePlaces + place;
+    const Epilogue finish = moved(finish_, job.group * c_.group_outputs() + output, at);
+    Piece piece = pieces.piece(q);
+    piece.data += place;
+    call_.machine.convolve.few(panel(job.group, t, job.channel),
+                               c_.group_channels() * taps_ * kPanelRows, piece, job.count * taps_,
+                               outputs, few, starts(job), ends(job) ? &finish : nullptr,
+                               call_.outputs[0]->floats() + at, places_);
+  }
+
+  // The job's first place of output `output` of its group.
+  std::int64_t result_at(const Job& job, std::int64_t output) const {
+    return (job.n * c_.outputs + job.group * c_.group_outputs() + output) * places_ + job.begin;
   }
 
   Call& call_;

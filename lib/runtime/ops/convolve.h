@@ -26,7 +26,11 @@ inline Positions positions_of(std::int64_t offset, std::int64_t stride, std::int
                               std::int64_t size) {
   Positions p{0, 0};
   if (offset < 0) p.first = (-offset + stride - 1) / stride;
-  if (size > offset) p.last = std::min(count, (size - offset + stride - 1) / stride);
+  if (size > offset + (count - 1) * stride) {
+    p.last = count;  // the common case, without a division
+  } else if (size > offset) {
+    p.last = std::min(count, (size - offset + stride - 1) / stride);
+  }
   p.last = std::max(p.first, p.last);
   return p;
 }

@@ -2,6 +2,7 @@
 
 #include "kernels/convolve.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -92,6 +93,51 @@ TEST_CASE("a panel's sums run over its inputs in order") {
                        c.outputs, c.places, half == 0, &e, y.data(), stride, {packed.data(), 0});
         CHECK(y == want);
       }
+    }
+  }
+}
+
+TEST_CASE("the last few places of many panels have the sums of a panel") {
+  for (const Case& c : {Case{1, 1, 1}, Case{9, 16, 4}, Case{40, 37, 5}, Case{12, 100, 8},
+                        Case{33, 144, 1}, Case{7, 64, 6}}) {
+    const std::int64_t stride = c.places + 3, panels = (c.outputs + 15) / 16;
+    const std::int64_t panel = c.inputs * kPanelRows;
+    const Floats w = random_floats(static_cast<std::size_t>(c.outputs * c.inputs), 1);
+    const Floats piece = random_floats(static_cast<std::size_t>(c.inputs * kPiecePlaces), 2);
+    const Floats vectors = random_floats(static_cast<std::size_t>(2 * c.outputs), 3);
+    const Floats addend = random_floats(static_cast<std::size_t>(c.outputs * stride), 4);
+    Floats packed(static_cast<std::size_t>(panels * panel));
+    for (std::int64_t t = 0; t < panels; ++t)
+      pack_panel(w.data(), c.outputs, c.inputs, t, packed.data() + t * panel);
+    Epilogue e;
+    e.scale = vectors.data();
+    e.bias = vectors.data() + c.outputs;
+    e.addend = addend.data();
+    e.function = Function::kRelu;
+    Floats want(addend.size(), kUntouched);
+    for (std::int64_t t = 0; t < panels; ++t) {
+      const std::int64_t first = t * kPanelRows;
+      Epilogue own = e;
+      own.scale += first;
+      own.bias += first;
+      own.addend += first * stride;
+      convolve_variants()[0]->panel(packed.data() + t * panel, {piece.data(), kPiecePlaces},
+                                    c.inputs, std::min<std::int64_t>(16, c.outputs - first),
+                                    c.places, true, &own, want.data() + first * stride, stride,
+                                    {packed.data(), 0});
+    }
+    for (const ConvolveKernels* kernels : runnable()) {
+      INFO(isa_name(kernels->isa) << " " << c.inputs << " " << c.outputs << " " << c.places);
+      Floats y(want.size(), kUntouched);
+      const std::int64_t half = c.inputs / 2;  // in two steps, as pieces of channels come
+      if (half > 0) {
+        kernels->few(packed.data(), panel, {piece.data(), kPiecePlaces}, half, c.outputs, c.places,
+                     true, nullptr, y.data(), stride);
+      }
+      kernels->few(packed.data() + half * kPanelRows, panel,
+                   {piece.data() + half * kPiecePlaces, kPiecePlaces}, c.inputs - half, c.outputs,
+                   c.places, half == 0, &e, y.data(), stride);
+      CHECK(y == want);
     }
   }
 }
