@@ -225,7 +225,15 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
   return true;
 }
 
+// x^2 of f32, which x * x rounds as well as can be.
+bool is_square(BinaryFunction function, const Value& a, const Value& b) {
+  return function == BinaryFunction::kPow && a.type == Type::kF32 && b.type == Type::kF32 &&
+         b.count() == 1 && b.floats()[0] == 2.0f;
+}
+
 Status combine(Call& call, BinaryFunction function, const Value& a, const Value& b, Value& y) {
+  if (is_square(function, a, b) && y.count() == a.count())
+    return combine(call, BinaryFunction::kMul, a, a, y);
   if (combine_runs(call, function, a, b, y)) return ok();
   const bool real_power = function == BinaryFunction::kPow && family_of(b.type) == Family::kReal;
   return with_family(real_power ? b.type : a.type, [&](auto zero) {

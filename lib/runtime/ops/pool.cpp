@@ -237,7 +237,11 @@ T whole_image(Op op, const T* x, std::int64_t count, std::int64_t p) {
   // Eight sums, so that one needn't wait for another.
   std::array<double, 8> sums{};
   if (op == Op::kGlobalAveragePool) {
-    for (std::int64_t i = 0; i < count; ++i) sums[static_cast<std::size_t>(i % 8)] += x[i];
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+      for (std::size_t s = 0; s < 8; ++s) sums[s] += x[i + static_cast<std::int64_t>(s)];
+    }
+    for (std::size_t s = 0; i < count; ++i, ++s) sums[s] += x[i];
   } else {
     for (std::int64_t i = 0; i < count; ++i) sums[0] = power_sum(sums[0], x[i], p);
   }

@@ -78,6 +78,21 @@ TEST_CASE("whole numbers of any width wrap around, divide towards zero, shift") 
   CHECK(zero.error().message == "division by zero");
 }
 
+TEST_CASE("squares of f32 are rounded once") {
+  const float x = 1.0f + 0x1p-12f;
+  const Floats squares = OneOp()
+                             .with(Type::kF32, {2, 3}, Floats{x, -3, 1e30f, -0.0f, kInfinity, kNan})
+                             .with(Type::kF32, {1}, Floats{2})
+                             .run<float>(Op::kBinary, Type::kF32, {2, 3}, {ints("function", {6})});
+  CHECK(Floats(squares.begin(), squares.begin() + 5) == Floats{x * x, 9, kInfinity, 0, kInfinity});
+  CHECK(std::isnan(squares[5]));
+  // The exponent may have more dimensions than what it raises.
+  CHECK(OneOp()
+            .with(Type::kF32, {2}, Floats{3, 4})
+            .with(Type::kF32, {1, 1}, Floats{2})
+            .run<float>(Op::kBinary, Type::kF32, {1, 2}, {ints("function", {6})}) == Floats{9, 16});
+}
+
 TEST_CASE("whole numbers to a real power") {
   CHECK(OneOp()
             .with(Type::kI32, {3}, Ints{1, 2, 9})
