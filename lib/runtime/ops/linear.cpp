@@ -83,13 +83,13 @@ kernels::DenseWeight dense_view(const Value& weight) {
   return view;
 }
 
-void add_bias(const Part& part, std::int64_t rows, std::int64_t begin, std::int64_t end) {
+void add_bias(const kernels::RowKernels& kernels, const Part& part, std::int64_t rows,
+              std::int64_t begin, std::int64_t end) {
   if (part.bias == nullptr) return;
-  const float* bias = part.bias->floats();
-  for (std::int64_t m = 0; m < rows; ++m) {
-    float* y = part.output->floats() + m * part.outputs;
-    for (std::int64_t n = begin; n < end; ++n) y[n] += bias[n];
-  }
+  const float* bias = part.bias->floats() + begin;
+  float* y = part.output->floats() + begin;
+  for (std::int64_t m = 0; m < rows; ++m, y += part.outputs)
+    kernels.pair(kernels::Pair::kAdd, y, bias, end - begin, y);
 }
 
 class Product {
@@ -134,7 +134,7 @@ class Product {
       rows_.multiply(kernels, part.weight->grouped, x, shape_.inputs, begin, end, y, part.outputs,
                      scratch);
     }
-    add_bias(part, shape_.rows, first, last);
+    add_bias(call_.machine.rows, part, shape_.rows, first, last);
   }
 
  private:
