@@ -19,7 +19,7 @@ struct Plan {
 };
 
 // First fit by order of the first write, over lifetimes from the first write to the last read. A
-// reshape's result is its input under other dims.
+// reshape's result is its input under other dims, and what is put together lives with its parts.
 class Planner {
  public:
   Planner(const program::Program& program, const program::Region& region);
@@ -29,9 +29,18 @@ class Planner {
   void keep_out(std::int32_t slot) {
     out_[static_cast<std::size_t>(slot)] = true;
   }  // lives elsewhere
+  // `part` lies `offset` bytes into `whole`, which is put together from it. Where it can't lie
+  // there, for it lives elsewhere or in another one, nothing changes.
+  void put_within(std::int32_t part, std::int32_t whole, std::uint64_t offset);
   Plan make() const;
 
  private:
+  struct Place {
+    std::int32_t whole;  // that no other one holds
+    std::uint64_t offset;
+  };
+  Place place_of(std::int32_t slot) const;
+  std::vector<std::size_t> last_reads() const;  // by slot: the instruction
   std::int32_t root(std::int32_t slot) const;
   void read_in(const program::Instruction& instruction, std::size_t at,
                std::vector<std::size_t>& last) const;
@@ -41,6 +50,7 @@ class Planner {
   std::vector<std::uint64_t> bytes_;
   std::vector<bool> out_;
   std::vector<std::int32_t> alias_;  // of a reshape's result: its input; else itself
+  std::vector<Place> within_;        // of a part: its whole; else itself
 };
 
 }  // namespace thimble::runtime

@@ -8,6 +8,8 @@
 
 namespace thimble::runtime {
 
+class Planner;
+
 struct Session::State {
   State(const program::Bundle& b, ThreadPool& pool, const SessionOptions& o, kernels::Isa isa)
       : bundle(b),
@@ -77,6 +79,7 @@ struct Session::State {
   Status check_inputs();
   Expected<bool> size_activations();
   Status plan();
+  void join_parts(Planner& planner) const;
   Status check_copies();
   void finish();
 

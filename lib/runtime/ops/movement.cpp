@@ -78,9 +78,10 @@ Status run_concat(Call& call) {
   for (const Value* x : call.inputs) {
     const auto size = static_cast<std::size_t>(x->dims[axis] * inner) * element_bytes(y);
     for (std::int64_t o = 0; o < outer; ++o) {
-      std::memcpy(bytes_of(y) +
-                      static_cast<std::size_t>((o * y.dims[axis] + at) * inner) * element_bytes(y),
-                  bytes_of(*x) + static_cast<std::size_t>(o) * size, size);
+      std::byte* to = bytes_of(y) +
+                      static_cast<std::size_t>((o * y.dims[axis] + at) * inner) * element_bytes(y);
+      const std::byte* from = bytes_of(*x) + static_cast<std::size_t>(o) * size;
+      if (from != to) std::memcpy(to, from, size);  // it may lie there already
     }
     at += x->dims[axis];
   }
