@@ -181,7 +181,7 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
   const int r = static_cast<int>(row % kTileRows);
   std::uint8_t codes[kBlock];
   GroupValues values;
-  std::int64_t known = -1;
+  std::int64_t group = -1;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::uint8_t* packed = w.codes + (tile * blocks + block) * 64 * w.bits;
     for (std::uint8_t& code : codes) code = 0;
@@ -193,8 +193,10 @@ void decode_grouped_row(const GroupedWeight& w, std::int64_t row, float* out) {
     each_plane_bit(w.bits, 4 * r, 4 * r + 4, add);
     for (int k = 0; k < kBlock && block * kBlock + k < w.inputs; ++k) {
       const std::int64_t input = block * kBlock + k;
-      const std::int64_t group = groups == 1 ? 0 : input / w.group_size;
-      if (group != known) values = group_values(w, tile, known = group, r);
+      if (k % 16 == 0) {  // groups begin at multiples of 16
+        const std::int64_t next = groups == 1 ? 0 : input / w.group_size;
+        if (next != group) values = group_values(w, tile, group = next, r);
+      }
       int code = codes[k];
       if (w.table != nullptr)
         code = w.table[code];
