@@ -38,6 +38,16 @@ Expected<Sampled> sample_rows(const ir::Weight& weight, const ir::Encoding& alon
   return out;
 }
 
+double signal_of(const Sampled& sampled, std::span<const double> energy) {
+  const auto inputs = static_cast<std::size_t>(sampled.inputs);
+  double signal = 0;
+  for (std::size_t i = 0; i < sampled.values.size(); ++i) {
+    const double w = sampled.values[i];
+    signal += (energy.empty() ? 1 : energy[i % inputs]) * w * w;
+  }
+  return signal;
+}
+
 Expected<double> error_of(const Sampled& sampled, const ir::Encoding& encoding, bool search,
                           std::span<const double> energy) {
   quant::SearchOptions options;
@@ -48,22 +58,34 @@ Expected<double> error_of(const Sampled& sampled, const ir::Encoding& encoding, 
   std::vector<float> decoded(sampled.values.size());
   THIMBLE_TRY(quant::decode_rows(encoding, rows, sampled.rows, sampled.inputs, decoded.data()));
   const auto inputs = static_cast<std::size_t>(sampled.inputs);
-  double noise = 0, signal = 0;
+  double noise = 0;
   for (std::size_t i = 0; i < decoded.size(); ++i) {
-    const double w = sampled.values[i], e = w - decoded[i];
-    const double share = energy.empty() ? 1 : energy[i % inputs];
-    noise += share * e * e;
-    signal += share * w * w;
+    const double e = static_cast<double>(sampled.values[i]) - decoded[i];
+    noise += (energy.empty() ? 1 : energy[i % inputs]) * e * e;
   }
+  const double signal = signal_of(sampled, energy);
   return signal == 0 ? 0 : noise / signal;
 }
 
-constexpr std::int64_t kFittedWeights = std::int64_t{1} << 13;  // that levels are fitted to
+// What gptq leaves, over the signal that rounding's error is measured by.
+Expected<double> compensated_error(const Sampled& sampled, const ir::Encoding& encoding,
+                                   bool search, const quant::GptqFactors& factors) {
+  ThreadPool alone(1);
+  const auto how = search ? quant::Search::kMse : quant::Search::kAbsmax;
+  THIMBLE_ASSIGN(const quant::GptqResult done,
+                 quant::gptq(sampled.values, sampled.rows, factors, encoding, how, alone));
+  std::vector<double> energy;
+  for (std::int64_t i = 0; i < sampled.inputs; ++i) energy.push_back(factors.hessian.diagonal(i));
+  const double signal = signal_of(sampled, energy);
+  return signal == 0 ? 0 : done.error / signal;
+}
 
-// Rows spread evenly over the sampled ones.
-Sampled part_of(const Sampled& all) {
-  const std::int64_t wanted =
-      std::clamp<std::int64_t>(kFittedWeights / std::max<std::int64_t>(1, all.inputs), 1, all.rows);
+constexpr std::int64_t kFittedWeights = std::int64_t{1} << 13;  // that levels are fitted to
+constexpr std::int64_t kCompensatedRows = 48;                   // that gptq is tried on
+
+// At most so many rows, spread evenly over the sampled ones.
+Sampled part_of(const Sampled& all, std::int64_t most) {
+  const std::int64_t wanted = std::clamp<std::int64_t>(most, 1, all.rows);
   Sampled out{wanted, all.inputs, {}};
   for (std::int64_t i = 0; i < wanted; ++i) {
     const auto* row = all.values.data() + i * all.rows / wanted * all.inputs;
@@ -86,7 +108,7 @@ Status fit(const ir::Weight& weight, const Sampled& part, bool search,
   return ok();
 }
 
-// Offer i's levels are to be fitted: does no other lose little enough already, in as few bytes?
+// Offer i may be the best of its bytes: does no other lose little enough already, in as few?
 bool may_win(const Item& item, const pass::OpenWeight& open, const std::vector<double>& errors,
              std::size_t i) {
   for (std::size_t other = 0; other < item.size(); ++other) {
@@ -132,10 +154,13 @@ Expected<std::uint64_t> stored_bytes(const ir::Weight& weight, const ir::Encodin
   return bytes;
 }
 
-Expected<std::vector<double>> output_errors(const ir::Weight& weight, const Item& item,
-                                            std::span<const double> energy, ThreadPool& pool,
-                                            pass::OpenWeight& open) {
-  std::vector<double> errors(open.offers.size(), 0);
+Expected<OfferErrors> output_errors(const ir::Weight& weight, const Item& item,
+                                    std::span<const double> energy,
+                                    const quant::GptqFactors* factors, ThreadPool& pool,
+                                    pass::OpenWeight& open) {
+  OfferErrors errors;
+  errors.rounding.assign(open.offers.size(), 0);
+  errors.written = errors.rounding;
   const auto first = std::find_if(open.offers.begin(), open.offers.end(),
                                   [](const auto& offer) { return !offer.encoding.is_dense(); });
   if (first == open.offers.end()) return errors;
@@ -145,13 +170,14 @@ Expected<std::vector<double>> output_errors(const ir::Weight& weight, const Item
     return status ? ok() : Status(Error(status.error()).at_tensor(weight.name));
   };
   const auto measure = [&](std::size_t i) -> Status {
-    THIMBLE_ASSIGN(errors[i], error_of(sampled, open.offers[i].encoding, open.search, energy));
+    THIMBLE_ASSIGN(errors.rounding[i],
+                   error_of(sampled, open.offers[i].encoding, open.search, energy));
     return ok();
   };
   THIMBLE_TRY(over([&](std::size_t i) { return open.offers[i].fit != pass::Fit::kScaleExponent; },
                    measure));
-  const Sampled part = part_of(sampled);
-  const std::vector<double> unfitted = errors;
+  const Sampled part = part_of(sampled, kFittedWeights / std::max<std::int64_t>(1, sampled.inputs));
+  const std::vector<double> unfitted = errors.rounding;
   const auto worth_it = [&](std::size_t i) {
     if (open.offers[i].fit != pass::Fit::kLevels)
       return open.offers[i].fit == pass::Fit::kScaleExponent;
@@ -161,6 +187,16 @@ Expected<std::vector<double>> output_errors(const ir::Weight& weight, const Item
     THIMBLE_TRY(fit(weight, part, open.search, energy, open.offers[i]));
     return measure(i);
   }));
+  errors.written = errors.rounding;
+  if (factors == nullptr) return errors;
+  const Sampled tried = part_of(sampled, kCompensatedRows);
+  THIMBLE_TRY(over([&](std::size_t i) { return may_win(item, open, errors.rounding, i); },
+                   [&](std::size_t i) -> Status {
+                     THIMBLE_ASSIGN(
+                         errors.written[i],
+                         compensated_error(tried, open.offers[i].encoding, open.search, *factors));
+                     return ok();
+                   }));
   return errors;
 }
 

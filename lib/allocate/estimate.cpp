@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "allocate/allocate.h"
 #include "allocate/divergence.h"
 #include "allocate/errors.h"
+#include "calibrate/calibration.h"
 #include "calibrate/observe.h"
 #include "ir/match.h"
 #include "support/math.h"
@@ -54,37 +56,101 @@ std::vector<Group> groups_of(const Survey& survey, pass::Sensitivity sensitivity
   return groups;
 }
 
-// Energy of each input of each open weight; empty for one that no product reads.
-Expected<std::vector<std::vector<double>>> energies(const Request& request, const Survey& survey,
-                                                    std::span<const calibrate::Sample> samples) {
-  const std::vector<ir::WeightUse> uses = ir::quantizable_weights(request.model);
-  std::vector<std::vector<ir::ValueId>> inputs(survey.weights.size());
-  std::vector<ir::ValueId> all;
-  for (std::size_t w = 0; w < survey.weights.size(); ++w) {
-    for (const ir::WeightUse& use : uses) {
-      if (use.weight != survey.weights[w].wish.weight) continue;
-      for (const ir::NodeId node : use.nodes) {
-        const auto linear = ir::match_linear(request.model, node);
-        if (!linear) continue;
-        inputs[w].push_back(linear->input);
-        if (std::find(all.begin(), all.end(), linear->input) == all.end())
-          all.push_back(linear->input);
+bool compensates(const Survey& survey) {
+  return std::any_of(survey.weights.begin(), survey.weights.end(),
+                     [](const Survey::Open& open) { return open.wish.compensates; });
+}
+
+bool contains(const std::vector<ir::ValueId>& all, ir::ValueId one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+// Measures the errors of all open weights, block by block as the samples pass through the model.
+class ErrorRun {
+ public:
+  ErrorRun(const Request& request, Survey& survey)
+      : request_(request),
+        survey_(survey),
+        inputs_(survey.weights.size()),
+        energies_(survey.weights.size()),
+        errors_(survey.weights.size()) {
+    for (const ir::WeightUse& use : ir::quantizable_weights(request.model)) {
+      for (std::size_t w = 0; w < inputs_.size(); ++w) {
+        if (use.weight == survey.weights[w].wish.weight) find_inputs(use, inputs_[w]);
       }
     }
   }
-  THIMBLE_ASSIGN(const calibrate::Statistics statistics,
-                 calibrate::observe_model(request.model, samples, all, request.context.pool));
-  std::vector<std::vector<double>> out(survey.weights.size());
-  for (std::size_t w = 0; w < out.size(); ++w) {
-    for (const ir::ValueId input : inputs[w]) {
-      const auto found = statistics.find(input);
-      if (found == statistics.end()) continue;
-      out[w].resize(found->second.energy.size());
-      for (std::size_t i = 0; i < out[w].size(); ++i) out[w][i] += found->second.energy[i];
+
+  Expected<std::vector<OfferErrors>> run(std::span<const calibrate::Sample> samples) {
+    request_.context.progress.begin("errors of encodings",
+                                    static_cast<double>(survey_.weights.size()), "weights");
+    THIMBLE_ASSIGN(calibrate::Walk walk,
+                   calibrate::Walk::create(request_.model, samples, request_.context.pool));
+    while (!walk.done() && !unseen_.empty()) THIMBLE_TRY(run_block(walk));
+    for (std::size_t w = 0; w < errors_.size(); ++w) {
+      if (errors_[w].rounding.empty()) THIMBLE_TRY(measure(w, nullptr));
+    }
+    request_.context.progress.end();
+    return std::move(errors_);
+  }
+
+ private:
+  void find_inputs(const ir::WeightUse& use, std::vector<ir::ValueId>& inputs) {
+    for (const ir::NodeId node : use.nodes) {
+      const auto linear = ir::match_linear(request_.model, node);
+      if (!linear) continue;
+      inputs.push_back(linear->input);
+      if (!contains(unseen_, linear->input)) unseen_.push_back(linear->input);
     }
   }
-  return out;
-}
+
+  Status run_block(calibrate::Walk& walk) {
+    const auto later = std::stable_partition(
+        unseen_.begin(), unseen_.end(), [&](ir::ValueId input) { return walk.at_hand(input); });
+    const std::vector<ir::ValueId> here(unseen_.begin(), later);
+    unseen_.erase(unseen_.begin(), later);
+    THIMBLE_ASSIGN(
+        const calibrate::Statistics statistics,
+        calibrate::observe_block(walk, here, compensates(survey_), {.move = !unseen_.empty()}));
+    for (const ir::ValueId input : here) THIMBLE_TRY(add(input, statistics.at(input)));
+    return ok();
+  }
+
+  // A weight that compensates reads one input and is done with it; others may read several.
+  Status add(ir::ValueId input, const calibrate::InputStatistics& seen) {
+    std::optional<quant::GptqFactors> factors;
+    for (std::size_t w = 0; w < inputs_.size(); ++w) {
+      if (!contains(inputs_[w], input)) continue;
+      energies_[w].resize(seen.energy.size());
+      for (std::size_t i = 0; i < seen.energy.size(); ++i) energies_[w][i] += seen.energy[i];
+      if (!survey_.weights[w].wish.compensates) continue;
+      if (!factors) {
+        auto made =
+            quant::gptq_factors(seen.gram, seen.width, {.act_order = true}, request_.context.pool);
+        if (!made) return std::move(made).error().at_tensor(survey_.weights[w].name);
+        factors = *std::move(made);
+      }
+      THIMBLE_TRY(measure(w, &*factors));
+    }
+    return ok();
+  }
+
+  Status measure(std::size_t w, const quant::GptqFactors* factors) {
+    pass::OpenWeight& wish = survey_.weights[w].wish;
+    THIMBLE_ASSIGN(errors_[w], output_errors(request_.model.weight(wish.weight), survey_.items[w],
+                                             energies_[w], factors, request_.context.pool, wish));
+    request_.context.progress.advance(1);
+    return ok();
+  }
+
+  const Request& request_;
+  Survey& survey_;
+  std::vector<ir::ValueId> unseen_;
+  // By weight.
+  std::vector<std::vector<ir::ValueId>> inputs_;
+  std::vector<std::vector<double>> energies_;  // empty: no product reads it
+  std::vector<OfferErrors> errors_;
+};
 
 // The divergence that a group's error predicts: through the origin for one point, a power law
 // through two.
@@ -117,8 +183,7 @@ class Measurement {
 
   // Adds to each group what its weights cost in the anchor of so many bits.
   Status add_points(std::span<const calibrate::Sample> samples,
-                    const std::vector<std::vector<double>>& errors, int bits,
-                    std::vector<Group>& groups) {
+                    const std::vector<OfferErrors>& errors, int bits, std::vector<Group>& groups) {
     std::vector<Trial> trials;
     std::vector<std::size_t> of;  // group of each trial
     for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -131,7 +196,7 @@ class Measurement {
         const ir::Encoding& encoding = wish.offers[option].encoding;
         if (encoding.is_dense()) continue;
         trial.push_back({wish.weight, encoding, wish.search});
-        point.error += errors[w][option];
+        point.error += errors[w].rounding[option];
       }
       group.points.push_back(point);
       if (trial.empty() || found(group)) continue;
@@ -173,19 +238,10 @@ class Measurement {
 
 Status estimate(const Request& request, std::span<const calibrate::Sample> samples,
                 const calibrate::Journal* journal, Survey& survey) {
-  THIMBLE_ASSIGN(const auto energy, energies(request, survey, samples));
-  std::vector<std::vector<double>> errors;
-  request.context.progress.begin("errors of encodings", static_cast<double>(survey.weights.size()),
-                                 "weights");
-  for (std::size_t w = 0; w < survey.weights.size(); ++w) {
-    pass::OpenWeight& wish = survey.weights[w].wish;
-    THIMBLE_ASSIGN(std::vector<double> own,
-                   output_errors(request.model.weight(wish.weight), survey.items[w], energy[w],
-                                 request.context.pool, wish));
-    errors.push_back(std::move(own));
-    request.context.progress.advance(1);
-  }
-  request.context.progress.end();
+  const calibrate::Calibration* calibration = request.context.calibration;
+  const bool calibrated = compensates(survey) && calibration != nullptr;
+  THIMBLE_ASSIGN(const std::vector<OfferErrors> errors,
+                 ErrorRun(request, survey).run(calibrated ? calibration->samples() : samples));
   const pass::Sensitivity sensitivity = request.budget.sensitivity;
   std::vector<Group> groups = groups_of(survey, sensitivity);
   Measurement measurement(request, survey, journal);
@@ -195,7 +251,7 @@ Status estimate(const Request& request, std::span<const calibrate::Sample> sampl
   for (const Group& group : groups) {
     for (const std::size_t w : group.weights) {
       for (std::size_t o = 0; o < survey.items[w].size(); ++o)
-        survey.items[w][o].cost = predict(group, errors[w][o]);
+        survey.items[w][o].cost = predict(group, errors[w].written[o]);
     }
   }
   return ok();

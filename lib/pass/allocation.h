@@ -40,6 +40,7 @@ struct OpenWeight {
   int axis = 1;        // of the weight's dims: the inputs
   bool search = true;  // scales are searched for, not taken from the extremes
   std::vector<Offer> offers;
+  bool compensates = false;  // codes will make up for each other's errors on the calibration (gptq)
 };
 
 struct Allotment {

@@ -153,7 +153,7 @@ class Gptq : public pass::Pass {
                                    "left as it is: several products share it", choice->why});
         continue;
       }
-      THIMBLE_TRY(rules_.settle(model, use, false, context, *choice));
+      THIMBLE_TRY(rules_.settle(model, use, Taker::kCompensates, context, *choice));
       const bool own_grid =
           !weight.encoding.is_dense() && choice->settings.bits >= weight.encoding.bits;
       if (choice->as_it_is || own_grid) {

@@ -69,7 +69,8 @@ class QuantizeWeights : public pass::Pass {
         report.current().decisions.push_back(kept(weight, "skipped by " + choice->why));
         continue;
       }
-      THIMBLE_TRY(rules_.settle(model, use, requantize_, context, *choice));
+      THIMBLE_TRY(rules_.settle(model, use, requantize_ ? Taker::kRoundsAgain : Taker::kRounds,
+                                context, *choice));
       if (choice->as_it_is) {
         report.current().decisions.push_back(kept(weight, choice->why));
         continue;

@@ -251,15 +251,19 @@ bool Rules::open() const {
          });
 }
 
-Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, bool requantize,
+Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, Taker taker,
                      pass::Context& context, Choice& choice) const {
   const OpenSettings open = choice.settings.open;
   if (!open.any() || choice.skip) return ok();
   THIMBLE_CHECK(context.allocator != nullptr, "the manager gives an allocator to who leaves open");
   const ir::Weight& weight = model.weight(use.weight);
-  const bool own_grid = !weight.encoding.is_dense() && !requantize;
+  const bool own_grid = !weight.encoding.is_dense() && taker != Taker::kRoundsAgain;
   std::vector<Settings> offered;
-  pass::OpenWeight wish{use.weight, use.axis, choice.settings.search == quant::Search::kMse, {}};
+  pass::OpenWeight wish{use.weight,
+                        use.axis,
+                        choice.settings.search == quant::Search::kMse,
+                        {},
+                        taker == Taker::kCompensates};
   for (const Settings& settings : every_setting(choice.settings, weight, use.axis)) {
     if (own_grid && settings.bits >= weight.encoding.bits) continue;
     const pass::Offer offer{settings.encoding(weight, use.axis), settings.fit()};

@@ -63,6 +63,13 @@ struct Choice {
                                   const std::vector<float>& importance = {}) const;
 };
 
+// What a pass does with the weights that it takes.
+enum class Taker : std::uint8_t {
+  kRounds,
+  kRoundsAgain,  // also what comes quantized
+  kCompensates,  // codes make up for each other's errors
+};
+
 // `only`, `rules` and the options that rules may set, read from a pass's options.
 class Rules {
  public:
@@ -76,7 +83,7 @@ class Rules {
   // Has the allocator choose what the settings leave open. A weight that comes quantized is not
   // offered its own bits or more, but as it is, unless it is to be rounded again. What the target
   // can't hold isn't offered; where that leaves nothing, the error names the weight.
-  Status settle(const ir::Model& model, const ir::WeightUse& use, bool requantize,
+  Status settle(const ir::Model& model, const ir::WeightUse& use, Taker taker,
                 pass::Context& context, Choice& choice) const;
   // A finding for each rule that chose nothing since begin().
   void find_unused(pass::PassReport& report) const;

@@ -2,6 +2,8 @@
 
 #include "quant/levels.h"
 #include "unit/catch.h"
+#include "unit/quant/hessians.h"
+#include "unit/quant/weights.h"
 
 using namespace thimble;
 using namespace thimble::allocate;
@@ -9,6 +11,16 @@ using namespace thimble::allocate;
 namespace {
 
 constexpr std::int64_t kRows = 64, kInputs = 128;
+
+ir::Weight weight_of(const std::vector<float>& values) {
+  ir::Weight weight;
+  weight.name = std::string("w");
+  weight.dtype = ir::DType::kF32;
+  weight.dims = {kRows, kInputs};
+  const auto bytes = std::as_bytes(std::span(values));
+  weight.source = ir::owned_dense({bytes.begin(), bytes.end()}, kInputs * 4);
+  return weight;
+}
 
 // Weights of which each is near one of four places that no table of ours has.
 ir::Weight clustered() {
@@ -19,13 +31,7 @@ ir::Weight clustered() {
     constexpr float kPlaces[] = {-1.0f, -0.9f, 0.7f, 0.8f};
     values.push_back(kPlaces[state >> 62] + static_cast<float>(state >> 40 & 15) * 1e-3f);
   }
-  ir::Weight weight;
-  weight.name = "w";
-  weight.dtype = ir::DType::kF32;
-  weight.dims = {kRows, kInputs};
-  const auto bytes = std::as_bytes(std::span(values));
-  weight.source = ir::owned_dense({bytes.begin(), bytes.end()}, kInputs * 4);
-  return weight;
+  return weight_of(values);
 }
 
 ir::Encoding two_bits(std::vector<float> table) {
@@ -39,13 +45,14 @@ ir::Encoding two_bits(std::vector<float> table) {
 }
 
 struct Measured {
-  std::vector<double> errors;
+  std::vector<double> rounding, errors;
   pass::OpenWeight open;
 };
 
-Measured measure(std::vector<pass::Offer> offers, std::span<const double> energy = {}) {
-  const ir::Weight weight = clustered();
-  Measured out{{}, {ir::WeightId{0}, 1, true, std::move(offers)}};
+Measured measure(std::vector<pass::Offer> offers, std::span<const double> energy = {},
+                 const quant::GptqFactors* factors = nullptr,
+                 const ir::Weight& weight = clustered()) {
+  Measured out{{}, {}, {ir::WeightId{0}, 1, true, std::move(offers)}};
   Item item;
   for (const pass::Offer& offer : out.open.offers) {
     const auto bytes = stored_bytes(weight, offer.encoding, 1);
@@ -53,9 +60,10 @@ Measured measure(std::vector<pass::Offer> offers, std::span<const double> energy
     item.push_back({*bytes, 0});
   }
   ThreadPool pool(2);
-  auto errors = output_errors(weight, item, energy, pool, out.open);
+  auto errors = output_errors(weight, item, energy, factors, pool, out.open);
   REQUIRE(errors.has_value());
-  out.errors = *std::move(errors);
+  out.rounding = std::move(errors->rounding);
+  out.errors = std::move(errors->written);
   return out;
 }
 
@@ -88,4 +96,24 @@ TEST_CASE("fitted levels follow the energy of the inputs") {
   const std::vector<float> normal = quant::normal_levels(2);
   const Measured m = measure({{two_bits(normal)}, {two_bits(normal), pass::Fit::kLevels}}, energy);
   CHECK(m.errors[1] <= m.errors[0]);
+}
+
+TEST_CASE("a weight that compensates costs what gptq leaves") {
+  const std::vector<double> hessian =
+      test::hessian_of(test::correlated_inputs(400, kInputs, 4), kInputs);
+  std::vector<double> energy;
+  for (std::int64_t i = 0; i < kInputs; ++i) energy.push_back(hessian[i * kInputs + i]);
+  ThreadPool pool(1);
+  const auto factors = quant::gptq_factors(hessian, kInputs, {.act_order = true}, pool);
+  REQUIRE(factors);
+  ir::Encoding four = two_bits({});
+  four.bits = 4;
+  four.constant_zero = 8;
+  const ir::Weight weight = weight_of(test::heavy_tailed(kRows * kInputs, 3));
+  const std::vector<pass::Offer> offers = {{two_bits({})}, {four}, {ir::Encoding::dense()}};
+  const Measured m = measure(offers, energy, &*factors, weight);
+  CHECK(m.errors[0] < 0.7 * m.rounding[0]);
+  CHECK(m.errors[1] < 0.7 * m.rounding[1]);
+  CHECK(m.errors[2] == 0);
+  CHECK(measure(offers, energy, nullptr, weight).errors == m.rounding);
 }
