@@ -13,7 +13,7 @@ namespace {
 
 using program::Slot;
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 46;
+constexpr std::uint64_t kMostValueBytes = std::uint64_t{1} << 46;
 
 }  // namespace
 
@@ -75,7 +75,7 @@ Status Session::State::plan() {
         static_cast<std::uint64_t>(program::type_bytes(values[i].type));
     for (const std::int64_t dim : values[i].dims)
       bytes = bytes ? checked_mul(*bytes, static_cast<std::uint64_t>(dim)) : bytes;
-    if (!bytes || *bytes > kMostBytes)
+    if (!bytes || *bytes > kMostValueBytes)
       return Error(ErrorCode::kResource, "a value would be too large")
           .at_tensor(program().slots[i].name);
     planner.set_bytes(static_cast<std::int32_t>(i), *bytes);
