@@ -10,16 +10,16 @@
 namespace thimble::runtime {
 namespace {
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40;
-
-Expected<std::size_t> bytes_for(program::Type type, const Dims& dims) {
+Expected<std::size_t> bytes_for(program::Type type, const Dims& dims, std::uint64_t most) {
   std::optional<std::uint64_t> bytes = static_cast<std::uint64_t>(program::type_bytes(type));
   for (const std::int64_t dim : dims) {
     if (dim < 0) return invalid_argument("a size is negative");
     bytes = bytes ? checked_mul(*bytes, static_cast<std::uint64_t>(dim)) : bytes;
   }
-  if (!bytes || *bytes > kMostBytes)
-    return Error(ErrorCode::kResource, "a value would be too large");
+  if (!bytes || *bytes > most) {
+    return Error(ErrorCode::kResource, "a value would be too large")
+        .fix("use smaller inputs, or a machine with more memory");
+  }
   return static_cast<std::size_t>(*bytes);
 }
 
@@ -120,7 +120,7 @@ Status Session::State::resize(std::int32_t index, Dims dims) {
     return invalid_argument("the result's shape isn't the one that was planned")
         .at_tensor(described.name);
   }
-  auto bytes = bytes_for(into.type, dims);
+  auto bytes = bytes_for(into.type, dims, options.max_value_bytes);
   if (!bytes) return std::move(bytes).error().at_tensor(described.name);
   Memory& memory_of = own[static_cast<std::size_t>(index)];
   if (memory_of.size() < *bytes || memory_of.size() == 0) {

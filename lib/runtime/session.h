@@ -35,6 +35,9 @@ struct SessionOptions {
   bool cache_from_program = true;                 // take the program's types instead
   bool float_activations =
       false;  // every product in f32 on decoded weights (kl_weights), but on codes
+  // Of one value whose size is found as it is computed: a file may ask for any. 0: the machine's
+  // memory.
+  std::uint64_t max_value_bytes = 0;
 };
 
 struct MemoryPlan {           // bytes

@@ -5,6 +5,7 @@
 
 #include "runtime/session.h"
 #include "runtime/values.h"
+#include "support/system.h"
 
 namespace thimble::runtime {
 
@@ -20,7 +21,9 @@ struct Session::State {
                 kernels::attention_kernels(isa),
                 kernels::convolve_kernels(isa),
                 kernels::coded_kernels(isa),
-                o.float_activations} {}
+                o.float_activations} {
+    if (options.max_value_bytes == 0) options.max_value_bytes = system::memory_limit();
+  }
 
   // One instruction bound to its values. `planned`: every slot has dims that are known from the
   // inputs' alone, and was checked when they were.

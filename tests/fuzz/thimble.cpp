@@ -42,7 +42,8 @@ void run(const program::Bundle& bundle, std::int64_t size) {
     if (elements(program, slot, size, nullptr) < 0) return;
   }
   static ThreadPool pool(1);
-  auto session = runtime::Session::create(bundle, pool, {.max_context = 8});
+  auto session =
+      runtime::Session::create(bundle, pool, {.max_context = 8, .max_value_bytes = 1 << 24});
   if (!session) return;
   const std::vector<std::int64_t> zeros(kMostElements, 0);
   std::vector<runtime::TensorView> inputs;

@@ -242,6 +242,23 @@ TEST_CASE("ranges of every type end before their limit") {
             .error(p::Op::kRangeOf, p::Type::kI64) == "a Range's step is 0");
 }
 
+TEST_CASE("a value whose size is found may not be larger than the session allows") {
+  const I64 start = {0}, limit = {100}, step = {1};
+  FoundOp range;
+  range.with(p::Type::kI64, {}, start).with(p::Type::kI64, {}, limit).with(p::Type::kI64, {}, step);
+  range.finish(p::Op::kRangeOf, {p::Type::kI64}, {});
+  ThreadPool pool(1);
+  for (const std::uint64_t bytes : {799, 800}) {
+    const auto session =
+        runtime::Session::create(range.op.b.bundle, pool, {.max_value_bytes = bytes});
+    REQUIRE(session);
+    const Status status = (*session)->run(range.op.views);
+    CHECK(status.has_value() == (bytes == 800));
+    if (!status)
+      CHECK(status.error().to_string().find("a value would be too large") != std::string::npos);
+  }
+}
+
 TEST_CASE("Trilu keeps one side of a diagonal") {
   const auto part = [](std::int64_t upper, std::int64_t k) {
     FoundOp op;
