@@ -112,6 +112,8 @@ Status scale_longrope(const Config& p, const RotaryRequest& request,
 }  // namespace
 
 Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
+  if (!(request.partial > 0 && request.partial <= 1))
+    return p.wrong("partial_rotary_factor", "must lie above 0 and not above 1");
   Rotary rotary;
   rotary.dim = static_cast<std::int64_t>(static_cast<double>(request.head_dim) * request.partial);
   if (rotary.dim < 2 || rotary.dim % 2 != 0)

@@ -10,6 +10,7 @@
 
 #include "formats/all.h"
 #include "formats/gguf/container.h"
+#include "formats/huggingface/config.h"
 #include "formats/safetensors/reader.h"
 #include "ir/decode.h"
 #include "unit/catch.h"
@@ -50,6 +51,16 @@ std::string refusal_of_safetensors(const std::string& bytes) {
   TensorMap tensors;
   const Status status = read_safetensors(scratch.write("a.safetensors", bytes), tensors);
   return status ? "" : status.error().message;
+}
+
+TEST_CASE("the share of a head that rotates is a share") {
+  const Config config(text::Json::object(), "config.json");
+  for (const double partial : {0.0, -0.5, 1.5, 1e300, std::nan("")}) {
+    const auto rotary = read_rotary(config, {.partial = partial, .head_dim = 64});
+    REQUIRE_FALSE(rotary);
+    CHECK(rotary.error().message.find("partial_rotary_factor") != std::string::npos);
+  }
+  CHECK(read_rotary(config, {.partial = 0.5, .head_dim = 64})->frequencies.size() == 16);
 }
 
 TEST_CASE("a good safetensors file is read") {
