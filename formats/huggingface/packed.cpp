@@ -1,12 +1,11 @@
 #include "formats/huggingface/packed.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <optional>
 
+#include "ir/decode.h"
 #include "support/checked.h"
-#include "support/half.h"
 
 namespace thimble::formats {
 namespace {
@@ -58,17 +57,14 @@ struct Packed {
   unsigned zero(std::int64_t row, std::int64_t g) const {
     return (zeros->at(g, row) + zero_offset) & ((1u << zeros->bits) - 1);
   }
-  float scale(std::int64_t row, std::int64_t g) const {
+  Expected<float> scale(std::int64_t row, std::int64_t g) const {
     const auto at = static_cast<std::uint64_t>(row * scale_row + g * scale_group);
-    const std::byte* data = scales.file->bytes().data() + scales.offset;
-    if (scales.dtype == ir::DType::kF32) {
-      float value;
-      std::memcpy(&value, data + 4 * at, 4);
-      return value;
-    }
-    std::uint16_t half;
-    std::memcpy(&half, data + 2 * at, 2);
-    return scales.dtype == ir::DType::kF16 ? half_to_float(half) : bfloat_to_float(half);
+    const auto size = static_cast<std::uint64_t>(ir::dtype_bits(scales.dtype)) / 8;
+    float value = 0;
+    THIMBLE_TRY(ir::decode_dense(scales.dtype,
+                                 scales.file->bytes().subspan(scales.offset + at * size, size),
+                                 std::span(&value, 1)));
+    return value;
   }
 };
 
@@ -88,9 +84,9 @@ class PackedSource : public ir::WeightSource {
     }
     for (std::int64_t row = begin; row < end; ++row) {
       for (std::int64_t g = 0; g < p_.groups; ++g) {
-        rows.scales.push_back(p_.scale(row, g));
-        if (!std::isfinite(rows.scales.back()))
-          return invalid_file("a group's scale is not a finite number");
+        THIMBLE_ASSIGN(const float scale, p_.scale(row, g));
+        rows.scales.push_back(scale);
+        if (!std::isfinite(scale)) return invalid_file("a group's scale is not a finite number");
         if (points_) rows.zero_points.push_back(static_cast<std::uint8_t>(p_.zero(row, g)));
       }
     }

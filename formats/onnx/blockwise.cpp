@@ -2,10 +2,9 @@
 
 #include <bit>
 #include <cmath>
-#include <cstring>
 
+#include "ir/decode.h"
 #include "support/checked.h"
-#include "support/half.h"
 
 namespace thimble::formats::onnx {
 namespace {
@@ -20,17 +19,6 @@ std::uint64_t bytes_of(ir::DType type) {
 
 std::uint64_t blocks_of(const Blockwise& p) {
   return static_cast<std::uint64_t>((p.inputs - 1) / p.block + 1);
-}
-
-float float_at(const std::byte* data, ir::DType type, std::size_t index) {
-  if (type == ir::DType::kF32) {
-    float value;
-    std::memcpy(&value, data + 4 * index, 4);
-    return value;
-  }
-  std::uint16_t bits;
-  std::memcpy(&bits, data + 2 * index, 2);
-  return type == ir::DType::kF16 ? half_to_float(bits) : bfloat_to_float(bits);
 }
 
 // Codes [0, count) of packed bytes, low bits first. Two's complement is moved up to start at 0.
@@ -115,9 +103,9 @@ class BlockwiseSource : public ir::WeightSource {
                                       std::uint64_t row_bytes) const {
     THIMBLE_ASSIGN(const Bytes raw, bytes(part, begin, end, row_bytes));
     std::vector<float> values(static_cast<std::size_t>(end - begin) * blocks_);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = float_at(raw.span.data(), part.dtype, i);
-      if (!std::isfinite(values[i])) {
+    THIMBLE_TRY(ir::decode_dense(part.dtype, raw.span, values));
+    for (const float value : values) {
+      if (!std::isfinite(value)) {
         return invalid_file("a block's scale or zero point is not a finite number")
             .at_tensor(part.name);
       }
