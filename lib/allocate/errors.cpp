@@ -48,8 +48,10 @@ double signal_of(const Sampled& sampled, std::span<const double> energy) {
   return signal;
 }
 
+double relative(double error, double signal) { return signal == 0 ? 0 : error / signal; }
+
 Expected<double> error_of(const Sampled& sampled, const ir::Encoding& encoding, bool search,
-                          std::span<const double> energy) {
+                          std::span<const double> energy, double signal) {
   quant::SearchOptions options;
   options.search = search ? quant::Search::kMse : quant::Search::kAbsmax;
   ir::Rows rows;
@@ -63,21 +65,23 @@ Expected<double> error_of(const Sampled& sampled, const ir::Encoding& encoding, 
     const double e = static_cast<double>(sampled.values[i]) - decoded[i];
     noise += (energy.empty() ? 1 : energy[i % inputs]) * e * e;
   }
-  const double signal = signal_of(sampled, energy);
-  return signal == 0 ? 0 : noise / signal;
+  return relative(noise, signal);
 }
 
-// What gptq leaves, over the signal that rounding's error is measured by.
+// What gptq leaves, on the scale of rounding's error.
 Expected<double> compensated_error(const Sampled& sampled, const ir::Encoding& encoding,
-                                   bool search, const quant::GptqFactors& factors) {
+                                   bool search, const quant::GptqFactors& factors, double signal) {
   ThreadPool alone(1);
   const auto how = search ? quant::Search::kMse : quant::Search::kAbsmax;
   THIMBLE_ASSIGN(const quant::GptqResult done,
                  quant::gptq(sampled.values, sampled.rows, factors, encoding, how, alone));
+  return relative(done.error, signal);
+}
+
+std::vector<double> energies_of(const quant::GptqFactors& factors, std::int64_t inputs) {
   std::vector<double> energy;
-  for (std::int64_t i = 0; i < sampled.inputs; ++i) energy.push_back(factors.hessian.diagonal(i));
-  const double signal = signal_of(sampled, energy);
-  return signal == 0 ? 0 : done.error / signal;
+  for (std::int64_t i = 0; i < inputs; ++i) energy.push_back(factors.hessian.diagonal(i));
+  return energy;
 }
 
 constexpr std::int64_t kFittedWeights = std::int64_t{1} << 13;  // that levels are fitted to
@@ -169,9 +173,10 @@ Expected<OfferErrors> output_errors(const ir::Weight& weight, const Item& item,
     const Status status = for_each_offer(open, pool, which, what);
     return status ? ok() : Status(Error(status.error()).at_tensor(weight.name));
   };
+  const double signal = signal_of(sampled, energy);
   const auto measure = [&](std::size_t i) -> Status {
     THIMBLE_ASSIGN(errors.rounding[i],
-                   error_of(sampled, open.offers[i].encoding, open.search, energy));
+                   error_of(sampled, open.offers[i].encoding, open.search, energy, signal));
     return ok();
   };
   THIMBLE_TRY(over([&](std::size_t i) { return open.offers[i].fit != pass::Fit::kScaleExponent; },
@@ -190,11 +195,12 @@ Expected<OfferErrors> output_errors(const ir::Weight& weight, const Item& item,
   errors.written = errors.rounding;
   if (factors == nullptr) return errors;
   const Sampled tried = part_of(sampled, kCompensatedRows);
+  const double tried_signal = signal_of(tried, energies_of(*factors, tried.inputs));
   THIMBLE_TRY(over([&](std::size_t i) { return may_win(item, open, errors.rounding, i); },
                    [&](std::size_t i) -> Status {
-                     THIMBLE_ASSIGN(
-                         errors.written[i],
-                         compensated_error(tried, open.offers[i].encoding, open.search, *factors));
+                     THIMBLE_ASSIGN(errors.written[i],
+                                    compensated_error(tried, open.offers[i].encoding, open.search,
+                                                      *factors, tried_signal));
                      return ok();
                    }));
   return errors;

@@ -5,6 +5,7 @@
 #include "allocate/allocate.h"
 #include "allocate/divergence.h"
 #include "allocate/errors.h"
+#include "allocate/kept.h"
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"
 #include "ir/match.h"
@@ -68,34 +69,54 @@ bool contains(const std::vector<ir::ValueId>& all, ir::ValueId one) {
 // Measures the errors of all open weights, block by block as the samples pass through the model.
 class ErrorRun {
  public:
-  ErrorRun(const Request& request, Survey& survey)
+  ErrorRun(const Request& request, const Kept& kept, Survey& survey)
       : request_(request),
+        kept_(kept),
         survey_(survey),
         inputs_(survey.weights.size()),
         energies_(survey.weights.size()),
-        errors_(survey.weights.size()) {
-    for (const ir::WeightUse& use : ir::quantizable_weights(request.model)) {
-      for (std::size_t w = 0; w < inputs_.size(); ++w) {
-        if (use.weight == survey.weights[w].wish.weight) find_inputs(use, inputs_[w]);
-      }
-    }
-  }
+        errors_(survey.weights.size()) {}
 
   Expected<std::vector<OfferErrors>> run(std::span<const calibrate::Sample> samples) {
-    request_.context.progress.begin("errors of encodings",
-                                    static_cast<double>(survey_.weights.size()), "weights");
+    const std::size_t open = survey_.weights.size() - take_kept();
+    if (open == 0) return std::move(errors_);
+    find_inputs();
+    request_.context.progress.begin("errors of encodings", static_cast<double>(open), "weights");
     THIMBLE_ASSIGN(calibrate::Walk walk,
                    calibrate::Walk::create(request_.model, samples, request_.context.pool));
     while (!walk.done() && !unseen_.empty()) THIMBLE_TRY(run_block(walk));
     for (std::size_t w = 0; w < errors_.size(); ++w) {
-      if (errors_[w].rounding.empty()) THIMBLE_TRY(measure(w, nullptr));
+      if (!is_known(w)) THIMBLE_TRY(measure(w, nullptr));
     }
     request_.context.progress.end();
     return std::move(errors_);
   }
 
  private:
-  void find_inputs(const ir::WeightUse& use, std::vector<ir::ValueId>& inputs) {
+  bool is_known(std::size_t w) const { return !errors_[w].rounding.empty(); }
+
+  std::size_t take_kept() {
+    std::size_t found = 0;
+    for (std::size_t w = 0; w < errors_.size(); ++w) {
+      Survey::Open& open = survey_.weights[w];
+      auto errors = kept_.find_errors(open.name, open.wish);
+      if (!errors) continue;
+      errors_[w] = *std::move(errors);
+      ++found;
+    }
+    return found;
+  }
+
+  void find_inputs() {
+    for (const ir::WeightUse& use : ir::quantizable_weights(request_.model)) {
+      for (std::size_t w = 0; w < inputs_.size(); ++w) {
+        if (use.weight == survey_.weights[w].wish.weight && !is_known(w))
+          find_inputs_of(use, inputs_[w]);
+      }
+    }
+  }
+
+  void find_inputs_of(const ir::WeightUse& use, std::vector<ir::ValueId>& inputs) {
     for (const ir::NodeId node : use.nodes) {
       const auto linear = ir::match_linear(request_.model, node);
       if (!linear) continue;
@@ -140,10 +161,11 @@ class ErrorRun {
     THIMBLE_ASSIGN(errors_[w], output_errors(request_.model.weight(wish.weight), survey_.items[w],
                                              energies_[w], factors, request_.context.pool, wish));
     request_.context.progress.advance(1);
-    return ok();
+    return kept_.add_errors(survey_.weights[w].name, errors_[w], wish);
   }
 
   const Request& request_;
+  const Kept& kept_;
   Survey& survey_;
   std::vector<ir::ValueId> unseen_;
   // By weight.
@@ -170,7 +192,7 @@ double predict(const Group& group, double error) {
   return at_a * math::pow(error / a.error, exponent);
 }
 
-std::string journal_key(const Survey& survey, const Group& group, std::size_t point) {
+std::string divergence_key(const Survey& survey, const Group& group, std::size_t point) {
   std::string key = "budget " + std::to_string(point);
   for (const std::size_t w : group.weights) key += " " + survey.weights[w].name;
   return key;
@@ -178,8 +200,8 @@ std::string journal_key(const Survey& survey, const Group& group, std::size_t po
 
 class Measurement {
  public:
-  Measurement(const Request& request, const Survey& survey, const calibrate::Journal* journal)
-      : request_(request), survey_(survey), journal_(journal) {}
+  Measurement(const Request& request, const Survey& survey, const Kept& kept)
+      : request_(request), survey_(survey), kept_(kept) {}
 
   // Adds to each group what its weights cost in the anchor of so many bits.
   Status add_points(std::span<const calibrate::Sample> samples,
@@ -199,7 +221,7 @@ class Measurement {
         point.error += errors[w].rounding[option];
       }
       group.points.push_back(point);
-      if (trial.empty() || found(group)) continue;
+      if (trial.empty() || take_kept(group)) continue;
       trials.push_back(std::move(trial));
       of.push_back(g);
     }
@@ -209,29 +231,26 @@ class Measurement {
                           Group& group = groups[of[trial]];
                           group.points.back().divergence = divergence;
                           request_.context.progress.advance(1);
-                          return keep(group);
+                          return kept_.add_divergence(key_of(group), divergence);
                         }));
     request_.context.progress.end();
     return ok();
   }
 
  private:
-  bool found(Group& group) const {
-    if (journal_ == nullptr) return false;
-    const auto figures = journal_->find_figures(journal_key(survey_, group, group.points.size()));
-    if (!figures || figures->size() != 1) return false;
-    group.points.back().divergence = figures->front();
-    return true;
+  // Of the last point, the one that is being added.
+  std::string key_of(const Group& group) const {
+    return divergence_key(survey_, group, group.points.size());
   }
-  Status keep(const Group& group) const {
-    if (journal_ == nullptr) return ok();
-    return journal_->add_figures(journal_key(survey_, group, group.points.size()),
-                                 {group.points.back().divergence});
+  bool take_kept(Group& group) const {
+    const std::optional<double> divergence = kept_.find_divergence(key_of(group));
+    if (divergence) group.points.back().divergence = *divergence;
+    return divergence.has_value();
   }
 
   const Request& request_;
   const Survey& survey_;
-  const calibrate::Journal* journal_;
+  const Kept& kept_;
 };
 
 }  // namespace
@@ -240,11 +259,13 @@ Status estimate(const Request& request, std::span<const calibrate::Sample> sampl
                 const calibrate::Journal* journal, Survey& survey) {
   const calibrate::Calibration* calibration = request.context.calibration;
   const bool calibrated = compensates(survey) && calibration != nullptr;
-  THIMBLE_ASSIGN(const std::vector<OfferErrors> errors,
-                 ErrorRun(request, survey).run(calibrated ? calibration->samples() : samples));
+  const Kept kept(journal);
+  THIMBLE_ASSIGN(
+      const std::vector<OfferErrors> errors,
+      ErrorRun(request, kept, survey).run(calibrated ? calibration->samples() : samples));
   const pass::Sensitivity sensitivity = request.budget.sensitivity;
   std::vector<Group> groups = groups_of(survey, sensitivity);
-  Measurement measurement(request, survey, journal);
+  Measurement measurement(request, survey, kept);
   THIMBLE_TRY(measurement.add_points(samples, errors, 3, groups));
   if (sensitivity == pass::Sensitivity::kKl)
     THIMBLE_TRY(measurement.add_points(samples, errors, 5, groups));

@@ -9,7 +9,7 @@ reads the calibration text, llama-quantize writes each type with it, and the fil
 llama-quantize itself, so that `thimble eval` scores every file: KL in nats against the float model, f32 arithmetic
 and cache. A peer's payload is its tensors' bytes, without header and tokenizer; ours is all segments' but the
 tokenizer's. Our recipe (--recipe, or the one below) gets the peer's payload as `--bits-per-weight`, and one file
-serves peers of the same size. Types are listed apart where tensors fell back to another type.
+serves peers of the same size; all of them share one set of measurements. Types are listed apart where tensors fell back to another type.
 Intervals are paired bootstraps over parts of the score text. Results are kept in --cache as they come. Needs the
 standard library alone.
 """
@@ -34,7 +34,7 @@ passes:
   - quantize-weights: {bits: auto, group_size: auto, symmetric: auto, sub_scale_bits: auto, codes: auto,
                        importance: true, activations: float, only: {role: [embedding, lm_head]}}
   - remove-dead-code
-budget: {bits_per_weight: 4}
+budget: {bits_per_weight: 4, sensitivity: SENSITIVITY}
 cache: f32
 """
 
@@ -54,11 +54,12 @@ def measure_peer(a, kind, folder, parts, reference):
 def measure_ours(a, bits, folder, parts, reference):
     out, path = folder / "ours.thimble", folder / "recipe.yaml"
     text = a.recipe.read_text() if a.recipe else RECIPE
-    for word, value in (("TOKENS", a.tokens), ("TUNE", a.tune_tokens), ("CONTEXT", a.context)):
+    for word, value in (("TOKENS", a.tokens), ("TUNE", a.tune_tokens), ("CONTEXT", a.context),
+                        ("SENSITIVITY", a.sensitivity)):
         text = text.replace(word, str(value))
     path.write_text(text)
     run(a.thimble, "compress", reference, "-q", "-r", path, "-o", out, "--bits-per-weight", f"{bits:.6f}",
-        "--calibrate", a.calibrate, "--tune", a.tune, "--threads", a.threads)
+        "--calibrate", a.calibrate, "--tune", a.tune, "--threads", a.threads, "--measurements", folder / "measurements")
     scores = score(a.thimble, out, reference, parts, a.context, a.windows)
     out.unlink()
     return {"kl": [s["kl_mean"] for s in scores], "bits": scores[0]["bits_per_weight"]}
@@ -96,11 +97,12 @@ def main():
     p.add_argument("--calibrate", type=pathlib.Path, required=True)
     p.add_argument("--tune", type=pathlib.Path, required=True)
     p.add_argument("--score", type=pathlib.Path, required=True)
-    p.add_argument("--recipe", type=pathlib.Path, help="with TOKENS, TUNE and CONTEXT to be filled in")
+    p.add_argument("--recipe", type=pathlib.Path, help="with TOKENS, TUNE, CONTEXT and SENSITIVITY to be filled in")
     p.add_argument("--types", nargs="+", default=TYPES)
     p.add_argument("--plain-legacy", action="store_true", help="no imatrix for Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0")
     p.add_argument("--tokens", type=int, default=16384, help="of our calibration; llama-imatrix reads the whole text")
     p.add_argument("--tune-tokens", type=int, default=4096)
+    p.add_argument("--sensitivity", choices=("layer", "kl"), default="layer", help="of our budgets")
     p.add_argument("--context", type=int, default=512)
     p.add_argument("--chunks", type=int, default=-1, help="of the calibration text for llama-imatrix; -1: all")
     p.add_argument("--parts", type=int, default=8)

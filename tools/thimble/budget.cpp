@@ -227,11 +227,7 @@ class Chooser {
         const auto samples,
         samples_of(prepared_.original, request_.tune,
                    measured_tokens(prepared_.original, recipe_, trials), recipe_.tune.context));
-    const calibrate::Calibration* calibration = request_.passes.calibration;
-    const calibrate::Journal* journal = request_.passes.journal != nullptr ? request_.passes.journal
-                                        : calibration != nullptr           ? calibration->journal()
-                                                                           : nullptr;
-    return allocate::estimate(choices_, samples, journal, survey);
+    return allocate::estimate(choices_, samples, request_.measurements, survey);
   }
 
   Prepared& prepared_;

@@ -28,7 +28,8 @@ struct BudgetRequest {
   PassRequest passes;
   std::string tune;
   program::Metadata metadata;
-  formats::Target target{.format = "thimble"};  // whose bytes a size bounds
+  const calibrate::Journal* measurements = nullptr;  // where they are kept; null: nowhere
+  formats::Target target{.format = "thimble"};       // whose bytes a size bounds
   std::string output = {};
 };
 Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,

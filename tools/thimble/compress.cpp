@@ -31,6 +31,7 @@ namespace {
 
 struct CompressChoices {
   std::string model, output, text, calibrate, imatrix;
+  std::string measurements;  // a folder for those of a budget
   std::int64_t context = 0;  // 0: the recipe's
   std::int64_t max_windows = 0;
   RecipeChoices recipe;
@@ -39,17 +40,20 @@ struct CompressChoices {
   bool force = false;
 };
 
-// Everything that decides the output's bytes.
-std::string fingerprint(const recipe::Recipe& recipe, const Prepared& prepared,
-                        const CompressChoices& choices, const formats::Target& target,
-                        const std::string& text_digest, const std::string& calibration_digest,
-                        const std::string& tune) {
+// Everything that decides what is measured for a budget: all that decides the output's bytes but
+// the budget's own value.
+std::string print_of_measurements(const recipe::Recipe& recipe, const Prepared& prepared,
+                                  const CompressChoices& choices, const formats::Target& target,
+                                  const std::string& text_digest,
+                                  const std::string& calibration_digest, const std::string& tune) {
   Hasher hasher;
   hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
                 "\n" + text_digest + "\n" + calibration_digest);
   hasher.update("\n" + std::to_string(choices.context) + " " + std::to_string(choices.max_windows));
-  if (recipe.budget.kind != pass::BudgetKind::kNone)
-    hasher.update("\n" + recipe.budget.text + "\n" + digest_of(tune).hex());
+  if (recipe.budget.kind != pass::BudgetKind::kNone) {
+    hasher.update("\nkind " + std::to_string(static_cast<int>(recipe.budget.kind)) + "\n" +
+                  digest_of(tune).hex());
+  }
   for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
   for (const std::string& pass : choices.manager.disable) hasher.update("\nwithout " + pass);
@@ -217,7 +221,8 @@ struct Job {
   std::string tune;  // of a budget
   bool budgeted = false;
   Prepared prepared;
-  std::string print;  // the fingerprint
+  std::string measurements_print;  // of what is measured for a budget
+  std::string print;               // the fingerprint: of everything that decides the output's bytes
 };
 
 Expected<Job> plan_job(const CompressChoices& choices, Environment& environment) {
@@ -254,8 +259,10 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   } else if (!job.recipe.evaluation.data.empty()) {
     THIMBLE_ASSIGN(text_digest, recipe::digest_of(job.recipe.evaluation.data));
   }
-  job.print = fingerprint(job.recipe, job.prepared, choices, job.target, text_digest,
-                          job.calibration ? job.calibration->digest : "", job.tune);
+  job.measurements_print =
+      print_of_measurements(job.recipe, job.prepared, choices, job.target, text_digest,
+                            job.calibration ? job.calibration->digest : "", job.tune);
+  job.print = digest_of(job.measurements_print + "\n" + job.recipe.budget.text).hex();
   return job;
 }
 
@@ -271,14 +278,23 @@ Status write_target(Job& job, const CompressChoices& choices, const program::Met
 }
 
 Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest& passes,
-                     Environment& environment) {
+                     const calibrate::Journal* journal, Environment& environment) {
   if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
   if (job.recipe.tune.text.empty()) {
-    THIMBLE_ASSIGN(job.tune,
-                   write_tune(job.recipe, job.prepared.original, passes.journal, environment));
+    THIMBLE_ASSIGN(job.tune, write_tune(job.recipe, job.prepared.original, journal, environment));
   }
-  BudgetRequest request{passes, job.tune, provenance(job.prepared, job.recipe, job.print),
-                        job.target, choices.output};
+  std::unique_ptr<calibrate::Journal> measurements;
+  if (!choices.measurements.empty()) {
+    THIMBLE_ASSIGN(measurements,
+                   calibrate::Journal::open(choices.measurements + "/" + job.measurements_print,
+                                            job.measurements_print));
+  }
+  BudgetRequest request{passes,
+                        job.tune,
+                        provenance(job.prepared, job.recipe, job.print),
+                        measurements ? measurements.get() : journal,
+                        job.target,
+                        choices.output};
   request.passes.target_holds = [&](const ir::Weight& weight) {
     return formats::holds(weight, job.target);
   };
@@ -349,9 +365,9 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
     calibrated->set_journal(std::move(journal));
   }
   const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
-  THIMBLE_TRY(run_passes_of(
-      job, choices, {.manager = choices.manager, .calibration = calibrated.get(), .journal = kept},
-      environment));
+  THIMBLE_TRY(run_passes_of(job, choices,
+                            {.manager = choices.manager, .calibration = calibrated.get()}, kept,
+                            environment));
   THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, start));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());
   if (environment.globals.json) std::printf("%s\n", outcome.json.dump(2).c_str());
@@ -394,6 +410,11 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
       ->add_option("--imatrix", choices->imatrix,
                    "llama.cpp's importance matrix for `importance: true`, in place of the recipe's")
       ->type_name("FILE");
+  command
+      ->add_option("--measurements", choices->measurements,
+                   "Keep what a budget measures in this folder, for other budgets of the same "
+                   "model, recipe and texts")
+      ->type_name("FOLDER");
   command
       ->add_option("--text", choices->text,
                    "Text, .npz or .wav to evaluate on, in place of the recipe's")

@@ -35,8 +35,7 @@ Expected<Prepared> read_original(const std::string& path, Environment& environme
 struct PassRequest {
   pass::ManagerOptions manager;
   bool dry_run = false;
-  calibrate::Calibration* calibration = nullptr;  // see calibration.h
-  const calibrate::Journal* journal = nullptr;    // of a budget, where nothing calibrates
+  calibrate::Calibration* calibration = nullptr;             // see calibration.h
   std::function<bool(const ir::Weight&)> target_holds = {};  // see pass::Context
 };
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,

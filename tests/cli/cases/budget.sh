@@ -31,8 +31,19 @@ status $thimble compress $fable -q -r recipe.yaml $tune -o out.thimble >log
 grep -c "^size: 1100kB" log
 grep -c passed log
 
-# Without a text the model writes its own; one that writes nothing needs a text.
+# What one budget measured serves another: nothing is measured again, and the bytes are those without.
 sed -i 's/^gates.*//' recipe.yaml
+$thimble compress $fable -q -r recipe.yaml $tune --measurements kept -o first.thimble >log
+touch before
+for size in 1200kB 1300kB; do
+  $thimble compress $fable -q -r recipe.yaml $tune --size $size --measurements kept -o kept.thimble >log
+  $thimble compress $fable -q -r recipe.yaml $tune --size $size -o alone.thimble >log
+  cmp kept.thimble alone.thimble && echo "the same at $size"
+done
+echo "$(find kept -name '*.rows' | wc -l) measurements, $(find kept -newer before | wc -l) of them later"
+rm -r kept before first.thimble* kept.thimble* alone.thimble*
+
+# Without a text the model writes its own; one that writes nothing needs a text.
 status $thimble compress $fable -r recipe.yaml -o own.thimble 2>&1 | grep -E "^note: no text|^own|exit"
 $thimble compress $fable -q -r recipe.yaml --tune teacher -o named.thimble >log
 cmp own.thimble named.thimble && echo "the same"
