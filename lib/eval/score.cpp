@@ -167,16 +167,6 @@ class TextScorer {
   std::unique_ptr<Stepper> candidate_, reference_, weights_;
 };
 
-double cosine(const std::vector<float>& a, const std::vector<float>& b) {
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
-    ab += static_cast<double>(a[i]) * b[i];
-    aa += static_cast<double>(a[i]) * a[i];
-    bb += static_cast<double>(b[i]) * b[i];
-  }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
-}
-
 }  // namespace
 
 Expected<Scores> score_text(const program::Bundle& candidate, const program::Bundle* reference,
@@ -194,67 +184,6 @@ Expected<Scores> score_text(const program::Bundle& candidate, const program::Bun
     scores.windows.push_back(score);
   }
   return scores;
-}
-
-Expected<std::vector<float>> embed(runtime::Session& session,
-                                   const std::vector<std::int32_t>& tokens) {
-  const program::Program& program = session.bundle().program;
-  const auto length = static_cast<std::int64_t>(tokens.size());
-  const std::vector<std::int64_t> ids(tokens.begin(), tokens.end());
-  const std::vector<std::int64_t> ones(tokens.size(), 1), zeros(tokens.size(), 0);
-  std::vector<runtime::TensorView> inputs;
-  for (const std::int32_t slot : program.regions[0].inputs) {
-    const std::string& name = program.slots[static_cast<std::size_t>(slot)].name;
-    const auto& values = name == "input_ids" ? ids : name == "attention_mask" ? ones : zeros;
-    inputs.push_back({program::Type::kI64, {1, length}, values.data()});
-  }
-  THIMBLE_TRY(session.run(inputs));
-  // The sentence embedding where the model has one, else the mean over tokens.
-  for (std::size_t i = 0; i < session.outputs().size(); ++i) {
-    const auto slot = static_cast<std::size_t>(program.regions[0].outputs[i]);
-    if (program.slots[slot].name != "sentence_embedding") continue;
-    const auto* data = static_cast<const float*>(session.outputs()[i].data);
-    return std::vector<float>(data, data + session.outputs()[i].count());
-  }
-  const runtime::TensorView& hidden = session.outputs().front();
-  const auto width = static_cast<std::size_t>(hidden.dims.back());
-  std::vector<float> mean(width, 0.0f);
-  const auto* data = static_cast<const float*>(hidden.data);
-  for (std::size_t t = 0; t < tokens.size(); ++t) {
-    for (std::size_t i = 0; i < width; ++i)
-      mean[i] += data[t * width + i] / static_cast<float>(length);
-  }
-  return mean;
-}
-
-Expected<std::vector<double>> embedding_cosines(const program::Bundle& candidate,
-                                                const program::Bundle& reference,
-                                                const std::vector<std::string>& lines,
-                                                ThreadPool& pool) {
-  THIMBLE_ASSIGN(const auto tokenizer, tokenizer::Tokenizer::load(candidate.tokenizer));
-  runtime::SessionOptions exact;
-  exact.float_activations = true;
-  THIMBLE_ASSIGN(const auto own, runtime::Session::create(candidate, pool));
-  THIMBLE_ASSIGN(const auto other, runtime::Session::create(reference, pool, exact));
-  std::vector<double> cosines;
-  for (const std::string& line : lines) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-    const std::vector<std::int32_t> tokens = tokenizer.encode(line);
-    if (tokens.empty()) continue;
-    THIMBLE_ASSIGN(const auto a, embed(*own, tokens));
-    THIMBLE_ASSIGN(const auto b, embed(*other, tokens));
-    cosines.push_back(cosine(a, b));
-  }
-  return cosines;
-}
-
-std::vector<Metric> summarize_cosines(const std::vector<double>& cosines) {
-  if (cosines.empty()) return {};
-  double sum = 0;
-  for (const double c : cosines) sum += c;
-  const double mean = sum / static_cast<double>(cosines.size());
-  const double least = *std::min_element(cosines.begin(), cosines.end());
-  return {{"cosine_mean", {mean, mean, mean}}, {"cosine_min", {least, least, least}}};
 }
 
 }  // namespace thimble::eval

@@ -24,17 +24,4 @@ Expected<Scores> score_text(const program::Bundle& candidate, const program::Bun
                             const std::vector<data::Window>& windows, ThreadPool& pool,
                             const ScoreOptions& options);
 
-// Encoders on lines of text: cosine between the candidate's and the reference's sentence embeddings
-// (or mean last hidden states), one per line.
-Expected<std::vector<double>> embedding_cosines(const program::Bundle& candidate,
-                                                const program::Bundle& reference,
-                                                const std::vector<std::string>& lines,
-                                                ThreadPool& pool);
-// cosine_mean and cosine_min.
-std::vector<Metric> summarize_cosines(const std::vector<double>& cosines);
-
-// One sentence through an encoder: [width].
-Expected<std::vector<float>> embed(runtime::Session& session,
-                                   const std::vector<std::int32_t>& tokens);
-
 }  // namespace thimble::eval

@@ -57,7 +57,7 @@ std::string metric_text(const std::string& name, double value) {
   if (name.starts_with("top1_")) return fixed(value * 100, 2) + " %";
   if (name == "sqnr_db") return fixed(value, 2) + " dB";
   if (name == "perplexity" || name == "perplexity_ratio") return fixed(value, 4);
-  if (name.starts_with("cosine")) return fixed(value, 6);
+  if (name.starts_with("cosine") || name == "rank_correlation") return fixed(value, 6);
   return significant(value);
 }
 

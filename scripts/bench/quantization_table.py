@@ -4,9 +4,11 @@
         --calibrate tests/data/fable/calibrate.txt --score tests/data/fable/score.txt
 
 KL is in nats against the float model, with f32 activations, so it is the weights' alone; the embedding and the head
-stay as they are. The score text is cut into parts at line ends; every file is scored on each by `thimble eval`, and
-intervals are paired bootstraps over the parts: both methods' figures come from the same resample. Results are kept
-in --cache as they come, so an interrupted run goes on where it stopped. Needs the standard library alone.
+stay as they are. Encoders lose 1 - cosine between their sentence embeddings and the float model's, and 1 - the rank
+correlation of the similarities of pairs of lines. The score text is cut into parts at line ends; every file is scored
+on each by `thimble eval`, and intervals are paired bootstraps over the parts: both methods' figures come from the same
+resample. Results are kept in --cache as they come, so an interrupted run goes on where it stopped, and a page of several
+models, each with settings of its own, is written from it with --known. Needs the standard library alone.
 """
 import argparse
 import json
@@ -31,6 +33,7 @@ METHODS = {  # the passes, with BASE for bits, group and type of activations
 }
 PLAIN = [m for m in METHODS if "asymmetry" not in m]  # docs/quantization.md's
 GROUPS = ("channel", 128, 32)
+LOSSES = {"KL": ("kl_mean", 0), "1 - cosine": ("cosine_mean", 1), "1 - rank correlation": ("rank_correlation", 1)}
 
 
 def recipe(passes, bits, group, tokens, context):
@@ -47,32 +50,52 @@ def measure(a, model, passes, bits, group, parts, folder):
     run(a.thimble, "compress", model, "-q", "-r", path, "-o", out, "--calibrate", a.calibrate)
     scores = score(a.thimble, out, model, parts, a.context, a.windows)
     out.unlink()
-    return {"kl": [s["kl_mean"] for s in scores], "bits_per_weight": scores[0]["bits_per_weight"],
-            "windows": a.windows, "tokens": a.tokens, "context": a.context, "passes": passes}
+    losses = {name: [abs(best - s[metric]) for s in scores]
+              for name, (metric, best) in LOSSES.items() if metric in scores[0]}
+    return {"losses": losses, "bits_per_weight": scores[0]["bits_per_weight"], "windows": a.windows,
+            "tokens": a.tokens, "context": a.context, "passes": passes}
 
 
-def table(name, results, bits_list, groups, methods, base):
-    lines = [f"## {name}\n"]
+def rows(known, loss, groups, methods, base):
+    """A table's lines: loss of each method, by group."""
+    lines = [f"| {loss} |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / {base} |" for g in groups),
+             "|---|" + "---:|---:|" * len(groups)]
+    for method in methods:
+        cells = ""
+        for group in groups:
+            if method not in known[group]:
+                cells += " | |"
+                continue
+            own, bases = (known[group][m]["losses"][loss] for m in (method, base))
+            value, low, high = paired(own, bases)
+            ratio = "1" if method == base else f"{value:.2f} ({low:.2f} .. {high:.2f})"
+            cells += f" {mean(own):.{4 if mean(own) >= 0.001 else 6}f} | {ratio} |"
+        lines.append(f"| {method} |{cells}")
+    return lines
+
+
+def section(name, results, bits_list, groups, methods, base):
+    known = {(b, g): {m: results[f"{name} {b} {g} {m}"] for m in methods if f"{name} {b} {g} {m}" in results}
+             for b in bits_list for g in groups}
+    some = next(done[base] for done in known.values() if base in done)
+    losses = [loss for loss in LOSSES if loss in some["losses"]]
+    parts = len(some["losses"][losses[0]])
+    unit = f"windows of {some['context']}, at most {some['windows']} of a part" if losses == ["KL"] \
+        else f"at most {some['windows']} lines of a part"
+    lines = [f"## {name}\n", f"{parts} parts; {unit}. Calibration: {some['tokens']} tokens in windows of "
+                             f"{some['context']}.\n"]
     for bits in bits_list:
-        known = {g: {m: results[f"{name} {bits} {g} {m}"] for m in methods if f"{name} {bits} {g} {m}" in results}
-                 for g in groups}
-        lines += [f"### {bits} bits\n", "| method |" + "".join(f" {g if g == 'channel' else f'group {g}'} | / {base} |"
-                                                                for g in groups), "|---|" + "---:|---:|" * len(groups)]
-        for method in methods:
-            cells = ""
-            for group in groups:
-                if method not in known[group]:
-                    cells += " | |"
-                    continue
-                kl = known[group][method]["kl"]
-                value, low, high = paired(kl, known[group][base]["kl"])
-                ratio = "1" if method == base else f"{value:.2f} ({low:.2f} .. {high:.2f})"
-                cells += f" {mean(kl):.4f} | {ratio} |"
-            lines.append(f"| {method} |{cells}")
-        sizes = ", ".join(f"{g} {known[g][base]['bits_per_weight']:.2f}" for g in groups)
-        lines.append(f"\nBits per weight of {base}'s file, embedding and head included: {sizes}.")
-        if all("hqq" in known[g] for g in groups):
-            sizes = ", ".join(f"{g} {known[g]['hqq']['bits_per_weight']:.2f}" for g in groups)
+        of_group = {g: known[bits, g] for g in groups}
+        measured = [g for g in groups if base in of_group[g]]
+        if not measured:
+            continue
+        lines.append(f"### {bits} bits\n")
+        for loss in losses:
+            lines += rows(of_group, loss, measured, methods, base) + [""]
+        sizes = ", ".join(f"{g} {of_group[g][base]['bits_per_weight']:.2f}" for g in measured)
+        lines.append(f"Bits per weight of {base}'s file, embedding and head included: {sizes}.")
+        if all("hqq" in of_group[g] for g in measured):
+            sizes = ", ".join(f"{g} {of_group[g]['hqq']['bits_per_weight']:.2f}" for g in measured)
             lines.append(f"Of hqq's, which keeps a minimum beside each scale: {sizes}.")
         lines.append("")
     return "\n".join(lines)
@@ -112,15 +135,14 @@ def main():
                         if key not in results and not a.known:
                             results[key] = measure(a, path, METHODS[method], bits, group, parts, folder)
                             a.cache.write_text(json.dumps(results, indent=1))
-            tables.append(table(name, results, sorted(a.bits, reverse=True), a.groups, methods, a.base))
+            tables.append(section(name, results, sorted(a.bits, reverse=True), a.groups, methods, a.base))
     a.out.write_text(
         f"# {a.title}\n\n"
-        "KL divergence from the float model in nats, by method, bits and group, with f32 activations; products of\n"
-        f"attention and MLPs are quantized, the embedding and the head are not. `/ {a.base}`: over that of {a.base}\n"
-        f"at the same size, with the 95 % interval of a paired bootstrap over {a.parts} parts of the score text.\n"
-        f"Calibration: {a.tokens} tokens; windows of {a.context}, at most {a.windows} of a part. "
-        f"Bits {a.bits}, groups {a.groups}; scripts/bench/quantization_table.py writes this page and says how. "
-        "An empty cell was not measured.\n\n"
+        "Loss by method, bits and group, with f32 activations, against the float model: KL divergence in nats, of encoders\n"
+        "1 - cosine of sentence embeddings and 1 - Spearman's correlation of the similarities of pairs of lines. Products of\n"
+        f"attention and MLPs are quantized, the embedding and the head are not. `/ {a.base}`: over that of {a.base} at the same\n"
+        "size, with the 95 % interval of a paired bootstrap over parts of the score text. scripts/bench/quantization_table.py\n"
+        "writes this page and says how. An empty cell was not measured.\n\n"
         + "\n".join(tables))
 
 

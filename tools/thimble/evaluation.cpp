@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "eval/arrays.h"
+#include "eval/embeddings.h"
 #include "eval/score.h"
 #include "eval/tensors.h"
 #include "tools/thimble/generation.h"
@@ -35,9 +36,13 @@ Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bund
         .fix("give it with --reference");
   }
   const auto lines = lines_of(text, request.windows.max_windows);
-  THIMBLE_ASSIGN(const auto cosines,
-                 eval::embedding_cosines(bundle, *reference, lines, environment.pool));
-  return eval::summarize_cosines(cosines);
+  environment.progress.begin("evaluating", static_cast<double>(lines.size()), "lines");
+  const eval::EmbeddingOptions options{request.session,
+                                       [&](double count) { environment.progress.advance(count); }};
+  const auto embedded = eval::embed_lines(bundle, *reference, lines, environment.pool, options);
+  environment.progress.end();
+  if (!embedded) return embedded.error();
+  return eval::summarize_embeddings(*embedded);
 }
 
 Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bundle,

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "eval/score.h"
+#include "eval/embeddings.h"
 #include "report/json.h"
 #include "support/system.h"
 #include "text/chat_template.h"
