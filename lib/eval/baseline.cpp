@@ -16,7 +16,7 @@ constexpr std::uint64_t kMaxBytes = 1 << 20;
 
 bool larger_is_better(const std::string& metric) {
   return metric == "top1_agreement" || metric == "top1_accuracy" || metric == "sqnr_db" ||
-         metric == "rank_correlation" || metric.starts_with("cosine");
+         metric == "rank_correlation" || metric == "greedy_tokens" || metric.starts_with("cosine");
 }
 double default_tolerance(const std::string& metric) {
   return metric == "size" || metric == "bits_per_weight" ? 0.01 : 0.05;

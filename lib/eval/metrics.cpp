@@ -84,9 +84,10 @@ const Metric* find(const std::vector<Metric>& metrics, std::string_view name) {
 
 const std::vector<std::string>& known_metrics() {
   static const std::vector<std::string> kNames = {
-      "perplexity",       "perplexity_ratio", "kl_mean",   "kl_weights",     "kl_p99",
-      "top1_agreement",   "top1_accuracy",    "top1_drop", "cosine_mean",    "cosine_min",
-      "rank_correlation", "sqnr_db",          "size",      "bits_per_weight"};
+      "perplexity",       "perplexity_ratio", "kl_mean",         "kl_weights",  "kl_p99",
+      "top1_agreement",   "top1_accuracy",    "top1_drop",       "cosine_mean", "cosine_min",
+      "rank_correlation", "greedy_tokens",    "repetition_rise", "sqnr_db",     "size",
+      "bits_per_weight"};
   return kNames;
 }
 

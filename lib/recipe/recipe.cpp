@@ -218,6 +218,7 @@ class Parser {
     recipe.evaluation.context = checked.integer("context");
     recipe.evaluation.stride = checked.integer("stride");
     recipe.evaluation.max_windows = checked.integer("max_windows");
+    recipe.evaluation.greedy_windows = checked.integer("greedy_windows");
     THIMBLE_ASSIGN(recipe.evaluation.data, data_set(checked));
     return ok();
   }

@@ -22,7 +22,8 @@ struct Evaluation {
   std::int64_t context = 512;
   std::int64_t stride = 0;
   std::int64_t max_windows = 0;
-  DataSet data;  // in place of a text
+  std::int64_t greedy_windows = 0;  // that both models go on from by themselves, too
+  DataSet data;                     // in place of a text
 };
 
 // Where passes that calibrate learn what goes through the model.

@@ -50,6 +50,12 @@ const std::vector<pass::OptionInfo>& evaluate_options() {
        .help = "0: all",
        .minimum = 0,
        .maximum = 1 << 30},
+      {.name = "greedy_windows",
+       .type = OptionType::kInteger,
+       .fallback = "0",
+       .help = "windows from which both models also write greedy text of their own",
+       .minimum = 0,
+       .maximum = 1 << 30},
   });
   return kOptions;
 }

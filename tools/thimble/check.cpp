@@ -33,9 +33,9 @@ Expected<std::vector<eval::Gate>> gates_of(const CheckChoices& choices,
     THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
     gates = recipe.gates;
     if (!request.given()) {
-      request.text = recipe.evaluation.text;
-      request.windows.context = recipe.evaluation.context;
-      request.data = recipe.evaluation.data;
+      const runtime::SessionOptions session = request.session;
+      request = request_of(recipe.evaluation, choices.text.windows);
+      request.session = session;
     }
   }
   for (const std::string& text : choices.gates) {

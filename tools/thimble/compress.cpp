@@ -31,9 +31,8 @@ namespace {
 
 struct CompressChoices {
   std::string model, output, text, calibrate, imatrix;
-  std::string measurements;  // a folder for those of a budget
-  std::int64_t context = 0;  // 0: the recipe's
-  std::int64_t max_windows = 0;
+  std::string measurements;                   // a folder for those of a budget
+  data::WindowOptions windows{.context = 0};  // 0: the recipe's
   RecipeChoices recipe;
   pass::ManagerOptions manager;
   TargetChoices target;
@@ -49,7 +48,8 @@ std::string print_of_measurements(const recipe::Recipe& recipe, const Prepared& 
   Hasher hasher;
   hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
                 "\n" + text_digest + "\n" + calibration_digest);
-  hasher.update("\n" + std::to_string(choices.context) + " " + std::to_string(choices.max_windows));
+  hasher.update("\n" + std::to_string(choices.windows.context) + " " +
+                std::to_string(choices.windows.max_windows));
   if (recipe.budget.kind != pass::BudgetKind::kNone) {
     hasher.update("\nkind " + std::to_string(static_cast<int>(recipe.budget.kind)) + "\n" +
                   digest_of(tune).hex());
@@ -175,16 +175,10 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe
                                     const Prepared& prepared, const program::Bundle& artifact,
                                     Environment& environment) {
   Outcome outcome;
-  EvaluationRequest request;
-  request.text = recipe.evaluation.text;
-  request.data = recipe.evaluation.data;
+  EvaluationRequest request = request_of(recipe.evaluation, choices.windows);
   if (request.given()) {
     THIMBLE_ASSIGN(const program::Bundle reference,
                    lower::load(prepared.original, environment.pool));
-    request.windows = {recipe.evaluation.context, recipe.evaluation.stride,
-                       recipe.evaluation.max_windows};
-    if (choices.context > 0) request.windows.context = choices.context;
-    if (choices.max_windows > 0) request.windows.max_windows = choices.max_windows;
     request.weights = true;
     THIMBLE_ASSIGN(outcome.metrics,
                    evaluate(artifact, choices.output, &reference, request, environment));
@@ -420,11 +414,13 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
                    "Text, .npz or .wav to evaluate on, in place of the recipe's")
       ->type_name("FILE");
   command
-      ->add_option("--context", choices->context,
+      ->add_option("--context", choices->windows.context,
                    "Tokens of a window of that text, in place of the recipe's")
       ->check(CLI::Range(8, 1 << 20))
       ->type_name("N");
-  command->add_option("--max-windows", choices->max_windows, "Evaluate on this many windows only")
+  command
+      ->add_option("--max-windows", choices->windows.max_windows,
+                   "Evaluate on this many windows only")
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
   command->add_option("--max-memory", globals.max_memory, "Refuse to start if more would be needed")

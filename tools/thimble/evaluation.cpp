@@ -5,6 +5,7 @@
 
 #include "eval/arrays.h"
 #include "eval/embeddings.h"
+#include "eval/greedy.h"
 #include "eval/score.h"
 #include "eval/tensors.h"
 #include "tools/thimble/generation.h"
@@ -43,6 +44,27 @@ Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bund
   environment.progress.end();
   if (!embedded) return embedded.error();
   return eval::summarize_embeddings(*embedded);
+}
+
+// Of the first windows.
+Status add_greedy(const program::Bundle& bundle, const program::Bundle* reference,
+                  const std::vector<data::Window>& windows, const EvaluationRequest& request,
+                  Environment& environment, std::vector<eval::Metric>& metrics) {
+  if (reference == nullptr) {
+    return Error(ErrorCode::kUsage, "greedy text is compared with another model's")
+        .fix("give the model that this one was made from with --reference");
+  }
+  const std::size_t count =
+      std::min(windows.size(), static_cast<std::size_t>(request.greedy_windows));
+  environment.progress.begin("greedy text", static_cast<double>(count), "windows");
+  const eval::GreedyOptions options{request.session,
+                                    [&](double done) { environment.progress.advance(done); }};
+  const auto scores = eval::score_greedy(bundle, *reference, std::span(windows).first(count),
+                                         environment.pool, options);
+  environment.progress.end();
+  if (!scores) return scores.error();
+  for (eval::Metric& metric : eval::summarize_greedy(*scores)) metrics.push_back(std::move(metric));
+  return ok();
 }
 
 Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bundle,
@@ -96,14 +118,33 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
   auto scores = eval::score_text(bundle, reference, *windows, environment.pool, options);
   environment.progress.end();
   if (!scores) return std::move(scores).error();
-  return eval::summarize(*scores);
+  std::vector<eval::Metric> metrics = eval::summarize(*scores);
+  if (request.greedy_windows > 0) {
+    THIMBLE_TRY(add_greedy(bundle, reference, *windows, request, environment, metrics));
+  }
+  return metrics;
 }
 
 Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights) {
-  EvaluationRequest request{choices.text, choices.windows, choices.data, weights, {}};
+  EvaluationRequest request{choices.text, choices.windows,        choices.data,
+                            weights,      choices.greedy_windows, {}};
+  if (request.windows.context == 0) request.windows.context = data::WindowOptions{}.context;
   if (!choices.text.empty() && !choices.data.empty())
     return Error(ErrorCode::kUsage, "a text and a data set exclude each other");
   THIMBLE_TRY(set_cache(choices.cache, request.session));
+  return request;
+}
+
+EvaluationRequest request_of(const recipe::Evaluation& evaluation,
+                             const data::WindowOptions& given) {
+  EvaluationRequest request;
+  request.text = evaluation.text;
+  request.data = evaluation.data;
+  request.windows = {evaluation.context, evaluation.stride, evaluation.max_windows};
+  request.greedy_windows = evaluation.greedy_windows;
+  if (given.context > 0) request.windows.context = given.context;
+  if (given.stride > 0) request.windows.stride = given.stride;
+  if (given.max_windows > 0) request.windows.max_windows = given.max_windows;
   return request;
 }
 
@@ -170,6 +211,11 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   command.add_option("--max-windows", choices.windows.max_windows, "Score only this many")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N");
+  command
+      .add_option("--greedy-windows", choices.greedy_windows,
+                  "Also let both models write greedy text from this many windows")
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
   add_cache_option(command, choices.cache);

@@ -7,7 +7,7 @@
 #include "data/text.h"
 #include "eval/metrics.h"
 #include "program/bundle.h"
-#include "recipe/data_set.h"
+#include "recipe/recipe.h"
 #include "runtime/session.h"
 #include "tools/thimble/command.h"
 
@@ -16,8 +16,9 @@ namespace thimble::cli {
 struct EvaluationRequest {
   std::string text;  // a file
   data::WindowOptions windows;
-  recipe::DataSet data;  // in place of a text
-  bool weights = false;  // kl_weights, too
+  recipe::DataSet data;             // in place of a text
+  bool weights = false;             // kl_weights, too
+  std::int64_t greedy_windows = 0;  // that greedy text of both models starts from, too
   runtime::SessionOptions session;
 
   bool given() const { return !text.empty() || !data.empty(); }
@@ -34,12 +35,16 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
 struct TextChoices {
   std::string text;
   std::string reference;
-  data::WindowOptions windows;
+  data::WindowOptions windows{.context = 0};  // 0: not given
+  std::int64_t greedy_windows = 0;
   std::string cache;
   recipe::DataSet data;
 };
 // An error for a cache type that isn't known.
 Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights);
+// What a recipe says, but where windows are `given` (not 0).
+EvaluationRequest request_of(const recipe::Evaluation& evaluation,
+                             const data::WindowOptions& given);
 // Of models that are called frame by frame: sound and states.
 void add_sequence_options(CLI::App& command, recipe::DataSet& data);
 void add_text_options(CLI::App& command, TextChoices& choices);

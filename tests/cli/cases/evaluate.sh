@@ -1,0 +1,18 @@
+# What is measured follows from the recipe alike in compress and check, and the command line goes before.
+cat >recipe.yaml <<Y
+version: 1
+passes:
+  - quantize-weights: {bits: 3}
+evaluate: {text: $fable/score.txt, context: 64, max_windows: 3, greedy_windows: 2}
+gates: [kl_mean <= 1, greedy_tokens >= 1]
+Y
+metrics() { grep -E '"(kl_mean|greedy_tokens|repetition_rise)":' "$1"; }
+$thimble compress $fable -q -r recipe.yaml -o out.thimble >log
+metrics out.thimble.report.json >made
+$thimble check out.thimble -r recipe.yaml --reference $fable -q --json >checked.json
+metrics checked.json | cmp - made && echo "check measures what compress did"
+$thimble check out.thimble -r recipe.yaml --reference $fable -q --json --max-windows 2 >fewer.json
+metrics fewer.json | cmp -s - made || echo "on fewer windows something else"
+# A model agrees with itself to the end.
+status $thimble eval $fable --reference $fable --text $fable/score.txt -q --context 64 --max-windows 2 --greedy-windows 2
+status $thimble eval $fable --text $fable/score.txt -q --context 64 --max-windows 2 --greedy-windows 2
