@@ -24,7 +24,8 @@ typedef enum {
   THIMBLE_INVALID_ARGUMENT = 3, /* an input that the model can't take */
   THIMBLE_NOT_FOUND = 4,
   THIMBLE_IO = 5,
-  THIMBLE_RESOURCE = 6 /* memory */
+  THIMBLE_RESOURCE = 6,   /* memory */
+  THIMBLE_INTERRUPTED = 7 /* thimble_stop, or an interrupt of the process */
 } thimble_code;
 
 /* ONNX's numbers. */
@@ -130,6 +131,10 @@ const char* thimble_output_name(const thimble_model* model, size_t index);
 thimble_code thimble_set_input(thimble_model* model, const char* name,
                                const thimble_tensor* tensor);
 thimble_code thimble_run(thimble_model* model);
+/* Ends what thimble_run or thimble_feed is doing in another thread, or its next call, with
+ * THIMBLE_INTERRUPTED; what was fed before stays. A signal handler may call it: a file may say a
+ * loop without end, and this is how to give it a time limit. */
+void thimble_stop(thimble_model* model);
 thimble_code thimble_get_output(thimble_model* model, const char* name, thimble_tensor* tensor);
 
 #ifdef __cplusplus

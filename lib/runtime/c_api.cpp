@@ -56,8 +56,9 @@ thimble_code code_of(ErrorCode code) {
     case ErrorCode::kNotFound:
       return THIMBLE_NOT_FOUND;
     case ErrorCode::kIo:
-    case ErrorCode::kInterrupted:
       return THIMBLE_IO;
+    case ErrorCode::kInterrupted:
+      return THIMBLE_INTERRUPTED;
     case ErrorCode::kResource:
       return THIMBLE_RESOURCE;
     default:
@@ -309,6 +310,8 @@ thimble_code thimble_run(thimble_model* model) {
   model->logits = {};
   return done(model->runner().run(model->inputs));
 }
+
+void thimble_stop(thimble_model* model) { model->runner().stop(); }
 
 thimble_code thimble_get_output(thimble_model* model, const char* name, thimble_tensor* tensor) {
   const auto index = find_name(model->output_names, name, "output");

@@ -32,11 +32,19 @@ Status Session::State::execute() {
   return run_region(0);
 }
 
+Status Session::State::check_stopped() {
+  if (!system::interrupted() && !stopping.load(std::memory_order_relaxed)) return ok();
+  stopping.store(false, std::memory_order_relaxed);
+  return Error(ErrorCode::kInterrupted, "interrupted");
+}
+
 Status Session::State::run_region(std::int32_t region) {
+  THIMBLE_TRY(check_stopped());  // a body may be empty
   for (Bound& bound : regions[static_cast<std::size_t>(region)]) {
     const auto start =
         profiling ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
     if (Status status = run_bound(bound); !status) {
+      if (status.error().code == ErrorCode::kInterrupted) return status;
       return std::move(status).error().note("in '" + bound.call.instruction.name + "'");
     }
     if (profiling) {

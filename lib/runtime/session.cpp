@@ -381,6 +381,8 @@ Status Session::run(std::span<const TensorView> inputs) {
   return ok();
 }
 
+void Session::stop() { state_->stopping.store(true, std::memory_order_relaxed); }
+
 const std::vector<TensorView>& Session::outputs() const { return state_->outputs; }
 std::int64_t Session::cached() const { return state_->past; }
 

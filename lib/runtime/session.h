@@ -63,9 +63,15 @@ class Session {
   // Runs the entry region. `inputs` are by position of the entry region's inputs that are not
   // states; symbols are bound from their dims (`past` from the caches' length). Views in
   // `outputs()` stay valid until the next run. A wrong type, rank or size is an error that names
-  // the input.
+  // the input. An interrupt of the process (system::interrupted) ends it, too, between two
+  // instructions.
   Status run(std::span<const TensorView> inputs);
   const std::vector<TensorView>& outputs() const;
+
+  // Ends the run under way, or the next one, with kInterrupted; the states stay as they were before
+  // it. Any thread or signal handler may call it while another runs the session: a file may say a
+  // loop without end.
+  void stop();
 
   std::int64_t cached() const;              // positions in the caches
   Status truncate(std::int64_t positions);  // forget the positions from here on

@@ -1,6 +1,7 @@
 #pragma once
 // What a session holds between calls; session.cpp binds and plans, execute.cpp runs.
 
+#include <atomic>
 #include <deque>
 
 #include "runtime/session.h"
@@ -59,6 +60,7 @@ struct Session::State {
   MemoryPlan memory;
   Observer observer;
   bool profiling = false;
+  std::atomic<bool> stopping = false;
   std::vector<Profile> profiles;
 
   const program::Program& program() const { return bundle.program; }
@@ -89,6 +91,7 @@ struct Session::State {
   // execute.cpp
   Status execute();
   Status run_region(std::int32_t region);
+  Status check_stopped();  // takes the wish to stop with it
   Status run_bound(Bound& bound);
   Status run_found(Bound& bound);  // an instruction whose dims are found now
   Status find(Bound& bound);       // its results' dims, memory and scratch

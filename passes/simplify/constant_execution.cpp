@@ -4,6 +4,7 @@
 
 #include "ir/extract.h"
 #include "lower/lower.h"
+#include "passes/simplify/constant_work.h"
 #include "passes/simplify/rewrite.h"
 #include "runtime/session.h"
 
@@ -11,6 +12,8 @@ namespace thimble::passes {
 namespace {
 
 constexpr std::int64_t kMostElements = 1 << 20, kFew = 4096;
+// Of all that runs, as work_of counts: seconds at most, whatever a file asks for.
+constexpr std::uint64_t kMostWork = std::uint64_t{1} << 32;
 
 std::optional<std::int64_t> fixed_count(const ir::Value& value) {
   if (!value.shape) return std::nullopt;
@@ -31,7 +34,8 @@ bool is_plain(ir::DType type) {
 
 class Executor {
  public:
-  Executor(ir::Model& model, ir::Graph& graph) : model_(model), graph_(graph) {}
+  Executor(ir::Model& model, ir::Graph& graph, std::uint64_t work)
+      : model_(model), graph_(graph), work_(work) {}
 
   // The values to compute: results of known nodes that others read. They take what they add to the
   // model from `growth`; what the constants that go with them took is given back first.
@@ -55,6 +59,8 @@ class Executor {
     return wanted;
   }
 
+  std::uint64_t work_left() const { return work_left_; }
+
   void erase_unused_nodes() {
     for (auto id = nodes_.rbegin(); id != nodes_.rend(); ++id)
       if (!is_used(model_, graph_, graph_.node(*id))) graph_.erase(*id);
@@ -66,10 +72,14 @@ class Executor {
     nodes_.clear();
     runs_.assign(graph_.node_capacity(), false);
     known_.assign(graph_.value_capacity(), false);
+    work_left_ = work_;
     for (const ir::ValueId id : graph_.constants()) known_[id.index] = is_small(id);
     for (const ir::NodeId id : graph_.order()) {
       const ir::Node& node = graph_.node(id);
       if (barred_[id.index] || !follows(node)) continue;
+      const std::uint64_t work = work_of(graph_, node);
+      if (work > work_left_) continue;
+      work_left_ -= work;
       nodes_.push_back(id);
       runs_[id.index] = true;
       for (const ir::ValueId output : node.outputs)
@@ -153,9 +163,11 @@ class Executor {
 
   ir::Model& model_;
   ir::Graph& graph_;
-  std::vector<bool> known_;   // by ValueId
-  std::vector<bool> barred_;  // by NodeId
-  std::vector<bool> runs_;    // by NodeId: is it among nodes_?
+  std::uint64_t work_;           // that nodes may make
+  std::uint64_t work_left_ = 0;  // of it, after nodes_
+  std::vector<bool> known_;      // by ValueId
+  std::vector<bool> barred_;     // by NodeId
+  std::vector<bool> runs_;       // by NodeId: is it among nodes_?
   std::vector<ir::NodeId> nodes_;
 };
 
@@ -176,17 +188,26 @@ ir::Model with_main_graph(const ir::Model& model, const ir::Graph& graph) {
   return out;
 }
 
-Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, std::uint64_t& growth,
+// What a file may use up: bytes of results, and work.
+struct Limits {
+  std::uint64_t growth, work;
+};
+
+Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, Limits& limits,
                                      ThreadPool& pool) {
-  Executor executor(model, graph);
-  const std::vector<ir::ValueId> wanted = executor.frontier(growth);
+  Executor executor(model, graph, limits.work);
+  const std::vector<ir::ValueId> wanted = executor.frontier(limits.growth);
+  limits.work = executor.work_left();
   if (wanted.empty()) return 0;
   const ir::Model part = ir::extract(with_main_graph(model, graph), {}, wanted);
   // What the runtime lacks is told when the model is lowered, with the node and the remedy.
   const auto bundle = lower::load(part, pool);
   if (!bundle) return 0;
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(*bundle, pool));
-  THIMBLE_TRY(session->run({}));
+  if (Status status = session->run({}); !status) {
+    if (status.error().code == ErrorCode::kInterrupted) return std::move(status).error();
+    return 0;  // the run that gets there tells it; a branch may never be taken
+  }
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const ir::ValueId old = wanted[i];
     const std::string name = graph.value(old).name;
@@ -203,9 +224,10 @@ Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, std::ui
 }  // namespace
 
 Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth, ThreadPool& pool) {
-  THIMBLE_ASSIGN(std::int64_t count, execute_graph(model, model.graph, growth, pool));
+  Limits limits{growth, kMostWork};
+  THIMBLE_ASSIGN(std::int64_t count, execute_graph(model, model.graph, limits, pool));
   for (ir::Graph& body : model.graphs) {
-    THIMBLE_ASSIGN(const std::int64_t inside, execute_graph(model, body, growth, pool));
+    THIMBLE_ASSIGN(const std::int64_t inside, execute_graph(model, body, limits, pool));
     count += inside;
   }
   return count;

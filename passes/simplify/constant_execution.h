@@ -12,9 +12,9 @@ namespace thimble::passes {
 // the runtime computes for them, as long as they add at most `growth` bytes together to what the
 // constants took that they were computed from. Exporters write the weights of an LSTM so, with its
 // gates put into ONNX's order by slices and concatenations. Left alone: what draws random numbers,
-// decodes quantized numbers or holds bodies, and what reads or gives more than a small tensor.
-// Returns how many values became constants; shapes are known before, and to be inferred again
-// after.
+// decodes quantized numbers or holds bodies, what reads or gives more than a small tensor, what
+// would make too much work, and a graph whose constants can't be worked out. Returns how many
+// values became constants; shapes are known before, and to be inferred again after.
 Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth, ThreadPool& pool);
 
 }  // namespace thimble::passes

@@ -128,6 +128,15 @@ def endless_loop(body):
     return [node("Loop", ",yes", body=graph)]
 
 
+def endless():
+    """A loop without end that gathers nothing: it hands a value on for ever."""
+    def value(name, kind):
+        return helper.make_tensor_value_info(name, kind, [] if kind != TensorProto.FLOAT else [1])
+    inputs = [value("round", TensorProto.INT64), value("going", TensorProto.BOOL), value("a", TensorProto.FLOAT)]
+    outputs = [value("going", TensorProto.BOOL), value("b", TensorProto.FLOAT)]
+    return [node("Loop", ",,x", body=helper.make_graph([node("Cos", "a", "b")], "body", inputs, outputs))]
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,6 +152,7 @@ def main():
         save(folder, name, *sum_of, external(**entries))
     rounds = endless_loop([node("ConstantOfShape", "s", "next")])
     save(folder, "loop_scans_endlessly", rounds, {"s": ints(1 << 22), "yes": np.bool_(True)})
+    save(folder.parent, "endless", endless(), {})  # apart: it has to be interrupted
     (folder / "nested.onnx").write_bytes(nested(500))
 
 

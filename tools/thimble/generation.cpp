@@ -110,6 +110,7 @@ class Generator {
       ++generated_;
       if (filter.stopped() || n + 1 == choices_.tokens) break;
       logits = decoder_->feed(std::span(&token, 1));
+      if (system::interrupted()) break;  // what there is of the text is given
       if (!logits) return std::move(logits).error();
     }
     emit(filter.push(stream.finish()));

@@ -118,8 +118,10 @@ Expected<std::vector<data::Array>> run_once(const Opened& opened, const std::str
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
   auto views = bind_call(opened.bundle.program, ranges_of(opened), arrays);
   if (!views) return std::move(views).error().in(inputs);
-  if (Status status = session->run(*views); !status)
+  if (Status status = session->run(*views); !status) {
+    if (system::interrupted()) return std::move(status).error();
     return std::move(status).error().in(opened.path).note("on the arrays of " + inputs);
+  }
   Results results(opened.bundle.program, {}, false);
   THIMBLE_TRY(results.add(*session));
   return results.take();
@@ -137,12 +139,12 @@ Expected<std::vector<data::Array>> run_sequence(const Opened& opened, const reci
   const ir::DimRanges ranges = ranges_of(opened);
   environment.progress.begin("running", static_cast<double>(source->size()), "calls");
   for (std::size_t i = 0; i < source->size(); ++i) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     THIMBLE_ASSIGN(std::vector<data::Array> arrays, source->read(i));
     if (source->begins(i)) carrier.reset();
     carrier.give(arrays);
     auto views = bind_call(program, ranges, arrays);
     Status status = views ? session->run(*views) : Status(std::move(views).error());
+    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     if (!status) return std::move(status).error().note("in call " + std::to_string(i));
     carrier.take(*session);
     THIMBLE_TRY(results.add(*session));

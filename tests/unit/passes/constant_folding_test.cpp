@@ -116,3 +116,19 @@ graph main(%x: f32[64, 64]) {
   CHECK(thimble::test::nodes_of(folded.model) ==
         "p = MatMul(x, f)\nh = Transpose(w)\nq = MatMul(p, h)\ny = MatMul(q, w)\n");
 }
+
+TEST_CASE("what would make too much work stays, however small it is") {
+  const auto folded = [](int side) {
+    const std::string text = "weight @one: f32[1] = [1.0]\nweight @dims: i64[2] = [" +
+                             std::to_string(side) + ", " + std::to_string(side) + R"(]
+graph main(%x: f32[2]) {
+  %e = Expand(@one, @dims)
+  %s = Einsum(%e, %e) {equation = "ab,cd->"}
+  %y = Add(%x, %s)
+  return %y
+})";
+    return thimble::test::nodes_of(run_pass("fold-constants", text).model);
+  };
+  CHECK(folded(16) == "y = Add(x, s)\n");
+  CHECK(folded(512) == "e = Expand(one, dims)\ns = Einsum(e, e)\ny = Add(x, s)\n");
+}

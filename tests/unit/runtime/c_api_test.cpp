@@ -81,6 +81,18 @@ TEST_CASE("the C interface loads a file from memory, and tells what the model ta
   REQUIRE(model == nullptr);
 }
 
+TEST_CASE("the C interface ends a run that is to stop, and what was fed stays") {
+  const Model decoder("decoder-v1.thimble");
+  const std::vector<std::int32_t> tokens = {3, 9, 17};
+  REQUIRE(thimble_feed(decoder.handle, tokens.data(), 2, nullptr, nullptr) == THIMBLE_OK);
+  thimble_stop(decoder.handle);
+  REQUIRE(thimble_feed(decoder.handle, tokens.data() + 2, 1, nullptr, nullptr) ==
+          THIMBLE_INTERRUPTED);
+  REQUIRE(thimble_position(decoder.handle) == 2);
+  REQUIRE(thimble_feed(decoder.handle, tokens.data() + 2, 1, nullptr, nullptr) == THIMBLE_OK);
+  REQUIRE(thimble_position(decoder.handle) == 3);
+}
+
 TEST_CASE("the C interface runs tensors by name") {
   REQUIRE(std::string(thimble_version()) == "0.1.0");
   REQUIRE(thimble_format_version() == 1);

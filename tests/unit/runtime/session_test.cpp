@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <thread>
 
 #include "runtime/generate.h"
 #include "runtime/plan.h"
@@ -136,6 +137,39 @@ TEST_CASE("a copied state is what the call before gave") {
   (*session)->reset();
   REQUIRE((*session)->run(std::vector{test::view(Type::kF32, {2}, one)}));
   REQUIRE(test::copy_of<float>((*session)->outputs()[0]) == one);
+}
+
+TEST_CASE("a loop without end is stopped, and the session goes on") {
+  test::ProgramBuilder b;
+  const std::int32_t x = b.input("x", Type::kF32, {number(1)});
+  const std::int32_t rounds = b.input("rounds", Type::kI64, {});
+  const std::int32_t y = b.activation("y", Type::kF32, {number(1)});
+  const std::int32_t round = b.activation("round", Type::kI64, {});
+  const std::int32_t going = b.activation("going", Type::kBool, {});
+  const std::int32_t carried = b.activation("carried", Type::kF32, {number(1)});
+  for (const std::int32_t slot : {y, round, going, carried})
+    b.program().slots[static_cast<std::size_t>(slot)].dynamic = true;
+  b.run(Op::kLoop, {rounds, -1, x}, {y});
+  b.output(y);
+  b.region().instructions[0].regions = {1};
+  program::Region& body = b.program().regions.emplace_back();  // hands on what it gets
+  body.inputs = {round, going, carried};
+  body.outputs = {going, carried};
+  ThreadPool pool(1);
+  auto session = runtime::Session::create(b.bundle, pool);
+  if (!session) FAIL(session.error().to_string());
+  const Floats value = {3};
+  std::vector<std::int64_t> count = {std::int64_t{1} << 62};
+  const std::vector inputs = {test::view(Type::kF32, {1}, value),
+                              test::view(Type::kI64, {}, count)};
+  std::thread stopper([&] { (*session)->stop(); });
+  const Status stopped = (*session)->run(inputs);
+  stopper.join();
+  REQUIRE(!stopped);
+  CHECK(stopped.error().code == ErrorCode::kInterrupted);
+  count = {5};
+  REQUIRE((*session)->run(inputs));
+  CHECK(test::copy_of<float>((*session)->outputs()[0]) == value);
 }
 
 TEST_CASE("logits have the same bits in any chunks, with any threads, with a cache or without") {

@@ -1,0 +1,9 @@
+# A loop that a file says without end is read, written and compressed; running it goes on until it is interrupted.
+status $thimble compress $onnx/endless.onnx -r float16 -q -o out.thimble >log
+for signal in INT TERM; do
+  for model in $onnx/endless.onnx out.thimble; do
+    status timeout --preserve-status -s $signal 1 $thimble run $model --inputs $onnx/hostile/x.npz --outputs out.npz
+  done
+done
+status timeout --preserve-status -s INT 1 $thimble eval $onnx/endless.onnx --npz $onnx/hostile/x.npz --reference $onnx/endless.onnx
+ls
