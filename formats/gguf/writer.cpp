@@ -35,8 +35,10 @@ Expected<const Architecture*> architecture_of(const ir::Model& model) {
     if (architecture.huggingface == model.architecture) return &architecture;
     known += (known.empty() ? "" : ", ") + std::string(architecture.huggingface);
   }
-  return unsupported("GGUF files are not written for '" + model.architecture + "'; supported are " +
-                     known);
+  const std::string what =
+      model.architecture.empty() ? "a graph of no architecture" : "'" + model.architecture + "'";
+  return unsupported("GGUF files are not written for " + what + "; supported are " + known)
+      .fix("write a .thimble or .onnx file");
 }
 
 Status check_type(const std::string& type) {

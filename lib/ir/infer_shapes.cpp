@@ -20,7 +20,8 @@ Error unknown_operator(const Node& node) {
   std::string text = "operator " + (node.domain.empty() ? "" : node.domain + "::") + node.op;
   text += " is unknown";
   if (!near.empty() && near != node.op) text += " (did you mean '" + near + "'?)";
-  return unsupported(std::move(text));
+  return unsupported(std::move(text))
+      .fix("export the model without it; docs/CONFORMANCE.md lists what there is");
 }
 
 Status check_arity(const Node& node, const OpSchema& schema) {

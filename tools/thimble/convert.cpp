@@ -35,7 +35,9 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
 Expected<int> run_convert(const ConvertChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(formats::Target target, target_of(choices.output, choices.to, choices.target));
   target.decode = target.type == "f32" || target.type == "f16";  // nothing else asks for floats
-  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, {}));
+  formats::ReadOptions read;
+  THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
+  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, read));
   if (is_thimble_target(target)) {
     THIMBLE_TRY(write_thimble(model, choices.output, environment));
   } else {
@@ -62,7 +64,9 @@ void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
       "  thimble convert MODEL out.thimble\n  thimble convert MODEL out.gguf --type q4_0\n  "
       "thimble convert model.gguf folder --to safetensors",
       [choices](Environment& environment) { return run_convert(*choices, environment); });
-  command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
+  command
+      ->add_option("MODEL", choices->model,
+                   "A Hugging Face folder or hub name, a GGUF or an ONNX file")
       ->required();
   command
       ->add_option("OUT", choices->output,
@@ -74,6 +78,7 @@ void add_convert(CLI::App& app, Globals& globals, Selected& selected) {
       ->check(CLI::IsMember({"thimble", "gguf", "onnx", "safetensors"}))
       ->type_name("FORMAT");
   add_target_options(*command, choices->target);
+  add_dim_option(*command, globals);
 }
 
 }  // namespace thimble::cli

@@ -3,3 +3,7 @@ status $thimble inspect $fable --dim sequence=3
 status $thimble inspect $fable --dim past=3
 status $thimble inspect $fable --dim batch
 status $thimble inspect $fable --dim seq=9..3
+# Sizes are settled on the way into another file, too.
+status $thimble convert $onnx/encoder.onnx out.onnx --dim batch=1,seq=1..16 -q
+status $thimble inspect out.onnx | sed -n 3p
+status $thimble convert $onnx/encoder.onnx out.gguf
