@@ -7,7 +7,6 @@
 
 #include "formats/onnx/writer_streams.h"
 #include "ir/integer_forms.h"
-#include "ir/match.h"
 
 namespace thimble::formats::onnx {
 
@@ -26,7 +25,7 @@ void FixedActivations::start_graph(ir::Graph& graph) {
   on_codes_.clear();
   from_codes_.clear();
   for (const ir::NodeId id : graph.order()) {
-    if (!graph.alive(id) || !works_on_codes(graph, id)) continue;
+    if (!graph.alive(id) || !ir::works_on_codes(model_, graph, id)) continue;
     on_codes_.insert(id);
     drop_clip(graph, id);
     from_codes_.insert(ir::scaled_result(graph, graph.node(id)));
@@ -58,21 +57,6 @@ void FixedActivations::drop_clip(ir::Graph& graph, ir::NodeId id) {
   graph.value(raw).static_scale = s;
   ir::replace_uses(model_, graph, cut, raw);
   graph.erase(clip);
-}
-
-bool FixedActivations::works_on_codes(const ir::Graph& graph, ir::NodeId id) const {
-  const ir::Node& node = graph.node(id);
-  const ir::IntegerForm form = ir::integer_form(node);
-  if (form == ir::IntegerForm::kNone || form == ir::IntegerForm::kCut) return false;
-  if (form == ir::IntegerForm::kConvolution) {
-    const auto conv = ir::match_convolution(model_, graph, id);
-    if (!conv || !is_encoded(model_, graph, conv->weight_value)) return false;
-  }
-  std::vector<ir::ValueId> values = ir::scaled_inputs(node);
-  values.push_back(ir::scaled_result(graph, node));
-  return std::all_of(values.begin(), values.end(), [&](ir::ValueId value) {
-    return value.valid() && graph.value(value).activation == ir::ActivationScheme::kStatic;
-  });
 }
 
 void FixedActivations::round_inputs(ir::Graph& graph, ir::NodeId id) {

@@ -53,7 +53,6 @@ class FixedActivations {
 
  private:
   void drop_clip(ir::Graph& graph, ir::NodeId id);
-  bool works_on_codes(const ir::Graph& graph, ir::NodeId id) const;
   ir::ValueId scale_of(const ir::Value& value);
 
   ir::Model& model_;

@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "ir/match.h"
+
 namespace thimble::ir {
 namespace {
 
@@ -65,6 +67,21 @@ ValueId scaled_result(const Graph& graph, const Node& node) {
   const Node& user = graph.node(users[0]);
   return integer_form(user) == IntegerForm::kCut && user.inputs[0] == result ? user.outputs[0]
                                                                              : result;
+}
+
+bool works_on_codes(const Model& model, const Graph& graph, NodeId id) {
+  const Node& node = graph.node(id);
+  const IntegerForm form = integer_form(node);
+  if (form == IntegerForm::kNone || form == IntegerForm::kCut) return false;
+  if (form == IntegerForm::kConvolution) {
+    const auto conv = match_convolution(model, graph, id);
+    if (!conv || model.weight(conv->weight).encoding.is_dense()) return false;
+  }
+  std::vector<ValueId> values = scaled_inputs(node);
+  values.push_back(scaled_result(graph, node));
+  return std::all_of(values.begin(), values.end(), [&](ValueId value) {
+    return value.valid() && graph.value(value).activation == ActivationScheme::kStatic;
+  });
 }
 
 }  // namespace thimble::ir

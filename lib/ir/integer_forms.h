@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "ir/graph.h"
+#include "ir/model.h"
 
 namespace thimble::ir {
 
@@ -27,5 +27,9 @@ std::vector<ValueId> scaled_inputs(const Node& node);
 // Where the node's codes go: its result or, when that is read by a kCut alone, what this gives.
 // Invalid for nodes without results.
 ValueId scaled_result(const Graph& graph, const Node& node);
+
+// Does the node read fixed scales, and give values of one? Engines compute it on codes then; who
+// computes it in floats rounds what it reads and what it gives.
+bool works_on_codes(const Model& model, const Graph& graph, NodeId id);
 
 }  // namespace thimble::ir

@@ -287,6 +287,7 @@ Status Lowering::lower_on_codes(ir::NodeId id) {
   if (codes_only && !graph().is_output(result) && !is_captured(result)) return ok();
   THIMBLE_ASSIGN(const std::int32_t floats_of, slot(result));
   emit(program::Op::kDecodeImage, node, {y}, {floats_of}).attributes = scaling(to);
+  scope().decoded.insert(result.index);
   return ok();
 }
 

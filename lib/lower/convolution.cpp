@@ -14,11 +14,6 @@ namespace {
 
 using program::UnaryFunction;
 
-// Groups that share a tile can't be multiplied apart.
-bool fits_tiles(const ir::Convolution& conv) {
-  return conv.group == 1 || conv.outputs / conv.group % kernels::kTileRows == 0;
-}
-
 // y = scale * x + bias by channel.
 struct Affine {
   std::vector<float> scale, bias;
@@ -129,7 +124,8 @@ void take_addend(Lowering& lowering, Finish& finish) {
   const ir::ValueId other = node->inputs[0] == finish.output ? node->inputs[1] : node->inputs[0];
   const ir::Shape *own = lowering.shape(finish.output), *added = lowering.shape(other);
   if (own == nullptr || added == nullptr || !(*own == *added) || other == finish.output) return;
-  if (lowering.is_constant(other) || !lowering.has_slot(other)) return;
+  if (lowering.is_constant(other) || !lowering.has_slot(other) || lowering.reads_rounded(id, other))
+    return;
   finish.addend = other;
   finish.output = node->outputs[0];
   lowering.mark_done(id);
@@ -294,7 +290,7 @@ Status lower_convolution(Lowering& lowering, ir::NodeId id, const ir::Node& node
     return takes_panels(lowering, *conv, node) ? lower_panels(lowering, node, *conv)
                                                : lower_direct(lowering, id, node);
   }
-  if (encoding.flat && fits_tiles(*conv)) return lower_tiles(lowering, node, *conv);
+  if (multiplies_tiles(lowering.model(), *conv)) return lower_tiles(lowering, node, *conv);
   std::vector<std::int32_t> inputs(node.inputs.size(), -1);
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     THIMBLE_ASSIGN(inputs[i],
@@ -330,6 +326,12 @@ Status lower_batch_norm(Lowering& lowering, ir::NodeId id, const ir::Node& node)
 }
 
 }  // namespace
+
+// Groups that share a tile can't be multiplied apart.
+bool multiplies_tiles(const ir::Model& model, const ir::Convolution& conv) {
+  return model.weight(conv.weight).encoding.flat &&
+         (conv.group == 1 || conv.outputs / conv.group % kernels::kTileRows == 0);
+}
 
 Handler convolution_handler(std::string_view op, std::string_view domain) {
   if (!domain.empty()) return nullptr;

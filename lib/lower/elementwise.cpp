@@ -144,7 +144,7 @@ Expected<bool> lower_gated(Lowering& lowering, const ir::Node& node, UnaryFuncti
   const bool ready = lowering.graph().value(up).producer.valid() &&
                      !lowering.graph().value(up).weight.valid() &&
                      same_shape(lowering, up, node.inputs[0]) && !(up == node.outputs[0]);
-  if (!ready || !lowering.has_slot(up)) return false;
+  if (!ready || !lowering.has_slot(up) || lowering.reads_rounded(*user, up)) return false;
   THIMBLE_ASSIGN(const std::int32_t gate_slot, lowering.slot(node.inputs[0]));
   THIMBLE_ASSIGN(const std::int32_t up_slot, lowering.slot(up));
   THIMBLE_ASSIGN(const std::int32_t out, lowering.slot(product.outputs[0]));

@@ -210,10 +210,7 @@ Status Lowering::lower_inputs() {
 }
 
 Status Lowering::lower_node(ir::NodeId id) {
-  if (on_codes(id)) return lower_on_codes(id);
-  const ir::Node& node = graph().node(id);
-  const Handler handler = find_handler(node.op, node.domain);
-  return handler != nullptr ? handler(*this, id, node) : lower_direct(*this, id, node);
+  return on_codes(id) ? lower_on_codes(id) : lower_with_rounded(id);
 }
 
 Status Lowering::finish_states() {
@@ -477,6 +474,7 @@ std::optional<ir::NodeId> Lowering::only_user(ir::ValueId value) const {
     if (only) return std::nullopt;
     only = user;
   }
+  if (only && reads_rounded(*only, value)) return std::nullopt;
   return only;
 }
 

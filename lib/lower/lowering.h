@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -47,6 +48,8 @@ class Lowering {
   Status lower_on_codes(ir::NodeId node);
   // The slot of a value's codes; made of its floats where none of these nodes gives them.
   Expected<std::int32_t> code_slot(const ir::Node& reader, ir::ValueId value);
+  // Does the node read the value as its fixed scale has it, from a slot of floats (rounding.cpp)?
+  bool reads_rounded(ir::NodeId reader, ir::ValueId x) const;
   // A slot of codes, channels last, with the value's dims.
   Expected<std::int32_t> plain_code_slot(ir::ValueId value, const char* suffix);
   // Weights in panels, by weight and outputs of a group.
@@ -84,7 +87,8 @@ class Lowering {
   // The constant vector [count] that `sum` adds to `value`, if that is what it does.
   std::optional<ir::ValueId> constant_addend(const ir::Node& sum, ir::ValueId value,
                                              std::int64_t count) const;
-  // The only node that reads `value`, when there is exactly one and the graph doesn't output it.
+  // The only node that reads `value`, when there is exactly one and the graph doesn't output it;
+  // none where that node reads it rounded.
   std::optional<ir::NodeId> only_user(ir::ValueId value) const;
   bool needed(ir::NodeId node) const { return scope().needed[node.index]; }
 
@@ -100,6 +104,8 @@ class Lowering {
     std::unordered_map<std::uint32_t, std::int32_t> slots;       // by value
     std::unordered_map<std::uint32_t, std::int32_t> code_slots;  // by value
     mutable std::unordered_map<std::uint32_t, bool> on_codes;    // by node
+    std::unordered_map<std::uint32_t, std::int32_t> rounded;     // by value
+    std::unordered_set<std::uint32_t> decoded;                   // values whose floats were codes
   };
   Scope& scope() { return scopes_.back(); }
   const Scope& scope() const { return scopes_.back(); }
@@ -111,6 +117,8 @@ class Lowering {
   void mark_needed();
   Status lower_inputs();
   Status lower_node(ir::NodeId id);
+  Status lower_with_rounded(ir::NodeId id);
+  Expected<std::int32_t> rounded_slot(const ir::Node& reader, ir::ValueId x);
   Status finish_states();
   Expected<std::int32_t> add_constant(ir::ValueId value);
   std::int32_t add_tensor(program::Tensor tensor, std::unique_ptr<Payload> payload);
@@ -131,6 +139,8 @@ program::Attribute floats(std::string name, std::vector<float> values);
 
 // How a product with a quantized weight is to write the value that it reads.
 std::vector<program::Attribute> activation_attributes(const ir::Value& value);
+// Does a convolution with a quantized weight multiply tiles (convolution.cpp)?
+bool multiplies_tiles(const ir::Model& model, const ir::Convolution& conv);
 // What a node of the default domain does to each element; nothing for other operators.
 std::optional<program::UnaryFunction> unary_function(const ir::Node& node);  // elementwise.cpp
 

@@ -151,7 +151,7 @@ Status lower_attention(Lowering& lowering, ir::NodeId, const ir::Node& node) {
 
 Expected<bool> lower_sum_and_norm(Lowering& lowering, const ir::Node& sum) {
   const auto id = norm_of(lowering, sum.outputs[0]);
-  if (!id) return false;
+  if (!id || lowering.reads_rounded(*id, sum.outputs[0])) return false;
   const ir::Node& norm = lowering.graph().node(*id);
   const bool rms = norm.is("RMSNormalization");
   THIMBLE_ASSIGN(const std::int64_t width, normalized_width(lowering, norm));

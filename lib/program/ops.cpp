@@ -129,6 +129,7 @@ constexpr OpRule kRules[] = {
     {Op::kAveragePoolCodes, "AveragePoolCodes", 1, 1, 1},
     {Op::kConcatCodes, "ConcatCodes", kMany, kMany, 1},
     {Op::kMultiplyCodes, "MultiplyCodes", 6, 8, 1},
+    {Op::kRoundToCodes, "RoundToCodes", 1, 1, 1},
 };
 
 }  // namespace

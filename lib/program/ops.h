@@ -158,6 +158,7 @@ enum class Op : std::uint16_t {
   // [bias], [zero]) -> f32 [..., N]; w [N, K] coded, `sums` of its rows in i32, x = x_scale * (code
   // - x_zero), w = factor[n] * (code - zero[n]), zero in i32.
   kMultiplyCodes = 151,
+  kRoundToCodes = 152,  // (x) of f32, any dims: as codes have it; floats `scale`, ints `zero`
 };
 
 // How many inputs and outputs an instruction has. Inputs from `required` on may be absent (-1), and

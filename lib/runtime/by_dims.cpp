@@ -30,6 +30,7 @@ bool depends_on_dims(const program::Instruction& instruction, const program::Pro
     case Op::kAveragePoolCodes:
     case Op::kConcatCodes:
     case Op::kMultiplyCodes:
+    case Op::kRoundToCodes:
     case Op::kMaxPool:
     case Op::kAveragePool:
     case Op::kGlobalAveragePool:

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "runtime/ops/coded.h"
+#include "runtime/ops/numbers.h"
 #include "runtime/ops/transpose_bytes.h"
 
 namespace thimble::runtime {
@@ -132,6 +133,29 @@ Status run_decode(Call& call) {
                     decode_run(call.machine, x + image + first * channels, channels, count, s,
                                y + image + first, places);
                   });
+  return ok();
+}
+
+Status shape_round(const Call& call, std::vector<Dims>& results) {
+  THIMBLE_TRY(scaling_of(call));
+  THIMBLE_TRY(demand(call.inputs[0]->type == Type::kF32 && call.outputs[0]->type == Type::kF32,
+                     "RoundToCodes takes f32 and gives f32"));
+  return shape_same(call, results);
+}
+
+Status run_round(Call& call) {
+  THIMBLE_ASSIGN(const Scaling s, scaling_of(call));
+  const Value& x = *call.inputs[0];
+  float* y = call.outputs[0]->floats();
+  over_pieces(call, x.count(), [&](std::int64_t from, std::int64_t count) {
+    constexpr std::int64_t kSome = 256;
+    std::uint8_t codes[kSome];
+    for (std::int64_t at = from; at < from + count; at += kSome) {
+      const std::int64_t some = std::min(kSome, from + count - at);
+      call.machine.coded.encode(x.floats() + at, some, s.scale, s.zero, codes);
+      call.machine.coded.decode(codes, some, s.scale, s.zero, y + at);
+    }
+  });
   return ok();
 }
 
@@ -280,6 +304,7 @@ std::span<const Operator> coded_images() {
   static constexpr Operator kOperators[] = {
       {Op::kEncodeImage, run_encode, nullptr, shape_encode},
       {Op::kDecodeImage, run_decode, nullptr, shape_decode},
+      {Op::kRoundToCodes, run_round, nullptr, shape_round},
       {Op::kMixCodes, run_mix, nullptr, shape_mix},
       {Op::kConcatCodes, run_join, nullptr, shape_join},
   };

@@ -66,7 +66,24 @@ TEST_CASE("a result without a scale, a cut that is not known or other codes take
   %y = Tanh(%a)
   return %y
 }
-)") == Names{"EncodeImage", "ConcatCodes", "DecodeImage", "ConvTiles"});
+)") == Names{"EncodeImage", "ConcatCodes", "DecodeImage", "ConvTiles", "RoundToCodes", "Unary"});
+}
+
+TEST_CASE("what computes on floats between fixed scales reads them rounded") {
+  const std::string start = kWeights + "graph main(%x: f32[1, 4, 8, 8] as int8(0.05, -127)) {\n";
+  // A convolution whose result has no scale multiplies no tiles where its groups are small.
+  CHECK(instructions_of(start + R"(  %a = Conv(%x, @d) {group = 4}
+  return %a
+}
+)") == Names{"RoundToCodes", "Conv"});
+  // Each value is rounded once, and one that is no step between scales not at all.
+  CHECK(instructions_of(start + R"(  %s: f32[1, 4, 8, 8] as int8(0.004, -127) = Sigmoid(%x)
+  %m: f32[1, 4, 8, 8] as int8(0.04, -100) = Mul(%x, %s)
+  %t = Tanh(%m)
+  %e = Exp(%x)
+  return %t, %e
+}
+)") == Names{"RoundToCodes", "Unary", "RoundToCodes", "Binary", "RoundToCodes", "Unary", "Unary"});
 }
 
 const std::string kDynamic = R"(weight @w: i8[4, 6]

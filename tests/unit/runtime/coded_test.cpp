@@ -215,6 +215,9 @@ TEST_CASE("images become codes with their channels last, and go back") {
         codes);
   again.with(Type::kU8, {1, 6, 13, channels}, codes);
   CHECK(again.run<float>(Op::kDecodeImage, Type::kF32, {1, channels, 6, 13}, scaling) == back);
+  test::OneOp both;
+  both.with(Type::kF32, {channels * places}, x);
+  CHECK(both.run<float>(Op::kRoundToCodes, Type::kF32, {channels * places}, scaling) == back);
 }
 
 TEST_CASE("codes are joined and added in the result's scale") {
@@ -303,6 +306,7 @@ TEST_CASE("instructions on codes that can't be are refused") {
   CHECK(refused(Op::kConvCodes, {}, 4));
   CHECK(refused(Op::kEncodeImage, {}));
   CHECK(refused(Op::kDecodeImage, {real("scale", 0)}));
+  CHECK(refused(Op::kRoundToCodes, {}));
   CHECK(refused(Op::kMultiplyCodes, {}, 6));
   // As many groups as don't fit the weight, in a convolution by channels too.
   for (const Case& c : {Case{8, 24, 2, 3, 5, 1}, Case{8, 8, 8, 3, 5, 1}}) {
