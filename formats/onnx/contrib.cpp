@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "formats/onnx/unread.h"
+
 namespace thimble::formats::onnx {
 namespace {
 
@@ -12,9 +14,9 @@ bool is_contrib(const ir::Node& node) {
 }
 
 Status rewrite_node(Rewriter& r) {
-  const std::array<std::span<const Adapter>, 5> parts = {norm_contribs(), product_contribs(),
-                                                         blockwise_contribs(), quantized_contribs(),
-                                                         attention_contribs()};
+  const std::array<std::span<const Adapter>, 6> parts = {
+      norm_contribs(),      product_contribs(),   blockwise_contribs(),
+      quantized_contribs(), attention_contribs(), group_query_contribs()};
   for (const auto part : parts) {
     for (const Adapter& adapter : part) {
       if (r.node().op == adapter.op) return adapter.rewrite(r);
@@ -23,9 +25,10 @@ Status rewrite_node(Rewriter& r) {
   return ok();
 }
 
-Status rewrite_graph(ir::Model& model, ir::Graph& graph) {
+Status rewrite_graph(ir::Model& model, ir::Graph& graph, bool& any) {
   for (const ir::NodeId id : graph.order()) {
     if (!is_contrib(graph.node(id))) continue;
+    any = true;
     Rewriter rewriter(model, graph, id, 23);
     THIMBLE_TRY(rewrite_node(rewriter));
   }
@@ -35,8 +38,11 @@ Status rewrite_graph(ir::Model& model, ir::Graph& graph) {
 }  // namespace
 
 Status rewrite_contrib(ir::Model& model) {
-  THIMBLE_TRY(rewrite_graph(model, model.graph));
-  for (ir::Graph& body : model.graphs) THIMBLE_TRY(rewrite_graph(model, body));
+  const HeldWeights before(model);
+  bool any = false;
+  THIMBLE_TRY(rewrite_graph(model, model.graph, any));
+  for (ir::Graph& body : model.graphs) THIMBLE_TRY(rewrite_graph(model, body, any));
+  if (any) before.drop_unread(model);
   return ok();
 }
 

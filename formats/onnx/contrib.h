@@ -19,5 +19,6 @@ std::span<const Adapter> product_contribs();    // fused products, convolutions 
 std::span<const Adapter> blockwise_contribs();  // products with weights of a few bits
 std::span<const Adapter> quantized_contribs();  // arithmetic on 8-bit integers
 std::span<const Adapter> attention_contribs();  // attention and its rotary embedding
+std::span<const Adapter> group_query_contribs();
 
 }  // namespace thimble::formats::onnx

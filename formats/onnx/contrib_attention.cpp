@@ -1,27 +1,14 @@
 // Attention over heads and its rotary embedding.
 
-#include <algorithm>
 #include <array>
 
 #include "formats/onnx/contrib.h"
+#include "formats/onnx/contrib_heads.h"
 
 namespace thimble::formats::onnx {
 namespace {
 
 using Integers = std::vector<std::int64_t>;
-
-std::optional<std::int64_t> known_dim(const Rewriter& r, ir::ValueId id, std::int64_t from_end) {
-  if (!id.valid()) return std::nullopt;
-  const auto& shape = r.graph().value(id).shape;
-  if (!shape || from_end > static_cast<std::int64_t>(shape->size())) return std::nullopt;
-  return (*shape)[shape->size() - static_cast<std::size_t>(from_end)].constant();
-}
-
-// A dim as a scalar.
-ir::ValueId dim_of(Rewriter& r, ir::ValueId value, std::int64_t axis) {
-  const ir::ValueId dim = r.emit("Shape", {value}, {{"end", axis + 1}, {"start", axis}});
-  return r.emit("Squeeze", {dim, r.integers({0})});
-}
 
 // start, start + 1, ... for each of `length` positions: [batch, length], as many rows as x has.
 ir::ValueId positions_from(Rewriter& r, ir::ValueId x, ir::ValueId start, ir::ValueId length) {
@@ -32,19 +19,6 @@ ir::ValueId positions_from(Rewriter& r, ir::ValueId x, ir::ValueId start, ir::Va
       r.emit("Shape", {x}, {{"end", std::int64_t{1}}, {"start", std::int64_t{0}}});
   const ir::ValueId dims = r.emit("Concat", {batch, r.integers({1})}, {{"axis", std::int64_t{0}}});
   return r.emit("Expand", {row, dims});
-}
-
-struct Rotary {
-  ir::ValueId cosine, sine;  // per position: [batch, seq, half]
-  std::int64_t interleaved = 0;
-  std::int64_t width = 0;  // of a head's rotated part; 0: all of it
-};
-
-ir::ValueId rotate(Rewriter& r, ir::ValueId x, const Rotary& rotary, std::int64_t heads) {
-  return r.emit("RotaryEmbedding", {x, rotary.cosine, rotary.sine},
-                {{"interleaved", rotary.interleaved},
-                 {"num_heads", heads},
-                 {"rotary_embedding_dim", rotary.width}});
 }
 
 // Inputs: x, position ids (or one offset), tables of cosines and sines per position.
@@ -80,131 +54,32 @@ Status rotary_embedding(Rewriter& r) {
   return ok();
 }
 
-struct AttentionParts {
-  ir::ValueId q, k, v, mask, past_key, past_value;
-  std::int64_t heads = 0, kv_heads = 0, causal = 0;
-  std::int64_t window = 0;  // keys that a query sees, itself among them; 0: all
-  float scale = 0.0f;       // 0: 1 / sqrt(head size)
-  float softcap = 0.0f;
-};
-
-// Replaces the node: results are y and the present keys and values.
-void finish_attention(Rewriter& r, const AttentionParts& p) {
-  Attributes attributes = {
-      {"is_causal", p.causal}, {"kv_num_heads", p.kv_heads}, {"q_num_heads", p.heads}};
-  if (p.scale != 0.0f) attributes.push_back({"scale", p.scale});
-  if (p.softcap != 0.0f) attributes.push_back({"softcap", p.softcap});
-  if (p.window > 0) attributes.push_back({"window", p.window});
-  const bool presents = r.is_used(1) || r.is_used(2);
-  const auto results = r.emit_many("Attention", {p.q, p.k, p.v, p.mask, p.past_key, p.past_value},
-                                   std::move(attributes), presents ? 3 : 1);
-  if (p.window > 0) {
-    r.graph().node(r.graph().value(results[0]).producer).domain = "thimble";
-  }
-  r.replace(results);
+// How many keys there are, those of the past among them.
+ir::ValueId keys_of(Rewriter& r, const AttentionParts& p) {
+  const ir::ValueId fresh = dim_of(r, p.k, r.rank_of(p.k) == 4 ? 2 : 1);
+  return p.past_key.valid() ? r.emit("Add", {dim_of(r, p.past_key, 2), fresh}) : fresh;
 }
 
-// Inputs of GroupQueryAttention.
-enum GroupQuery : std::size_t {
-  kQuery,
-  kKey,
-  kValue,
-  kPastKey,
-  kPastValue,
-  kLastPositions,
-  kTotalLength,
-  kCosine,
-  kSine,
-  kPositions,
-  kBias,
-  kFirstUnsupported,
-};
-
-Status check_group_query(const Rewriter& r) {
-  const ir::Node& node = r.node();
-  for (std::size_t i = kFirstUnsupported; i < node.inputs.size(); ++i) {
-    if (r.has(i)) return r.refuse("input " + std::to_string(i) + " is not supported");
-  }
-  if (!r.has(kQuery) || r.has(kKey) != r.has(kValue)) return r.refuse("it lacks inputs");
-  if (r.has(kPastKey) != r.has(kPastValue)) return r.refuse("it has half a cache");
-  if (node.integer("smooth_softmax", 0) > 0 || node.integer("kv_cache_bit_width", 0) != 0 ||
-      node.integer("qk_output", 0) != 0 || r.is_used(3)) {
-    return r.refuse("smooth softmax, quantized caches and scores as results are not supported");
-  }
-  return ok();
-}
-
-// One projection of queries, keys and values, in this order.
-Status unpack(Rewriter& r, AttentionParts& p) {
-  std::optional<std::int64_t> width = known_dim(r, r.input(kPastKey), 1);
-  if (!width) {
-    const auto all = known_dim(r, p.q, 1);
-    if (!all) return r.refuse("the size of its heads can't be told");
-    width = *all / (p.heads + 2 * p.kv_heads);
-  }
-  const ir::ValueId sizes =
-      r.integers({p.heads * *width, p.kv_heads * *width, p.kv_heads * *width});
-  const auto parts = r.emit_many("Split", {p.q, sizes}, {{"axis", std::int64_t{-1}}}, 3);
-  p.q = parts[0], p.k = parts[1], p.v = parts[2];
-  return ok();
-}
-
-// Every sequence of the batch is as long as the cache says: positions follow it.
-Status rotate_group_query(Rewriter& r, AttentionParts& p) {
-  if (!r.has(kCosine) || !r.has(kSine)) return r.refuse("it lacks its tables of cosines and sines");
-  ir::ValueId positions = r.input(kPositions);
-  if (!positions.valid()) {
-    const ir::ValueId past = p.past_key.valid() ? dim_of(r, p.past_key, 2) : ir::ValueId{};
-    positions = positions_from(r, p.q, past, dim_of(r, r.input(kQuery), 1));
-  }
-  Rotary rotary;
-  rotary.cosine = r.emit("Gather", {r.input(kCosine), positions});
-  rotary.sine = r.emit("Gather", {r.input(kSine), positions});
-  rotary.interleaved = r.node().integer("rotary_interleaved", 0);
-  const auto half = known_dim(r, r.input(kCosine), 1), width = known_dim(r, p.past_key, 1);
-  if (half && width && 2 * *half != *width) rotary.width = 2 * *half;
-  p.q = rotate(r, p.q, rotary, p.heads);
-  p.k = rotate(r, p.k, rotary, p.kv_heads);
-  return ok();
-}
-
-Status group_query(Rewriter& r) {
-  THIMBLE_TRY(check_group_query(r));
-  AttentionParts p;
-  p.q = r.input(kQuery), p.k = r.input(kKey), p.v = r.input(kValue);
-  p.past_key = r.input(kPastKey), p.past_value = r.input(kPastValue);
-  p.mask = r.input(kBias);
-  p.heads = r.node().integer("num_heads", 0);
-  p.kv_heads = r.node().integer("kv_num_heads", 0);
-  if (p.heads < 1 || p.kv_heads < 1 || p.heads > 65536 || p.kv_heads > 65536) {
-    return r.refuse("its numbers of heads are impossible");
-  }
-  p.causal = r.node().integer("causal", 1);
-  p.scale = r.node().real("scale", 0.0f);
-  p.softcap = r.node().real("softcap", 0.0f);
-  p.window = std::max<std::int64_t>(0, r.node().integer("local_window_size", -1));
-  if (!p.k.valid()) THIMBLE_TRY(unpack(r, p));
-  if (r.node().integer("do_rotary", 0) != 0) THIMBLE_TRY(rotate_group_query(r, p));
-  finish_attention(r, p);
-  return ok();
-}
-
-// [batch, heads, seq, size] as [batch, seq, heads * size].
-ir::ValueId heads_last(Rewriter& r, ir::ValueId x) {
-  if (r.rank_of(x) != 4) return x;
-  const ir::ValueId swapped = r.emit("Transpose", {x}, {{"perm", Integers{0, 2, 1, 3}}});
-  return r.emit("Reshape", {swapped, r.integers({0, 0, -1})});
-}
-
-// A mask [batch, keys] of integers, 0 where a key is padding, as what is added to the scores.
-Expected<ir::ValueId> padding_mask(Rewriter& r, ir::ValueId mask, ir::ValueId bias) {
+// A mask of integers as what is added to the scores: [batch, keys] or [batch, queries, keys], 0
+// where a key is not seen, or [batch], how many keys each sequence has.
+Expected<ir::ValueId> padding_mask(Rewriter& r, ir::ValueId mask, const AttentionParts& p,
+                                   ir::ValueId bias) {
   if (!mask.valid()) return bias;
-  if (r.rank_of(mask).value_or(2) != 2) return r.refuse("its padding mask must be a matrix");
-  const ir::ValueId keep =
-      r.emit("Cast", {mask}, {{"to", static_cast<std::int64_t>(ir::DType::kBool)}});
+  const std::int64_t rank = r.rank_of(mask).value_or(2);
+  if (rank < 1 || rank > 3) return r.refuse("its padding mask must have one to three dims");
+  ir::ValueId keep;
+  if (rank == 1) {
+    const ir::ValueId places = r.emit("Range", {r.integer(0), keys_of(r, p), r.integer(1)});
+    const ir::ValueId count =
+        r.emit("Cast", {mask}, {{"to", static_cast<std::int64_t>(ir::DType::kI64)}});
+    keep = r.emit("Less", {places, r.emit("Unsqueeze", {count, r.integers({1})})});
+  } else {
+    keep = r.emit("Cast", {mask}, {{"to", static_cast<std::int64_t>(ir::DType::kBool)}});
+  }
   const ir::ValueId masked = r.real(r.node().real("mask_filter_value", -10000.0f));
   const ir::ValueId scores = r.emit("Where", {keep, r.real(0.0f), masked});
-  const ir::ValueId added = r.emit("Unsqueeze", {scores, r.integers({1, 2})});
+  const ir::ValueId axes = rank == 3 ? r.integers({1}) : r.integers({1, 2});
+  const ir::ValueId added = r.emit("Unsqueeze", {scores, axes});
   return bias.valid() ? r.emit("Add", {added, bias}) : added;
 }
 
@@ -231,11 +106,11 @@ Status multi_head(Rewriter& r) {
     p.k = r.emit("Add", {p.k, parts[1]});
     p.v = r.emit("Add", {p.v, parts[2]});
   }
-  THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(4), r.input(5)));
   p.past_key = r.input(6), p.past_value = r.input(7);
+  THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(4), p, r.input(5)));
   p.causal = r.node().integer("unidirectional", 0);
   p.scale = r.node().real("scale", 0.0f);
-  finish_attention(r, p);
+  r.replace(attend(r, p, r.is_used(1) || r.is_used(2)));
   return ok();
 }
 
@@ -244,10 +119,27 @@ struct PackedInputs {
   ir::ValueId bias_of_scores;
 };
 
+// Past keys and values, which lie in one tensor [2, batch, heads, length, size].
+void split_past(Rewriter& r, ir::ValueId past, AttentionParts& p) {
+  const auto part = [&](std::int64_t i) {
+    return r.emit("Gather", {past, r.integer(i)}, {{"axis", std::int64_t{0}}});
+  };
+  p.past_key = part(0), p.past_value = part(1);
+}
+
+// And what becomes of them.
+ir::ValueId joined_present(Rewriter& r, const std::vector<ir::ValueId>& results) {
+  const ir::ValueId axes = r.integers({0});
+  return r.emit("Concat",
+                {r.emit("Unsqueeze", {results[1], axes}), r.emit("Unsqueeze", {results[2], axes})},
+                {{"axis", std::int64_t{0}}});
+}
+
 // Replaces the node by attention over `all`, queries, keys and values side by side.
 Status attend_packed(Rewriter& r, ir::ValueId all, const PackedInputs& inputs) {
-  if (r.has(inputs.past) || r.is_used(1) || r.node().integer("do_rotary", 0) != 0) {
-    return r.refuse("caches and rotary embeddings are not supported");
+  if (r.node().integer("do_rotary", 0) != 0 ||
+      r.node().integer("past_present_share_buffer", 0) != 0) {
+    return r.refuse("rotary embeddings and shared caches are not supported");
   }
   AttentionParts p;
   Integers sizes = r.node().integers("qkv_hidden_sizes");
@@ -257,11 +149,14 @@ Status attend_packed(Rewriter& r, ir::ValueId all, const PackedInputs& inputs) {
   const auto parts =
       r.emit_many("Split", {all, r.integers(sizes)}, {{"axis", std::int64_t{-1}}}, 3);
   p.q = parts[0], p.k = parts[1], p.v = parts[2];
-  THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(inputs.mask), inputs.bias_of_scores));
+  if (r.has(inputs.past)) split_past(r, r.input(inputs.past), p);
+  THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(inputs.mask), p, inputs.bias_of_scores));
   p.heads = p.kv_heads = r.node().integer("num_heads", 0);
   p.causal = r.node().integer("unidirectional", 0);
   p.scale = r.node().real("scale", 0.0f);
-  finish_attention(r, p);
+  const bool presents = r.is_used(1);
+  const auto results = attend(r, p, presents);
+  r.replace({results[0], presents ? joined_present(r, results) : ir::ValueId{}});
   return ok();
 }
 
@@ -287,8 +182,9 @@ Status quantized_attention(Rewriter& r) {
 }
 
 constexpr std::array kContribAttention = {
-    Adapter{"RotaryEmbedding", 0, rotary_embedding}, Adapter{"GroupQueryAttention", 0, group_query},
-    Adapter{"MultiHeadAttention", 0, multi_head},    Adapter{"Attention", 0, packed_attention},
+    Adapter{"RotaryEmbedding", 0, rotary_embedding},
+    Adapter{"MultiHeadAttention", 0, multi_head},
+    Adapter{"Attention", 0, packed_attention},
     Adapter{"QAttention", 0, quantized_attention},
 };
 

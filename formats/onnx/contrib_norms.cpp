@@ -57,7 +57,7 @@ Status embed_norm(Rewriter& r) {
   for (const std::size_t needed : {0, 2, 3, 5, 6}) {
     if (!r.has(needed)) return r.refuse("it lacks input " + std::to_string(needed));
   }
-  if (r.is_used(1)) return r.refuse("its mask index is not supported");
+  if (r.is_used(1) && !r.has(7)) return r.refuse("it lacks the mask that its mask index counts");
   const ir::ValueId words = r.emit("Gather", {r.input(2), r.input(0)});
   const ir::ValueId places = r.has(8) ? r.input(8) : positions_of(r, r.input(0));
   ir::ValueId sum = r.emit("Add", {words, r.emit("Gather", {r.input(3), places})});
@@ -66,7 +66,14 @@ Status embed_norm(Rewriter& r) {
   }
   const ir::ValueId result =
       r.emit("LayerNormalization", {sum, r.input(5), r.input(6)}, last_axis(r, kSkipEpsilon));
-  r.replace({result, {}, sum});
+  ir::ValueId lengths;
+  if (r.is_used(1)) {
+    lengths = r.emit("ReduceSum", {r.input(7), r.integers({1})}, {{"keepdims", std::int64_t{0}}});
+    const auto& mask = r.graph().value(r.input(7)).shape;  // that attention knows the mask's rank
+    if (mask && mask->size() == 2)
+      r.graph().value(r.node().outputs[1]).shape = ir::Shape{mask->front()};
+  }
+  r.replace({result, lengths, sum});
   return ok();
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "formats/onnx/contrib.h"
+#include "formats/onnx/quantized_weight.h"
 
 namespace thimble::formats::onnx {
 namespace {
@@ -121,6 +122,12 @@ Status gemm(Rewriter& r) {
   return ok();
 }
 
+// Before opset 21 ONNX Runtime's tools take its own for integers of 16 and 4 bits.
+Status standard_form(Rewriter& r) {
+  r.set_operator(std::string(r.node().op));
+  return ok();
+}
+
 struct IntegerProduct {
   ir::ValueId a, b, a_scale, b_scale, a_zero, b_zero, bias;
 };
@@ -150,9 +157,16 @@ Status matmul_to_float(Rewriter& r) {
 }
 
 // Codes [directions, in, 4 hidden] with a scale per direction or per direction and column, as the
-// floats [directions, 4 hidden, in] that LSTM takes.
+// weight [directions, 4 hidden, in] that LSTM takes: on its own grid where all is constant.
 Expected<ir::ValueId> lstm_weight(Rewriter& r, ir::ValueId codes, ir::ValueId scale,
                                   ir::ValueId zero) {
+  const ir::Weight *c = r.weight_of(codes), *s = r.weight_of(scale), *z = r.weight_of(zero);
+  if (c != nullptr && s != nullptr && (z != nullptr || !zero.valid())) {
+    CodedParts parts{*c, *s, {}};
+    if (z != nullptr) parts.zeros = *z;
+    if (std::optional<ir::Weight> weight = coded_recurrent_weight(parts))
+      return ir::constant_in(r.model(), r.graph(), r.model().add_weight(*std::move(weight)));
+  }
   const auto rank = r.rank_of(scale);
   if (!rank || (*rank != 1 && *rank != 2)) return r.refuse("a scale's rank must be 1 or 2");
   const ir::ValueId axes = r.integers(*rank == 1 ? Integers{1, 2} : Integers{1});
@@ -174,6 +188,8 @@ Status dynamic_lstm(Rewriter& r) {
 }
 
 constexpr std::array kContribQuantized = {
+    Adapter{"QuantizeLinear", 0, standard_form},
+    Adapter{"DequantizeLinear", 0, standard_form},
     Adapter{"QLinearAdd", 0, add},
     Adapter{"QLinearMul", 0, mul},
     Adapter{"QLinearSigmoid", 0, sigmoid},

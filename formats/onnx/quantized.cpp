@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "formats/onnx/quantized_weight.h"
 #include "formats/onnx/rewriter.h"
+#include "formats/onnx/unread.h"
+#include "ir/decode.h"
 #include "ir/integer_forms.h"
 #include "ir/match.h"
 
@@ -17,9 +18,10 @@ bool is_byte_type(ir::DType type) { return type == ir::DType::kI8 || type == ir:
 
 class Recognizer {
  public:
-  explicit Recognizer(ir::Model& model) : model_(model), graph_(model.graph) {}
+  explicit Recognizer(ir::Model& model) : model_(model), graph_(model.graph), before_(model) {}
 
   Status run() {
+    for (const ir::NodeId id : graph_.order()) widen_zeros(id);
     bool spelled = false;
     for (const ir::NodeId id : graph_.order()) {
       const bool conv = graph_.node(id).is("QLinearConv");
@@ -65,10 +67,29 @@ class Recognizer {
     if (c == nullptr || s == nullptr || (zeros.valid() && z == nullptr)) return std::nullopt;
     if (s->dims.size() > 1) return std::nullopt;  // blocks
     const auto rank = static_cast<std::int64_t>(c->dims.size());
+    if (s->element_count() == 1) axis = 0;  // a vector's bias has the default, 1, too
     if (axis < -rank || axis >= std::max<std::int64_t>(rank, 1)) return std::nullopt;
     CodedParts parts{*c, *s, {}, static_cast<std::size_t>(axis < 0 ? axis + rank : axis)};
     if (z != nullptr) parts.zeros = *z;
     return parts;
+  }
+
+  // Zero points in the type of their codes, which was widened where its rows don't fill whole
+  // bytes.
+  void widen_zeros(ir::NodeId id) {
+    if (!graph_.node(id).is("DequantizeLinear")) return;
+    const ir::Weight *codes = constant(input(graph_.node(id), 0)),
+                     *zeros = constant(input(graph_.node(id), 2));
+    if (codes == nullptr || zeros == nullptr || !is_byte_type(codes->dtype) ||
+        ir::dtype_bits(zeros->dtype) >= 8)
+      return;
+    const auto packed = zeros->source->read(0, zeros->rows());
+    if (!packed) return;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(zeros->element_count()));
+    ir::unpack_narrow(zeros->dtype, packed->dense, bytes);
+    const ir::ValueId wide = new_constant(
+        ir::make_dense(zeros->name + "_bytes", codes->dtype, zeros->dims, std::move(bytes)));
+    graph_.node(id).inputs[2] = wide;
   }
 
   // (x, scale, zero, w, scale, zero, y's scale, zero, [bias]) as the float operator between
@@ -253,47 +274,12 @@ class Recognizer {
           });
       if (ours && unread) graph_.erase(*id);
     }
-    erase_unread_weights();
-  }
-
-  void erase_unread_weights() {
-    const auto weights_of = [&] {
-      std::set<std::uint32_t> used;
-      for (const ir::ValueId value : graph_.constants())
-        used.insert(graph_.value(value).weight.index);
-      return used;
-    };
-    std::set<std::uint32_t> before = weights_of();
-    graph_.erase_unused_constants();
-    const std::set<std::uint32_t> after = weights_of();
-    for (const std::uint32_t index : before) {
-      if (!after.contains(index) && !read_elsewhere(index)) model_.weights[index] = {};
-    }
-  }
-
-  bool read_elsewhere(std::uint32_t weight) const {
-    const auto as_attribute = [&](const ir::Graph& graph) {
-      const std::vector<ir::NodeId> order = graph.order();
-      return std::any_of(order.begin(), order.end(), [&](ir::NodeId id) {
-        const auto& attributes = graph.node(id).attributes;
-        return std::any_of(attributes.begin(), attributes.end(), [&](const ir::Attribute& a) {
-          const auto* held = std::get_if<ir::WeightId>(&a.value);
-          return held != nullptr && held->index == weight;
-        });
-      });
-    };
-    return as_attribute(graph_) ||
-           std::any_of(model_.graphs.begin(), model_.graphs.end(), [&](const ir::Graph& body) {
-             const std::vector<ir::ValueId> constants = body.constants();
-             return as_attribute(body) ||
-                    std::any_of(constants.begin(), constants.end(), [&](ir::ValueId value) {
-                      return body.value(value).weight.index == weight;
-                    });
-           });
+    before_.drop_unread(model_);
   }
 
   ir::Model& model_;
   ir::Graph& graph_;
+  HeldWeights before_;
 };
 
 bool has_quantized(const ir::Graph& graph) {

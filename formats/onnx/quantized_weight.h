@@ -19,5 +19,8 @@ struct CodedParts {
 // inputs. Nothing where the parts don't fit, or their zeros differ.
 std::optional<ir::Weight> coded_convolution_weight(const CodedParts& parts);
 std::optional<ir::Weight> coded_product_weight(const CodedParts& parts, int inputs_axis);
+// As a recurrent network's [directions, outputs, inputs] of codes [directions, inputs, outputs],
+// with a scale for each direction or for each output of each.
+std::optional<ir::Weight> coded_recurrent_weight(const CodedParts& parts);
 
 }  // namespace thimble::formats::onnx

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "formats/safetensors/reader.h"
+#include "ir/decode.h"
 #include "support/checked.h"
 #include "support/wire.h"
 
@@ -148,6 +149,17 @@ bool rows_fill_bytes(const ir::Weight& weight) {
   return bits >= 8 || weight.rows() <= 1 || weight.inputs() % (8 / bits) == 0;
 }
 
+// Integers whose rows begin inside a byte, a byte each.
+std::optional<ir::Weight> widened(const ir::Weight& weight) {
+  const bool is_signed = weight.dtype == ir::DType::kI4 || weight.dtype == ir::DType::kI2;
+  if (!is_signed && weight.dtype != ir::DType::kU4 && weight.dtype != ir::DType::kU2)
+    return std::nullopt;
+  std::vector<std::byte> bytes(static_cast<std::size_t>(weight.element_count()));
+  ir::unpack_narrow(weight.dtype, weight.source->in_place(), bytes);
+  return ir::make_dense(weight.name, is_signed ? ir::DType::kI8 : ir::DType::kU8, weight.dims,
+                        std::move(bytes));
+}
+
 // A tensor whose rows begin inside a byte: all of it or nothing.
 class WholeSource : public ir::WeightSource {
  public:
@@ -197,6 +209,10 @@ Expected<ir::Weight> weight_of(const TensorInfo& tensor, TensorFiles& files) {
   Expected<ir::Weight> weight = dense_weight(tensor, files);
   if (!weight) return named(std::move(weight).error(), tensor);
   if (!rows_fill_bytes(*weight)) {
+    if (std::optional<ir::Weight> wide = widened(*weight)) {
+      wide->source_parameters = static_cast<std::uint64_t>(wide->element_count());
+      return *std::move(wide);
+    }
     return named(unsupported("its rows of " + std::string(ir::dtype_name(weight->dtype)) +
                              " don't fill whole bytes"),
                  tensor);

@@ -21,7 +21,8 @@ struct TensorFiles {
   ExternalFiles external;
 };
 // A dense weight of the tensor's name, dims and type; types below 8 bits are packed, the first
-// element in the low bits, and their rows must fill whole bytes.
+// element in the low bits. Integers whose rows don't fill whole bytes become bytes: see
+// widen_zeros.
 Expected<ir::Weight> weight_of(const TensorInfo& tensor, TensorFiles& files);
 
 // A file that is one TensorProto, as the data sets of ONNX's backend tests are. Where rows of a

@@ -1,6 +1,7 @@
 // Real ONNX models give what ONNX Runtime gave for them: scripts/oracle/onnx_models.py wrote the
 // inputs and outputs. The models themselves lie outside of the repository, but for small ones that
-// measure their inputs as they run (scripts/oracle/dynamic_models.py).
+// measure their inputs as they run (scripts/oracle/dynamic_models.py), or that its exporters and
+// quantizers write (scripts/oracle/exported_models.py).
 
 #include <cmath>
 #include <cstring>
@@ -147,6 +148,17 @@ TEST_CASE("models that measure their inputs as they run, as in ONNX Runtime") {
     check_outputs(folder / (std::string(name) + ".onnx"),
                   arrays_of(folder / (std::string(name) + ".npz")));
   }
+}
+
+TEST_CASE("models that ONNX Runtime's exporters and quantizers write, as in ONNX Runtime") {
+  const fs::path folder = fs::path(THIMBLE_SOURCE_DIR) / "tests/data/oracle/onnx-exported";
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".onnx") continue;
+    check_outputs(entry.path(), arrays_of(fs::path(entry.path()).replace_extension(".npz")));
+    ++count;
+  }
+  REQUIRE(count == 19);
 }
 
 TEST_CASE("real models agree with ONNX Runtime") {

@@ -1,0 +1,49 @@
+#include "formats/onnx/unread.h"
+
+namespace thimble::formats::onnx {
+namespace {
+
+void add_held(const ir::Graph& graph, bool attributes, std::set<std::uint32_t>& held) {
+  for (const ir::ValueId value : graph.constants()) held.insert(graph.value(value).weight.index);
+  if (!attributes) return;
+  for (const ir::NodeId id : graph.order()) {
+    for (const ir::Attribute& attribute : graph.node(id).attributes) {
+      if (const auto* weight = std::get_if<ir::WeightId>(&attribute.value))
+        held.insert(weight->index);
+    }
+  }
+}
+
+std::set<std::uint32_t> held_by(const ir::Model& model, bool attributes) {
+  std::set<std::uint32_t> held;
+  add_held(model.graph, attributes, held);
+  for (const ir::Graph& body : model.graphs) add_held(body, attributes, held);
+  return held;
+}
+
+// Bodies read some by their names.
+void erase_unused(const ir::Model& model, ir::Graph& graph) {
+  const std::vector<ir::ValueId> outputs = graph.outputs();
+  std::vector<ir::ValueId> kept = outputs;
+  for (const ir::ValueId id : graph.constants()) {
+    if (ir::is_captured(model, graph, id)) kept.push_back(id);
+  }
+  graph.set_outputs(std::move(kept));
+  graph.erase_unused_constants();
+  graph.set_outputs(outputs);
+}
+
+}  // namespace
+
+HeldWeights::HeldWeights(const ir::Model& model) : held_(held_by(model, false)) {}
+
+void HeldWeights::drop_unread(ir::Model& model) const {
+  erase_unused(model, model.graph);
+  for (ir::Graph& body : model.graphs) erase_unused(model, body);
+  const std::set<std::uint32_t> held = held_by(model, true);
+  for (const std::uint32_t index : held_) {
+    if (!held.contains(index)) model.weights[index] = {};
+  }
+}
+
+}  // namespace thimble::formats::onnx
