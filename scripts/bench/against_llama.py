@@ -9,20 +9,28 @@ reads the calibration text, llama-quantize writes each type with it, and the fil
 llama-quantize itself, so that `thimble eval` scores every file: KL in nats against the float model, f32 arithmetic
 and cache. A peer's payload is its tensors' bytes, without header and tokenizer; ours is all segments' but the
 tokenizer's. Our recipe (--recipe, or the one below) gets the peer's payload as `--bits-per-weight`, and one file
-serves peers of the same size; all of them share one set of measurements. Types are listed apart where tensors fell back to another type.
-Intervals are paired bootstraps over parts of the score text. Results are kept in --cache as they come. Needs the
-standard library alone.
+serves peers of the same size; all of them share one set of measurements. Types of which tensors fell back to another
+type are marked. Intervals are paired bootstraps over parts of the score text. Results are kept in --cache as they come.
+Needs the standard library alone.
 """
 import argparse
 import json
 import pathlib
 import tempfile
 
+from pages import replace_section
 from scoring import mean, measure_type, paired, parts_of, run, score
 
 TYPES = ("Q2_K_S Q2_K Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ2_XXS IQ2_XS IQ2_S IQ2_M IQ3_XXS IQ3_XS "
          "IQ3_S IQ3_M IQ4_XS IQ4_NL Q4_0 Q4_1 Q5_0 Q5_1 Q8_0").split()
 
+HEAD = """# Beside llama.cpp's types
+
+KL divergence from the float model in nats, in f32 arithmetic, of llama.cpp's types with its imatrix and of our
+budgeted recipe (GPTQ, bits, groups, scales and levels by budget, embedding included) at the same payload, with the
+95 % interval of a paired bootstrap over parts of the score text. scripts/bench/against_llama.py writes a model's section
+and says how.
+"""
 RECIPE = """version: 1
 seed: 7
 calibrate: {tokens: TOKENS, context: CONTEXT}
@@ -109,7 +117,8 @@ def main():
     p.add_argument("--windows", type=int, default=4, help="of each part, at most")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("against_llama.json"))
-    p.add_argument("--out", type=pathlib.Path)
+    p.add_argument("--title", help="of the section; the model's name unless given")
+    p.add_argument("--out", type=pathlib.Path, help="the page whose section of this model is replaced")
     a = p.parse_args()
     a.thimble = a.thimble.resolve()
     results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
@@ -133,17 +142,11 @@ def main():
             bits = 8 * peer["bytes"] / peer["parameters"]
             known(f"ours {bits:.4f}", lambda: measure_ours(a, bits, folder, parts, reference))
             print(table(results, [kind]).splitlines()[2], flush=True)
-    text = table(results, a.types)
+    text = (f"Windows of {a.context}, at most {a.windows} of each of {a.parts} parts. Both calibrate on the same text (ours on\n"
+            f"{a.tokens} tokens of it); `sensitivity: {a.sensitivity}`.\n\n" + table(results, a.types))
     print(text)
     if a.out:
-        a.out.write_text(
-            "# Beside llama.cpp's types\n\n"
-            "KL divergence from the float model in nats, in f32 arithmetic, of llama.cpp's types with its imatrix and of our\n"
-            "budgeted recipe (GPTQ, bits, groups, scales and levels by budget, embedding included) at the same payload, with the\n"
-            f"95 % interval of a paired bootstrap over {a.parts} parts of the score text. Both calibrate on the same text (ours on\n"
-            f"{a.tokens} tokens of it). Windows of {a.context}, at most {a.windows} of a part.\n"
-            "scripts/bench/against_llama.py writes this page and says how.\n\n"
-            f"## {pathlib.Path(a.model).stem}\n\n" + text)
+        replace_section(a.out, HEAD, a.title or pathlib.Path(a.model).stem, text)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ Needs the standard library alone.
 """
 import argparse
 import pathlib
-import re
 import tempfile
 
+from pages import replace_section
 from scoring import mean, measure_type, paired, parts_of, run, score
 
 HEAD = """# Without calibration, beside llama.cpp
@@ -40,17 +40,6 @@ def measure_ours(a, recipe, changes, folder, parts):
     run(a.thimble, "compress", a.model, "-q", "-r", recipe, *sets, "-o", out, "--force")
     scores = score(a.thimble, out, a.model, parts, a.context, a.windows)
     return scores[0]["bits_per_weight"], [s["kl_weights"] for s in scores]
-
-
-def replaced(page, title, section):
-    text = page.read_text() if page.exists() else HEAD
-    start = re.search(rf"^## {re.escape(title)}\n", text, re.MULTILINE)
-    if not start:
-        head, reasons, tail = text.partition("\n## Reasons\n")
-        return head.rstrip("\n") + "\n\n" + section + reasons + tail
-    following = re.search(r"^## ", text[start.end():], re.MULTILINE)
-    rest = text[start.end() + following.start():] if following else ""
-    return text[:start.start()] + section + ("\n" + rest if rest else "")
 
 
 def main():
@@ -84,7 +73,7 @@ def main():
             print(lines[-1], end="", flush=True)
     windows = f"Windows of {a.context}, at most {a.windows} of a part.\n\n"
     if a.out:
-        a.out.write_text(replaced(a.out, title, f"## {title}\n\n{windows}{COLUMNS}{''.join(lines)}"))
+        replace_section(a.out, HEAD, title, windows + COLUMNS + "".join(lines))
 
 
 if __name__ == "__main__":

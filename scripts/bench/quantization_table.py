@@ -7,14 +7,15 @@ KL is in nats against the float model, with f32 activations, so it is the weight
 stay as they are. Encoders lose 1 - cosine between their sentence embeddings and the float model's, and 1 - the rank
 correlation of the similarities of pairs of lines. The score text is cut into parts at line ends; every file is scored
 on each by `thimble eval`, and intervals are paired bootstraps over the parts: both methods' figures come from the same
-resample. Results are kept in --cache as they come, so an interrupted run goes on where it stopped, and a page of several
-models, each with settings of its own, is written from it with --known. Needs the standard library alone.
+resample. Results are kept in --cache as they come, so an interrupted run goes on where it stopped; the model's section of
+the page is replaced. Needs the standard library alone.
 """
 import argparse
 import json
 import pathlib
 import tempfile
 
+from pages import replace_section
 from scoring import mean, paired, parts_of, run, score
 
 METHODS = {  # the passes, with BASE for bits, group and type of activations
@@ -82,8 +83,8 @@ def section(name, results, bits_list, groups, methods, base):
     parts = len(some["losses"][losses[0]])
     unit = f"windows of {some['context']}, at most {some['windows']} of a part" if losses == ["KL"] \
         else f"at most {some['windows']} lines of a part"
-    lines = [f"## {name}\n", f"{parts} parts; {unit}. Calibration: {some['tokens']} tokens in windows of "
-                             f"{some['context']}.\n"]
+    lines = [f"{parts} parts; {unit}. Calibration: {some['tokens']} tokens in windows of "
+             f"{some['context']}.\n"]
     for bits in bits_list:
         of_group = {g: known[bits, g] for g in groups}
         measured = [g for g in groups if base in of_group[g]]
@@ -104,7 +105,7 @@ def section(name, results, bits_list, groups, methods, base):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("thimble", type=pathlib.Path)
-    p.add_argument("--model", action="append", required=True, help="NAME=PATH")
+    p.add_argument("--model", required=True, help="NAME=PATH")
     p.add_argument("--calibrate", type=pathlib.Path, required=True)
     p.add_argument("--score", type=pathlib.Path, required=True)
     p.add_argument("--tokens", type=int, default=16384)
@@ -123,27 +124,23 @@ def main():
     a.thimble = a.thimble.resolve()
     methods = [m for m in METHODS if m == a.base or m in a.methods]
     results = json.loads(a.cache.read_text()) if a.cache.exists() else {}
-    tables = []
+    name, path = a.model.split("=", 1)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         parts = parts_of(a.score, a.parts, folder)
-        for name, path in (m.split("=", 1) for m in a.model):
-            for bits in a.bits:
-                for group in a.groups:
-                    for method in methods:
-                        key = f"{name} {bits} {group} {method}"
-                        if key not in results and not a.known:
-                            results[key] = measure(a, path, METHODS[method], bits, group, parts, folder)
-                            a.cache.write_text(json.dumps(results, indent=1))
-            tables.append(section(name, results, sorted(a.bits, reverse=True), a.groups, methods, a.base))
-    a.out.write_text(
-        f"# {a.title}\n\n"
-        "Loss by method, bits and group, with f32 activations, against the float model: KL divergence in nats, of encoders\n"
-        "1 - cosine of sentence embeddings and 1 - Spearman's correlation of the similarities of pairs of lines. Products of\n"
-        f"attention and MLPs are quantized, the embedding and the head are not. `/ {a.base}`: over that of {a.base} at the same\n"
-        "size, with the 95 % interval of a paired bootstrap over parts of the score text. scripts/bench/quantization_table.py\n"
-        "writes this page and says how. An empty cell was not measured.\n\n"
-        + "\n".join(tables))
+        cells = [] if a.known else [(b, g, m) for b in a.bits for g in a.groups for m in methods]
+        for bits, group, method in cells:
+            key = f"{name} {bits} {group} {method}"
+            if key not in results:
+                results[key] = measure(a, path, METHODS[method], bits, group, parts, folder)
+                a.cache.write_text(json.dumps(results, indent=1))
+    head = (f"# {a.title}\n\n"
+            "Loss by method, bits and group, with f32 activations, against the float model: KL divergence in nats, of encoders\n"
+            "1 - cosine of sentence embeddings and 1 - Spearman's correlation of the similarities of pairs of lines. Products of\n"
+            f"attention and MLPs are quantized, the embedding and the head are not. `/ {a.base}`: over that of {a.base} at the same\n"
+            "size, with the 95 % interval of a paired bootstrap over parts of the score text. An empty cell was not measured.\n"
+            "scripts/bench/quantization_table.py writes a model's section and says how.\n")
+    replace_section(a.out, head, name, section(name, results, sorted(a.bits, reverse=True), a.groups, methods, a.base))
 
 
 if __name__ == "__main__":
