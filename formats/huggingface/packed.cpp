@@ -50,11 +50,14 @@ struct Packed {
   unsigned zero_offset = 0;    // added to what is stored, around the largest
   TensorEntry scales;
   std::int64_t scale_row = 1, scale_group = 1;  // steps
+  std::vector<std::int64_t> scattered;          // each input's group; empty: runs of `group`
 
   unsigned code(std::int64_t row, std::int64_t input) const {
     return codes_along == Along::kInputs ? codes.at(row, input) : codes.at(input, row);
   }
+  unsigned middle() const { return 1u << (codes.bits - 1); }
   unsigned zero(std::int64_t row, std::int64_t g) const {
+    if (!zeros) return middle();
     return (zeros->at(g, row) + zero_offset) & ((1u << zeros->bits) - 1);
   }
   Expected<float> scale(std::int64_t row, std::int64_t g) const {
@@ -70,36 +73,98 @@ struct Packed {
 
 class PackedSource : public ir::WeightSource {
  public:
-  PackedSource(Packed packed, bool points) : p_(std::move(packed)), points_(points) {}
+  explicit PackedSource(Packed packed) : p_(std::move(packed)) {}
+
+  // A row's numbers may lie all over the tensors, so their pages go once the last row was read.
+  void release(std::int64_t, std::int64_t end) const override {
+    if (end < p_.rows) return;
+    release_all(p_.codes.entry);
+    release_all(p_.scales);
+    if (p_.zeros) release_all(p_.zeros->entry);
+  }
+  std::string describe() const override {
+    return "packed in " + p_.codes.entry.file->path() + " @ " +
+           std::to_string(p_.codes.entry.offset) +
+           (p_.scattered.empty() ? "" : ", as floats: act-order has scattered its groups");
+  }
+
+ protected:
+  Expected<std::vector<float>> scales(std::int64_t row) const {
+    std::vector<float> out;
+    for (std::int64_t g = 0; g < p_.groups; ++g) {
+      THIMBLE_ASSIGN(const float scale, p_.scale(row, g));
+      if (!std::isfinite(scale)) return invalid_file("a group's scale is not a finite number");
+      out.push_back(scale);
+    }
+    return out;
+  }
+  std::vector<std::uint8_t> codes(std::int64_t begin, std::int64_t end) const {
+    std::vector<std::uint8_t> out(static_cast<std::size_t>((end - begin) * p_.inputs));
+    // Neighbouring rows lie in neighbouring words of GPTQ's and AWQ's tensors.
+    for (std::int64_t k = 0; k < p_.inputs; ++k) {
+      for (std::int64_t row = begin; row < end; ++row)
+        out[static_cast<std::size_t>((row - begin) * p_.inputs + k)] =
+            static_cast<std::uint8_t>(p_.code(row, k));
+    }
+    return out;
+  }
+
+  Packed p_;
+
+ private:
+  static void release_all(const TensorEntry& entry) {
+    entry.file->release(entry.offset, entry.size);
+  }
+};
+
+// On the checkpoint's own grid.
+class GridSource : public PackedSource {
+ public:
+  GridSource(Packed packed, bool points) : PackedSource(std::move(packed)), points_(points) {}
 
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     ir::Rows rows;
     rows.count = end - begin;
-    rows.codes.resize(static_cast<std::size_t>(rows.count * p_.inputs));
-    // Neighbouring rows lie in neighbouring words of GPTQ's and AWQ's tensors.
-    for (std::int64_t k = 0; k < p_.inputs; ++k) {
-      for (std::int64_t row = begin; row < end; ++row)
-        rows.codes[static_cast<std::size_t>((row - begin) * p_.inputs + k)] =
-            static_cast<std::uint8_t>(p_.code(row, k));
-    }
+    rows.codes = codes(begin, end);
     for (std::int64_t row = begin; row < end; ++row) {
-      for (std::int64_t g = 0; g < p_.groups; ++g) {
-        THIMBLE_ASSIGN(const float scale, p_.scale(row, g));
-        rows.scales.push_back(scale);
-        if (!std::isfinite(scale)) return invalid_file("a group's scale is not a finite number");
-        if (points_) rows.zero_points.push_back(static_cast<std::uint8_t>(p_.zero(row, g)));
-      }
+      THIMBLE_ASSIGN(const std::vector<float> scales_of_row, scales(row));
+      rows.scales.insert(rows.scales.end(), scales_of_row.begin(), scales_of_row.end());
+      for (std::int64_t g = 0; points_ && g < p_.groups; ++g)
+        rows.zero_points.push_back(static_cast<std::uint8_t>(p_.zero(row, g)));
     }
     return rows;
   }
-  std::string describe() const override {
-    return "packed in " + p_.codes.entry.file->path() + " @ " +
-           std::to_string(p_.codes.entry.offset);
-  }
 
  private:
-  Packed p_;
   bool points_;
+};
+
+// As floats of the scales' type, where groups are no runs of inputs and so no encoding of ours.
+class ScatteredSource : public PackedSource {
+ public:
+  using PackedSource::PackedSource;
+
+  Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
+    const std::vector<std::uint8_t> all = codes(begin, end);
+    std::vector<float> values;
+    values.reserve(all.size());
+    for (std::int64_t row = begin; row < end; ++row) {
+      THIMBLE_ASSIGN(const std::vector<float> scales_of_row, scales(row));
+      const std::uint8_t* of_row = all.data() + (row - begin) * p_.inputs;
+      for (std::int64_t k = 0; k < p_.inputs; ++k) {
+        const std::int64_t g = p_.scattered[static_cast<std::size_t>(k)];
+        const int steps = static_cast<int>(of_row[k]) - static_cast<int>(p_.zero(row, g));
+        values.push_back(scales_of_row[static_cast<std::size_t>(g)] * static_cast<float>(steps));
+      }
+    }
+    const auto bytes =
+        std::make_shared<const std::vector<std::byte>>(ir::encode_floats(p_.scales.dtype, values));
+    ir::Rows rows;
+    rows.count = end - begin;
+    rows.dense = *bytes;
+    rows.owner = bytes;
+    return rows;
+  }
 };
 
 class Checkpoint {
@@ -194,25 +259,27 @@ class Checkpoint {
 
   // Symmetric codes all have the same zero point, the middle.
   ir::Weight weight_of(const std::string& name, const Packed& p) const {
-    const unsigned middle = 1u << (bits_ - 1);
     bool points = false;
     for (std::int64_t g = 0; p.zeros && g < p.groups; ++g) {
-      for (std::int64_t row = 0; row < p.rows; ++row) {
-        points = points || p.zero(row, g) != middle;
-      }
+      for (std::int64_t row = 0; row < p.rows; ++row)
+        points = points || p.zero(row, g) != p.middle();
     }
     ir::Weight weight;
     weight.name = name;
     weight.dtype = p.scales.dtype;
     weight.dims = {p.rows, p.inputs};
+    weight.source_parameters = static_cast<std::uint64_t>(p.rows * p.inputs);
+    if (!p.scattered.empty()) {
+      weight.source = std::make_shared<ScatteredSource>(p);
+      return weight;
+    }
     weight.encoding.kind = ir::EncodingKind::kAffine;
     weight.encoding.bits = bits_;
     weight.encoding.group_size = p.groups > 1 ? p.group : 0;
     weight.encoding.scale_type = p.scales.dtype;
     weight.encoding.zero = points ? ir::ZeroKind::kPoints : ir::ZeroKind::kConstant;
-    weight.encoding.constant_zero = points ? 0 : static_cast<int>(middle);
-    weight.source_parameters = static_cast<std::uint64_t>(p.rows * p.inputs);
-    weight.source = std::make_shared<PackedSource>(p, points);
+    weight.encoding.constant_zero = points ? 0 : static_cast<int>(p.middle());
+    weight.source = std::make_shared<GridSource>(p, points);
     return weight;
   }
 
@@ -262,18 +329,23 @@ class Checkpoint {
     return check_dims(p.scales, name, by_row ? p.rows : p.groups, by_row ? p.groups : p.rows);
   }
 
-  // Groups must be runs of inputs: reordered ones (act-order without static groups) are not.
-  Status check_order(const std::string& module, const char* name, const Packed& p) {
+  // Act-order without static groups scatters them.
+  Status set_order(const std::string& module, const char* name, Packed& p) {
     const auto found = tensors_.find(module + "." + name);
     if (found == tensors_.end()) return ok();
     const TensorEntry entry = std::move(found->second);
     tensors_.erase(found);
     if (entry.dtype != ir::DType::kI32 || entry.dims != std::vector<std::int64_t>{p.inputs})
       return invalid_file("'" + std::string(name) + "' doesn't say a group for each input");
+    bool runs = true;
     for (std::int64_t k = 0; k < p.inputs; ++k) {
-      if (word_at(entry, k) != static_cast<std::uint32_t>(k / p.group))
-        return refuse("groups of inputs that act-order (`desc_act`) has scattered");
+      const std::uint32_t group = word_at(entry, k);
+      if (group >= static_cast<std::uint64_t>(p.groups))
+        return invalid_file("'" + std::string(name) + "' names a group that isn't there");
+      runs = runs && group == static_cast<std::uint32_t>(k / p.group);
+      p.scattered.push_back(group);
     }
+    if (runs) p.scattered.clear();
     return ok();
   }
 
@@ -293,7 +365,7 @@ class Checkpoint {
     THIMBLE_TRY(check_dims(zeros, "qzeros", p.groups, width));
     p.zeros = Words{zeros, bits_, width, 1};
     p.zero_offset = less_one_ ? 1 : 0;
-    THIMBLE_TRY(check_order(module, "g_idx", p));
+    THIMBLE_TRY(set_order(module, "g_idx", p));
     return p;
   }
 
@@ -329,7 +401,7 @@ class Checkpoint {
       THIMBLE_TRY(check_dims(zeros, "weight_zero_point", words_of(p.rows), p.groups));
       p.zeros = Words{zeros, bits_, 1, p.groups};
     }
-    THIMBLE_TRY(check_order(module, "weight_g_idx", p));
+    THIMBLE_TRY(set_order(module, "weight_g_idx", p));
     return p;
   }
 

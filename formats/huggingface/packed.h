@@ -10,7 +10,8 @@
 //                       weight_zero_point [words, groups]
 //
 // They become weights [rows, inputs] on their own grids, w = scale * (code - zero), that read the
-// mapped words. Whatever else a quantization_config says is refused by name.
+// mapped words. Where act-order has scattered the groups over the inputs they are floats of the
+// scales' type. Whatever else a quantization_config says is refused by name.
 
 #include <map>
 #include <string>

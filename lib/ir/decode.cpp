@@ -207,6 +207,19 @@ Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<floa
   return ok();
 }
 
+std::vector<std::byte> encode_floats(DType type, std::span<const float> values) {
+  const std::span<const std::byte> raw = std::as_bytes(values);
+  if (type == DType::kF32) return {raw.begin(), raw.end()};
+  THIMBLE_CHECK(type == DType::kF16 || type == DType::kBF16, "f32, f16 or bf16");
+  std::vector<std::byte> out(2 * values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::uint16_t bits =
+        type == DType::kF16 ? float_to_half(values[i]) : float_to_bfloat(values[i]);
+    std::memcpy(out.data() + 2 * i, &bits, 2);
+  }
+  return out;
+}
+
 void unpack_narrow(DType type, std::span<const std::byte> packed, std::span<std::byte> out) {
   const auto bits = static_cast<unsigned>(dtype_bits(type));
   const bool is_signed = type == DType::kI4 || type == DType::kI2;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "ir/weight.h"
 
@@ -13,6 +14,9 @@ namespace thimble::ir {
 // integers, bool; types under 8 bits are packed low bits first. Strings and complex numbers are
 // refused, as is a span that is too short.
 Status decode_dense(DType type, std::span<const std::byte> bytes, std::span<float> out);
+
+// And back: the bytes of `values` in f32, f16 or bf16, rounded to nearest, little-endian.
+std::vector<std::byte> encode_floats(DType type, std::span<const float> values);
 
 // Types narrower than a byte as a byte each, sign-extended where they are signed; `out.size()` of
 // them. `packed` may be shorter: what isn't there stays.

@@ -44,28 +44,34 @@ def grid(weight, bits, group, symmetric):
     return scale.half(), zero
 
 
-def gptq(qlinear, linear, bits, group, symmetric):
+def scattered(inputs, group):
+    """A group for each input, as act-order leaves them."""
+    return torch.arange(inputs)[torch.randperm(inputs)] // group
+
+
+def gptq(qlinear, linear, bits, group, symmetric, g_idx=None):
     scale, zero = grid(linear.weight, bits, group, symmetric)
     # Its pack() doesn't clip: weights are brought onto the grid before.
-    scales, zeros = (x.float().repeat_interleave(group, dim=1) for x in (scale, zero))
+    of_input = torch.arange(linear.in_features) // group if g_idx is None else g_idx
+    scales, zeros = (x.float()[:, of_input] for x in (scale, zero))
     codes = torch.clamp(torch.round(linear.weight / scales) + zeros, 0, 2**bits - 1)
     linear = torch.nn.Linear(linear.in_features, linear.out_features, bias=False)
     linear.weight.data = (codes - zeros) * scales
     packed = qlinear.QuantLinear(bits, group, linear.in_features, linear.out_features, False)
-    packed.pack(linear, scale.float(), zero.clone(), None)
+    packed.pack(linear, scale.float(), zero.clone(), None if g_idx is None else g_idx.to(torch.int32))
     packed.scales = packed.scales.half()
     expected = packed.forward(torch.eye(linear.in_features, dtype=torch.float16)).T
     return {"qweight": packed.qweight, "qzeros": packed.qzeros, "scales": packed.scales, "g_idx": packed.g_idx}, expected
 
 
-def codes_of(weight, scale, zero, bits, group):
-    scales, zeros = (x.float().repeat_interleave(group, dim=1) for x in (scale, zero))
+def codes_of(weight, scale, zero, bits, of_input):
+    scales, zeros = (x.float()[:, of_input] for x in (scale, zero))
     return torch.clamp(torch.round(weight / scales) + zeros, 0, 2**bits - 1).to(torch.int32)
 
 
 def awq(packing, linear, group):
     scale, zero = grid(linear.weight, 4, group, False)
-    codes = codes_of(linear.weight, scale, zero, 4, group).T.contiguous()  # [inputs, rows]
+    codes = codes_of(linear.weight, scale, zero, 4, torch.arange(linear.in_features) // group).T.contiguous()  # [inputs, rows]
     zeros = zero.to(torch.int32).T.contiguous()
 
     def pack(x):
@@ -78,17 +84,20 @@ def awq(packing, linear, group):
     return parts, packing.dequantize_gemm(parts["qweight"], parts["qzeros"], parts["scales"], 4, group).T
 
 
-def compressed(helpers, linear, bits, group, symmetric):
+def compressed(helpers, linear, bits, group, symmetric, act_order=False):
     scale, zero = grid(linear.weight, bits, group, symmetric)
+    of_input = scattered(linear.in_features, group) if act_order else torch.arange(linear.in_features) // group
     middle = 2 ** (bits - 1)
-    codes = (codes_of(linear.weight, scale, zero, bits, group) - middle).to(torch.int8)
+    codes = (codes_of(linear.weight, scale, zero, bits, of_input) - middle).to(torch.int8)
     parts = {"weight_packed": helpers.pack_to_int32(codes, bits), "weight_scale": scale, "weight_shape": torch.tensor(linear.weight.shape)}
     zeros = (zero - middle).to(torch.int8)
     if not symmetric:
         parts["weight_zero_point"] = helpers.pack_to_int32(zeros, bits, packed_dim=0).contiguous()
         zeros = helpers.unpack_from_int32(parts["weight_zero_point"], bits, zeros.shape, packed_dim=0)
     back = helpers.unpack_from_int32(parts["weight_packed"], bits, codes.shape)
-    groups = [x.repeat_interleave(group, dim=1) for x in (zeros, scale)]
+    if act_order:
+        parts["weight_g_idx"] = of_input.to(torch.int32)
+    groups = [x[:, of_input] for x in (zeros, scale)]
     return parts, (back - groups[0]).half() * groups[1]
 
 
@@ -101,6 +110,7 @@ def compressed_config(bits, group, symmetric):
 def main():
     unpacked, out = map(pathlib.Path, sys.argv[1:3])
     qlinear = load(unpacked / "auto_gptq/nn_modules/qlinear/qlinear_cuda_old.py")
+    by_index = load(unpacked / "auto_gptq/nn_modules/qlinear/qlinear_cuda.py")
     packing = load(next(unpacked.glob("autoawq*")) / "awq/utils/packing_utils.py")
     helpers = load(unpacked / "compressed_tensors/compressors/pack_quantized/helpers.py")
     formats = {}
@@ -108,10 +118,16 @@ def main():
         formats[f"gptq{bits}-{'row' if group < 0 else group}{'-sym' if symmetric else ''}"] = (
             lambda l, b=bits, g=group, s=symmetric: gptq(qlinear, l, b, l.in_features if g < 0 else g, s),
             {"quant_method": "gptq", "bits": bits, "group_size": group, "sym": symmetric, "desc_act": False, "checkpoint_format": "gptq", "damp_percent": 0.01})
+    formats["gptq4-32-act-order"] = (
+        lambda l: gptq(by_index, l, 4, 32, False, scattered(l.in_features, 32)),
+        {"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": False, "desc_act": True, "checkpoint_format": "gptq", "damp_percent": 0.01})
     formats["awq4-32"] = (lambda l: awq(packing, l, 32), {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm", "modules_to_not_convert": None})
     for bits, group, symmetric in ((4, 16, True), (4, 32, False), (3, None, True)):
         formats[f"compressed{bits}-{group or 'row'}{'-sym' if symmetric else ''}"] = (
             lambda l, b=bits, g=group, s=symmetric: compressed(helpers, l, b, g or l.in_features, s), compressed_config(bits, group, symmetric))
+    act_order = compressed_config(4, 16, True)
+    act_order["config_groups"]["group_0"]["weights"]["actorder"] = "group"
+    formats["compressed4-16-act-order"] = (lambda l: compressed(helpers, l, 4, 16, True, act_order=True), act_order)
     for name, (pack, quantization) in formats.items():
         torch.manual_seed(3)
         model = tf.LlamaForCausalLM(tf.LlamaConfig(**CONFIG)).eval()
