@@ -66,7 +66,9 @@ class EncoderBuilder {
     return b_.graph().add_input("token_type_ids", ir::DType::kI64, shape);
   }
 
-  Status build(ir::ValueId positions, ir::ValueId types, ir::Pooling pooling) {
+  // `first_position` is that of a sentence's first token.
+  Status build(ir::ValueId positions, std::int64_t first_position, ir::ValueId types,
+               ir::Pooling pooling) {
     THIMBLE_ASSIGN(ir::ValueId x, embed("word_embeddings", e_.vocabulary, ids_));
     THIMBLE_ASSIGN(const ir::ValueId kinds,
                    types.valid() ? embed("token_type_embeddings", e_.types, types) : first_type());
@@ -84,7 +86,7 @@ class EncoderBuilder {
     b_.graph().set_outputs(std::move(outputs));
     b_.model().task = ir::Task::kEmbed;
     b_.model().pooling = pooling;
-    b_.model().max_context = e_.positions;
+    b_.model().max_context = e_.positions - first_position;
     return ok();
   }
 
@@ -174,14 +176,14 @@ Status build_bert(Builder& builder, const Config& config, ir::Pooling pooling) {
   THIMBLE_ASSIGN(const Encoder encoder, read(config));
   EncoderBuilder b(builder, encoder);
   const ir::ValueId types = b.token_types();
-  return b.build(b.plain_positions(), types, pooling);
+  return b.build(b.plain_positions(), 0, types, pooling);
 }
 
 Status build_roberta(Builder& builder, const Config& config, ir::Pooling pooling) {
   THIMBLE_ASSIGN(const Encoder encoder, read(config));
   THIMBLE_ASSIGN(const std::int64_t pad, config.integer_or("pad_token_id", 1, 0, kMostWidth));
   EncoderBuilder b(builder, encoder);
-  return b.build(b.counted_positions(pad), {}, pooling);
+  return b.build(b.counted_positions(pad), pad + 1, {}, pooling);
 }
 
 }  // namespace thimble::formats

@@ -4,6 +4,7 @@
 
 #include "formats/huggingface/decoder.h"
 #include "formats/huggingface/packed.h"
+#include "formats/huggingface/sentences.h"
 #include "support/mapped_file.h"
 #include "text/compile.h"
 
@@ -112,24 +113,6 @@ Status read_tokenizer(const std::string& folder, ir::Model& model) {
   }
   model.tokenizer = tokenizer::write_tables(*tables);
   return ok();
-}
-
-// sentence-transformers says how tokens become a sentence in 1_Pooling/config.json.
-Expected<ir::Pooling> read_pooling(const std::string& folder, const ReadOptions& options) {
-  if (options.pooling) return *options.pooling;
-  const std::string path = folder + "/1_Pooling/config.json";
-  if (!fs::exists(path)) {
-    return fs::exists(folder + "/modules.json") || fs::exists(folder + "/sentence_bert_config.json")
-               ? ir::Pooling::kMean
-               : ir::Pooling::kNone;
-  }
-  THIMBLE_ASSIGN(const text::Json json, text::read_json(path));
-  auto is_on = [&](const char* key) {
-    return json.contains(key) && json[key].is_boolean() && json[key].get<bool>();
-  };
-  if (is_on("pooling_mode_cls_token")) return ir::Pooling::kCls;
-  if (is_on("pooling_mode_mean_tokens")) return ir::Pooling::kMean;
-  return unsupported("only mean and CLS pooling are supported").in(path);
 }
 
 std::string architecture_of(const text::Json& json) {
@@ -246,9 +229,9 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
   }
   model.source_files.push_back(config_path);
   THIMBLE_ASSIGN(TensorMap tensors, read_safetensors_folder(folder, model.source_files));
-  for (const char* name :
-       {"/generation_config.json", "/modules.json", "/1_Pooling/config.json", "/tokenizer.json",
-        "/tokenizer.model", "/vocab.txt", "/tokenizer_config.json", "/chat_template.jinja"}) {
+  for (const char* name : {"/generation_config.json", "/modules.json", "/1_Pooling/config.json",
+                           "/sentence_bert_config.json", "/tokenizer.json", "/tokenizer.model",
+                           "/vocab.txt", "/tokenizer_config.json", "/chat_template.jinja"}) {
     if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
   }
   const Config config(std::move(json), config_path);
@@ -261,6 +244,7 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
   THIMBLE_ASSIGN(const ir::Pooling pooling, read_pooling(folder, options));
   THIMBLE_TRY(build_architecture(model.architecture, config, weights, pooling, model));
   THIMBLE_TRY(read_tokenizer(folder, model));
+  if (model.task == ir::Task::kEmbed) THIMBLE_TRY(read_sentence_limits(folder, model));
   return model;
 }
 

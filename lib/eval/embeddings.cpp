@@ -6,7 +6,6 @@
 
 #include "eval/bootstrap.h"
 #include "support/system.h"
-#include "tokenizer/tokenizer.h"
 
 namespace thimble::eval {
 namespace {
@@ -95,6 +94,19 @@ class RankCorrelation {
 
 }  // namespace
 
+Sentence sentence_of(const tokenizer::Tokenizer& tokenizer, std::string_view text,
+                     std::int64_t most) {
+  Sentence sentence{tokenizer.encode(text), false};
+  std::vector<std::int32_t>& tokens = sentence.tokens;
+  const auto excess = static_cast<std::ptrdiff_t>(tokens.size()) - most;
+  if (most <= 0 || excess <= 0) return sentence;
+  const auto after = static_cast<std::ptrdiff_t>(tokenizer.tables().suffix.size());
+  const auto end = tokens.end() - std::min(after, std::ptrdiff_t{most});
+  tokens.erase(end - excess, end);
+  sentence.cut = true;
+  return sentence;
+}
+
 Expected<std::vector<float>> embed(runtime::Session& session,
                                    const std::vector<std::int32_t>& tokens) {
   const program::Program& program = session.bundle().program;
@@ -137,12 +149,12 @@ Expected<std::vector<EmbeddedLine>> embed_lines(const program::Bundle& candidate
   std::vector<EmbeddedLine> embedded;
   for (const std::string& line : lines) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
-    const std::vector<std::int32_t> tokens = tokenizer.encode(line);
-    if (!tokens.empty()) {
-      THIMBLE_ASSIGN(auto of_candidate, embed(*own, tokens));
-      THIMBLE_ASSIGN(auto of_reference, embed(*other, tokens));
-      embedded.push_back(
-          {of_length_one(std::move(of_candidate)), of_length_one(std::move(of_reference))});
+    const Sentence sentence = sentence_of(tokenizer, line, candidate.program.max_context);
+    if (!sentence.tokens.empty()) {
+      THIMBLE_ASSIGN(auto of_candidate, embed(*own, sentence.tokens));
+      THIMBLE_ASSIGN(auto of_reference, embed(*other, sentence.tokens));
+      embedded.push_back({of_length_one(std::move(of_candidate)),
+                          of_length_one(std::move(of_reference)), sentence.cut});
     }
     if (options.on_lines) options.on_lines(1);
   }

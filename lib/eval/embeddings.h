@@ -4,13 +4,24 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "eval/metrics.h"
 #include "program/bundle.h"
 #include "runtime/session.h"
+#include "tokenizer/tokenizer.h"
 
 namespace thimble::eval {
+
+// A sentence's tokens. A text that is longer than an encoder's positions (`most`; 0: no limit) is
+// cut, as Hugging Face's truncation does: what the tokenizer puts around it stays.
+struct Sentence {
+  std::vector<std::int32_t> tokens;
+  bool cut = false;
+};
+Sentence sentence_of(const tokenizer::Tokenizer& tokenizer, std::string_view text,
+                     std::int64_t most);
 
 // One sentence through an encoder: its sentence embedding where the model has one, else the mean of
 // the last hidden states. [width]
@@ -20,6 +31,7 @@ Expected<std::vector<float>> embed(runtime::Session& session,
 // A line's embeddings, each of length 1 (or all zeros). [width]
 struct EmbeddedLine {
   std::vector<float> candidate, reference;
+  bool cut = false;  // see sentence_of
 };
 
 struct EmbeddingOptions {

@@ -43,6 +43,13 @@ Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bund
   const auto embedded = eval::embed_lines(bundle, *reference, lines, environment.pool, options);
   environment.progress.end();
   if (!embedded) return embedded.error();
+  const auto cut = std::count_if(embedded->begin(), embedded->end(),
+                                 [](const eval::EmbeddedLine& line) { return line.cut; });
+  if (cut > 0) {
+    environment.progress.message("note: " + std::to_string(cut) + " of " +
+                                 std::to_string(embedded->size()) + " lines were cut to " +
+                                 std::to_string(bundle.program.max_context) + " tokens");
+  }
   return eval::summarize_embeddings(*embedded);
 }
 

@@ -230,7 +230,12 @@ Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
                          const std::string& text, Environment& environment) {
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, environment.pool));
-  THIMBLE_ASSIGN(const std::vector<float> values, eval::embed(*session, tokenizer.encode(text)));
+  const eval::Sentence sentence = eval::sentence_of(tokenizer, text, bundle.program.max_context);
+  if (sentence.cut) {
+    environment.progress.message("note: the text was cut to " +
+                                 std::to_string(sentence.tokens.size()) + " tokens");
+  }
+  THIMBLE_ASSIGN(const std::vector<float> values, eval::embed(*session, sentence.tokens));
   if (environment.globals.json) {
     report::Json out = report::document("run");
     out["embedding"] = values;

@@ -93,3 +93,23 @@ TEST_CASE("two lines have no ranks, and none has no cosine") {
   CHECK(find(summarize_embeddings(lines_of(2, 0.1)), "rank_correlation") == nullptr);
   CHECK(summarize_embeddings({}).empty());
 }
+
+TEST_CASE("a sentence is cut to an encoder's positions between what is put around it") {
+  tokenizer::Tables tables;
+  tables.byte_level = true;
+  for (int b = 0; b < 256; ++b) tables.tokens.push_back({std::string(1, static_cast<char>(b))});
+  tables.tokens.push_back({"<cls>", 0, tokenizer::TokenKind::kControl});
+  tables.tokens.push_back({"<sep>", 0, tokenizer::TokenKind::kControl});
+  tables.prefix = {256};
+  tables.suffix = {257};
+  const auto tokenizer = tokenizer::Tokenizer::create(std::move(tables));
+  REQUIRE(tokenizer.has_value());
+  using Tokens = std::vector<std::int32_t>;
+  const Sentence cut = sentence_of(*tokenizer, "abcdef", 5);
+  CHECK(cut.tokens == Tokens{256, 'a', 'b', 'c', 257});
+  CHECK(cut.cut);
+  const Sentence whole = sentence_of(*tokenizer, "abc", 5);
+  CHECK(whole.tokens == Tokens{256, 'a', 'b', 'c', 257});
+  CHECK_FALSE(whole.cut);
+  CHECK(sentence_of(*tokenizer, "abcdef", 0).tokens.size() == 8);
+}
