@@ -80,6 +80,16 @@ Table metric_table(const std::vector<eval::Metric>& metrics) {
   return table;
 }
 
+namespace {
+
+// The levels of a table make it wider than a terminal; the report has them.
+std::string without_levels(const std::string& scheme) {
+  const std::size_t levels = scheme.find(" table ");
+  return levels == std::string::npos ? scheme : scheme.substr(0, levels) + " levels";
+}
+
+}  // namespace
+
 Table tensor_table(const pass::Report& report, std::size_t count) {
   std::vector<const pass::TensorDecision*> decisions;
   for (const pass::PassReport& pass : report.passes) {
@@ -91,7 +101,8 @@ Table tensor_table(const pass::Report& report, std::size_t count) {
   if (count > 0 && decisions.size() > count) decisions.resize(count);
   Table table({{"tensor"}, {"scheme"}, {"bits", true}, {"error", true}});
   for (const auto* decision : decisions) {
-    table.add({decision->tensor, decision->scheme, fixed(decision->bits_per_weight, 2),
+    table.add({decision->tensor, without_levels(decision->scheme),
+               fixed(decision->bits_per_weight, 2),
                decision->error ? significant(*decision->error) : ""});
   }
   return table;

@@ -84,8 +84,9 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   if (!*result) return std::move(*result).error();
   const Opened& opened = **result;
   if (opened.bundle.program.task != program::Task::kGenerate)
-    return bench_graph({choices.file, choices.inputs, choices.repeat, choices.profile, load},
-                       opened, environment);
+    return bench_graph(
+        {choices.file, choices.inputs, choices.prompt, choices.repeat, choices.profile, load},
+        opened, environment);
   runtime::SessionOptions options;
   options.max_context = choices.prompt + choices.tokens + 1;
   THIMBLE_TRY(set_cache(choices.cache, options));
@@ -141,17 +142,22 @@ void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
       add_command(app, globals, selected, "bench", "Measure speed and memory",
                   "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt "
                   "512 --profile\n"
+                  "  thimble bench cnn.onnx --dim batch=1\n"
                   "  thimble bench encoder.onnx --inputs in.npz",
                   [choices](Environment& environment) { return run_bench(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
-  command->add_option("--prompt", choices->prompt, "Tokens of prefill; 128 unless given")
+  command
+      ->add_option("--prompt", choices->prompt,
+                   "Tokens of prefill, or of an encoder's text; 128 unless given")
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   command->add_option("--tokens", choices->tokens, "Tokens to decode; 64 unless given")
       ->check(CLI::Range(2, 1 << 20))
       ->type_name("N");
-  command->add_option("--inputs", choices->inputs, "Of a model that takes tensors: arrays by name")
+  command
+      ->add_option("--inputs", choices->inputs,
+                   "Of a model that takes tensors: arrays by name; made up unless given")
       ->type_name("NPZ");
   command->add_option("--repeat", choices->repeat, "Rounds; the median counts")
       ->check(CLI::Range(1, 1000))

@@ -13,6 +13,7 @@
 #include "report/table.h"
 #include "runtime/session.h"
 #include "support/system.h"
+#include "tools/thimble/bench_inputs.h"
 #include "tools/thimble/macs.h"
 
 namespace thimble::cli {
@@ -88,12 +89,9 @@ void print_profile(const runtime::Session& session) {
 }
 
 Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environment& environment) {
-  if (bench.inputs.empty()) {
-    return Error(ErrorCode::kUsage, "this model takes tensors")
-        .in(bench.file)
-        .fix("give them with --inputs in.npz");
-  }
-  THIMBLE_ASSIGN(const std::vector<data::Array> arrays, data::read_npz(bench.inputs));
+  THIMBLE_ASSIGN(const std::vector<data::Array> arrays,
+                 bench.inputs.empty() ? made_inputs(opened.bundle, bench.tokens)
+                                      : data::read_npz(bench.inputs));
   auto views = eval::bind_inputs(opened.bundle.program, arrays);
   if (!views) return std::move(views).error().in(bench.inputs);
   Measured measured;

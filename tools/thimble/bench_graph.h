@@ -11,7 +11,9 @@
 namespace thimble::cli {
 
 struct GraphBench {
-  std::string file, inputs;  // arrays by the graph's input names
+  std::string file;
+  std::string inputs;         // arrays by the graph's input names; empty: see made_inputs
+  std::int64_t tokens = 128;  // of an encoder's made inputs
   std::int64_t repeat = 5;
   bool profile = false;
   double load_seconds = 0;  // what opening the file took

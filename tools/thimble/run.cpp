@@ -31,7 +31,11 @@ Expected<int> run_model(const RunChoices& choices, Environment& environment) {
   if (opened.bundle.program.task == program::Task::kEmbed && !choices.generation.prompt.empty()) {
     return embed_text(opened.bundle, choices.file, choices.generation.prompt, environment);
   }
-  return Error(ErrorCode::kUsage, "this model takes tensors").fix("give them with --inputs in.npz");
+  const bool reads_text = opened.bundle.program.task == program::Task::kEmbed;
+  return Error(ErrorCode::kUsage,
+               reads_text ? "there is nothing to encode" : "this model takes tensors")
+      .fix(reads_text ? "give a text with -p TEXT, or tensors with --inputs in.npz"
+                      : "give them with --inputs in.npz");
 }
 
 }  // namespace
