@@ -21,7 +21,10 @@ Error unknown_operator(const Node& node) {
   text += " is unknown";
   if (!near.empty() && near != node.op) text += " (did you mean '" + near + "'?)";
   return unsupported(std::move(text))
-      .fix("export the model without it; docs/CONFORMANCE.md lists what there is");
+      .fix(node.domain == "com.microsoft.nchwc"
+               ? "save it with ONNX Runtime's optimizations up to extended: all of them fit one "
+                 "machine"
+               : "export the model without it; docs/CONFORMANCE.md lists what there is");
 }
 
 Status check_arity(const Node& node, const OpSchema& schema) {

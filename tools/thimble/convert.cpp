@@ -10,6 +10,7 @@
 #include "report/json.h"
 #include "support/text.h"
 #include "tools/thimble/open.h"
+#include "tools/thimble/preconditions.h"
 #include "tools/thimble/target.h"
 
 namespace thimble::cli {
@@ -35,6 +36,7 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
 Expected<int> run_convert(const ConvertChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(formats::Target target, target_of(choices.output, choices.to, choices.target));
   target.decode = target.type == "f32" || target.type == "f16";  // nothing else asks for floats
+  THIMBLE_TRY(check_output(choices.output, target));
   formats::ReadOptions read;
   THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, read));

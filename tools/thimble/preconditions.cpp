@@ -37,7 +37,8 @@ Status check_same_weights(const ir::Model& before, const ir::Model& after,
 }  // namespace
 
 Status check_output(const std::string& output, const formats::Target& target) {
-  const std::filesystem::path path(output);
+  std::filesystem::path path(output);
+  if (!path.has_filename()) path = path.parent_path();  // a slash at the end
   std::error_code error;
   const bool folder = target.format == "safetensors";
   if (!folder && std::filesystem::is_directory(path, error)) {

@@ -11,6 +11,7 @@
 #include "report/json.h"
 #include "runtime/session.h"
 #include "support/system.h"
+#include "tools/thimble/preconditions.h"
 #include "tools/thimble/samples.h"
 
 namespace thimble::cli {
@@ -178,6 +179,9 @@ void print_outputs(const std::vector<data::Array>& results, Environment& environ
 
 Expected<int> run_tensors(const Opened& opened, const TensorRequest& request,
                           Environment& environment) {
+  formats::Target target;
+  target.format = "npz";
+  if (!request.outputs.empty()) THIMBLE_TRY(check_output(request.outputs, target));
   const recipe::DataSet& data = request.data;
   const bool once = data.wav.empty() && data.states.empty();
   recipe::DataSet set = data;

@@ -15,6 +15,9 @@ status $thimble run $onnx/speech.onnx --wav $onnx/speech.onnx --state $states
 # Without states an archive is one call.
 status $thimble run $onnx/cnn.onnx --inputs $onnx/images.npz
 status $thimble run $onnx/cnn.onnx --inputs $onnx/images.npz --state image=scores
+# Where nothing can be written, nothing is run.
+status $thimble run $onnx/cnn.onnx --inputs $onnx/images.npz --outputs absent/out.npz
+status $thimble convert $onnx/cnn.onnx absent/out.thimble
 # Sound and states in a recipe: to calibrate on and to score on.
 cat >recipe.yaml <<Y
 version: 1
