@@ -38,6 +38,8 @@ class Recognizer {
     for (const ir::NodeId id : graph_.order()) {
       if (graph_.alive(id) && graph_.node(id).is("DequantizeLinear")) take_pair(id);
     }
+    while (give_back_pairs()) {
+    }
     erase_unread();
     return ok();
   }
@@ -213,7 +215,51 @@ class Recognizer {
       return;
     graph_.value(x).activation = ir::ActivationScheme::kStatic;
     graph_.value(x).static_scale = *scale;
-    replace(node.outputs[0], x);
+    std::vector<ir::NodeId>& readers = pairs_[x][node.outputs[0]];
+    readers = graph_.users(node.outputs[0]);
+    for (const ir::NodeId reader : readers) exchange_inputs(reader, node.outputs[0], x);
+  }
+
+  void exchange_inputs(ir::NodeId reader, ir::ValueId from, ir::ValueId to) {
+    std::vector<ir::ValueId> inputs = graph_.node(reader).inputs;
+    std::replace(inputs.begin(), inputs.end(), from, to);
+    graph_.node(reader).inputs = std::move(inputs);
+  }
+
+  // Whether a reader works on codes depends on its other values too. Where one would read floats
+  // that nothing rounds, the pair is put back, which may concern others. Was there any?
+  bool give_back_pairs() {
+    bool any = false;
+    for (auto pair = pairs_.begin(); pair != pairs_.end();) {
+      const auto& [x, by_output] = *pair;
+      const bool kept = std::all_of(by_output.begin(), by_output.end(), [&](const auto& taken) {
+        return std::all_of(
+            taken.second.begin(), taken.second.end(),
+            [this, value = pair->first](ir::NodeId reader) { return rounds(reader, value); });
+      });
+      if (kept) {
+        ++pair;
+        continue;
+      }
+      for (const auto& taken : by_output) {
+        for (const ir::NodeId reader : taken.second) exchange_inputs(reader, x, taken.first);
+      }
+      graph_.value(x).activation = ir::ActivationScheme::kFloat;
+      graph_.value(x).static_scale = {};
+      pair = pairs_.erase(pair);
+      any = true;
+    }
+    return any;
+  }
+
+  // Does the reader see x as its scale has it?
+  bool rounds(ir::NodeId reader, ir::ValueId x) const {
+    const auto encoded = [&](ir::WeightId id) { return !model_.weight(id).encoding.is_dense(); };
+    if (const auto linear = ir::match_linear(model_, reader); linear && linear->input == x)
+      return encoded(linear->weight);
+    if (const auto conv = ir::match_convolution(model_, reader); conv && conv->input == x)
+      return encoded(conv->weight);
+    return ir::works_on_codes(model_, graph_, reader) || ir::is_from_codes(model_, graph_, x);
   }
 
   // Of u8 codes less 127.
@@ -280,6 +326,9 @@ class Recognizer {
   ir::Model& model_;
   ir::Graph& graph_;
   HeldWeights before_;
+  // Values between QuantizeLinear and DequantizeLinear that got a scale instead: what the latter
+  // gave, and who read that.
+  std::map<ir::ValueId, std::map<ir::ValueId, std::vector<ir::NodeId>>> pairs_;
 };
 
 bool has_quantized(const ir::Graph& graph) {

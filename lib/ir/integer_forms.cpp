@@ -84,4 +84,15 @@ bool works_on_codes(const Model& model, const Graph& graph, NodeId id) {
   });
 }
 
+bool is_from_codes(const Model& model, const Graph& graph, ValueId value) {
+  NodeId id = graph.value(value).producer;
+  if (!id.valid()) return false;
+  if (integer_form(graph.node(id)) == IntegerForm::kCut) {
+    const ValueId raw = graph.node(id).inputs[0];
+    if (!raw.valid() || !graph.value(raw).producer.valid()) return false;
+    id = graph.value(raw).producer;
+  }
+  return scaled_result(graph, graph.node(id)) == value && works_on_codes(model, graph, id);
+}
+
 }  // namespace thimble::ir

@@ -31,5 +31,8 @@ ValueId scaled_result(const Graph& graph, const Node& node);
 // Does the node read fixed scales, and give values of one? Engines compute it on codes then; who
 // computes it in floats rounds what it reads and what it gives.
 bool works_on_codes(const Model& model, const Graph& graph, NodeId id);
+// Does such a node give the value, by itself or with a kCut behind it? It is rounded wherever it
+// goes then.
+bool is_from_codes(const Model& model, const Graph& graph, ValueId value);
 
 }  // namespace thimble::ir

@@ -7,22 +7,6 @@
 #include "lower/lowering.h"
 
 namespace thimble::lower {
-namespace {
-
-// Does a node that works on codes give the value, by itself or with a cut behind it?
-bool is_from_codes(const ir::Model& model, const ir::Graph& graph, ir::ValueId value) {
-  ir::NodeId id = graph.value(value).producer;
-  if (!id.valid()) return false;
-  if (ir::integer_form(graph.node(id)) == ir::IntegerForm::kCut) {
-    const ir::ValueId raw = graph.node(id).inputs[0];
-    if (!raw.valid() || !graph.value(raw).producer.valid()) return false;
-    id = graph.value(raw).producer;
-  }
-  return ir::scaled_result(graph, graph.node(id)) == value && ir::works_on_codes(model, graph, id);
-}
-
-}  // namespace
-
 bool Lowering::reads_rounded(ir::NodeId reader, ir::ValueId x) const {
   const ir::Value& value = graph().value(x);
   if (value.activation != ir::ActivationScheme::kStatic || value.weight.valid() ||
@@ -36,12 +20,12 @@ bool Lowering::reads_rounded(ir::NodeId reader, ir::ValueId x) const {
   if (const auto linear = ir::match_linear(model_, graph(), reader); linear && linear->input == x) {
     const std::vector<ir::NodeId> users = graph().users(x);
     return std::any_of(users.begin(), users.end(), reads_floats) &&
-           is_from_codes(model_, graph(), x);
+           ir::is_from_codes(model_, graph(), x);
   }
   if (const auto conv = ir::match_convolution(model_, graph(), reader);
       conv && conv->input == x && !model_.weight(conv->weight).encoding.is_dense())
     return !multiplies_tiles(model_, *conv);
-  return ir::works_on_codes(model_, graph(), reader) || is_from_codes(model_, graph(), x);
+  return ir::works_on_codes(model_, graph(), reader) || ir::is_from_codes(model_, graph(), x);
 }
 
 Expected<std::int32_t> Lowering::rounded_slot(const ir::Node& reader, ir::ValueId x) {

@@ -166,6 +166,16 @@ def gated():
     return image_model(b, b.op("Tanh", [b.between(b.conv(y, 0.0307, 6, 8, 3, group=2), 0.211, np.uint8(128))]))
 
 
+def biased():
+    """A product between scales, then a sum with a constant, which is no step between scales."""
+    b = Fixed()
+    w = b.op("DequantizeLinear", [RANDOM.integers(-127, 127, (3, 8)).astype(np.int8), np.float32(0.0107), np.int8(0)])
+    bias = b.op("DequantizeLinear", [RANDOM.integers(-127, 127, 8).astype(np.int8), np.float32(0.0093), np.int8(0)])
+    x = b.between(b.op("Transpose", ["x"], perm=[0, 2, 3, 1]), 0.0503, np.uint8(120))
+    x = b.between(b.op("MatMul", [x, w]), 0.0517, np.uint8(130))
+    return image_model(b, b.op("Tanh", [b.between(b.op("Add", [x, bias]), 0.0613, np.uint8(127))]))
+
+
 def wide():
     """16 bits around a convolution."""
     b = Fixed()
@@ -223,6 +233,7 @@ def models():
     RANDOM.bit_generator.state = state  # the same numbers
     yield "separable_contrib", separable(CONTRIB)
     yield "gated", gated()
+    yield "biased", biased()
     yield "wide", wide()
     yield "narrow", narrow()
     yield "recurrent", recurrent(False)

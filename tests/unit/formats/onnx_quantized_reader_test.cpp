@@ -96,6 +96,30 @@ TEST_CASE("QLinearConv is the same, spelled otherwise", "[onnx]") {
         std::vector<float>{1, -1});
 }
 
+TEST_CASE("a pair stays where what reads it does not work on codes after all", "[onnx]") {
+  // The sum's other value has no scale. What comes from a node on codes is rounded all the same.
+  CHECK(ops_of(recognized(kScales + tensor("k", "f32[2]", "1.5, 2.5") +
+                          R"(graph main(%x: f32[2, 2]) {
+  %q = QuantizeLinear(%x, @s, @z)
+  %d = DequantizeLinear(%q, @s, @z)
+  %m = Mul(%d, %d)
+  %p = QuantizeLinear(%m, @s, @z)
+  %r = DequantizeLinear(%p, @s, @z)
+  %a = Add(%r, @k)
+  %t = Tanh(%a)
+  return %t
+}
+)")) == Ops{"Mul", "Add", "Tanh"});
+  CHECK(ops_of(recognized(kScales + tensor("k", "f32[2]", "1.5, 2.5") +
+                          R"(graph main(%x: f32[2, 2]) {
+  %q = QuantizeLinear(%x, @s, @z)
+  %d = DequantizeLinear(%q, @s, @z)
+  %a = Add(%d, @k)
+  return %a
+}
+)")) == Ops{"QuantizeLinear", "DequantizeLinear", "Add"});
+}
+
 TEST_CASE("what has no form for codes stays as it is", "[onnx]") {
   // Other scales on the way back, zeros that differ, a scale that is computed, codes for floats.
   CHECK(ops_of(recognized(kScales + tensor("o", "f32[]", "0.75") + R"(graph main(%x: f32[2, 2]) {
