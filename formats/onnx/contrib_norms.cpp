@@ -52,20 +52,35 @@ ir::ValueId positions_of(Rewriter& r, ir::ValueId tokens) {
   return r.emit("Range", {r.integer(0), length, r.integer(1)});
 }
 
-// Inputs: ids, segment ids, tables of words, positions and segments, gamma, beta, mask, positions.
-Status embed_norm(Rewriter& r) {
+// Codes with a scale and a zero point for the whole table, which lie so many inputs behind it.
+constexpr std::size_t kTableScale = 6, kTableZero = 11;
+
+ir::ValueId table_floats(Rewriter& r, std::size_t table, ir::ValueId codes) {
+  return r.emit("DequantizeLinear",
+                {codes, r.input(table + kTableScale), r.input(table + kTableZero)});
+}
+
+// Inputs: ids, segment ids, tables of words, positions and segments, gamma, beta, mask; positions,
+// or the scales and zero points of the tables, of gamma and of beta.
+Status embed_tables(Rewriter& r, bool quantized) {
   for (const std::size_t needed : {0, 2, 3, 5, 6}) {
-    if (!r.has(needed)) return r.refuse("it lacks input " + std::to_string(needed));
+    if (!r.has(needed) || (quantized && needed > 0 && !r.has(needed + kTableScale)))
+      return r.refuse("it lacks input " + std::to_string(needed) + " or its scale");
   }
   if (r.is_used(1) && !r.has(7)) return r.refuse("it lacks the mask that its mask index counts");
-  const ir::ValueId words = r.emit("Gather", {r.input(2), r.input(0)});
-  const ir::ValueId places = r.has(8) ? r.input(8) : positions_of(r, r.input(0));
-  ir::ValueId sum = r.emit("Add", {words, r.emit("Gather", {r.input(3), places})});
-  if (r.has(1) && r.has(4)) {
-    sum = r.emit("Add", {sum, r.emit("Gather", {r.input(4), r.input(1)})});
-  }
+  const auto look_up = [&](std::size_t table, ir::ValueId ids) {
+    const ir::ValueId found = r.emit("Gather", {r.input(table), ids});
+    return quantized ? table_floats(r, table, found) : found;
+  };
+  const auto whole = [&](std::size_t i) {
+    return quantized ? table_floats(r, i, r.input(i)) : r.input(i);
+  };
+  const ir::ValueId words = look_up(2, r.input(0));
+  const ir::ValueId places = !quantized && r.has(8) ? r.input(8) : positions_of(r, r.input(0));
+  ir::ValueId sum = r.emit("Add", {words, look_up(3, places)});
+  if (r.has(1) && r.has(4)) sum = r.emit("Add", {sum, look_up(4, r.input(1))});
   const ir::ValueId result =
-      r.emit("LayerNormalization", {sum, r.input(5), r.input(6)}, last_axis(r, kSkipEpsilon));
+      r.emit("LayerNormalization", {sum, whole(5), whole(6)}, last_axis(r, kSkipEpsilon));
   ir::ValueId lengths;
   if (r.is_used(1)) {
     lengths = r.emit("ReduceSum", {r.input(7), r.integers({1})}, {{"keepdims", std::int64_t{0}}});
@@ -76,6 +91,9 @@ Status embed_norm(Rewriter& r) {
   r.replace({result, lengths, sum});
   return ok();
 }
+
+Status embed_norm(Rewriter& r) { return embed_tables(r, false); }
+Status embed_quantized(Rewriter& r) { return embed_tables(r, true); }
 
 Status gelu(Rewriter& r) {
   r.set_operator("Gelu");
@@ -104,6 +122,7 @@ constexpr std::array kContribNorms = {
     Adapter{"SkipSimplifiedLayerNormalization", 0, skip_simplified},
     Adapter{"SkipLayerNormalization", 0, skip_layer},
     Adapter{"EmbedLayerNormalization", 0, embed_norm},
+    Adapter{"QEmbedLayerNormalization", 0, embed_quantized},
     Adapter{"Gelu", 0, gelu},
     Adapter{"BiasGelu", 0, bias_gelu},
     Adapter{"FastGelu", 0, fast_gelu},

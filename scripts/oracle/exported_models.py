@@ -124,6 +124,16 @@ def embedded():
     return b.model(inputs, ["y"], {}), inputs
 
 
+def embedded_codes():
+    b = Builder(17)
+    inputs = {"ids": RANDOM.integers(0, 30, (2, 6)).astype(np.int32), "kinds": np.ones((2, 6), np.int32)}
+    tables = [RANDOM.integers(0, 256, dims).astype(np.uint8) for dims in ((30, 16), (8, 16), (2, 16), 16, 16)]
+    scales = [np.float32(0.01 + 0.002 * i) for i in range(5)]
+    zeros = [np.uint8(110 + 5 * i) for i in range(5)]
+    b.op("QEmbedLayerNormalization", ["ids", "kinds", *tables, "", *scales, *zeros], ["y", "lengths"], CONTRIB)
+    return b.model(inputs, ["y"], {}), inputs
+
+
 class Fixed(Builder):
     """Values between QuantizeLinear and DequantizeLinear, by scales between which no code lies half-way."""
 
@@ -238,6 +248,7 @@ def models():
     yield "narrow", narrow()
     yield "recurrent", recurrent(False)
     yield "recurrent_columns", recurrent(True)
+    yield "embedded_codes", embedded_codes()
 
 
 def main():
