@@ -14,8 +14,6 @@
 namespace thimble::allocate {
 namespace {
 
-using calibrate::Held;
-
 struct Output {
   std::vector<float> values;
   std::size_t width = 0;  // of a row
@@ -131,12 +129,11 @@ Expected<ir::Model> changed(const ir::Model& model, const std::vector<ir::Weight
     quant::SearchOptions search;
     search.search = change.search ? quant::Search::kMse : quant::Search::kAbsmax;
     THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, change.encoding, search));
-    weight.encoding = change.encoding;
     const auto use = std::find_if(uses.begin(), uses.end(), [&](const ir::WeightUse& u) {
       return u.weight == change.weight;
     });
     THIMBLE_CHECK(use != uses.end(), "a trial changes weights that products or Gathers read");
-    copy.graph.value(use->value).dtype = ir::constant_type(copy, weight);
+    ir::set_encoding(copy, *use, change.encoding);
   }
   return copy;
 }

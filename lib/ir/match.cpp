@@ -256,4 +256,16 @@ Graph& graph_of(Model& model, const WeightUse& use) {
   return use.body.valid() ? model.graphs[use.body.index] : model.graph;
 }
 
+int layer_count(const std::vector<WeightUse>& uses) {
+  int layers = 0;
+  for (const WeightUse& use : uses) layers = std::max(layers, use.layer + 1);
+  return layers;
+}
+
+void set_encoding(Model& model, const WeightUse& use, const Encoding& encoding) {
+  Weight& weight = model.weight(use.weight);
+  weight.encoding = encoding;
+  graph_of(model, use).value(use.value).dtype = constant_type(model, weight);
+}
+
 }  // namespace thimble::ir

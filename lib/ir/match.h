@@ -69,6 +69,10 @@ std::vector<WeightUse> quantizable_weights_everywhere(const Model& model);
 // The graph that a use's value and nodes are of.
 const Graph& graph_of(const Model& model, const WeightUse& use);
 Graph& graph_of(Model& model, const WeightUse& use);
+// How many layers these weights belong to, counted from the first.
+int layer_count(const std::vector<WeightUse>& uses);
+// The weight's encoding becomes this one, and its value's type what goes with it.
+void set_encoding(Model& model, const WeightUse& use, const Encoding& encoding);
 
 // The layer that a weight's or node's name tells of: 7 in "model.layers.7.mlp", "/h.7/attn" or
 // "blk.7.ffn_up"; -1 when it tells of none.

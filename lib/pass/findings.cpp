@@ -30,6 +30,13 @@ std::string Finding::to_string() const {
   return tensor.empty() ? text : "'" + tensor + "': " + text;
 }
 
+std::string Report::step_key() const {
+  const PassReport& step = passes.back();
+  std::string key = step.pass + " " + std::to_string(passes.size());
+  for (const auto& [name, value] : step.options) key += " " + name + "=" + value;
+  return key;
+}
+
 Error strict_error(std::span<const Finding> findings, const std::string& pass) {
   THIMBLE_CHECK(!findings.empty(), "an error under --strict has a finding");
   constexpr std::size_t kNamed = 4;

@@ -20,6 +20,10 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
                  "the pass '" + info.name + "' leaves a choice to the budget, and there is none")
         .fix("add `budget: {size: 60MB}` to the recipe, or give numbers in place of 'auto'");
   }
+  if (pass->needs_calibration() && context.calibration == nullptr && !context.dry_run) {
+    return Error(ErrorCode::kInvalidRecipe, "the pass '" + info.name + "' needs a calibration")
+        .fix("add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE");
+  }
   if (Status status = pass->run(model, context, report); !status) {
     return std::move(status).error().note("in pass '" + info.name + "'");
   }
@@ -34,37 +38,31 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
   return ok();
 }
 
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
+// The first step whose pass, once configured, says yes; null: none does.
+const Step* first_that(std::span<const Step> steps, bool (Pass::*says)() const) {
+  for (const Step& step : steps) {
+    const std::unique_ptr<Pass> pass = step.registration->make();
+    if (pass->configure(step.options) && (*pass.*says)()) return &step;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
-const Step* first_calibrated(std::span<const Step> steps, const ManagerOptions& options) {
-  for (const Step& step : steps) {
-    const std::string& name = step.registration->info.name;
-    if (!contains(options.disable, name)) {
-      const std::unique_ptr<Pass> pass = step.registration->make();
-      if (pass->configure(step.options) && pass->needs_calibration()) return &step;
-    }
-    if (options.stop_after == name) break;
-  }
-  return nullptr;
+const Step* first_calibrated(std::span<const Step> steps) {
+  return first_that(steps, &Pass::needs_calibration);
 }
 
 const Step* first_open(std::span<const Step> steps) {
-  for (const Step& step : steps) {
-    const std::unique_ptr<Pass> pass = step.registration->make();
-    if (pass->configure(step.options) && pass->leaves_open()) return &step;
-  }
-  return nullptr;
+  return first_that(steps, &Pass::leaves_open);
 }
 
 std::vector<Step> wanted_steps(std::span<const Step> steps, const ManagerOptions& options) {
   std::vector<Step> wanted;
   for (const Step& step : steps) {
     const std::string& name = step.registration->info.name;
-    if (!contains(options.disable, name)) wanted.push_back(step);
+    const auto& off = options.disable;
+    if (std::find(off.begin(), off.end(), name) == off.end()) wanted.push_back(step);
     if (options.stop_after == name) break;
   }
   return wanted;
@@ -72,14 +70,12 @@ std::vector<Step> wanted_steps(std::span<const Step> steps, const ManagerOptions
 
 Status run_passes(ir::Model& model, std::span<const Step> steps, Context& context,
                   const ManagerOptions& options, Report& report) {
-  for (const Step& step : steps) {
+  for (const Step& step : wanted_steps(steps, options)) {
     const std::string& name = step.registration->info.name;
-    if (contains(options.disable, name)) continue;
     THIMBLE_TRY(run_one(model, step, context, report));
     if (options.print_after == name || options.print_after == "*") {
       std::fprintf(stderr, "// after %s\n%s", name.c_str(), ir::print(model).c_str());
     }
-    if (options.stop_after == name) break;
   }
   return ok();
 }

@@ -76,8 +76,7 @@ struct ManagerOptions {
 };
 
 // The first of the steps that needs a calibration; null: none does.
-const Step* first_calibrated(std::span<const Step> steps, const ManagerOptions& options);
-
+const Step* first_calibrated(std::span<const Step> steps);
 // The first of the steps that leaves something to the budget; null: none does.
 const Step* first_open(std::span<const Step> steps);
 // The steps that these options run.

@@ -82,6 +82,8 @@ struct Report {
   std::vector<PassReport> passes;
   BudgetReport budget;
   PassReport& current() { return passes.back(); }
+  // What a journal knows the current step's results by: its pass, place and options.
+  std::string step_key() const;
 };
 
 }  // namespace thimble::pass

@@ -91,6 +91,11 @@ Expected<Selector> Selector::parse(const OptionValue& value) {
   return selector;
 }
 
+Expected<Selector> Selector::only(const Options& options) {
+  const OptionValue* only = options.find("only");
+  return only == nullptr ? Selector() : parse(*only);
+}
+
 bool Selector::matches(const ir::Model& model, const ir::WeightUse& use, int layer_count) const {
   const auto& weight = model.weight(use.weight);
   const bool name_ok =

@@ -22,6 +22,8 @@ struct Selector {
   std::int64_t last = 0;               // layers counted from the end; with `first`, either
 
   static Expected<Selector> parse(const OptionValue& value);
+  // Of a pass's option `only`; all weights where it is not set.
+  static Expected<Selector> only(const Options& options);
   // Is `key` one of a selector's own keys? Rules hold these beside the pass's options.
   static bool is_key(std::string_view key);
   bool matches(const ir::Model& model, const ir::WeightUse& use, int layer_count) const;

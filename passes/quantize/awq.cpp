@@ -89,11 +89,7 @@ class Awq : public pass::Pass {
       return ok();
     }
     std::vector<std::optional<Result>> results(targets.size());
-    if (!context.dry_run) {
-      if (context.calibration == nullptr)
-        return invalid_argument("awq needs a calibration").fix(kCalibrateRemedy);
-      THIMBLE_TRY(search_all(model, context, report, targets, results));
-    }
+    if (!context.dry_run) THIMBLE_TRY(search_all(model, context, report, targets, results));
     for (std::size_t i = 0; i < targets.size(); ++i)
       apply(model, targets[i], results[i], context, report.current());
     return ok();
@@ -127,8 +123,7 @@ class Awq : public pass::Pass {
   // Block by block on the float model, one site's statistics at a time.
   Status search_all(const ir::Model& model, pass::Context& context, pass::Report& report,
                     std::span<const Target> targets, std::span<std::optional<Result>> results) {
-    std::string key = "awq " + std::to_string(report.passes.size());
-    for (const auto& [name, value] : report.current().options) key += " " + name + "=" + value;
+    const std::string key = report.step_key();
     THIMBLE_ASSIGN(calibrate::Walk walk,
                    calibrate::Walk::create(model, context.calibration->samples(), context.pool));
     context.progress.begin("awq", static_cast<double>(targets.size()), "layers");

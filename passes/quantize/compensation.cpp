@@ -27,8 +27,7 @@ std::string obstacle(const ir::Model& model, const pass::Context& context,
 std::vector<Compensated> find_compensated(const ir::Model& model, const pass::Context& context,
                                           const pass::Selector& only, pass::PassReport& report) {
   const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
-  int layers = 0;
-  for (const ir::WeightUse& use : uses) layers = std::max(layers, use.layer + 1);
+  const int layers = ir::layer_count(uses);
   std::vector<Compensated> targets;
   for (const ir::WeightUse& use : uses) {
     const ir::Weight& weight = model.weight(use.weight);
@@ -38,8 +37,7 @@ std::vector<Compensated> find_compensated(const ir::Model& model, const pass::Co
       targets.push_back({use, *ir::match_linear(model, use.nodes.front())});
       continue;
     }
-    report.decisions.push_back(decision_on(weight, "not compensated: " + why));
-    report.decisions.back().kept = true;
+    report.decisions.push_back(kept(weight, "not compensated: " + why));
   }
   if (targets.empty())
     report.findings.push_back(no_effect("no quantized weight was there to compensate"));

@@ -18,9 +18,7 @@ namespace {
 class CorrectBias : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
-    if (const pass::OptionValue* only = options.find("only")) {
-      THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
-    }
+    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
     return ok();
   }
 
@@ -30,8 +28,6 @@ class CorrectBias : public pass::Pass {
     pass::PassReport& here = report.current();
     const std::vector<Compensated> targets = find_compensated(model, context, only_, here);
     if (targets.empty()) return ok();
-    if (!context.dry_run && context.calibration == nullptr)
-      return invalid_argument("correct-bias needs a calibration").fix(kCalibrateRemedy);
     std::map<std::uint32_t, ir::WeightId> biases;  // by the product's weight
     std::map<std::uint32_t, bool> is_new;
     for (const Compensated& target : targets) {

@@ -16,9 +16,7 @@ namespace {
 class CorrectScales : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
-    if (const pass::OptionValue* only = options.find("only")) {
-      THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
-    }
+    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
     return ok();
   }
 
@@ -29,13 +27,10 @@ class CorrectScales : public pass::Pass {
     std::erase_if(targets, [&](const Compensated& target) {
       const ir::Weight& weight = model.weight(target.use.weight);
       if (weight.encoding.kind == ir::EncodingKind::kAffine) return false;
-      report.current().decisions.push_back(decision_on(weight, "kept: its codes aren't affine"));
-      report.current().decisions.back().kept = true;
+      report.current().decisions.push_back(kept(weight, "kept: its codes aren't affine"));
       return true;
     });
     if (targets.empty() || context.dry_run) return ok();
-    if (context.calibration == nullptr)
-      return invalid_argument("correct-scales needs a calibration").fix(kCalibrateRemedy);
     return visit_blocks(
         model, context, report.current(), targets, true,
         [&](const Compensated& target, const calibrate::InputStatistics& statistics) {
@@ -48,8 +43,7 @@ class CorrectScales : public pass::Pass {
                         const Compensated& target, const calibrate::InputStatistics& statistics) {
     ir::Weight& weight = model.weight(target.use.weight);
     const calibrate::Journal* journal = context.calibration->journal();
-    std::string key = "correct-scales " + std::to_string(report.passes.size());
-    for (const auto& [name, value] : report.current().options) key += " " + name + "=" + value;
+    const std::string key = report.step_key();
     std::optional<calibrate::Finished> known;
     if (journal != nullptr) known = journal->find(key, weight);
     if (!known || known->figures.size() != 4) {

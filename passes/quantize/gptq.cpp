@@ -90,9 +90,7 @@ class Gptq : public pass::Pass {
       return ok();
     }
     if (context.dry_run) return pretend(model, targets, context, report.current());
-    if (context.calibration == nullptr)
-      return invalid_argument("gptq needs a calibration").fix(kCalibrateRemedy);
-    Run run{model, context, report, journal_key(report)};
+    Run run{model, context, report, report.step_key()};
     THIMBLE_ASSIGN(GptqInputs inputs, GptqInputs::create(model, context, asymmetry_ > 0));
     context.progress.begin("gptq", static_cast<double>(targets.size()), "weights");
     auto next = targets.begin();
@@ -119,12 +117,6 @@ class Gptq : public pass::Pass {
     std::string key;
   };
 
-  static std::string journal_key(const pass::Report& report) {
-    std::string key = "gptq " + std::to_string(report.passes.size());
-    for (const auto& [name, value] : report.passes.back().options) key += " " + name + "=" + value;
-    return key;
-  }
-
   static bool reads(const calibrate::Block& block, const Target& target) {
     return std::find(block.nodes.begin(), block.nodes.end(), target.use.nodes.front()) !=
            block.nodes.end();
@@ -144,8 +136,7 @@ class Gptq : public pass::Pass {
         continue;
       }
       if (choice->skip) {
-        report.decisions.push_back(decision_on(weight, "skipped by " + choice->why));
-        report.decisions.back().kept = true;
+        report.decisions.push_back(kept(weight, "skipped by " + choice->why));
         continue;
       }
       if (use.nodes.size() > 1) {
@@ -158,8 +149,7 @@ class Gptq : public pass::Pass {
           !weight.encoding.is_dense() && choice->settings.bits >= weight.encoding.bits;
       if (choice->as_it_is || own_grid) {
         report.decisions.push_back(
-            decision_on(weight, choice->as_it_is ? choice->why : "kept on its own grid"));
-        report.decisions.back().kept = true;
+            kept(weight, choice->as_it_is ? choice->why : "kept on its own grid"));
         continue;
       }
       targets.push_back(target_of(model, use, *choice));
@@ -179,8 +169,7 @@ class Gptq : public pass::Pass {
         THIMBLE_ASSIGN(weight.source,
                        quant::quantized_source(weight, target.encoding, quant::SearchOptions()));
       }
-      weight.encoding = target.encoding;
-      model.graph.value(target.use.value).dtype = ir::constant_type(model, weight);
+      ir::set_encoding(model, target.use, target.encoding);
       report.decisions.push_back(decision_on(weight, target.choice.why));
       report.changes += 1;
     }
@@ -316,8 +305,7 @@ class Gptq : public pass::Pass {
       remember_original(run.context, run.model, target.use.weight);
       ir::Weight& weight = run.model.weight(target.use.weight);
       weight.source = result.source;
-      weight.encoding = target.encoding;
-      run.model.graph.value(target.use.value).dtype = ir::constant_type(run.model, weight);
+      ir::set_encoding(run.model, target.use, target.encoding);
       activations.add(run.model, target.use, target.choice.settings.activation);
       find_faults(weight, target, result, run.report.current());
       pass::TensorDecision decision = decision_on(weight, target.choice.why);

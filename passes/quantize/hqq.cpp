@@ -30,8 +30,7 @@ class Hqq : public pass::Pass {
       ir::Weight& weight = model.weight(use.weight);
       if (choice->skip || !weight.encoding.is_dense()) {
         report.current().decisions.push_back(
-            decision_on(weight, choice->skip ? "skipped by " + choice->why : "quantized already"));
-        report.current().decisions.back().kept = true;
+            kept(weight, choice->skip ? "skipped by " + choice->why : "quantized already"));
         continue;
       }
       remember_original(context, model, use.weight);
@@ -63,8 +62,7 @@ class Hqq : public pass::Pass {
       };
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, rows_of));
     }
-    weight.encoding = encoding;
-    ir::graph_of(model, use).value(use.value).dtype = ir::constant_type(model, weight);
+    ir::set_encoding(model, use, encoding);
     return ok();
   }
 

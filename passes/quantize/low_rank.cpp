@@ -54,9 +54,7 @@ class LowRank : public pass::Pass {
     low_rank_.rank = options.integer("rank");
     whiten_ = options.boolean("whiten");
     type_ = *ir::dtype_from_name(options.text("type"));
-    if (const pass::OptionValue* only = options.find("only")) {
-      THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
-    }
+    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
     return ok();
   }
 
@@ -66,9 +64,6 @@ class LowRank : public pass::Pass {
     pass::PassReport& here = report.current();
     const std::vector<Compensated> targets = find_compensated(model, context, only_, here);
     if (targets.empty()) return ok();
-    if (whiten_ && !context.dry_run && context.calibration == nullptr)
-      return invalid_argument("low-rank whitens by a calibration")
-          .fix(std::string(kCalibrateRemedy) + ", or set `whiten: false`");
     std::map<std::uint32_t, Factors> factors;  // by the product's weight
     for (const Compensated& target : targets)
       factors[target.use.weight.index] = insert(model, target);
@@ -125,8 +120,7 @@ class LowRank : public pass::Pass {
     entry.dims = {a_size + model.weight(factors.b).element_count()};
     const calibrate::Journal* journal =
         context.calibration == nullptr ? nullptr : context.calibration->journal();
-    std::string key = "low-rank " + std::to_string(report.passes.size());
-    for (const auto& [name, value] : report.current().options) key += " " + name + "=" + value;
+    const std::string key = report.step_key();
     std::optional<calibrate::Finished> known;
     if (journal != nullptr) known = journal->find(key, entry);
     std::vector<float> values;

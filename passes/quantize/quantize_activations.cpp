@@ -45,9 +45,7 @@ class QuantizeActivations : public pass::Pass {
     options_.method = method_of(options.text("method"));
     options_.percentile = options.real("percentile");
     options_.symmetric = options.boolean("symmetric");
-    if (const pass::OptionValue* only = options.find("only")) {
-      THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
-    }
+    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
     return ok();
   }
 
@@ -61,8 +59,6 @@ class QuantizeActivations : public pass::Pass {
       return ok();
     }
     if (context.dry_run) return ok();  // sizes stay as they are
-    if (context.calibration == nullptr)
-      return invalid_argument("quantize-activations needs a calibration").fix(kCalibrateRemedy);
     THIMBLE_ASSIGN(
         const auto ranges,
         calibrate::observe_ranges(model, context.calibration->samples(), values, context.pool));
@@ -84,8 +80,7 @@ class QuantizeActivations : public pass::Pass {
   // What quantized products read as int8, in the graph's order.
   std::vector<ir::ValueId> inputs_of(const ir::Model& model) const {
     const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
-    int layers = 0;
-    for (const ir::WeightUse& use : uses) layers = std::max(layers, use.layer + 1);
+    const int layers = ir::layer_count(uses);
     std::vector<ir::ValueId> values;
     for (const ir::WeightUse& use : uses) {
       if (model.weight(use.weight).encoding.is_dense() || !only_.matches(model, use, layers))

@@ -26,12 +26,6 @@ std::string written_by(const pass::Report& report, const ir::Weight& weight) {
   return {};
 }
 
-pass::TensorDecision kept(const ir::Weight& weight, std::string why) {
-  pass::TensorDecision decision = decision_on(weight, std::move(why));
-  decision.kept = true;
-  return decision;
-}
-
 // What an error in each input costs, by the weights' names.
 using Importance = calibrate::Calibration::Importance;
 
@@ -99,8 +93,6 @@ class QuantizeWeights : public pass::Pass {
                                pass::Context& context) const {
     Importance importance;
     if (!importance_ || context.dry_run) return importance;
-    if (context.calibration == nullptr)
-      return invalid_argument("`importance` needs a calibration").fix(kCalibrateRemedy);
     if (!context.calibration->importance().empty()) return context.calibration->importance();
     THIMBLE_ASSIGN(
         calibrate::Energies energies,
@@ -151,8 +143,7 @@ class QuantizeWeights : public pass::Pass {
     if (weight.source != nullptr) {  // none in a graph that was parsed from text
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, search));
     }
-    weight.encoding = encoding;
-    ir::graph_of(model, use).value(use.value).dtype = ir::constant_type(model, weight);
+    ir::set_encoding(model, use, encoding);
     return ok();
   }
 

@@ -277,14 +277,12 @@ class Rotate : public pass::Pass {
       report.decisions.push_back(decision_on(weight, why));
       report.decisions.back().kept = !untie_;
     }
-    if (stream.norm_results.empty()) return;
     for (const ir::ValueId result : stream.norm_results) {
       const ir::NodeId norm = model.graph.value(result).producer;
       const ir::ValueId gain = model.graph.node(norm).inputs[1];
       report.decisions.push_back(
-          decision_on(model.weight(model.graph.value(gain).weight),
-                      "its norm writes the residual stream, so the gain stays; " + nodes));
-      report.decisions.back().kept = true;
+          kept(model.weight(model.graph.value(gain).weight),
+               "its norm writes the residual stream, so the gain stays; " + nodes));
     }
   }
 

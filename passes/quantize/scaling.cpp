@@ -231,9 +231,7 @@ std::vector<ScalingSite> find_scaling_sites(const ir::Model& model) {
 
 void report_obstacle(const ir::Model& model, const ScalingSite& site, pass::PassReport& report) {
   for (const ir::WeightUse& use : site.products) {
-    report.decisions.push_back(
-        decision_on(model.weight(use.weight), "not scaled: " + site.obstacle));
-    report.decisions.back().kept = true;
+    report.decisions.push_back(kept(model.weight(use.weight), "not scaled: " + site.obstacle));
   }
 }
 

@@ -217,9 +217,7 @@ Status Rules::configure(const pass::Options& options) {
   for (const char* key : {"sub_scale_bits", "codes"}) {
     if (const OptionValue* value = options.find(key)) THIMBLE_TRY(check_together(*value, base_));
   }
-  if (const OptionValue* only = options.find("only")) {
-    THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
-  }
+  THIMBLE_ASSIGN(only_, pass::Selector::only(options));
   if (const OptionValue* rules = options.find("rules")) {
     for (const OptionValue& value : *rules->list()) {
       THIMBLE_ASSIGN(Rule rule, make_rule(value, base_, rules_.size() + 1));
@@ -230,8 +228,7 @@ Status Rules::configure(const pass::Options& options) {
 }
 
 void Rules::begin(const std::vector<ir::WeightUse>& uses) {
-  layers_ = 0;
-  for (const ir::WeightUse& use : uses) layers_ = std::max(layers_, use.layer + 1);
+  layers_ = ir::layer_count(uses);
   matched_.assign(rules_.size(), false);
 }
 
@@ -362,6 +359,12 @@ pass::TensorDecision decision_on(const ir::Weight& weight, std::string why) {
   decision.bits_per_weight = bits_per_weight(weight);
   decision.parameters = static_cast<std::uint64_t>(weight.element_count());
   decision.why = std::move(why);
+  return decision;
+}
+
+pass::TensorDecision kept(const ir::Weight& weight, std::string why) {
+  pass::TensorDecision decision = decision_on(weight, std::move(why));
+  decision.kept = true;
   return decision;
 }
 

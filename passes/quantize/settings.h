@@ -15,9 +15,6 @@
 
 namespace thimble::passes {
 
-inline constexpr const char* kCalibrateRemedy =
-    "add `calibrate: {text: FILE}` to the recipe, or give --calibrate FILE";
-
 // `bits: auto` and its kin: what the budget chooses.
 struct OpenSettings {
   bool bits = false, group_size = false, symmetric = false, sub_scale_bits = false, codes = false;
@@ -135,6 +132,8 @@ class ActivationWishes {
 void remember_original(pass::Context& context, const ir::Model& model, ir::WeightId weight);
 
 pass::TensorDecision decision_on(const ir::Weight& weight, std::string why);
+// The same on a weight that stays as it is.
+pass::TensorDecision kept(const ir::Weight& weight, std::string why);
 
 pass::Finding no_effect(std::string text);
 pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule);

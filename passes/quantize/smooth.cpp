@@ -23,9 +23,7 @@ class Smooth : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
     alpha_ = options.real("alpha");
-    if (const pass::OptionValue* only = options.find("only")) {
-      THIMBLE_ASSIGN(only_, pass::Selector::parse(*only));
-    }
+    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
     return ok();
   }
 
@@ -39,8 +37,6 @@ class Smooth : public pass::Pass {
     }
     calibrate::Statistics statistics;
     if (!context.dry_run) {
-      if (context.calibration == nullptr)
-        return invalid_argument("smooth needs a calibration").fix(kCalibrateRemedy);
       std::vector<ir::ValueId> inputs;
       for (const ScalingSite& site : sites) inputs.push_back(site.input);
       THIMBLE_ASSIGN(statistics, calibrate::observe_model(model, context.calibration->samples(),
@@ -65,13 +61,9 @@ class Smooth : public pass::Pass {
 
  private:
   std::vector<ScalingSite> choose(const ir::Model& model, pass::PassReport& report) const {
-    int layers = 0;
+    const int layers = ir::layer_count(ir::quantizable_weights(model));
     std::vector<ScalingSite> chosen;
-    std::vector<ScalingSite> sites = find_scaling_sites(model);
-    for (const ScalingSite& site : sites) {
-      for (const ir::WeightUse& use : site.products) layers = std::max(layers, use.layer + 1);
-    }
-    for (ScalingSite& site : sites) {
+    for (ScalingSite& site : find_scaling_sites(model)) {
       const bool wanted =
           std::any_of(site.products.begin(), site.products.end(),
                       [&](const ir::WeightUse& use) { return only_.matches(model, use, layers); });

@@ -34,7 +34,8 @@ Status find_text(const recipe::CalibrationSource& source, CalibrationInput& inpu
 
 Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe& recipe,
                                                            const pass::ManagerOptions& manager) {
-  const pass::Step* step = pass::first_calibrated(recipe.passes, manager);
+  const std::vector<pass::Step> steps = pass::wanted_steps(recipe.passes, manager);
+  const pass::Step* step = pass::first_calibrated(steps);
   CalibrationInput input;
   input.imatrix = recipe.calibration.imatrix;
   if (step == nullptr) {

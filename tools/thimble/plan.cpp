@@ -43,7 +43,7 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
       parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
   const std::uint64_t memory = working_memory(
       prepared.original, environment.pool.threads(),
-      pass::first_calibrated(recipe.passes, {}) != nullptr ? recipe.calibration.tokens : 0);
+      pass::first_calibrated(recipe.passes) != nullptr ? recipe.calibration.tokens : 0);
   const double seconds =
       static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
   if (environment.globals.json) {
