@@ -1,15 +1,9 @@
 #include "formats/huggingface/builder.h"
 
-#include <algorithm>
+#include "support/text.h"
 
 namespace thimble::formats {
 namespace {
-
-std::string dims_text(const std::vector<std::int64_t>& dims) {
-  std::string out = "[";
-  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
-  return out + "]";
-}
 
 ir::Attribute attribute(std::string name, ir::AttributeValue value) {
   return {std::move(name), std::move(value)};
@@ -26,8 +20,8 @@ Expected<ir::ValueId> Builder::weight(const std::string& name,
         .at_tensor(name)
         .in(model_.source_path);
   if (found->dims != dims) {
-    return invalid_file("has dims " + dims_text(found->dims) + ", but the configuration says " +
-                        dims_text(dims))
+    return invalid_file("has dims " + format_dims(found->dims) + ", but the configuration says " +
+                        format_dims(dims))
         .at_tensor(name)
         .in(model_.source_path);
   }

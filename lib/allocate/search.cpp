@@ -2,18 +2,13 @@
 #include <cmath>
 
 #include "allocate/allocate.h"
+#include "support/text.h"
 
 namespace thimble::allocate {
 namespace {
 
 // Measurements that a divergence's search may take.
 constexpr int kMeasurements = 10;
-
-std::string number(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.3g", value);
-  return buffer;
-}
 
 }  // namespace
 
@@ -65,9 +60,9 @@ Expected<Selection> for_divergence(
   for (const pass::BudgetPoint& point : points)
     if (point.measured) least = std::min(least, *point.measured);
   return Error(ErrorCode::kInvalidArgument,
-               "the budget 'kl_mean: " + number(target) +
+               "the budget 'kl_mean: " + format_significant(target) +
                    "' is impossible: the least that these passes reach on the tune text is " +
-                   number(least))
+                   format_significant(least))
       .fix("ask for more, or for finer `activations`");
 }
 

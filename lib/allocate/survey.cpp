@@ -3,6 +3,7 @@
 #include "allocate/allocate.h"
 #include "allocate/errors.h"
 #include "ir/match.h"
+#include "support/text.h"
 
 namespace thimble::allocate {
 namespace {
@@ -47,12 +48,6 @@ Expected<std::uint64_t> bytes_of(const Request& request, ir::Weight weight,
   if (!request.weight_bytes) return stored_bytes(weight, encoding, alignment_of(request.budget));
   if (!encoding.is_dense()) weight.encoding = encoding;
   return request.weight_bytes(weight);
-}
-
-std::string number(double value, int digits) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
-  return buffer;
 }
 
 }  // namespace
@@ -103,8 +98,8 @@ Expected<std::uint64_t> limit_of(const Request& request, const Survey& survey,
     return static_cast<double>(static_cast<std::int64_t>(value * 1000) + 1) / 1000;
   };
   const double bits = 8 * static_cast<double>(least) / static_cast<double>(parameters);
-  const std::string possible =
-      size ? number(up(static_cast<double>(least) / 1e6), 3) + "MB" : number(up(bits), 3);
+  const std::string possible = size ? format_fixed(up(static_cast<double>(least) / 1e6), 3) + "MB"
+                                    : format_fixed(up(bits), 3);
   return Error(ErrorCode::kInvalidArgument,
                "the budget '" + request.budget.text +
                    "' is impossible: the smallest that these passes allow is " + possible)
@@ -116,9 +111,9 @@ Allocation::Allocation(const Survey& survey, const Selection& selection) {
   for (std::size_t w = 0; w < survey.weights.size(); ++w) {
     const Item& item = survey.items[w];
     const std::size_t option = selection.options[w];
-    char text[96];
-    std::snprintf(text, sizeof text, "the budget: predicted %.3g (%.3g at the smallest)",
-                  item[option].cost, item[least.options[w]].cost);
+    const std::string text = "the budget: predicted " + format_significant(item[option].cost) +
+                             " (" + format_significant(item[least.options[w]].cost) +
+                             " at the smallest)";
     const Survey::Open& open = survey.weights[w];
     by_name_[open.name] = {option, open.wish.offers[option].encoding, text};
   }

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <string>
 
 #include "support/checked.h"
+#include "support/text.h"
 
 namespace thimble::linalg {
 namespace {
@@ -20,10 +20,8 @@ struct BadPivot {
 };
 
 Error not_positive(BadPivot pivot) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", pivot.value);
   return invalid_argument("the matrix is not positive definite: pivot " +
-                          std::to_string(pivot.index) + " is " + text);
+                          std::to_string(pivot.index) + " is " + format_significant(pivot.value));
 }
 
 // The plain algorithm on a block of a few columns.

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "pass/selector.h"
+#include "support/text.h"
 
 namespace thimble::pass {
 namespace {
@@ -18,12 +19,6 @@ std::string number_text(double value) {
   return std::string(buffer, end);
 }
 
-std::string quoted_list(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
-}
-
 Status check_range(const OptionInfo& info, const OptionValue& value, double number) {
   if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum))
     return ok();
@@ -34,7 +29,7 @@ Status check_range(const OptionInfo& info, const OptionValue& value, double numb
 Status check_word(const OptionInfo& info, const OptionValue& value, const std::string& word) {
   if (std::find(info.words.begin(), info.words.end(), word) != info.words.end()) return ok();
   std::string message =
-      "'" + info.name + "' is '" + word + "'; it can be " + quoted_list(info.words);
+      "'" + info.name + "' is '" + word + "'; it can be " + join(info.words, ", ");
   if (info.type == OptionType::kIntegerOrWord) message += " or a number";
   if (info.type == OptionType::kBool) message += ", true or false";
   return wrong(value, message + did_you_mean(word, info.words));
@@ -202,7 +197,7 @@ Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const Opt
     if (info == infos.end()) {
       const std::string near = did_you_mean(key, names);
       return wrong(value, "unknown option '" + key + "'" +
-                              (near.empty() ? "; options are " + quoted_list(names) : near));
+                              (near.empty() ? "; options are " + join(names, ", ") : near));
     }
     THIMBLE_TRY(check_value(infos, *info, value));
     options.values_.emplace_back(key, value);

@@ -7,6 +7,7 @@
 
 #include "recipe/sections.h"
 #include "support/mapped_file.h"
+#include "support/text.h"
 
 namespace thimble::recipe {
 namespace {
@@ -376,12 +377,6 @@ Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
   return ok();
 }
 
-std::string plain(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.6g", value);
-  return buffer;
-}
-
 }  // namespace
 
 Expected<pass::Budget> size_budget(const std::string& size) {
@@ -393,11 +388,14 @@ Expected<pass::Budget> size_budget(const std::string& size) {
 }
 
 pass::Budget bits_budget(double bits) {
-  return {pass::BudgetKind::kBitsPerWeight, bits, {}, "bits_per_weight: " + plain(bits)};
+  return {pass::BudgetKind::kBitsPerWeight,
+          bits,
+          {},
+          "bits_per_weight: " + format_significant(bits, 6)};
 }
 
 pass::Budget kl_budget(double nats) {
-  return {pass::BudgetKind::kKlMean, nats, {}, "kl_mean: " + plain(nats)};
+  return {pass::BudgetKind::kKlMean, nats, {}, "kl_mean: " + format_significant(nats, 6)};
 }
 
 void name_calibration(const std::string& name, CalibrationSource& source) {

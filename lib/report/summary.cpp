@@ -41,7 +41,7 @@ std::string measured_text(const eval::GateResult& result) {
 std::string margin_text(const eval::GateResult& result) {
   if (result.verdict == eval::Verdict::kNotMeasured || result.gate.limit == 0) return "-";
   const double share = (result.measured.value - result.gate.limit) / result.gate.limit * 100;
-  return (share > 0 ? "+" : "") + fixed(share, 1) + " %";
+  return (share > 0 ? "+" : "") + format_fixed(share, 1) + " %";
 }
 
 std::string interval_text(const std::string& name, const eval::Interval& interval) {
@@ -53,12 +53,12 @@ std::string interval_text(const std::string& name, const eval::Interval& interva
 
 std::string metric_text(const std::string& name, double value) {
   if (name == "size") return format_bytes(static_cast<std::uint64_t>(value));
-  if (name == "bits_per_weight") return fixed(value, 3);
-  if (name.starts_with("top1_") || name == "repetition_rise") return fixed(value * 100, 2) + " %";
-  if (name == "sqnr_db") return fixed(value, 2) + " dB";
-  if (name == "perplexity" || name == "perplexity_ratio") return fixed(value, 4);
-  if (name.starts_with("cosine") || name == "rank_correlation") return fixed(value, 6);
-  return significant(value);
+  if (name == "bits_per_weight") return format_fixed(value, 3);
+  if (name.starts_with("top1_") || name == "repetition_rise") return format_fixed(value * 100, 2) + " %";
+  if (name == "sqnr_db") return format_fixed(value, 2) + " dB";
+  if (name == "perplexity" || name == "perplexity_ratio") return format_fixed(value, 4);
+  if (name.starts_with("cosine") || name == "rank_correlation") return format_fixed(value, 6);
+  return format_significant(value);
 }
 
 Table gate_table(const std::vector<eval::GateResult>& results) {
@@ -102,8 +102,8 @@ Table tensor_table(const pass::Report& report, std::size_t count) {
   Table table({{"tensor"}, {"scheme"}, {"bits", true}, {"error", true}});
   for (const auto* decision : decisions) {
     table.add({decision->tensor, without_levels(decision->scheme),
-               fixed(decision->bits_per_weight, 2),
-               decision->error ? significant(*decision->error) : ""});
+               format_fixed(decision->bits_per_weight, 2),
+               decision->error ? format_significant(*decision->error) : ""});
   }
   return table;
 }
@@ -117,8 +117,8 @@ Table budget_table(const pass::Report& report) {
     const bool near = std::abs(point - chosen) <= 3;
     if (!near && !point->measured) continue;
     table.add({point->chosen ? report.budget.budget : "", format_bytes(point->bytes),
-               significant(point->predicted),
-               point->measured ? significant(*point->measured) : "-"});
+               format_significant(point->predicted),
+               point->measured ? format_significant(*point->measured) : "-"});
   }
   return table;
 }

@@ -1,7 +1,6 @@
 #include "report/table.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <numeric>
 
 namespace thimble::report {
@@ -73,18 +72,6 @@ std::string Table::to_markdown() const {
     out += "\n";
   }
   return out;
-}
-
-std::string fixed(double value, int digits) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.*f", digits, value);
-  return buffer;
-}
-
-std::string significant(double value, int digits) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, "%.*g", digits, value);
-  return buffer;
 }
 
 }  // namespace thimble::report

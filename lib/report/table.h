@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "support/text.h"
+
 namespace thimble::report {
 
 struct Column {
@@ -25,7 +27,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string fixed(double value, int digits);            // "0.05"
-std::string significant(double value, int digits = 3);  // "0.0123", "1.23e-05"
+inline std::string significant(double value, int digits) {
+  return format_significant(value, digits);
+}
 
 }  // namespace thimble::report

@@ -8,6 +8,7 @@
 #include "runtime/ops/ops.h"
 #include "runtime/state.h"
 #include "support/checked.h"
+#include "support/text.h"
 
 namespace thimble::runtime {
 namespace {
@@ -16,12 +17,6 @@ using program::Slot;
 
 Error bad_input(const std::string& name, std::string message) {
   return invalid_argument("input '" + name + "': " + std::move(message));
-}
-
-std::string dims_text(const Dims& dims) {
-  std::string out = "[";
-  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
-  return out + "]";
 }
 
 // Does attention read its values from this cache?
@@ -237,7 +232,7 @@ Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
     std::int64_t& bound = symbols[static_cast<std::size_t>(symbol->value)];
     if (bound >= 0 && bound != dims[d]) {
       return bad_input(described.name,
-                       "is " + dims_text(dims) + ", but '" +
+                       "is " + format_dims(dims) + ", but '" +
                            program().symbols[static_cast<std::size_t>(symbol->value)] + "' is " +
                            std::to_string(bound) + " elsewhere");
     }
@@ -317,7 +312,7 @@ Status Session::State::check_inputs() {
       const auto expected = program::evaluate(described.dims[d], symbols);
       if (!expected) return bad_input(described.name, expected.error().message);
       if (*expected != given[d])
-        return bad_input(described.name, "is " + dims_text(given) + ", but its size " +
+        return bad_input(described.name, "is " + format_dims(given) + ", but its size " +
                                              std::to_string(d) + " must be " +
                                              std::to_string(*expected));
     }

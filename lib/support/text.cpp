@@ -55,6 +55,18 @@ std::string format_fixed(double value, int decimals) {
   return buffer;
 }
 
+std::string format_significant(double value, int digits) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof buffer, "%.*g", digits, value);
+  return buffer;
+}
+
+std::string format_dims(const std::vector<std::int64_t>& dims) {
+  std::string out = "[";
+  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
+  return out + "]";
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string out;
   for (std::size_t i = 0; i < parts.size(); ++i) {

@@ -6,7 +6,6 @@
 #include "passes/quantize/quantize_activations.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 #include "calibrate/calibration.h"
@@ -14,6 +13,7 @@
 #include "ir/match.h"
 #include "passes/quantize/integer_islands.h"
 #include "passes/quantize/settings.h"
+#include "support/text.h"
 
 namespace thimble::passes {
 namespace {
@@ -33,11 +33,7 @@ ir::ValueId input_of(const ir::Model& model, ir::NodeId node) {
   return {};
 }
 
-std::string text_of(float value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", static_cast<double>(value));
-  return text;
-}
+std::string text_of(double value) { return format_significant(value, 6); }
 
 class QuantizeActivations : public pass::Pass {
  public:
@@ -118,7 +114,7 @@ class QuantizeActivations : public pass::Pass {
     decision.bits_per_weight = 8;
     const double outside = calibrate::share_outside(statistics.histogram, range) * 100;
     decision.why = "values " + text_of(statistics.low) + " to " + text_of(statistics.high) + ", " +
-                   text_of(static_cast<float>(outside)) + " % cut off";
+                   text_of(outside) + " % cut off";
     report.decisions.push_back(std::move(decision));
     report.changes += 1;
   }

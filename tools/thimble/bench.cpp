@@ -117,13 +117,13 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   }
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
   table.add({"prefill, tokens/s (" + std::to_string(choices.prompt) + ")",
-             report::fixed(prompt / median(times.prefill), 1),
-             report::fixed(prompt / least(times.prefill), 1)});
-  table.add({"decode, tokens/s", report::fixed(1 / median(times.decode), 1),
-             report::fixed(1 / least(times.decode), 1)});
-  table.add({"time to first token, ms", report::fixed(median(times.first) * 1e3, 1),
-             report::fixed(least(times.first) * 1e3, 1)});
-  table.add({"load, ms", report::fixed(load * 1e3, 1), ""});
+             format_fixed(prompt / median(times.prefill), 1),
+             format_fixed(prompt / least(times.prefill), 1)});
+  table.add({"decode, tokens/s", format_fixed(1 / median(times.decode), 1),
+             format_fixed(1 / least(times.decode), 1)});
+  table.add({"time to first token, ms", format_fixed(median(times.first) * 1e3, 1),
+             format_fixed(least(times.first) * 1e3, 1)});
+  table.add({"load, ms", format_fixed(load * 1e3, 1), ""});
   std::printf("%s, %d threads\n%s", choices.file.c_str(), environment.pool.threads(),
               table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
   std::printf("memory: weights %s, caches %s, activations %s; peak RSS %s\n",

@@ -13,6 +13,7 @@
 #include "report/table.h"
 #include "runtime/session.h"
 #include "support/system.h"
+#include "support/text.h"
 #include "tools/thimble/bench_inputs.h"
 #include "tools/thimble/macs.h"
 
@@ -62,15 +63,15 @@ report::Json to_json(const GraphBench& bench, const Measured& measured,
 
 void print(const GraphBench& bench, const Measured& measured, int threads) {
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
-  table.add({"run, ms", report::fixed(measured.median() * 1e3, 3),
-             report::fixed(measured.best() * 1e3, 3)});
-  table.add({"first run, ms", report::fixed(measured.first * 1e3, 3), ""});
-  table.add({"load, ms", report::fixed(measured.load * 1e3, 3), ""});
+  table.add({"run, ms", format_fixed(measured.median() * 1e3, 3),
+             format_fixed(measured.best() * 1e3, 3)});
+  table.add({"first run, ms", format_fixed(measured.first * 1e3, 3), ""});
+  table.add({"load, ms", format_fixed(measured.load * 1e3, 3), ""});
   const int width = system::terminal_width(STDOUT_FILENO);
   std::printf("%s, %d threads\n%s", bench.file.c_str(), threads, table.to_text(width).c_str());
   report::Table shares({{"multiplications in"}, {"share", true}});
   for (const auto& [type, share] : shares_of(measured.macs))
-    shares.add({type, report::fixed(share * 100, 2) + " %"});
+    shares.add({type, format_fixed(share * 100, 2) + " %"});
   std::printf("\n%s", shares.to_text(width).c_str());
 }
 
@@ -83,7 +84,7 @@ void print_profile(const runtime::Session& session) {
   report::Table table({{"instruction"}, {"op"}, {"calls", true}, {"ms", true}});
   for (std::size_t i = 0; i < std::min<std::size_t>(profile.size(), 20); ++i) {
     table.add({std::string(profile[i].name), std::string(profile[i].op),
-               std::to_string(profile[i].calls), report::fixed(profile[i].seconds * 1e3, 2)});
+               std::to_string(profile[i].calls), format_fixed(profile[i].seconds * 1e3, 2)});
   }
   std::printf("\n%s", table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
 }

@@ -12,6 +12,7 @@
 #include "runtime/decode.h"
 #include "support/math.h"
 #include "support/system.h"
+#include "support/text.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
@@ -89,9 +90,9 @@ void print(const std::vector<Difference>& list, const std::vector<eval::Metric>&
   report::Table table(
       {{"tensor"}, {"error", true}, {"SQNR dB", true}, {"bits A", true}, {"bits B", true}});
   for (std::size_t i = 0; i < list.size() && static_cast<std::int64_t>(i) < count; ++i) {
-    table.add({list[i].tensor, report::significant(list[i].error),
-               list[i].error > 0 ? report::fixed(list[i].sqnr, 1) : "exact",
-               report::fixed(list[i].bits_left, 2), report::fixed(list[i].bits_right, 2)});
+    table.add({list[i].tensor, format_significant(list[i].error),
+               list[i].error > 0 ? format_fixed(list[i].sqnr, 1) : "exact",
+               format_fixed(list[i].bits_left, 2), format_fixed(list[i].bits_right, 2)});
   }
   const int width = system::terminal_width(STDOUT_FILENO);
   std::printf("%s", table.to_text(width).c_str());

@@ -21,12 +21,6 @@ struct InspectChoices {
   bool tensors = false, graph = false, metadata = false, verify = false;
 };
 
-std::string dims_text(const std::vector<std::int64_t>& dims) {
-  std::string out = "[";
-  for (const std::int64_t dim : dims) out += (out.size() > 1 ? ", " : "") + std::to_string(dim);
-  return out + "]";
-}
-
 // One row of the tensor list, whatever kind of file it comes from.
 struct TensorRow {
   std::string name, scheme, dims;
@@ -47,7 +41,7 @@ std::string scheme_text(const program::Tensor& tensor) {
 std::vector<TensorRow> rows_of(const program::Bundle& bundle) {
   std::vector<TensorRow> rows;
   for (const program::Tensor& tensor : bundle.program.tensors) {
-    TensorRow row{tensor.name, scheme_text(tensor), dims_text(tensor.dims)};
+    TensorRow row{tensor.name, scheme_text(tensor), format_dims(tensor.dims)};
     for (const std::int32_t segment : tensor.segments)
       row.bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
     rows.push_back(std::move(row));
@@ -62,7 +56,7 @@ std::vector<TensorRow> rows_of(const ir::Model& model) {
     const std::string scheme = weight.encoding.is_dense()
                                    ? std::string(ir::dtype_name(weight.dtype))
                                    : weight.encoding.to_string();
-    rows.push_back({weight.name, scheme, dims_text(weight.dims), weight.byte_size()});
+    rows.push_back({weight.name, scheme, format_dims(weight.dims), weight.byte_size()});
   }
   return rows;
 }

@@ -31,12 +31,16 @@ TEST_CASE("durations") {
   CHECK(format_duration(NAN) == "?");
 }
 
-TEST_CASE("fixed and join") {
+TEST_CASE("fixed, significant, dims and join") {
   CHECK(format_fixed(3.14159, 2) == "3.14");
   CHECK(format_fixed(-1, 0) == "-1");
   CHECK(format_fixed(NAN, 3) == "nan");
   CHECK(format_fixed(-INFINITY, 3) == "-inf");
   CHECK(format_fixed(1e308, 1).size() == 311);
+  CHECK(format_significant(0.012345) == "0.0123");
+  CHECK(format_significant(1.23456e-5, 6) == "1.23456e-05");
+  CHECK(format_dims({2, -1, 3}) == "[2, -1, 3]");
+  CHECK(format_dims({}) == "[]");
   CHECK(join({"a", "b", "c"}, ", ") == "a, b, c");
   CHECK(join({}, ", ").empty());
 }
