@@ -63,29 +63,4 @@ Expected<SymmetricEigen> symmetric_eigen(std::span<const double> a, std::int64_t
   return out;
 }
 
-Expected<ThinSvd> thin_svd(std::span<const double> a, std::int64_t rows, std::int64_t columns) {
-  THIMBLE_CHECK(std::ssize(a) == rows * columns, "the matrix is [rows, columns]");
-  fix_caches();
-  THIMBLE_TRY(check(a));
-  const Eigen::MatrixXd matrix = Eigen::Map<const RowMajor>(a.data(), rows, columns);
-  const Eigen::BDCSVD<Eigen::MatrixXd> solver(matrix, Eigen::ComputeThinU | Eigen::ComputeThinV);
-  if (solver.info() != Eigen::Success) return unsupported("singular values did not converge");
-  const std::int64_t rank = solver.singularValues().size();
-  ThinSvd out;
-  out.u.resize(static_cast<std::size_t>(rows * rank));
-  out.v.resize(static_cast<std::size_t>(rank * columns));
-  for (std::int64_t i = 0; i < rank; ++i) {
-    const auto vector = solver.matrixV().col(i);
-    const double sign = sign_of(vector);
-    out.s.push_back(solver.singularValues()(i));
-    for (std::int64_t j = 0; j < columns; ++j) {
-      out.v[static_cast<std::size_t>(i * columns + j)] = sign * vector(j);
-    }
-    for (std::int64_t j = 0; j < rows; ++j) {
-      out.u[static_cast<std::size_t>(j * rank + i)] = sign * solver.matrixU()(j, i);
-    }
-  }
-  return out;
-}
-
 }  // namespace thimble::linalg

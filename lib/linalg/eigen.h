@@ -1,5 +1,5 @@
 #pragma once
-// Eigenvalues and singular values in f64, by Eigen without vector instructions, on one thread: the
+// Eigenvalues in f64, by Eigen without vector instructions, on one thread: the
 // same bits on every machine.
 
 #include <cstdint>
@@ -19,15 +19,5 @@ struct SymmetricEigen {
 // Of a symmetric matrix [n, n], row-major; only its lower triangle is read. A number that isn't
 // finite is an error.
 Expected<SymmetricEigen> symmetric_eigen(std::span<const double> a, std::int64_t n);
-
-// A = U diag(s) V, with r = min(rows, columns).
-struct ThinSvd {
-  std::vector<double> u;  // [rows, r], orthonormal columns
-  std::vector<double> s;  // [r], the largest first
-  std::vector<double> v;  // [r, columns], orthonormal rows, signs as in SymmetricEigen
-};
-
-// Of a matrix [rows, columns], row-major. A number that isn't finite is an error.
-Expected<ThinSvd> thin_svd(std::span<const double> a, std::int64_t rows, std::int64_t columns);
 
 }  // namespace thimble::linalg

@@ -108,15 +108,14 @@ HadamardRotation::HadamardRotation(std::int64_t width, std::uint64_t seed, std::
   for (float& sign : signs_) sign = (rng.next() >> 63) != 0 ? -1.0f : 1.0f;
 }
 
-// x [size] becomes H x or H^T x over sqrt(size).
-void HadamardRotation::transform(double* x, double* scratch, bool transposed) const {
+// x [size] becomes H x over sqrt(size).
+void HadamardRotation::transform(double* x, double* scratch) const {
   const std::int64_t inner = size_ / order_;
   for (std::int64_t part = 0; part < order_; ++part) walsh_hadamard(x + part * inner, inner);
   std::fill_n(scratch, size_, 0.0);
   for (std::int64_t i = 0; i < order_; ++i) {
     for (std::int64_t j = 0; j < order_; ++j) {
-      const double sign =
-          matrix_[static_cast<std::size_t>(transposed ? j * order_ + i : i * order_ + j)];
+      const double sign = matrix_[static_cast<std::size_t>(i * order_ + j)];
       for (std::int64_t k = 0; k < inner; ++k) scratch[i * inner + k] += sign * x[j * inner + k];
     }
   }
@@ -132,23 +131,8 @@ void HadamardRotation::apply(std::span<float> rows, ThreadPool& pool) const {
       float* values = rows.data() + block * size;
       const float* signs = signs_.data() + block * size % signs_.size();
       for (std::size_t i = 0; i < size; ++i) x[i] = static_cast<double>(values[i]) * signs[i];
-      transform(x.data(), scratch.data(), false);
+      transform(x.data(), scratch.data());
       for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<float>(x[i]);
-    }
-  });
-}
-
-void HadamardRotation::apply_inverse(std::span<float> rows, ThreadPool& pool) const {
-  THIMBLE_CHECK(std::ssize(rows) % width_ == 0, "whole rows");
-  const auto size = static_cast<std::size_t>(size_);
-  pool.parallel_for(rows.size() / size, 1, [&](std::size_t begin, std::size_t end) {
-    std::vector<double> x(size), scratch(size);
-    for (std::size_t block = begin; block < end; ++block) {
-      float* values = rows.data() + block * size;
-      const float* signs = signs_.data() + block * size % signs_.size();
-      for (std::size_t i = 0; i < size; ++i) x[i] = values[i];
-      transform(x.data(), scratch.data(), true);
-      for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<float>(x[i] * signs[i]);
     }
   });
 }

@@ -35,11 +35,9 @@ class HadamardRotation {
 
   // Each row x of [rows, width] becomes x R, computed in f64 and rounded once.
   void apply(std::span<float> rows, ThreadPool& pool) const;
-  // Each row x becomes x R^T.
-  void apply_inverse(std::span<float> rows, ThreadPool& pool) const;
 
  private:
-  void transform(double* x, double* scratch, bool transposed) const;
+  void transform(double* x, double* scratch) const;
 
   std::int64_t width_, size_;
   int order_ = 1;

@@ -1,7 +1,5 @@
 #include "quant/error_metrics.h"
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numbers>
 
@@ -16,7 +14,6 @@ void ErrorMetrics::add(std::span<const float> reference, std::span<const float> 
     const double r = reference[i], difference = r - approximation[i];
     signal_ += r * r;
     noise_ += difference * difference;
-    max_abs_ = std::max(max_abs_, std::fabs(difference));
   }
 }
 

@@ -11,12 +11,10 @@ class ErrorMetrics {
   void add(std::span<const float> reference, std::span<const float> approximation);  // equally long
   double relative_squared() const;  // |r - a|^2 / |r|^2; 0 for 0 / 0, infinite for x / 0
   double sqnr_db() const;           // -10 log10 of it; infinite without error
-  double max_abs() const { return max_abs_; }
 
  private:
   double signal_ = 0;
   double noise_ = 0;
-  double max_abs_ = 0;
 };
 
 }  // namespace thimble::quant

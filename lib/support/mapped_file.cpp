@@ -49,14 +49,6 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::prefetch(std::uint64_t offset, std::uint64_t size) const {
-  if (offset >= size_ || size == 0) return;
-  const std::uint64_t page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  const std::uint64_t begin = offset / page * page;
-  const std::uint64_t end = offset + std::min<std::uint64_t>(size, size_ - offset);
-  ::madvise(const_cast<std::byte*>(data_ + begin), end - begin, MADV_WILLNEED);
-}
-
 void MappedFile::release(std::uint64_t offset, std::uint64_t size) const {
   if (offset >= size_ || size == 0) return;
   const std::uint64_t page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));

@@ -25,9 +25,8 @@ class MappedFile {
   std::uint64_t size() const { return size_; }
   const std::string& path() const { return path_; }
 
-  // Hints: start reading a range ahead; drop the resident pages that lie wholly inside a range
-  // (they are read again from the file when touched).
-  void prefetch(std::uint64_t offset, std::uint64_t size) const;
+  // A hint: drop the resident pages that lie wholly inside a range (they are read again from the
+  // file when touched).
   void release(std::uint64_t offset, std::uint64_t size) const;
 
  private:

@@ -29,23 +29,3 @@ TEST_CASE("eigenvectors rebuild their symmetric matrix") {
   a[n] = INFINITY;
   CHECK_FALSE(symmetric_eigen(a, n));
 }
-
-TEST_CASE("singular vectors rebuild their matrix") {
-  for (const auto& [m, n] : {std::pair<std::int64_t, std::int64_t>{20, 50}, {50, 20}, {7, 1}}) {
-    auto a = random_matrix<double>(m * n, 2);
-    const auto svd = thin_svd(a, m, n);
-    REQUIRE(svd);
-    const std::int64_t r = std::min(m, n);
-    REQUIRE(std::ssize(svd->s) == r);
-    for (std::int64_t i = 0; i < m; ++i) {
-      for (std::int64_t j = 0; j < n; ++j) {
-        double sum = 0;
-        for (std::int64_t k = 0; k < r; ++k)
-          sum += svd->u[i * r + k] * svd->s[k] * svd->v[k * n + j];
-        CHECK(sum == Approx(a[i * n + j]).margin(1e-11));
-      }
-    }
-    a[0] = NAN;
-    CHECK_FALSE(thin_svd(a, m, n));
-  }
-}

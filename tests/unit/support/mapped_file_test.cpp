@@ -34,12 +34,10 @@ TEST_CASE("maps what the file holds") {
   REQUIRE(file);
   REQUIRE((*file)->size() == bytes.size());
   CHECK((*file)->path() == path);
-  (*file)->prefetch(5, 70000);
   CHECK(std::memcmp((*file)->bytes().data(), bytes.data(), bytes.size()) == 0);
   // Ranges beyond the end, empty or overflowing are hints without effect.
   (*file)->release(100000, ~0ull);
   (*file)->release(200000, 5);
-  (*file)->prefetch(99999, ~0ull);
   (*file)->release(0, bytes.size());
   CHECK(std::memcmp((*file)->bytes().data(), bytes.data(), bytes.size()) == 0);
 }
