@@ -48,7 +48,6 @@ class Walk {
   static Expected<Walk> create(const ir::Model& model, std::span<const Sample> samples,
                                ThreadPool& pool);
 
-  std::size_t block_count() const { return blocks_.size(); }
   std::size_t position() const { return position_; }  // of the block that runs next
   bool done() const { return position_ == blocks_.size(); }
   const Block& block() const { return blocks_[position_]; }

@@ -94,18 +94,6 @@ Product Algebra::product(ValueId value) const {
   return out;
 }
 
-Product Algebra::shallow(ValueId value) const {
-  Product out;
-  const Node* node = producer(value);
-  if (node == nullptr || (!node->is("Mul") && !node->is("Div"))) {
-    accumulate(out.factors, value, 1);
-    return out;
-  }
-  multiply(node->inputs[0], 1, kMostDepth, out);
-  multiply(node->inputs[1], node->is("Mul") ? 1 : -1, kMostDepth, out);
-  return out;
-}
-
 void Algebra::add(ValueId value, double weight, int depth, Sum& out) const {
   if (const auto constant = number(value)) {
     out.constant += weight * *constant;

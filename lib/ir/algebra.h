@@ -35,9 +35,6 @@ class Algebra {
 
   // Through Mul, Div, Neg, Reciprocal and Pow with a small whole exponent.
   Product product(ValueId value) const;
-  // The factors of the value's own node alone: those of a Mul are its two inputs, whatever made
-  // them.
-  Product shallow(ValueId value) const;
   // Through Add, Sub and Neg; terms have their numeric coefficients taken out.
   Sum sum(ValueId value) const;
   // A f32 constant of one element.

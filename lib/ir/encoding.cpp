@@ -80,32 +80,6 @@ bool parse_kind(std::string_view word, Encoding& e) {
 
 }  // namespace
 
-std::string_view stream_name(StreamKind kind) {
-  switch (kind) {
-    case StreamKind::kDense:
-      return "dense";
-    case StreamKind::kCodes:
-      return "codes";
-    case StreamKind::kScales:
-      return "scales";
-    case StreamKind::kZeroPoints:
-      return "zero points";
-    case StreamKind::kMinima:
-      return "minima";
-    case StreamKind::kSubScales:
-      return "sub-scales";
-    case StreamKind::kSubMinima:
-      return "sub-minima";
-    case StreamKind::kSigns:
-      return "signs";
-    case StreamKind::kMask:
-      return "mask";
-    case StreamKind::kCodebook:
-      return "codebook";
-  }
-  return "unknown";
-}
-
 std::int64_t Encoding::groups(std::int64_t inputs) const {
   if (per_tensor || group_size <= 0 || inputs <= group_size) return 1;
   return ceil_div(inputs, group_size);

@@ -44,7 +44,6 @@ enum class StreamKind : std::uint8_t {
   kMask,
   kCodebook
 };
-std::string_view stream_name(StreamKind kind);
 
 enum class ZeroKind : std::uint8_t {
   kConstant,  // w = scale * (code - constant_zero): symmetric

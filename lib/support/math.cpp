@@ -408,15 +408,6 @@ float sin(float x) { return to_float(sin(static_cast<double>(x))); }
 
 float cos(float x) { return to_float(cos(static_cast<double>(x))); }
 
-float tan(float x) {
-  if (!(magnitude(x) <= kLargestAngle)) return to_float(kNan);
-  if (x == 0) return x;
-  const Angle a = reduce_angle(x);
-  const double s = sin_reduced(a.r, a.r_low);
-  const double c = cos_reduced(a.r, a.r_low);
-  return to_float((a.quadrant & 1) != 0 ? -c / s : s / c);
-}
-
 float tanh(float x) {
   if (x == 0) return x;
   const double size = magnitude(x);

@@ -13,9 +13,8 @@ float expm1(float x);
 float log(float x);  // x < 0 gives NaN, 0 gives -inf
 float log1p(float x);
 float pow(float x, float y);
-float sin(float x);  // |x| <= 2^30 (beyond it NaN, as for cos and tan), by Cody-Waite reduction
+float sin(float x);  // |x| <= 2^30 (beyond it NaN, as for cos), by Cody-Waite reduction
 float cos(float x);
-float tan(float x);
 float tanh(float x);
 float erf(float x);
 float sigmoid(float x);  // 1 / (1 + exp(-x)) without overflow

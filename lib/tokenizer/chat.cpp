@@ -67,47 +67,10 @@ std::string render_instructions(ChatFormat format, std::span<const Message> mess
 
 }  // namespace
 
-std::string_view chat_format_name(ChatFormat format) {
-  switch (format) {
-    case ChatFormat::kNone:
-      return "none";
-    case ChatFormat::kChatMl:
-      return "chatml";
-    case ChatFormat::kLlama2:
-      return "llama2";
-    case ChatFormat::kLlama3:
-      return "llama3";
-    case ChatFormat::kGemma:
-      return "gemma";
-    case ChatFormat::kMistral:
-      return "mistral";
-    case ChatFormat::kPhi3:
-      return "phi3";
-    case ChatFormat::kZephyr:
-      return "zephyr";
-  }
-  return "";
-}
-
 std::string render(ChatFormat format, std::span<const Message> messages, bool generate) {
   if (format == ChatFormat::kLlama2 || format == ChatFormat::kMistral)
     return render_instructions(format, messages);
   return render_marked(format, messages, generate);
-}
-
-std::vector<std::string> stop_texts(ChatFormat format) {
-  switch (format) {
-    case ChatFormat::kChatMl:
-      return {"<|im_end|>"};
-    case ChatFormat::kLlama3:
-      return {"<|eot_id|>"};
-    case ChatFormat::kGemma:
-      return {"<end_of_turn>"};
-    case ChatFormat::kPhi3:
-      return {"<|end|>"};
-    default:
-      return {"</s>"};
-  }
 }
 
 }  // namespace thimble::tokenizer

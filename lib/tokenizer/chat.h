@@ -11,8 +11,6 @@ namespace thimble::tokenizer {
 
 enum class ChatFormat { kNone, kChatMl, kLlama2, kLlama3, kGemma, kMistral, kPhi3, kZephyr };
 
-std::string_view chat_format_name(ChatFormat format);
-
 struct Message {
   std::string role;  // "system", "user" or "assistant"
   std::string content;
@@ -21,8 +19,5 @@ struct Message {
 // The whole conversation as the model saw it in training; with `generate`, ready for the
 // assistant's next words. BOS is the tokenizer's to add.
 std::string render(ChatFormat format, std::span<const Message> messages, bool generate);
-
-// Texts that end the assistant's turn.
-std::vector<std::string> stop_texts(ChatFormat format);
 
 }  // namespace thimble::tokenizer

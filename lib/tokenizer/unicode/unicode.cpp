@@ -117,9 +117,7 @@ bool is_number(char32_t c) { return c < 128 ? c >= '0' && c <= '9' : inside(kNum
 bool is_mark(char32_t c) { return c >= 128 && inside(kMarks, c); }
 bool is_nonspacing_mark(char32_t c) { return c >= 128 && inside(kNonspacing, c); }
 bool is_punctuation(char32_t c) { return inside(kPunctuation, c); }
-bool is_symbol(char32_t c) { return inside(kSymbols, c); }
 bool is_other(char32_t c) { return inside(kOther, c); }
-bool is_upper(char32_t c) { return c < 128 ? c >= 'A' && c <= 'Z' : inside(kUpper, c); }
 bool is_white(char32_t c) { return inside(kWhite, c); }
 
 void append_lower(char32_t c, std::u32string& out) {

@@ -12,9 +12,7 @@ bool is_number(char32_t c);
 bool is_mark(char32_t c);
 bool is_nonspacing_mark(char32_t c);
 bool is_punctuation(char32_t c);
-bool is_symbol(char32_t c);
 bool is_other(char32_t c);  // category C: controls, unassigned, surrogates
-bool is_upper(char32_t c);  // Lu and Lt
 bool is_white(char32_t c);  // White_Space: what \s means
 void append_lower(char32_t c, std::u32string& out);
 

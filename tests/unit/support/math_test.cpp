@@ -75,7 +75,6 @@ TEST_CASE("f32 functions are within 1 ulp over all magnitudes") {
   CHECK(worst_ulps(F32(log1p), REF(log1p), kInf) <= 1);
   CHECK(worst_ulps(F32(sin), REF(sin), 0x1p30f) <= 1);
   CHECK(worst_ulps(F32(cos), REF(cos), 0x1p30f) <= 1);
-  CHECK(worst_ulps(F32(tan), REF(tan), 0x1p30f) <= 1);
   CHECK(worst_ulps(F32(tanh), REF(tanh), kInf) <= 1);
   CHECK(worst_ulps(F32(erf), REF(erf), kInf) <= 1);
   CHECK(worst_ulps(F32(atan), REF(atan), kInf) <= 1);
@@ -171,10 +170,10 @@ TEST_CASE("special values") {
   CHECK(m::sigmoid(-kInf) == 0);
   CHECK(m::sigmoid(-100.0f) > 0);
   CHECK(m::atan(kInf) == static_cast<float>(1.5707963267948966));
-  for (auto* f : {static_cast<float (*)(float)>(m::sin), static_cast<float (*)(float)>(m::tan),
-                  static_cast<float (*)(float)>(m::tanh), static_cast<float (*)(float)>(m::erf),
-                  static_cast<float (*)(float)>(m::atan), static_cast<float (*)(float)>(m::expm1),
-                  static_cast<float (*)(float)>(m::log1p)}) {
+  for (auto* f :
+       {static_cast<float (*)(float)>(m::sin), static_cast<float (*)(float)>(m::tanh),
+        static_cast<float (*)(float)>(m::erf), static_cast<float (*)(float)>(m::atan),
+        static_cast<float (*)(float)>(m::expm1), static_cast<float (*)(float)>(m::log1p)}) {
     CHECK(std::signbit(f(-0.0f)));
     CHECK(f(-0.0f) == 0);
   }
@@ -183,12 +182,12 @@ TEST_CASE("special values") {
 TEST_CASE("every NaN result is the same NaN") {
   namespace m = thimble::math;
   const float negative_nan = from_bits(0xffc12345u);
-  for (auto* f : {static_cast<float (*)(float)>(m::exp), static_cast<float (*)(float)>(m::expm1),
-                  static_cast<float (*)(float)>(m::log), static_cast<float (*)(float)>(m::log1p),
-                  static_cast<float (*)(float)>(m::sin), static_cast<float (*)(float)>(m::cos),
-                  static_cast<float (*)(float)>(m::tan), static_cast<float (*)(float)>(m::tanh),
-                  static_cast<float (*)(float)>(m::erf), static_cast<float (*)(float)>(m::sigmoid),
-                  static_cast<float (*)(float)>(m::atan)}) {
+  for (auto* f :
+       {static_cast<float (*)(float)>(m::exp), static_cast<float (*)(float)>(m::expm1),
+        static_cast<float (*)(float)>(m::log), static_cast<float (*)(float)>(m::log1p),
+        static_cast<float (*)(float)>(m::sin), static_cast<float (*)(float)>(m::cos),
+        static_cast<float (*)(float)>(m::tanh), static_cast<float (*)(float)>(m::erf),
+        static_cast<float (*)(float)>(m::sigmoid), static_cast<float (*)(float)>(m::atan)}) {
     CHECK(std::bit_cast<std::uint32_t>(f(negative_nan)) == 0x7fc00000u);
   }
   CHECK(std::bit_cast<std::uint32_t>(m::log(-2.0f)) == 0x7fc00000u);
@@ -213,8 +212,8 @@ TEST_CASE("the same bits on every machine: a digest of results") {
     const double x = i * 0.0137 + 1e-5;
     const auto f = static_cast<float>(x);
     for (const float v :
-         {m::exp(f), m::expm1(f), m::sin(f), m::cos(f), m::tan(f), m::tanh(f), m::erf(f),
-          m::sigmoid(f), m::atan(f), m::log(f * f), m::log1p(f * f), m::pow(f * f, 0.3f)}) {
+         {m::exp(f), m::expm1(f), m::sin(f), m::cos(f), m::tanh(f), m::erf(f), m::sigmoid(f),
+          m::atan(f), m::log(f * f), m::log1p(f * f), m::pow(f * f, 0.3f)}) {
       add(v);
     }
     for (const double v : {m::exp(x), m::log(x * x), m::sin(x), m::cos(x), m::pow(x * x, 1.7)})
