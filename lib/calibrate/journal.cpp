@@ -166,9 +166,7 @@ Expected<std::unique_ptr<Journal>> Journal::open(const std::string& folder,
       return journal;
   }
   THIMBLE_TRY(journal->clear());
-  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(file->append(wanted));
-  THIMBLE_TRY(file->commit());
+  THIMBLE_TRY(write_file(path, wanted));
   return journal;
 }
 

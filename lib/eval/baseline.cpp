@@ -79,9 +79,7 @@ Status write_baseline(const std::string& path, const std::vector<Metric>& metric
     entries[metric.name] = {{"value", metric.interval.value}, {"tolerance", tolerance}};
   }
   const Json out = {{"schema", 1}, {"metrics", entries}};
-  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(file->append(out.dump(2) + "\n"));
-  return file->commit();
+  return write_file(path, out.dump(2) + "\n");
 }
 
 }  // namespace thimble::eval

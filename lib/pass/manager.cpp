@@ -1,8 +1,8 @@
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "pass/pass.h"
+#include "support/stopwatch.h"
 
 namespace thimble::pass {
 namespace {
@@ -12,7 +12,7 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
   report.passes.emplace_back();
   report.current().pass = info.name;
   report.current().options = step.options.listed();
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const std::unique_ptr<Pass> pass = step.registration->make();
   THIMBLE_TRY(pass->configure(step.options));
   if (pass->leaves_open() && context.allocator == nullptr) {
@@ -27,8 +27,7 @@ Status run_one(ir::Model& model, const Step& step, Context& context, Report& rep
   if (Status status = pass->run(model, context, report); !status) {
     return std::move(status).error().note("in pass '" + info.name + "'");
   }
-  report.current().seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.current().seconds = stopwatch.seconds();
   if (const Status verified = ir::verify(model); !verified) {
     THIMBLE_CHECK(false,
                   "pass '" + info.name + "' broke the model: " + verified.error().to_string());

@@ -1,5 +1,7 @@
 #include "report/json.h"
 
+#include <cstdio>
+
 #include <nlohmann/json.hpp>
 
 namespace thimble::report {
@@ -7,6 +9,10 @@ namespace thimble::report {
 Json document(const std::string& command) {
   return {
       {"schema", kSchema}, {"tool", "thimble"}, {"version", THIMBLE_VERSION}, {"command", command}};
+}
+
+void print(const Json& document) {
+  std::printf("%s\n", document.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
 }
 
 void add_metrics(Json& out, const std::vector<eval::Metric>& metrics) {

@@ -1,7 +1,11 @@
 #include "report/table.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <numeric>
+#include <unistd.h>
+
+#include "support/system.h"
 
 namespace thimble::report {
 namespace {
@@ -57,6 +61,10 @@ std::string Table::to_text(int width) const {
   add_row(titles);
   for (const auto& row : rows_) add_row(row);
   return out;
+}
+
+void Table::print() const {
+  std::printf("%s", to_text(system::terminal_width(STDOUT_FILENO)).c_str());
 }
 
 std::string Table::to_markdown() const {

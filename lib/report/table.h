@@ -21,6 +21,7 @@ class Table {
   bool empty() const { return rows_.empty(); }
   std::string to_text(int width = 80) const;
   std::string to_markdown() const;
+  void print() const;  // to stdout, as wide as its terminal
 
  private:
   std::vector<Column> columns_;

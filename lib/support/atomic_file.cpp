@@ -175,4 +175,10 @@ Status AtomicFile::commit() {
   return ok();
 }
 
+Status write_file(const std::string& path, std::string_view text) {
+  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
+  THIMBLE_TRY(file->append(text));
+  return file->commit();
+}
+
 }  // namespace thimble

@@ -38,4 +38,7 @@ class AtomicFile {
   std::unique_ptr<State> state_;
 };
 
+// Such a file of this text.
+Status write_file(const std::string& path, std::string_view text);
+
 }  // namespace thimble

@@ -1,10 +1,7 @@
 // thimble bench: prefill and decode speed, time to the first token, memory; of graphs that take
 // tensors the time of a run (bench_graph.cpp).
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -12,6 +9,7 @@
 #include "report/table.h"
 #include "runtime/generate.h"
 #include "support/rng.h"
+#include "support/stopwatch.h"
 #include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/bench_graph.h"
@@ -30,22 +28,14 @@ struct BenchChoices {
 };
 
 double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return stopwatch.seconds();
 }
 
 struct Times {
   std::vector<double> prefill, first, decode;
 };
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-double least(const std::vector<double>& values) {
-  return *std::min_element(values.begin(), values.end());
-}
 
 Status measure(const BenchChoices& choices, runtime::Decoder& decoder, Times& times) {
   Rng rng(1, "bench");
@@ -78,11 +68,9 @@ Status measure(const BenchChoices& choices, runtime::Decoder& decoder, Times& ti
 }
 
 Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
-  double load = 0;
-  std::optional<Expected<Opened>> result;
-  load = seconds_of([&] { result.emplace(open_any(choices.file, environment)); });
-  if (!*result) return std::move(*result).error();
-  const Opened& opened = **result;
+  const Stopwatch loading;
+  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
+  const double load = loading.seconds();
   if (opened.bundle.program.task != program::Task::kGenerate)
     return bench_graph(
         {choices.file, choices.inputs, choices.prompt, choices.repeat, choices.profile, load},
@@ -112,7 +100,7 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
                      {"caches", memory.caches},
                      {"activations", memory.activations}};
     out["peak_rss_bytes"] = system::peak_rss_bytes();
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
     return 0;
   }
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
@@ -124,8 +112,8 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   table.add({"time to first token, ms", format_fixed(median(times.first) * 1e3, 1),
              format_fixed(least(times.first) * 1e3, 1)});
   table.add({"load, ms", format_fixed(load * 1e3, 1), ""});
-  std::printf("%s, %d threads\n%s", choices.file.c_str(), environment.pool.threads(),
-              table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+  std::printf("%s, %d threads\n", choices.file.c_str(), environment.pool.threads());
+  table.print();
   std::printf("memory: weights %s, caches %s, activations %s; peak RSS %s\n",
               format_bytes(memory.weights).c_str(), format_bytes(memory.caches).c_str(),
               format_bytes(memory.activations).c_str(),

@@ -1,9 +1,7 @@
 #include "tools/thimble/bench_graph.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -12,6 +10,7 @@
 #include "report/json.h"
 #include "report/table.h"
 #include "runtime/session.h"
+#include "support/stopwatch.h"
 #include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/bench_inputs.h"
@@ -20,23 +19,10 @@
 namespace thimble::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 struct Measured {
   double load = 0, first = 0;  // seconds; `first` of the run that plans memory
   std::vector<double> runs;
   std::vector<Macs> macs;
-
-  double median() const {
-    std::vector<double> sorted = runs;
-    std::sort(sorted.begin(), sorted.end());
-    return sorted[sorted.size() / 2];
-  }
-  double best() const { return *std::min_element(runs.begin(), runs.end()); }
 };
 
 report::Json to_json(const GraphBench& bench, const Measured& measured,
@@ -46,8 +32,8 @@ report::Json to_json(const GraphBench& bench, const Measured& measured,
   out["threads"] = threads;
   out["load_seconds"] = measured.load;
   out["first_run_seconds"] = measured.first;
-  out["run_seconds"] = measured.median();
-  out["run_seconds_best"] = measured.best();
+  out["run_seconds"] = median(measured.runs);
+  out["run_seconds_best"] = least(measured.runs);
   out["runs"] = measured.runs;
   out["mac_shares"] = shares_of(measured.macs);
   report::Json kernels = report::Json::array();
@@ -63,19 +49,29 @@ report::Json to_json(const GraphBench& bench, const Measured& measured,
 
 void print(const GraphBench& bench, const Measured& measured, int threads) {
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
-  table.add({"run, ms", format_fixed(measured.median() * 1e3, 3),
-             format_fixed(measured.best() * 1e3, 3)});
+  table.add({"run, ms", format_fixed(median(measured.runs) * 1e3, 3),
+             format_fixed(least(measured.runs) * 1e3, 3)});
   table.add({"first run, ms", format_fixed(measured.first * 1e3, 3), ""});
   table.add({"load, ms", format_fixed(measured.load * 1e3, 3), ""});
-  const int width = system::terminal_width(STDOUT_FILENO);
-  std::printf("%s, %d threads\n%s", bench.file.c_str(), threads, table.to_text(width).c_str());
+  std::printf("%s, %d threads\n", bench.file.c_str(), threads);
+  table.print();
   report::Table shares({{"multiplications in"}, {"share", true}});
   for (const auto& [type, share] : shares_of(measured.macs))
     shares.add({type, format_fixed(share * 100, 2) + " %"});
-  std::printf("\n%s", shares.to_text(width).c_str());
+  std::printf("\n");
+  shares.print();
 }
 
 }  // namespace
+
+double median(std::vector<double> times) {
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+double least(const std::vector<double>& times) {
+  return *std::min_element(times.begin(), times.end());
+}
 
 void print_profile(const runtime::Session& session) {
   auto profile = session.profile();
@@ -86,7 +82,8 @@ void print_profile(const runtime::Session& session) {
     table.add({std::string(profile[i].name), std::string(profile[i].op),
                std::to_string(profile[i].calls), format_fixed(profile[i].seconds * 1e3, 2)});
   }
-  std::printf("\n%s", table.to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+  std::printf("\n");
+  table.print();
 }
 
 Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environment& environment) {
@@ -96,23 +93,23 @@ Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environ
   auto views = eval::bind_inputs(opened.bundle.program, arrays);
   if (!views) return std::move(views).error().in(bench.inputs);
   Measured measured;
-  const Clock::time_point start = Clock::now();
+  const Stopwatch loading;
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
-  measured.load = bench.load_seconds + since(start);
+  measured.load = bench.load_seconds + loading.seconds();
   for (std::int64_t round = -1; round < bench.repeat; ++round) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
     if (round == 0 && bench.profile) session->enable_profile();
     session->reset();
-    const Clock::time_point begin = Clock::now();
+    const Stopwatch stopwatch;
     THIMBLE_TRY(session->run(*views));
-    (round < 0 ? measured.first : measured.runs.emplace_back()) = since(begin);
+    (round < 0 ? measured.first : measured.runs.emplace_back()) = stopwatch.seconds();
   }
   if (bench.profile && !environment.globals.json) print_profile(*session);
   THIMBLE_ASSIGN(measured.macs, macs_of(*session, *views));
   if (environment.globals.json) {
     const report::Json out =
         to_json(bench, measured, session->memory(), environment.pool.threads());
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else {
     print(bench, measured, environment.pool.threads());
   }

@@ -1,7 +1,6 @@
 // thimble check: gates and baselines on a file that exists already, for CI.
 
 #include <cstdio>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -9,7 +8,6 @@
 #include "report/json.h"
 #include "report/summary.h"
 #include "support/atomic_file.h"
-#include "support/system.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
@@ -85,12 +83,6 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
   return metrics;
 }
 
-Status write_text(const std::string& path, const std::string& text) {
-  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(file->append(text));
-  return file->commit();
-}
-
 Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text, false));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
@@ -113,18 +105,17 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   const auto results = eval::judge(gates, metrics);
   const bool strict = environment.globals.strict;
   if (!choices.junit.empty())
-    THIMBLE_TRY(write_text(choices.junit, report::junit(choices.file, results, strict)));
+    THIMBLE_TRY(write_file(choices.junit, report::junit(choices.file, results, strict)));
   if (!choices.markdown.empty())
-    THIMBLE_TRY(write_text(choices.markdown, report::gate_table(results).to_markdown()));
+    THIMBLE_TRY(write_file(choices.markdown, report::gate_table(results).to_markdown()));
   if (environment.globals.json) {
     report::Json out = report::document("check");
     out["file"] = choices.file;
     report::add_metrics(out, metrics);
     out["gates"] = report::gates(results);
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else if (!results.empty()) {
-    std::printf("%s",
-                report::gate_table(results).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+    report::gate_table(results).print();
   }
   return eval::acceptable(results, strict) ? 0 : exit_status(ErrorCode::kGateFailed);
 }

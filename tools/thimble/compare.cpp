@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -11,7 +9,6 @@
 #include "report/summary.h"
 #include "runtime/decode.h"
 #include "support/math.h"
-#include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/generation.h"
@@ -94,9 +91,10 @@ void print(const std::vector<Difference>& list, const std::vector<eval::Metric>&
                list[i].error > 0 ? format_fixed(list[i].sqnr, 1) : "exact",
                format_fixed(list[i].bits_left, 2), format_fixed(list[i].bits_right, 2)});
   }
-  const int width = system::terminal_width(STDOUT_FILENO);
-  std::printf("%s", table.to_text(width).c_str());
-  if (!metrics.empty()) std::printf("\n%s", report::metric_table(metrics).to_text(width).c_str());
+  table.print();
+  if (metrics.empty()) return;
+  std::printf("\n");
+  report::metric_table(metrics).print();
 }
 
 Expected<int> run_compare(const CompareChoices& choices, Environment& environment) {
@@ -123,7 +121,7 @@ Expected<int> run_compare(const CompareChoices& choices, Environment& environmen
                               {"bits_per_weight_a", d.bits_left},
                               {"bits_per_weight", d.bits_right}});
   }
-  std::printf("%s\n", out.dump(2).c_str());
+  report::print(out);
   return 0;
 }
 
@@ -140,14 +138,7 @@ void add_compare(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("B", choices->right, "The copy")->required();
   command->add_option("--text", choices->text.text, "Also score both on this text")
       ->type_name("FILE");
-  command
-      ->add_option("--context", choices->text.windows.context,
-                   "Tokens of a window; 512 unless given")
-      ->check(CLI::Range(8, 1 << 20))
-      ->type_name("N");
-  command->add_option("--max-windows", choices->text.windows.max_windows, "Score only this many")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
+  add_window_options(*command, choices->text.windows);
   command->add_option("--count", choices->count, "Tensors to list, worst first; 12 unless given")
       ->check(CLI::Range(0, 1 << 24))
       ->type_name("N");

@@ -50,7 +50,7 @@ Expected<int> run_convert(const ConvertChoices& choices, Environment& environmen
     report::Json out = report::document("convert");
     out["output"] = choices.output;
     out["format"] = target.format;
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else {
     std::printf("%s: %s\n", choices.output.c_str(), target.format.c_str());
   }

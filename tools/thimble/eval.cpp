@@ -1,13 +1,10 @@
 // thimble eval: perplexity, and beside a reference KL divergence and agreement.
 
-#include <chrono>
-#include <cstdio>
-#include <unistd.h>
-
 #include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "report/summary.h"
+#include "support/stopwatch.h"
 #include "support/system.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/open.h"
@@ -25,7 +22,7 @@ Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
     return Error(ErrorCode::kUsage, "eval needs something to score on")
         .fix("give a text with --text FILE, or tensors with --npz or --idx");
   }
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   std::optional<Opened> reference;
   if (!choices.text.reference.empty()) {
@@ -35,8 +32,6 @@ Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const auto metrics,
                  evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                           request, environment));
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (environment.globals.json) {
     report::Json out = report::document("eval");
     out["file"] = choices.file;
@@ -44,11 +39,10 @@ Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
     if (opened.bundle.file_bytes > 0) out["file_bytes"] = opened.bundle.file_bytes;
     out["bits_per_weight"] = bits_per_weight(opened.bundle);
     out["peak_rss_bytes"] = system::peak_rss_bytes();
-    out["seconds"] = seconds;
-    std::printf("%s\n", out.dump(2).c_str());
+    out["seconds"] = stopwatch.seconds();
+    report::print(out);
   } else {
-    std::printf(
-        "%s", report::metric_table(metrics).to_text(system::terminal_width(STDOUT_FILENO)).c_str());
+    report::metric_table(metrics).print();
   }
   return 0;
 }

@@ -172,6 +172,15 @@ void add_sequence_options(CLI::App& command, recipe::DataSet& data) {
       ->type_name("IN=OUT");
 }
 
+void add_window_options(CLI::App& command, data::WindowOptions& windows) {
+  command.add_option("--context", windows.context, "Tokens of a window; 512 unless given")
+      ->check(CLI::Range(8, 1 << 20))
+      ->type_name("N");
+  command.add_option("--max-windows", windows.max_windows, "Score only this many")
+      ->check(CLI::Range(1, 1 << 30))
+      ->type_name("N");
+}
+
 void add_text_options(CLI::App& command, TextChoices& choices) {
   command.add_option("--text", choices.text, "The text to score")->type_name("FILE");
   command.add_option("--npz", choices.data.npz, "Arrays to score, or a folder of archives")
@@ -209,16 +218,11 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
   command
       .add_option("--reference", choices.reference, "The float model that this one was made from")
       ->type_name("MODEL");
-  command.add_option("--context", choices.windows.context, "Tokens of a window; 512 unless given")
-      ->check(CLI::Range(8, 1 << 20))
-      ->type_name("N");
+  add_window_options(command, choices.windows);
   command
       .add_option("--stride", choices.windows.stride,
                   "Overlapping windows in Hugging Face's manner")
       ->check(CLI::Range(1, 1 << 20))
-      ->type_name("N");
-  command.add_option("--max-windows", choices.windows.max_windows, "Score only this many")
-      ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
   command
       .add_option("--greedy-windows", choices.greedy_windows,

@@ -47,6 +47,7 @@ EvaluationRequest request_of(const recipe::Evaluation& evaluation,
                              const data::WindowOptions& given);
 // Of models that are called frame by frame: sound and states.
 void add_sequence_options(CLI::App& command, recipe::DataSet& data);
+void add_window_options(CLI::App& command, data::WindowOptions& windows);
 void add_text_options(CLI::App& command, TextChoices& choices);
 
 }  // namespace thimble::cli

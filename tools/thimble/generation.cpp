@@ -1,6 +1,7 @@
 #include "tools/thimble/generation.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <iostream>
 
@@ -168,12 +169,21 @@ Expected<int> chat(Generator& generator, const program::Bundle& bundle,
   return 0;
 }
 
+// The double whose shortest decimal is that of the float: 0.1, not 0.10000000149011612.
+double as_written(float value) {
+  char text[32];
+  const auto written = std::to_chars(text, text + sizeof text, value);
+  double wide = 0;
+  std::from_chars(text, written.ptr, wide);
+  return wide;
+}
+
 void print_json(const std::string& text, const Generator& generator) {
   report::Json out = report::document("run");
   out["text"] = text;
   out["tokens"] = generator.generated();
   out["peak_rss_bytes"] = system::peak_rss_bytes();
-  std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
+  report::print(out);
 }
 
 }  // namespace
@@ -235,11 +245,13 @@ Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
     environment.progress.message("note: the text was cut to " +
                                  std::to_string(sentence.tokens.size()) + " tokens");
   }
-  THIMBLE_ASSIGN(const std::vector<float> values, eval::embed(*session, sentence.tokens));
+  THIMBLE_ASSIGN(const std::vector<float> embedding, eval::embed(*session, sentence.tokens));
+  std::vector<double> values;
+  for (const float x : embedding) values.push_back(as_written(x));
   if (environment.globals.json) {
     report::Json out = report::document("run");
     out["embedding"] = values;
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else {
     std::printf("%s\n", nlohmann::json(values).dump().c_str());
   }

@@ -44,7 +44,7 @@ Expected<int> run_imatrix(const ImatrixChoices& choices, Environment& environmen
     out["output"] = choices.output;
     out["weights"] = matrix.entries.size();
     out["tokens"] = matrix.chunks * matrix.chunk_size;
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else {
     std::printf("%s: %zu weights, %lld windows of %lld tokens\n", choices.output.c_str(),
                 matrix.entries.size(), static_cast<long long>(matrix.chunks),

@@ -2,14 +2,12 @@
 
 #include <cstdio>
 #include <map>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "formats/all.h"
 #include "report/json.h"
 #include "report/table.h"
-#include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/open.h"
 
@@ -61,13 +59,13 @@ std::vector<TensorRow> rows_of(const ir::Model& model) {
   return rows;
 }
 
-void print_rows(const std::vector<TensorRow>& rows, bool each, int width) {
+void print_rows(const std::vector<TensorRow>& rows, bool each) {
+  std::printf("\n");
   if (each) {
     report::Table table({{"tensor"}, {"scheme"}, {"dims"}, {"bytes", true}});
     for (const TensorRow& row : rows)
       table.add({row.name, row.scheme, row.dims, format_bytes(row.bytes)});
-    std::printf("\n%s", table.to_text(width).c_str());
-    return;
+    return table.print();
   }
   std::map<std::string, std::pair<int, std::uint64_t>> by_scheme;
   for (const TensorRow& row : rows) {
@@ -77,7 +75,7 @@ void print_rows(const std::vector<TensorRow>& rows, bool each, int width) {
   report::Table table({{"scheme"}, {"tensors", true}, {"bytes", true}});
   for (const auto& [scheme, sum] : by_scheme)
     table.add({scheme, std::to_string(sum.first), format_bytes(sum.second)});
-  std::printf("\n%s", table.to_text(width).c_str());
+  table.print();
 }
 
 report::Json rows_json(const std::vector<TensorRow>& rows) {
@@ -88,7 +86,7 @@ report::Json rows_json(const std::vector<TensorRow>& rows) {
   return list;
 }
 
-Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& globals, int width) {
+Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& globals) {
   THIMBLE_ASSIGN(const program::Bundle bundle, program::open_thimble(choices.file, choices.verify));
   const auto rows = rows_of(bundle);
   if (globals.json) {
@@ -102,7 +100,7 @@ Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& glob
     out["metadata"] = report::Json::object();
     for (const auto& [key, value] : bundle.metadata) out["metadata"][key] = value;
     out["tensors"] = rows_json(rows);
-    std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
+    report::print(out);
     return 0;
   }
   std::printf("%s: thimble, %s parameters, %s in the file, %s of weights, %.3f bits per weight\n",
@@ -116,7 +114,7 @@ Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& glob
       std::printf("  %s: %s\n", key.c_str(), value.c_str());
     }
   }
-  print_rows(rows, choices.tensors, width);
+  print_rows(rows, choices.tensors);
   return 0;
 }
 
@@ -132,7 +130,7 @@ void print_values(const char* title, const ir::Graph& graph,
   std::printf("\n");
 }
 
-Expected<int> inspect_source(const InspectChoices& choices, const Globals& globals, int width) {
+Expected<int> inspect_source(const InspectChoices& choices, const Globals& globals) {
   formats::ReadOptions read;
   THIMBLE_ASSIGN(read.dims, dims_of(globals));
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.file, read));
@@ -151,7 +149,7 @@ Expected<int> inspect_source(const InspectChoices& choices, const Globals& globa
     out["max_context"] = model.max_context;
     out["metadata"] = model.metadata;
     out["tensors"] = rows_json(rows);
-    std::printf("%s\n", out.dump(2, ' ', false, report::Json::error_handler_t::replace).c_str());
+    report::print(out);
     return 0;
   }
   std::printf("%s: %s, %s, %s parameters, %s of weights\n", choices.file.c_str(),
@@ -170,14 +168,13 @@ Expected<int> inspect_source(const InspectChoices& choices, const Globals& globa
     for (const auto& [key, value] : model.metadata)
       std::printf("  %s: %s\n", key.c_str(), value.c_str());
   }
-  print_rows(rows, choices.tensors, width);
+  print_rows(rows, choices.tensors);
   return 0;
 }
 
 Expected<int> run_inspect(const InspectChoices& choices, const Globals& globals) {
-  const int width = system::terminal_width(STDOUT_FILENO);
-  return is_thimble(choices.file) ? inspect_thimble(choices, globals, width)
-                                  : inspect_source(choices, globals, width);
+  return is_thimble(choices.file) ? inspect_thimble(choices, globals)
+                                  : inspect_source(choices, globals);
 }
 
 }  // namespace

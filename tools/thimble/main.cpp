@@ -20,14 +20,13 @@
 namespace thimble::cli {
 namespace {
 
-constexpr int kUsage = 2;
 constexpr int kOurBug = 70;
 
 void on_abort(int) { std::_Exit(kOurBug); }
 
 // The result goes to stdout, the error to stderr; with --json the error is the result.
 int report_error(const Error& error, bool json) {
-  if (json) std::printf("%s\n", report::error(error).dump(2).c_str());
+  if (json) report::print(report::error(error));
   std::fprintf(stderr, "%s\n", error.to_string().c_str());
   if (error.code == ErrorCode::kInterrupted && system::interrupt_signal() == SIGTERM) return 143;
   return exit_status(error.code);
@@ -94,10 +93,9 @@ int main_checked(int argc, char** argv) {
   } catch (const CLI::Success& success) {  // --help and --version
     return app.exit(success);
   } catch (const CLI::ParseError& e) {
-    const Error error =
-        Error(ErrorCode::kUsage, e.what()).fix("thimble --help, or thimble COMMAND --help");
-    report_error(error, wants_json(argc, argv));
-    return kUsage;
+    return report_error(
+        Error(ErrorCode::kUsage, e.what()).fix("thimble --help, or thimble COMMAND --help"),
+        wants_json(argc, argv));
   }
   return run_selected(globals, selected);
 }

@@ -118,7 +118,7 @@ Expected<int> run_passes(const PassesChoices& choices, const Globals& globals) {
   if (globals.json) {
     report::Json out = report::document("passes");
     out["passes"] = std::move(list);
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   }
   return 0;
 }

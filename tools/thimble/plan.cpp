@@ -2,13 +2,11 @@
 // is written.
 
 #include <cstdio>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "report/summary.h"
-#include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/budget.h"
 #include "tools/thimble/open.h"
@@ -57,7 +55,7 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
     out["working_memory_bytes"] = memory;
     out["seconds_estimate"] = seconds;
     out["tensors"] = report::tensors(prepared.report);
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
     return 0;
   }
   std::printf("%s with %s: %s parameters, %s -> %s of weights, %.3f bits per weight\n",
@@ -66,10 +64,10 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
               bits);
   std::printf("working memory about %s, time about %s without evaluation\n",
               format_bytes(memory).c_str(), format_duration(seconds).c_str());
-  if (choices.tensors)
-    std::printf("\n%s", report::tensor_table(prepared.report, 0)
-                            .to_text(system::terminal_width(STDOUT_FILENO))
-                            .c_str());
+  if (choices.tensors) {
+    std::printf("\n");
+    report::tensor_table(prepared.report, 0).print();
+  }
   return 0;
 }
 

@@ -31,7 +31,7 @@ Expected<int> validate(const RecipeCommand& choices, const Globals& globals) {
     }
     out["gates"] = report::Json::array();
     for (const eval::Gate& gate : recipe.gates) out["gates"].push_back(gate.text);
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else {
     std::printf("%s: ok, %zu passes, %zu gates\n", recipe.name.c_str(), recipe.passes.size(),
                 recipe.gates.size());
@@ -52,7 +52,7 @@ Expected<int> list(const Globals& globals) {
   if (globals.json) {
     report::Json out = report::document("recipe list");
     out["recipes"] = std::move(names);
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   }
   return 0;
 }
@@ -76,11 +76,9 @@ Expected<int> run_recipe(const RecipeCommand& choices, const Globals& globals) {
 
 }  // namespace
 
-void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
-  command
-      .add_option("-r,--recipe", choices.recipe,
-                  "A recipe file, or the name of a shipped one; int4 unless given")
-      ->type_name("RECIPE");
+namespace {
+
+void add_overrides(CLI::App& command, RecipeChoices& choices) {
   command.add_option("--var", choices.variables, "NAME=VALUE for ${NAME} in the recipe")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
@@ -88,6 +86,16 @@ void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
       .add_option("--set", choices.set, "Change one option, as in --set quantize-weights.bits=3")
       ->type_name("PASS.OPTION=VALUE")
       ->allow_extra_args(false);
+}
+
+}  // namespace
+
+void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
+  command
+      .add_option("-r,--recipe", choices.recipe,
+                  "A recipe file, or the name of a shipped one; int4 unless given")
+      ->type_name("RECIPE");
+  add_overrides(command, choices);
 }
 
 void add_budget_options(CLI::App& command, RecipeChoices& choices) {
@@ -164,14 +172,7 @@ void add_recipe(CLI::App& app, Globals& globals, Selected& selected) {
       ->required()
       ->check(CLI::IsMember({"validate", "list", "show"}));
   command->add_option("RECIPE", choices->recipe.recipe, "A file, or the name of a shipped recipe");
-  command->add_option("--var", choices->recipe.variables, "NAME=VALUE for ${NAME} in the recipe")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false);
-  command
-      ->add_option("--set", choices->recipe.set,
-                   "Change one option, as in --set quantize-weights.bits=3")
-      ->type_name("PASS.OPTION=VALUE")
-      ->allow_extra_args(false);
+  add_overrides(*command, choices->recipe);
 }
 
 }  // namespace thimble::cli

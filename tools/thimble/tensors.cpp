@@ -166,7 +166,7 @@ void print_outputs(const std::vector<data::Array>& results, Environment& environ
   if (environment.globals.json) {
     report::Json out = report::document("run");
     out["outputs"] = std::move(described);
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
     return;
   }
   for (const auto& item : described) {
