@@ -12,8 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kCopied[] = {"config.json",
-                                   "generation_config.json",
+constexpr const char* kCopied[] = {"generation_config.json",
                                    "tokenizer.json",
                                    "tokenizer.model",
                                    "vocab.txt",
@@ -27,30 +26,25 @@ constexpr const char* kCopied[] = {"config.json",
                                    "sentence_bert_config.json",
                                    "1_Pooling/config.json"};
 
-Status write_text(const std::string& path, std::string_view text) {
-  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(file->append(text));
-  return file->commit();
-}
-
-Status copy_files(const std::string& from, const std::string& to) {
-  for (const char* name : kCopied) {
-    const fs::path source = fs::path(from) / name, target = fs::path(to) / name;
-    std::error_code error;
-    if (!fs::exists(source, error)) continue;
-    fs::create_directories(target.parent_path(), error);
-    fs::copy_file(source, target, fs::copy_options::overwrite_existing, error);
-    if (error) return io_error("cannot write", error.value()).in(target.string());
-  }
+// Where there is such a file.
+Status copy_file(const std::string& name, const std::string& from, const std::string& to) {
+  const fs::path source = fs::path(from) / name, target = fs::path(to) / name;
+  std::error_code error;
+  if (!fs::exists(source, error)) return ok();
+  fs::create_directories(target.parent_path(), error);
+  fs::copy_file(source, target, fs::copy_options::overwrite_existing, error);
+  if (error) return io_error("cannot write", error.value()).in(target.string());
   return ok();
 }
 
-// What is written are floats, whatever the source was packed as.
-Status say_float(const std::string& folder) {
-  const std::string path = folder + "/config.json";
-  THIMBLE_ASSIGN(text::Json config, text::read_json(path));
-  if (config.erase("quantization_config") == 0) return ok();
-  return write_text(path, config.dump(2) + "\n");
+Status copy_files(const std::string& from, const std::string& to) {
+  // What is written are floats, whatever the source was packed as.
+  THIMBLE_ASSIGN(text::Json config, text::read_json(from + "/config.json"));
+  THIMBLE_TRY(config.erase("quantization_config") == 0
+                  ? copy_file("config.json", from, to)
+                  : write_file(to + "/config.json", config.dump(2) + "\n"));
+  for (const char* name : kCopied) THIMBLE_TRY(copy_file(name, from, to));
+  return ok();
 }
 
 Status write_config(const ir::Model& model, const std::string& folder) {
@@ -62,7 +56,7 @@ Status write_config(const ir::Model& model, const std::string& folder) {
   }
   config["architectures"] = {model.architecture};
   config["model_type"] = model_type_of(model.architecture);
-  return write_text(folder + "/config.json", config.dump(2) + "\n");
+  return write_file(folder + "/config.json", config.dump(2) + "\n");
 }
 
 }  // namespace
@@ -101,10 +95,7 @@ Status write_huggingface(const ir::Model& model, const std::string& folder, cons
     tensors.push_back({&weight, gain ? 1.0f : 0.0f});
   }
   THIMBLE_TRY(write_safetensors(folder + "/model.safetensors", std::move(tensors), type, progress));
-  if (model.source_format == "huggingface") {
-    THIMBLE_TRY(copy_files(model.source_path, folder));
-    return say_float(folder);
-  }
+  if (model.source_format == "huggingface") return copy_files(model.source_path, folder);
   if (!model.tokenizer.empty()) progress.message("note: the tokenizer is not written");
   return write_config(model, folder);
 }
