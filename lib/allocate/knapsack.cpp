@@ -193,40 +193,42 @@ std::optional<Selection> solve(const std::vector<Item>& items, std::uint64_t cap
   if (least.bytes > capacity) return std::nullopt;
   // Rounding to units costs the table a little where the front's own point is the best there is.
   Selection best = refined(items, capacity, Table(items, capacity - least.bytes).best());
-  std::vector<Selection> front = convex_front(items);
-  while (front.back().bytes > capacity) front.pop_back();
-  Selection other = refined(items, capacity, std::move(front.back()));
+  const ConvexFront front(items);
+  std::size_t last = front.size() - 1;
+  while (front[last].bytes > capacity) --last;
+  Selection other = refined(items, capacity, front.selection(last));
   if (other.cost < best.cost) best = std::move(other);
   THIMBLE_CHECK(best.bytes <= capacity, "a selection keeps within its capacity");
   return best;
 }
 
-std::vector<Selection> convex_front(const std::vector<Item>& items) {
-  struct Step {
-    double rate;  // cost saved per byte
-    std::size_t item, option;
-  };
-  std::vector<Step> steps;
-  std::vector<std::size_t> options;
+ConvexFront::ConvexFront(const std::vector<Item>& items) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::vector<std::size_t> kept = hull(items[i]);
-    options.push_back(kept.front());
+    first_.push_back(kept.front());
     for (std::size_t k = 1; k < kept.size(); ++k) {
       const Option& from = items[i][kept[k - 1]];
       const Option& to = items[i][kept[k]];
-      steps.push_back(
+      steps_.push_back(
           {(from.cost - to.cost) / static_cast<double>(to.bytes - from.bytes), i, kept[k]});
     }
   }
   // Rates fall along an item's hull, so a stable sort keeps its steps in order.
-  std::stable_sort(steps.begin(), steps.end(),
+  std::stable_sort(steps_.begin(), steps_.end(),
                    [](const Step& a, const Step& b) { return a.rate > b.rate; });
-  std::vector<Selection> front = {select(items, options)};
-  for (const Step& step : steps) {
-    options[step.item] = step.option;
-    front.push_back(select(items, options));
+  Selection now = select(items, first_);
+  totals_.push_back({now.bytes, now.cost});
+  for (const Step& step : steps_) {
+    now.options[step.item] = step.option;
+    now = select(items, std::move(now.options));
+    totals_.push_back({now.bytes, now.cost});
   }
-  return front;
+}
+
+Selection ConvexFront::selection(std::size_t point) const {
+  Selection out{first_, totals_[point].bytes, totals_[point].cost};
+  for (std::size_t s = 0; s < point; ++s) out.options[steps_[s].item] = steps_[s].option;
+  return out;
 }
 
 }  // namespace thimble::allocate

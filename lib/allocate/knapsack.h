@@ -31,7 +31,23 @@ Selection smallest(const std::vector<Item>& items);
 std::optional<Selection> solve(const std::vector<Item>& items, std::uint64_t capacity);
 
 // The selections that are best for some price of a byte (Shoham, Gersho 1988), smallest first: the
-// lower convex hull of what can be reached, each one step of one item from the one before.
-std::vector<Selection> convex_front(const std::vector<Item>& items);
+// lower convex hull of what can be reached, each one step of one item from the one before. Memory:
+// that of the items, not that of all selections.
+class ConvexFront {
+ public:
+  explicit ConvexFront(const std::vector<Item>& items);
+  std::size_t size() const { return totals_.size(); }  // at least 1
+  const Option& operator[](std::size_t point) const { return totals_[point]; }
+  Selection selection(std::size_t point) const;
+
+ private:
+  struct Step {
+    double rate;  // cost saved per byte
+    std::size_t item, option;
+  };
+  std::vector<std::size_t> first_;  // options of the smallest
+  std::vector<Step> steps_;         // from each point to the next
+  std::vector<Option> totals_;
+};
 
 }  // namespace thimble::allocate

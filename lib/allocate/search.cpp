@@ -25,9 +25,9 @@ Expected<Selection> for_divergence(
     const Survey& survey, double target,
     const std::function<Expected<double>(const Selection&)>& measured,
     std::vector<pass::BudgetPoint>& points) {
-  const std::vector<Selection> front = convex_front(survey.items);
+  const ConvexFront front(survey.items);
   const auto measure_at = [&](std::size_t at) -> Expected<double> {
-    THIMBLE_ASSIGN(const double value, measured(front[at]));
+    THIMBLE_ASSIGN(const double value, measured(front.selection(at)));
     points.push_back({survey.fixed + front[at].bytes, front[at].cost, value, false});
     return value;
   };
@@ -51,10 +51,10 @@ Expected<Selection> for_divergence(
       low = at + 1;
     }
   }
-  if (high < front.size()) return front[high];
+  if (high < front.size()) return front.selection(high);
   if (low < front.size()) {  // measurements ran out: the largest may still do
     THIMBLE_ASSIGN(const double value, measure_at(front.size() - 1));
-    if (value <= target) return front.back();
+    if (value <= target) return front.selection(front.size() - 1);
   }
   double least = 1e300;
   for (const pass::BudgetPoint& point : points)
@@ -67,15 +67,15 @@ Expected<Selection> for_divergence(
 }
 
 std::vector<pass::BudgetPoint> front_of(const Survey& survey, std::size_t count) {
-  const std::vector<Selection> front = convex_front(survey.items);
+  const ConvexFront front(survey.items);
   std::vector<pass::BudgetPoint> points;
-  const double first = static_cast<double>(front.front().bytes);
-  const double step = (static_cast<double>(front.back().bytes) - first) /
+  const double first = static_cast<double>(front[0].bytes);
+  const double step = (static_cast<double>(front[front.size() - 1].bytes) - first) /
                       static_cast<double>(std::max<std::size_t>(1, count - 1));
-  for (const Selection& selection : front) {
+  for (std::size_t i = 0; i < front.size(); ++i) {
     const double next = first + step * static_cast<double>(points.size());
-    if (static_cast<double>(selection.bytes) < next) continue;
-    points.push_back({survey.fixed + selection.bytes, selection.cost, std::nullopt, false});
+    if (static_cast<double>(front[i].bytes) < next) continue;
+    points.push_back({survey.fixed + front[i].bytes, front[i].cost, std::nullopt, false});
   }
   return points;
 }

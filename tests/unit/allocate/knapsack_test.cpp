@@ -95,13 +95,15 @@ TEST_CASE("a budget is met to within half a percent and never exceeded") {
 TEST_CASE("the front falls in cost as it rises in bytes, and the knapsack is never above it") {
   Numbers numbers(13);
   const std::vector<Item> items = network(numbers, 20);
-  const std::vector<Selection> front = convex_front(items);
+  const ConvexFront front(items);
   REQUIRE(front.size() > 20);
-  CHECK(front.front().bytes == smallest(items).bytes);
+  CHECK(front[0].bytes == smallest(items).bytes);
   for (std::size_t i = 1; i < front.size(); ++i) {
     CHECK(front[i].bytes > front[i - 1].bytes);
     CHECK(front[i].cost < front[i - 1].cost);
     if (i % 8 == 0) {
+      const Selection selection = select(items, front.selection(i).options);
+      CHECK((selection.bytes == front[i].bytes && selection.cost == front[i].cost));
       const std::optional<Selection> found = solve(items, front[i].bytes);
       REQUIRE(found.has_value());
       CHECK(found->cost <= front[i].cost * (1 + 1e-12));
