@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "ir/decode.h"
 #include "support/checked.h"
-#include "support/half.h"
 
 namespace thimble::formats::onnx {
 namespace {
@@ -70,20 +68,6 @@ Expected<Streams> read_streams(const ir::Weight& w, const CodeForm& form, std::i
   return out;
 }
 
-Bytes bytes_of(std::span<const float> values, ir::DType type) {
-  if (type == ir::DType::kF32) {
-    const auto raw = std::as_bytes(values);
-    return {raw.begin(), raw.end()};
-  }
-  Bytes out(values.size() * 2);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t bits =
-        type == ir::DType::kF16 ? float_to_half(values[i]) : float_to_bfloat(values[i]);
-    std::memcpy(out.data() + 2 * i, &bits, 2);
-  }
-  return out;
-}
-
 // Low bits first; the last byte is filled up with zero bits.
 void pack(std::span<const std::uint8_t> codes, int bits, std::byte* out) {
   const auto per_byte = static_cast<std::size_t>(8 / bits);
@@ -136,7 +120,8 @@ class BlockSource : public MadeSource {
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     THIMBLE_ASSIGN(const Streams s, read_streams(of(), form_, begin, end));
     if (part_ == Part::kScales)
-      return dense_rows(end - begin, bytes_of(by_block(of(), s.scales, block_), scale_type(of())));
+      return dense_rows(end - begin,
+                        ir::encode_floats(scale_type(of()), by_block(of(), s.scales, block_)));
     const bool codes = part_ == Part::kCodes;
     const std::vector<std::uint8_t> zeros =
         codes ? std::vector<std::uint8_t>() : by_block(of(), s.zeros, block_);
@@ -221,7 +206,7 @@ class MatrixSource : public MadeSource {
   Expected<ir::Rows> floats(std::vector<float> values, ir::DType type, std::int64_t begin,
                             std::int64_t end) const {
     if (columns_) values = turned(values, static_cast<std::size_t>(of().rows()));
-    return cut(bytes_of(values, type), begin, end);
+    return cut(ir::encode_floats(type, values), begin, end);
   }
 
   // Rows [begin, end) of what was made of all rows.
@@ -257,7 +242,7 @@ class DecodedSource : public MadeSource {
       values.resize(static_cast<std::size_t>((end - begin) * width));
       THIMBLE_TRY(ir::decode_rows(w.encoding, w.dtype, rows, w.inputs(), values));
     }
-    return dense_rows(end - begin, bytes_of(values, ir::DType::kF32));
+    return dense_rows(end - begin, ir::encode_floats(ir::DType::kF32, values));
   }
 };
 

@@ -3,12 +3,9 @@
 
 #include "passes/quantize/convert_floats.h"
 
-#include <cstring>
-#include <vector>
-
 #include "ir/decode.h"
 #include "ir/match.h"
-#include "support/half.h"
+#include "passes/quantize/settings.h"
 
 namespace thimble::passes {
 namespace {
@@ -22,9 +19,7 @@ class ConvertedSource : public ir::WeightSource {
     THIMBLE_ASSIGN(const ir::Rows source, from_.source->read(begin, end));
     std::vector<float> values(static_cast<std::size_t>((end - begin) * from_.inputs()));
     THIMBLE_TRY(ir::decode_rows(from_.encoding, from_.dtype, source, from_.inputs(), values));
-    auto bytes = std::make_shared<std::vector<std::byte>>(
-        values.size() * static_cast<std::size_t>(ir::dtype_bits(to_)) / 8);
-    for (std::size_t i = 0; i < values.size(); ++i) store(values[i], i, *bytes);
+    auto bytes = std::make_shared<const std::vector<std::byte>>(ir::encode_floats(to_, values));
     ir::Rows rows;
     rows.count = end - begin;
     rows.dense = *bytes;
@@ -39,16 +34,6 @@ class ConvertedSource : public ir::WeightSource {
   }
 
  private:
-  void store(float value, std::size_t index, std::vector<std::byte>& bytes) const {
-    if (to_ == ir::DType::kF32) {
-      std::memcpy(bytes.data() + index * sizeof value, &value, sizeof value);
-      return;
-    }
-    const std::uint16_t half =
-        to_ == ir::DType::kF16 ? float_to_half(value) : float_to_bfloat(value);
-    std::memcpy(bytes.data() + index * sizeof half, &half, sizeof half);
-  }
-
   ir::Weight from_;
   ir::DType to_;
 };
@@ -56,8 +41,7 @@ class ConvertedSource : public ir::WeightSource {
 class ConvertFloats : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
-    const std::string type = options.text("type");
-    type_ = type == "f16" ? ir::DType::kF16 : type == "bf16" ? ir::DType::kBF16 : ir::DType::kF32;
+    type_ = *ir::dtype_from_name(options.text("type"));
     return ok();
   }
 
@@ -67,13 +51,7 @@ class ConvertFloats : public pass::Pass {
       if (!weight.encoding.is_dense() || weight.dtype == type_) continue;
       weight.source = std::make_shared<ConvertedSource>(weight, type_);
       weight.dtype = type_;
-      pass::TensorDecision decision;
-      decision.tensor = weight.name;
-      decision.scheme = std::string(ir::dtype_name(type_));
-      decision.bits_per_weight = ir::dtype_bits(type_);
-      decision.parameters = static_cast<std::uint64_t>(weight.element_count());
-      decision.why = "default";
-      report.current().decisions.push_back(std::move(decision));
+      report.current().decisions.push_back(decision_on(weight, "default"));
       report.current().changes += 1;
     }
     return ok();

@@ -7,6 +7,7 @@
 #include "passes/quantize/compensation.h"
 #include "passes/quantize/settings.h"
 #include "quant/decode.h"
+#include "quant/error_metrics.h"
 #include "quant/hessian.h"
 #include "quant/scale_fit.h"
 
@@ -90,13 +91,9 @@ class CorrectScales : public pass::Pass {
                                          const ir::Encoding& encoding, std::int64_t inputs) {
     std::vector<float> decoded(weights.size());
     THIMBLE_TRY(quant::decode_rows(encoding, rows, rows.count, inputs, decoded.data()));
-    double noise = 0, signal = 0;
-    for (std::size_t i = 0; i < decoded.size(); ++i) {
-      const double w = weights[i], e = w - decoded[i];
-      noise += e * e;
-      signal += w * w;
-    }
-    return signal == 0 ? 0 : noise / signal;
+    quant::ErrorMetrics metrics;
+    metrics.add(weights, decoded);
+    return metrics.relative_squared();
   }
 
   pass::Selector only_;

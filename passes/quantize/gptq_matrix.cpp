@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "quant/decode.h"
+#include "quant/error_metrics.h"
 #include "quant/hessian.h"
 
 namespace thimble::passes {
@@ -52,7 +53,7 @@ class MatrixRun {
   }
 
   GptqMatrix finish() {
-    result_.error = ratio(noise_, signal_);
+    result_.error = plain_.relative_squared();
     result_.output_error = ratio(output_error_, output_signal_);
     result_.rounding_output_error = ratio(rounding_error_, output_signal_);
     return std::move(result_);
@@ -63,11 +64,7 @@ class MatrixRun {
                           const ir::Rows& rows) {
     std::vector<float> decoded(weights.size());
     THIMBLE_TRY(quant::decode_rows(encoding_, rows, rows.count, inputs, decoded.data()));
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      const double w = weights[i], e = w - decoded[i];
-      noise_ += e * e;
-      signal_ += w * w;
-    }
+    plain_.add(weights, decoded);
     return ok();
   }
 
@@ -75,7 +72,7 @@ class MatrixRun {
   quant::Search search_;
   ThreadPool& pool_;
   GptqMatrix result_;
-  double noise_ = 0, signal_ = 0;  // of the weights
+  quant::ErrorMetrics plain_;  // of the weights
   double output_error_ = 0, rounding_error_ = 0, output_signal_ = 0;
 };
 

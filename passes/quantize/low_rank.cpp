@@ -5,15 +5,14 @@
 
 #include "passes/quantize/low_rank.h"
 
-#include <cstring>
 #include <map>
 
+#include "ir/decode.h"
 #include "passes/quantize/compensation.h"
 #include "passes/quantize/rewritten.h"
 #include "passes/quantize/settings.h"
 #include "quant/hessian.h"
 #include "quant/low_rank.h"
-#include "support/half.h"
 
 namespace thimble::passes {
 namespace {
@@ -24,19 +23,9 @@ struct Factors {
 };
 
 void store(ir::Weight& weight, std::span<const float> values) {
-  const auto width = static_cast<std::uint64_t>(ir::dtype_bits(weight.dtype)) / 8;
-  std::vector<std::byte> bytes(values.size() * width);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (weight.dtype == ir::DType::kF32) {
-      std::memcpy(bytes.data() + i * width, &values[i], width);
-      continue;
-    }
-    const std::uint16_t half =
-        weight.dtype == ir::DType::kF16 ? float_to_half(values[i]) : float_to_bfloat(values[i]);
-    std::memcpy(bytes.data() + i * width, &half, width);
-  }
-  weight.source =
-      ir::owned_dense(std::move(bytes), static_cast<std::uint64_t>(weight.inputs()) * width);
+  const auto row_bytes =
+      static_cast<std::uint64_t>(weight.inputs() * ir::dtype_bits(weight.dtype)) / 8;
+  weight.source = ir::owned_dense(ir::encode_floats(weight.dtype, values), row_bytes);
 }
 
 ir::Weight empty(const std::string& name, std::vector<std::int64_t> dims, ir::DType type) {
