@@ -73,33 +73,27 @@ const std::uint8_t* prepare_panel(const GroupedWeight& w, std::int64_t tile, std
   return w.bits == 4 ? panel.codes[0] : codes;
 }
 
+// The sums of block `i`. An instruction names its registers, so a loop cannot count them.
+#define THIMBLE_MULTIPLY_BLOCK(i, x_register, codes_register) \
+  _tile_zero(i);                                              \
+  _tile_loadd(x_register, x + i * block_bytes, kBlock);       \
+  _tile_loadd(codes_register, codes + i * 512, 64);           \
+  _tile_dpbsud(i, x_register, codes_register);                \
+  _tile_stored(i, panel.sums[i], 64)
+
 // Sums of `count` blocks, one after the other.
 THIMBLE_FORCE_INLINE void multiply_blocks(const std::int8_t* x, std::int64_t block_bytes,
                                           const std::uint8_t* codes, int count, Panel& panel) {
-  _tile_zero(0);
-  _tile_loadd(4, x, kBlock);
-  _tile_loadd(6, codes, 64);
-  _tile_dpbsud(0, 4, 6);
-  _tile_stored(0, panel.sums[0], 64);
+  THIMBLE_MULTIPLY_BLOCK(0, 4, 6);
   if (count < 2) return;
-  _tile_zero(1);
-  _tile_loadd(5, x + block_bytes, kBlock);
-  _tile_loadd(7, codes + 512, 64);
-  _tile_dpbsud(1, 5, 7);
-  _tile_stored(1, panel.sums[1], 64);
+  THIMBLE_MULTIPLY_BLOCK(1, 5, 7);
   if (count < 3) return;
-  _tile_zero(2);
-  _tile_loadd(4, x + 2 * block_bytes, kBlock);
-  _tile_loadd(6, codes + 2 * 512, 64);
-  _tile_dpbsud(2, 4, 6);
-  _tile_stored(2, panel.sums[2], 64);
+  THIMBLE_MULTIPLY_BLOCK(2, 4, 6);
   if (count < 4) return;
-  _tile_zero(3);
-  _tile_loadd(5, x + 3 * block_bytes, kBlock);
-  _tile_loadd(7, codes + 3 * 512, 64);
-  _tile_dpbsud(3, 5, 7);
-  _tile_stored(3, panel.sums[3], 64);
+  THIMBLE_MULTIPLY_BLOCK(3, 5, 7);
 }
+
+#undef THIMBLE_MULTIPLY_BLOCK
 
 struct Blocks {
   std::int64_t begin, end;
