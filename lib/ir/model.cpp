@@ -15,6 +15,7 @@ std::optional<ValueId> capture_of(const Graph& body, std::string_view name) {
 std::vector<std::pair<GraphId, ValueId>> captures_of(const Model& model, const Graph& graph,
                                                      std::string_view name) {
   std::vector<std::pair<GraphId, ValueId>> out;
+  if (model.graphs.empty()) return out;  // as most are: this is asked of many values
   for (const NodeId id : graph.order()) {
     for (const GraphId body : bodies(graph.node(id))) {
       const auto capture = capture_of(model.graphs[body.index], name);
