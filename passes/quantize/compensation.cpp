@@ -18,6 +18,8 @@ std::string obstacle(const ir::Model& model, const pass::Context& context,
   const ir::Encoding& encoding = model.weight(use.weight).encoding;
   if (!context.originals.contains(use.weight.index)) return "it came quantized";
   if (use.gathered) return "it is an embedding";
+  if (use.convolved) return "it is a convolution's";
+  if (use.recurrent) return "it is a recurrent operator's";
   if (use.nodes.size() > 1) return "several products share it";
   return encoding.per_tensor ? "it has one scale for all of it" : "";
 }

@@ -150,6 +150,25 @@ TEST_CASE("compensation names what it cannot compensate") {
     REQUIRE(count_decisions(tied, 1, true) == 1);
     CHECK(tied.report.passes[1].decisions[0].why == "not compensated: it is an embedding");
   }
+  auto other = ir::parse(R"(weight @k: f32[8, 4, 3]
+weight @w: f32[1, 64, 8]
+weight @r: f32[1, 64, 16]
+graph main(%x: f32[5, 4, 9]) {
+  %c = Conv(%x, @k)
+  %s = Transpose(%c) {perm = [0, 2, 1]}
+  %y = LSTM(%s, @w, @r) {hidden_size = 16}
+  return %y
+})");
+  REQUIRE(other);
+  REQUIRE(ir::infer_shapes(*other));
+  for (const char* pass : {"low-rank", "correct-bias", "correct-scales"}) {
+    const PassRun run = run_with(*other, {{"quantize-weights"}, {pass}}, {});
+    REQUIRE(run.error == "");
+    REQUIRE(count_decisions(run, 1, true) == 3);
+    const auto& kept = run.report.passes[1].decisions;
+    CHECK(kept[0].why == "not compensated: it is a convolution's");
+    CHECK(kept[1].why == "not compensated: it is a recurrent operator's");
+  }
   const PassRun strict = run_on(read_tiny("oracle/llama"), {{"low-rank"}}, 1, nullptr, true);
   CHECK(strict.error.find("no quantized weight was there to compensate") != std::string::npos);
 }
