@@ -114,15 +114,18 @@ std::string descr_of(ir::DType type) {
   }
 }
 
+data::InputSpec input_spec(const ir::Value& input) {
+  data::InputSpec spec{input.name, descr_of(input.dtype), {}};
+  for (const ir::Dim& dim : input.shape.value_or(ir::Shape{}))
+    spec.dims.push_back(dim.constant().value_or(-1));
+  return spec;
+}
+
 std::vector<data::InputSpec> input_specs(const ir::Model& model) {
   std::vector<data::InputSpec> specs;
   for (const ir::ValueId id : model.graph.inputs()) {
     const ir::Value& input = model.graph.value(id);
-    if (is_state(model, input.name)) continue;
-    data::InputSpec spec{input.name, descr_of(input.dtype), {}};
-    for (const ir::Dim& dim : input.shape.value_or(ir::Shape{}))
-      spec.dims.push_back(dim.constant().value_or(-1));
-    specs.push_back(std::move(spec));
+    if (!is_state(model, input.name)) specs.push_back(input_spec(input));
   }
   return specs;
 }

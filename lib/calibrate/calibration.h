@@ -71,7 +71,9 @@ class Calibration {
   std::unique_ptr<Journal> journal_;
 };
 
-// The model's inputs but for its states, as a data set is to bring them.
+// An input as a data set is to bring it; -1 for sizes that the model leaves open.
+data::InputSpec input_spec(const ir::Value& input);
+// The model's inputs but for its states.
 std::vector<data::InputSpec> input_specs(const ir::Model& model);
 
 }  // namespace thimble::calibrate

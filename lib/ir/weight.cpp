@@ -109,6 +109,10 @@ Expected<Rows> read_all(const Weight& weight) {
 
 std::int64_t Weight::element_count() const { return product(dims); }
 
+std::string Weight::scheme() const {
+  return encoding.is_dense() ? std::string(dtype_name(dtype)) : encoding.to_string();
+}
+
 std::int64_t Weight::rows() const {
   if (encoding.is_dense() || encoding.flat) return dims.size() < 2 ? 1 : dims[0];
   std::vector<std::int64_t> others = dims;

@@ -66,6 +66,8 @@ struct Weight {
   // is one row). Encoded: inputs is dims[encoding.axis], rows the product of the others in order.
   std::int64_t rows() const;
   std::int64_t inputs() const;
+  // How its numbers are stored: "f32", or the encoding as text.
+  std::string scheme() const;
   // Bytes of the streams, packed without padding.
   std::uint64_t byte_size() const;
 };

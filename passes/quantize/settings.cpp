@@ -354,8 +354,7 @@ void find_poor_inputs(const ir::Weight& weight, std::uint64_t dead, const std::s
 pass::TensorDecision decision_on(const ir::Weight& weight, std::string why) {
   pass::TensorDecision decision;
   decision.tensor = weight.name;
-  decision.scheme = weight.encoding.is_dense() ? std::string(ir::dtype_name(weight.dtype))
-                                               : weight.encoding.to_string();
+  decision.scheme = weight.scheme();
   decision.bits_per_weight = bits_per_weight(weight);
   decision.parameters = static_cast<std::uint64_t>(weight.element_count());
   decision.why = std::move(why);

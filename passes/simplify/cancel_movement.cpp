@@ -138,18 +138,10 @@ class Canceller {
   }
 
   bool reshapes(ir::NodeId id, const ir::Node& first) {
-    const ir::Node second = graph_.node(id);
-    const ValueId x = first.inputs[0], y = second.outputs[0];
+    const ValueId x = first.inputs[0], y = graph_.node(id).outputs[0];
     if (same_kind(graph_, x, y) && bypass(model_, graph_, id, x)) return true;
-    const auto &from = graph_.value(x).shape, &to = graph_.value(y).shape;
-    if (!from || !to || !only_read_by(model_, graph_, first.outputs[0], id)) return false;
-    const auto target = reshape_target(*from, *to);
-    if (!target) return false;
-    const auto size = static_cast<std::int64_t>(target->size());
-    const ValueId shape = add_constant(
-        model_, graph_, ir::make_dense(graph_.value(y).name + ".shape", {size}, *target));
-    replace_node(model_, graph_, id, "Reshape", {x, shape}, {});
-    return true;
+    return only_read_by(model_, graph_, first.outputs[0], id) &&
+           become_reshape(model_, graph_, id, x);
   }
 
   bool casts(ir::NodeId id, const ir::Node& first) {

@@ -13,19 +13,6 @@
 namespace thimble::passes {
 namespace {
 
-// Inputs as data sets describe them; -1 for sizes that the model leaves open.
-std::vector<data::InputSpec> specs_of(const ir::Graph& graph) {
-  std::vector<data::InputSpec> specs;
-  for (const ir::ValueId id : graph.inputs()) {
-    const ir::Value& value = graph.value(id);
-    data::InputSpec spec{value.name, calibrate::descr_of(value.dtype), {}};
-    for (const ir::Dim& dim : value.shape.value_or(ir::Shape{}))
-      spec.dims.push_back(dim.constant().value_or(-1));
-    specs.push_back(std::move(spec));
-  }
-  return specs;
-}
-
 class FixInputs : public pass::Pass {
  public:
   Status configure(const pass::Options& options) override {
@@ -36,8 +23,10 @@ class FixInputs : public pass::Pass {
   }
 
   Status run(ir::Model& model, pass::Context&, pass::Report& report) override {
-    THIMBLE_ASSIGN(std::vector<data::Array> arrays,
-                   data::filled_inputs(values_, specs_of(model.graph)));
+    std::vector<data::InputSpec> specs;
+    for (const ir::ValueId input : model.graph.inputs())
+      specs.push_back(calibrate::input_spec(model.graph.value(input)));
+    THIMBLE_ASSIGN(std::vector<data::Array> arrays, data::filled_inputs(values_, specs));
     for (data::Array& array : arrays) THIMBLE_TRY(fix(model, std::move(array)));
     report.current().changes = static_cast<std::int64_t>(arrays.size());
     return ir::infer_shapes(model);
@@ -55,10 +44,8 @@ class FixInputs : public pass::Pass {
           .at_tensor(array.name)
           .fix("bind its size first, as with --dim batch=1");
     }
-    for (const ir::State& state : model.states) {
-      if (state.input == array.name)
-        return invalid_argument("a state cannot be fixed").at_tensor(array.name);
-    }
+    if (calibrate::is_state(model, array.name))
+      return invalid_argument("a state cannot be fixed").at_tensor(array.name);
     const ir::DType type = graph.value(input).dtype;
     graph.rename(input, array.name + ".input");
     const ir::ValueId constant = add_constant(

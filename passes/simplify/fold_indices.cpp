@@ -44,16 +44,10 @@ class Folder {
  private:
   const std::optional<ir::Shape>& shape(ValueId value) const { return graph_.value(value).shape; }
 
-  bool become_reshape(ir::NodeId id, ValueId x) {
+  bool give_all(ir::NodeId id, ValueId x) {
     const auto& to = shape(graph_.node(id).outputs[0]);
-    if (!shape(x) || !to || !(ir::element_count(*shape(x)) == ir::element_count(*to))) return false;
-    const auto target = reshape_target(*shape(x), *to);
-    if (!target) return false;
-    const auto size = static_cast<std::int64_t>(target->size());
-    const std::string name = graph_.value(graph_.node(id).outputs[0]).name + ".shape";
-    const ValueId into = add_constant(model_, graph_, ir::make_dense(name, {size}, *target));
-    replace_node(model_, graph_, id, "Reshape", {x, into}, {});
-    return true;
+    return shape(x) && to && ir::element_count(*shape(x)) == ir::element_count(*to) &&
+           become_reshape(model_, graph_, id, x);
   }
 
   // From a table of single elements.
@@ -65,7 +59,7 @@ class Folder {
                      [](const ir::Dim& dim) { return dim == ir::Dim(1); }))
       return false;
     const auto grid = grids_.find(node.inputs[1]);
-    return grid && counts_elements(*grid) && become_reshape(id, before_reshape(node.inputs[0]));
+    return grid && counts_elements(*grid) && give_all(id, before_reshape(node.inputs[0]));
   }
 
   ValueId before_reshape(ValueId value) const {
@@ -97,7 +91,7 @@ class Folder {
         flat.steps[i] = flat.steps[i] + stride * grid->steps[i];
       stride = stride * (*from)[k - 1];
     }
-    return counts_elements(flat) && become_reshape(id, node.inputs[0]);
+    return counts_elements(flat) && give_all(id, node.inputs[0]);
   }
 
   bool conjunction(ir::NodeId id, const ir::Node& node) {

@@ -225,8 +225,7 @@ class Folder {
     const ir::Weight& weight = model_.weight(graph_.value(producer.weight).weight);
     pass::TensorDecision decision;
     decision.tensor = weight.name;
-    decision.scheme = weight.encoding.is_dense() ? std::string(ir::dtype_name(weight.dtype))
-                                                 : weight.encoding.to_string();
+    decision.scheme = weight.scheme();
     decision.why = node.op + " was not folded: " + why;
     decision.kept = true;
     report_.decisions.push_back(std::move(decision));

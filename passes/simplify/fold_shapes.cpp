@@ -13,15 +13,7 @@ Expected<std::int64_t> fold(ir::Model& model, ir::Graph& graph) {
   for (const ir::NodeId id : graph.order()) {
     const ir::Node node = graph.node(id);
     if (!node.is("Reshape") || graph.value(node.inputs[1]).weight.valid()) continue;
-    const auto& from = graph.value(node.inputs[0]).shape;
-    const auto& to = graph.value(node.outputs[0]).shape;
-    const auto target = from && to ? reshape_target(*from, *to) : std::nullopt;
-    if (!target) continue;
-    const auto size = static_cast<std::int64_t>(target->size());
-    const std::string name = graph.value(node.outputs[0]).name + ".shape";
-    const ir::ValueId shape = add_constant(model, graph, ir::make_dense(name, {size}, *target));
-    replace_node(model, graph, id, "Reshape", {node.inputs[0], shape}, {});
-    ++folded;
+    folded += become_reshape(model, graph, id, node.inputs[0]) ? 1 : 0;
   }
   return folded;
 }

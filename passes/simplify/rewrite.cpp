@@ -136,6 +136,18 @@ std::optional<std::vector<std::int64_t>> reshape_target(const ir::Shape& from,
   return target;
 }
 
+bool become_reshape(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::ValueId x) {
+  const ir::Value& result = graph.value(graph.node(node).outputs[0]);
+  const auto &from = graph.value(x).shape, &to = result.shape;
+  const auto target = from && to ? reshape_target(*from, *to) : std::nullopt;
+  if (!target) return false;
+  const auto size = static_cast<std::int64_t>(target->size());
+  const ir::ValueId shape =
+      add_constant(model, graph, ir::make_dense(result.name + ".shape", {size}, *target));
+  replace_node(model, graph, node, "Reshape", {x, shape}, {});
+  return true;
+}
+
 ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight) {
   const ir::Shape shape(weight.dims.begin(), weight.dims.end());
   const std::string name = weight.name;

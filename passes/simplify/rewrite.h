@@ -46,6 +46,10 @@ std::optional<std::vector<std::int64_t>> constant_integers(const ir::Model& mode
 // that stay, one -1. Nothing when the sizes aren't known well enough.
 std::optional<std::vector<std::int64_t>> reshape_target(const ir::Shape& from, const ir::Shape& to);
 
+// Makes the node, of one result, a Reshape of `x` to the result's shape; false, and nothing done,
+// where reshape_target knows none.
+bool become_reshape(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::ValueId x);
+
 // A constant of our own in this graph.
 ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight);
 

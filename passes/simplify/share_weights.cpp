@@ -125,8 +125,7 @@ class ShareWeights : public pass::Pass {
       const ir::Weight& gone = model.weights[i];
       pass::TensorDecision decision;
       decision.tensor = gone.name;
-      decision.scheme = gone.encoding.is_dense() ? std::string(ir::dtype_name(gone.dtype))
-                                                 : gone.encoding.to_string();
+      decision.scheme = gone.scheme();
       decision.why = "the same as " + model.weights[twin[i]].name;
       decision.kept = true;
       report.current().decisions.push_back(std::move(decision));

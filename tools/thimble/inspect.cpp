@@ -51,10 +51,7 @@ std::vector<TensorRow> rows_of(const ir::Model& model) {
   std::vector<TensorRow> rows;
   for (const ir::Weight& weight : model.weights) {
     if (weight.source == nullptr) continue;
-    const std::string scheme = weight.encoding.is_dense()
-                                   ? std::string(ir::dtype_name(weight.dtype))
-                                   : weight.encoding.to_string();
-    rows.push_back({weight.name, scheme, format_dims(weight.dims), weight.byte_size()});
+    rows.push_back({weight.name, weight.scheme(), format_dims(weight.dims), weight.byte_size()});
   }
   return rows;
 }
