@@ -87,8 +87,7 @@ Status Session::State::plan() {
   std::size_t shared = 0;
   for (const Bound& bound : regions[0]) {
     if (bound.planned && bound.op->scratch != nullptr)
-      shared = std::max(shared,
-                        round_up<std::size_t>(bound.op->scratch(bound.call), Memory::kAlignment));
+      shared = std::max(shared, Memory::aligned(bound.op->scratch(bound.call)));
   }
   const std::size_t total = plan.bytes + shared;
   if (total > arena.size() || arena.size() == 0) THIMBLE_TRY(arena.allocate(total));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "support/checked.h"
 #include "support/expected.h"
 
 namespace thimble::runtime {
@@ -14,6 +15,8 @@ namespace thimble::runtime {
 class Memory {
  public:
   static constexpr std::size_t kAlignment = 64;
+  // What so many bytes take where another piece on a boundary follows them.
+  static constexpr std::size_t aligned(std::size_t bytes) { return round_up(bytes, kAlignment); }
 
   // Replaces what was held. An error (kResource) when the machine has no more.
   Status allocate(std::size_t bytes) {

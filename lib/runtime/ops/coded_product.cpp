@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "runtime/memory.h"
 #include "runtime/ops/coded.h"
 #include "runtime/ops/numbers.h"
 #include "support/checked.h"
@@ -54,7 +55,7 @@ struct Terms {
   std::uint8_t* rows;  // x with its rows padded to whole steps, where they aren't
 
   static std::size_t rounded(std::int64_t bytes) {
-    return round_up(static_cast<std::size_t>(bytes), std::size_t{64});
+    return Memory::aligned(static_cast<std::size_t>(bytes));
   }
   static std::size_t bytes(const CodedShape& s) {
     return 2 * rounded(4 * s.outputs) + rounded(4 * s.rows) +

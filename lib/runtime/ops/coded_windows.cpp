@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "runtime/memory.h"
 #include "runtime/ops/transpose_bytes.h"
 #include "support/checked.h"
 
@@ -10,14 +11,12 @@ namespace {
 
 constexpr std::int64_t kBlock = kernels::kBlock;
 
-std::size_t rounded(std::size_t bytes) { return round_up<std::size_t>(bytes, 64); }
-
 }  // namespace
 
 // The image as rows of one block each, whose codes lie in order.
 std::size_t image_codes_bytes(std::int64_t count) {
-  return rounded(kernels::int8_rows_bytes(ceil_div(count, kBlock), kBlock, 1)) +
-         rounded(kernels::int8_rows_bytes(1, kBlock, 1));
+  return Memory::aligned(kernels::int8_rows_bytes(ceil_div(count, kBlock), kBlock, 1)) +
+         Memory::aligned(kernels::int8_rows_bytes(1, kBlock, 1));
 }
 
 const std::int8_t* image_codes(Machine& machine, const float* x, std::int64_t count,
@@ -29,7 +28,7 @@ const std::int8_t* image_codes(Machine& machine, const float* x, std::int64_t co
                                     static_cast<std::int64_t>(end), how.scale, how.zero, codes);
   });
   if (whole < rows) {
-    std::byte* after = memory + rounded(kernels::int8_rows_bytes(rows, kBlock, 1));
+    std::byte* after = memory + Memory::aligned(kernels::int8_rows_bytes(rows, kBlock, 1));
     const kernels::Int8Rows rest = kernels::int8_rows_over(after, 1, count - whole * kBlock, 1);
     machine.linear.quantize_rows_at(x + whole * kBlock, kBlock, 0, 1, how.scale, how.zero, rest);
     std::copy_n(rest.data, kBlock, codes.data + whole * kBlock);
@@ -44,7 +43,7 @@ std::size_t CodedWindows::bytes(const Windows& w, std::int64_t inputs) {
   const auto taps = static_cast<std::size_t>(round_up(inputs, kBlock) * kPlaces);
   const Windows flat = flattened(w);
   const std::int64_t copies = volume(flat.out) > 0 ? most_copies(flat, kPlaces) : 0;
-  return taps + rounded(static_cast<std::size_t>(copies) * sizeof(Copy));
+  return taps + Memory::aligned(static_cast<std::size_t>(copies) * sizeof(Copy));
 }
 
 CodedWindows::CodedWindows(const Windows& w, std::int64_t inputs, std::byte* memory)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/memory.h"
 #include "runtime/ops/coded_windows.h"
 #include "runtime/ops/epilogue.h"
 #include "runtime/ops/product_rows.h"
@@ -14,7 +15,6 @@ namespace thimble::runtime {
 namespace {
 
 constexpr std::int64_t kRun = 64;  // windows at a time
-constexpr std::size_t kAlignment = 64;
 
 Status shape_tiles(const Call& call, std::vector<Dims>& results) {
   const Value &x = *call.inputs[0], &weight = *call.inputs[1];
@@ -37,12 +37,11 @@ struct Workspace {
   std::size_t windows, rows, results, kernel;
 
   Workspace(const Activations& how, const Convolution& c, std::int64_t inputs) {
-    const auto round = [](std::size_t bytes) { return round_up(bytes, kAlignment); };
-    windows = round(static_cast<std::size_t>(kRun * inputs) * sizeof(float));
+    windows = Memory::aligned(static_cast<std::size_t>(kRun * inputs) * sizeof(float));
     if (how.fixed) windows = std::max(windows, CodedWindows::bytes(c.windows, inputs));
     rows = ProductRows::bytes(how, kRun, inputs);
-    results = round(static_cast<std::size_t>(kRun * c.group_outputs()) * sizeof(float));
-    kernel = round(kernels::linear_scratch_bytes(kRun, inputs));
+    results = Memory::aligned(static_cast<std::size_t>(kRun * c.group_outputs()) * sizeof(float));
+    kernel = Memory::aligned(kernels::linear_scratch_bytes(kRun, inputs));
   }
   std::size_t total() const { return windows + rows + results + kernel; }
 };

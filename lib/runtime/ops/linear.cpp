@@ -1,14 +1,13 @@
 // Products. All weights that read one input are one piece of work: its rows are quantized once, and
 // the threads share the tiles of all weights.
 
+#include "runtime/memory.h"
 #include "runtime/ops/ops.h"
 #include "runtime/ops/product_rows.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
 namespace {
-
-constexpr std::size_t kAlignment = 64;
 
 struct Part {
   const Value* weight = nullptr;
@@ -47,11 +46,11 @@ std::size_t packed_bytes(const Call& call, const Shape& shape) {
 }
 
 std::size_t quantized_bytes(const Shape& shape) {
-  return round_up(ProductRows::bytes(shape.how, shape.rows, shape.inputs), kAlignment);
+  return Memory::aligned(ProductRows::bytes(shape.how, shape.rows, shape.inputs));
 }
 
 std::size_t thread_bytes(const Shape& shape) {
-  return round_up(kernels::linear_scratch_bytes(shape.rows, shape.inputs), kAlignment);
+  return Memory::aligned(kernels::linear_scratch_bytes(shape.rows, shape.inputs));
 }
 
 std::vector<Part> parts_of(const Call& call) {

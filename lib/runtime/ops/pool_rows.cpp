@@ -5,15 +5,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/memory.h"
 #include "runtime/ops/phases.h"
-#include "support/checked.h"
 
 namespace thimble::runtime {
 namespace {
-
-std::size_t rounded(std::int64_t count, std::size_t size) {
-  return round_up<std::size_t>(static_cast<std::size_t>(count) * size, 64);
-}
 
 // What one thread works in: the planes, the taps of each row and column.
 struct Workspace {
@@ -21,8 +17,8 @@ struct Workspace {
 
   Workspace(const Windows& w, const Phases& phases)
       : planes(phases.bytes()),
-        rows(rounded(w.out[1], sizeof(float))),
-        columns(rounded(w.out[2], sizeof(float))) {}
+        rows(Memory::aligned(static_cast<std::size_t>(w.out[1]) * sizeof(float))),
+        columns(Memory::aligned(static_cast<std::size_t>(w.out[2]) * sizeof(float))) {}
   std::size_t total() const { return planes + rows + columns; }
 };
 

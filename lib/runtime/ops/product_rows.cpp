@@ -3,17 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "support/checked.h"
+#include "runtime/memory.h"
 
 namespace thimble::runtime {
-namespace {
-
-constexpr std::size_t kAlignment = 64;
-
-std::size_t rounded(std::size_t bytes) { return round_up(bytes, kAlignment); }
-
-}  // namespace
-
 Activations Activations::of(const Call& call) {
   Activations how;
   if (call.machine.float_activations) return how;
@@ -56,8 +48,8 @@ kernels::GroupedWeight tiles_of(const kernels::GroupedWeight& weight, std::int64
 
 std::size_t ProductRows::bytes(const Activations& how, std::int64_t rows, std::int64_t inputs) {
   if (how.planes == 0) return 0;
-  const std::size_t own = rounded(kernels::int8_rows_bytes(rows, inputs, how.planes));
-  return how.fixed ? own + rounded(kernels::int8_rows_bytes(1, inputs, 1)) : own;
+  const std::size_t own = Memory::aligned(kernels::int8_rows_bytes(rows, inputs, how.planes));
+  return how.fixed ? own + Memory::aligned(kernels::int8_rows_bytes(1, inputs, 1)) : own;
 }
 
 ProductRows::ProductRows(const Activations& how, void* memory, std::int64_t rows,
@@ -66,7 +58,7 @@ ProductRows::ProductRows(const Activations& how, void* memory, std::int64_t rows
   if (how.planes == 0) return;
   codes_ = kernels::int8_rows_over(memory, rows, inputs, how.planes);
   if (!how.fixed) return;
-  const std::size_t own = rounded(kernels::int8_rows_bytes(rows, inputs, how.planes));
+  const std::size_t own = Memory::aligned(kernels::int8_rows_bytes(rows, inputs, how.planes));
   zeros_ = kernels::int8_rows_over(static_cast<std::byte*>(memory) + own, 1, inputs, 1);
 }
 
