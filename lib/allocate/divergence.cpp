@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "eval/score.h"
 #include "ir/extract.h"
 #include "ir/match.h"
 #include "lower/lower.h"
@@ -20,15 +21,8 @@ struct Output {
 };
 using Outputs = std::vector<Output>;  // by sample and output
 
-double log_sum_exp(std::span<const float> row) {
-  const float top = *std::max_element(row.begin(), row.end());
-  double sum = 0;
-  for (const float x : row) sum += math::exp(static_cast<double>(x) - top);
-  return top + math::log(sum);
-}
-
 double row_kl(std::span<const float> p, std::span<const float> q) {
-  const double p_lse = log_sum_exp(p), q_lse = log_sum_exp(q);
+  const double p_lse = eval::log_sum_exp(p), q_lse = eval::log_sum_exp(q);
   double sum = 0;
   for (std::size_t i = 0; i < p.size(); ++i) {
     const double log_p = p[i] - p_lse;
@@ -89,9 +83,7 @@ Expected<Outputs> run_from(const calibrate::Walk& walk, const ir::Model& model, 
   const std::vector<ir::ValueId> wanted = float_outputs(model);
   const ir::Model part = ir::extract(model, boundary, wanted);
   THIMBLE_ASSIGN(const program::Bundle bundle, lower::load(part, pool));
-  runtime::SessionOptions options;
-  options.cache_from_program = false;
-  options.float_activations = true;
+  runtime::SessionOptions options = runtime::SessionOptions::exact();
   options.max_context = 1;
   for (std::size_t s = 0; s < walk.samples(); ++s) {
     for (const auto& [value, held] : walk.held(s)) {

@@ -142,10 +142,9 @@ Expected<std::vector<EmbeddedLine>> embed_lines(const program::Bundle& candidate
                                                 const std::vector<std::string>& lines,
                                                 ThreadPool& pool, const EmbeddingOptions& options) {
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer::Tokenizer::load(candidate.tokenizer));
-  runtime::SessionOptions exact;
-  exact.float_activations = true;
   THIMBLE_ASSIGN(const auto own, runtime::Session::create(candidate, pool, options.candidate));
-  THIMBLE_ASSIGN(const auto other, runtime::Session::create(reference, pool, exact));
+  THIMBLE_ASSIGN(const auto other,
+                 runtime::Session::create(reference, pool, runtime::SessionOptions::exact()));
   std::vector<EmbeddedLine> embedded;
   for (const std::string& line : lines) {
     if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");

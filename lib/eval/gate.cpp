@@ -94,11 +94,8 @@ Expected<Gate> parse_gate(std::string_view text, const Place& place) {
     gate.place = place;
     const auto& known = known_metrics();
     if (std::find(known.begin(), known.end(), gate.metric) == known.end()) {
-      const std::string near = did_you_mean(gate.metric, known);
-      std::string names;
-      for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
       return wrong("unknown metric '" + gate.metric + "'" +
-                   (near.empty() ? "; metrics are " + names : near));
+                   suggestion(gate.metric, known, "metrics"));
     }
     auto limit = parse_value(text.substr(at + op.text.size()));
     if (!limit) return wrong(limit.error().message);

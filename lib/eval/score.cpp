@@ -20,15 +20,8 @@ struct TokenScore {
   bool same_top = false;
 };
 
-double log_sum_exp(std::span<const float> logits, float top) {
-  double sum = 0;
-  for (const float l : logits) sum += math::exp(static_cast<double>(l) - top);
-  return top + math::log(sum);
-}
-
 TokenScore score_alone(std::span<const float> logits, std::int32_t token) {
-  const float top = *std::max_element(logits.begin(), logits.end());
-  return {.nll = log_sum_exp(logits, top) - logits[static_cast<std::size_t>(token)]};
+  return {.nll = log_sum_exp(logits) - logits[static_cast<std::size_t>(token)]};
 }
 
 // KL(p || q) = sum p (log p - log q), where log p - log q = (r - c) - lse(r) + lse(c).
@@ -94,9 +87,7 @@ class TextScorer {
     THIMBLE_ASSIGN(Stepper own, Stepper::create(candidate, pool_, options_.candidate, context));
     candidate_ = std::make_unique<Stepper>(std::move(own));
     if (reference == nullptr) return ok();
-    runtime::SessionOptions exact;
-    exact.cache_from_program = false;
-    exact.float_activations = true;
+    const auto exact = runtime::SessionOptions::exact();
     THIMBLE_ASSIGN(Stepper other, Stepper::create(*reference, pool_, exact, context));
     reference_ = std::make_unique<Stepper>(std::move(other));
     if (reference_->decoder().vocabulary() != candidate_->decoder().vocabulary()) {
@@ -168,6 +159,13 @@ class TextScorer {
 };
 
 }  // namespace
+
+double log_sum_exp(std::span<const float> logits) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float l : logits) sum += math::exp(static_cast<double>(l) - top);
+  return top + math::log(sum);
+}
 
 Expected<Scores> score_text(const program::Bundle& candidate, const program::Bundle* reference,
                             const std::vector<data::Window>& windows, ThreadPool& pool,

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,8 @@ struct ScoreOptions {
 Expected<Scores> score_text(const program::Bundle& candidate, const program::Bundle* reference,
                             const std::vector<data::Window>& windows, ThreadPool& pool,
                             const ScoreOptions& options);
+
+// ln sum e^l, in f64; of at least one logit.
+double log_sum_exp(std::span<const float> logits);
 
 }  // namespace thimble::eval

@@ -142,10 +142,8 @@ Expected<TensorScores> score_tensors(const program::Bundle& candidate,
   THIMBLE_ASSIGN(Runner own, Runner::create(candidate, pool, options.states, options.candidate));
   std::optional<Runner> other;
   if (reference != nullptr) {
-    runtime::SessionOptions exact;
-    exact.cache_from_program = false;
-    exact.float_activations = true;
-    THIMBLE_ASSIGN(other, Runner::create(*reference, pool, options.states, exact));
+    THIMBLE_ASSIGN(
+        other, Runner::create(*reference, pool, options.states, runtime::SessionOptions::exact()));
   }
   TensorScores scores;
   scores.has_reference = reference != nullptr;

@@ -5,6 +5,7 @@
 
 #include "ir/model.h"
 #include "support/checked.h"
+#include "support/text.h"
 
 namespace thimble::ir {
 namespace {
@@ -116,8 +117,7 @@ std::vector<std::string> growing_symbols(const Model& model, const State& state)
 
 Status check_symbols(const Model& model, const DimRanges& ranges) {
   const std::vector<std::string> known = symbols_of(model);
-  std::string all;
-  for (const std::string& symbol : known) all += (all.empty() ? "" : ", ") + symbol;
+  const std::string all = join(known, ", ");
   for (const auto& [name, range] : ranges) {
     if (!std::binary_search(known.begin(), known.end(), name)) {
       return Error(ErrorCode::kUsage,

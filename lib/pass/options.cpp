@@ -195,9 +195,7 @@ Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const Opt
     const auto info = std::find_if(infos.begin(), infos.end(),
                                    [&name = key](const OptionInfo& i) { return i.name == name; });
     if (info == infos.end()) {
-      const std::string near = did_you_mean(key, names);
-      return wrong(value, "unknown option '" + key + "'" +
-                              (near.empty() ? "; options are " + join(names, ", ") : near));
+      return wrong(value, "unknown option '" + key + "'" + suggestion(key, names, "options"));
     }
     THIMBLE_TRY(check_value(infos, *info, value));
     options.values_.emplace_back(key, value);

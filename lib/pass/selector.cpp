@@ -72,20 +72,15 @@ Expected<Selector> Selector::parse(const OptionValue& value) {
       THIMBLE_ASSIGN(selector.roles, words_of(key, item));
       for (const std::string& role : selector.roles) {
         if (any_equal(kRoles, role)) continue;
-        const std::string near = did_you_mean(role, kRoles);
-        return wrong(item,
-                     "unknown role '" + role + "'" +
-                         (near.empty() ? "; roles are embedding, lm_head, attention, mlp" : near));
+        return wrong(item, "unknown role '" + role + "'" + suggestion(role, kRoles, "roles"));
       }
     } else if (key == "first") {
       THIMBLE_ASSIGN(selector.first, count_of(key, item));
     } else if (key == "last") {
       THIMBLE_ASSIGN(selector.last, count_of(key, item));
     } else {
-      const std::string near = did_you_mean(key, {kKeys.begin(), kKeys.end()});
-      return wrong(item,
-                   "unknown selector key '" + key + "'" +
-                       (near.empty() ? "; keys are name, operator, role, first, last" : near));
+      return wrong(item, "unknown selector key '" + key + "'" +
+                             suggestion(key, {kKeys.begin(), kKeys.end()}, "keys"));
     }
   }
   return selector;

@@ -22,14 +22,6 @@ Error wrong(const Place& place, std::string message) {
   return error;
 }
 
-std::string suggestion(const std::string& word, const std::vector<std::string>& known,
-                       std::string_view kind) {
-  if (std::string near = did_you_mean(word, known); !near.empty()) return near;
-  std::string list;
-  for (const std::string& name : known) list += (list.empty() ? "" : ", ") + name;
-  return "; " + std::string(kind) + " are " + list;
-}
-
 const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
   const auto at =
       std::find_if(map.begin(), map.end(), [&](const auto& entry) { return entry.first == key; });

@@ -38,6 +38,9 @@ struct SessionOptions {
   // Of one value whose size is found as it is computed: a file may ask for any. 0: the machine's
   // memory.
   std::uint64_t max_value_bytes = 0;
+
+  // What a reference runs in: f32 arithmetic and caches, whatever the program says.
+  static SessionOptions exact() { return {.cache_from_program = false, .float_activations = true}; }
 };
 
 struct MemoryPlan {           // bytes

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "support/text.h"
+
 namespace thimble {
 namespace {
 
@@ -198,6 +200,12 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
   const std::string near = nearest(word, candidates);
   return near.empty() ? "" : " (did you mean '" + near + "'?)";
+}
+
+std::string suggestion(std::string_view word, const std::vector<std::string>& candidates,
+                       std::string_view kinds) {
+  if (std::string near = did_you_mean(word, candidates); !near.empty()) return near;
+  return "; " + std::string(kinds) + " are " + join(candidates, ", ");
 }
 
 void check_failed(const char* condition, const char* file, int line, const std::string& why) {

@@ -83,6 +83,9 @@ Error io_error(std::string message, int errno_value);
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 // The same as the end of a message, " (did you mean 'x'?)", or empty.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
+// The same, or all there are where none is near: "; roles are a, b".
+std::string suggestion(std::string_view word, const std::vector<std::string>& candidates,
+                       std::string_view kinds);
 
 [[noreturn]] void check_failed(const char* condition, const char* file, int line,
                                const std::string& why);
