@@ -72,8 +72,7 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
                std::byte* out) {
   const auto inputs = static_cast<std::size_t>(weight.inputs());
   const auto groups = static_cast<std::size_t>(weight.encoding.groups(weight.inputs()));
-  const std::size_t group =
-      groups == 1 ? inputs : static_cast<std::size_t>(weight.encoding.group_size);
+  const auto group = static_cast<std::size_t>(weight.encoding.group_width(weight.inputs()));
   auto* block = reinterpret_cast<std::uint8_t*>(out);
   const int moved = type.encoding().constant_zero - weight.encoding.constant_zero;
   const auto elements = static_cast<std::size_t>(type.elements);

@@ -242,7 +242,7 @@ Status decode_rows(const Encoding& encoding, DType type, const Rows& rows, std::
   }
   THIMBLE_TRY(check_streams(encoding, rows, inputs));
   const std::int64_t groups = encoding.groups(inputs), supers = encoding.supers(inputs);
-  const std::int64_t size = groups == 1 ? inputs : encoding.group_size;
+  const std::int64_t size = encoding.group_width(inputs);
   for (std::int64_t row = 0; row < rows.count; ++row) {
     for (std::int64_t g = 0; g < groups; ++g) {
       const auto begin = static_cast<std::size_t>(row * inputs + g * size);

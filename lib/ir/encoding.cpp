@@ -80,6 +80,10 @@ bool parse_kind(std::string_view word, Encoding& e) {
 
 }  // namespace
 
+std::int64_t Encoding::group_width(std::int64_t inputs) const {
+  return groups(inputs) == 1 ? inputs : group_size;
+}
+
 std::int64_t Encoding::groups(std::int64_t inputs) const {
   if (per_tensor || group_size <= 0 || inputs <= group_size) return 1;
   return ceil_div(inputs, group_size);

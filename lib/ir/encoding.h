@@ -81,6 +81,7 @@ struct Encoding {
   bool operator==(const Encoding&) const = default;
 
   std::int64_t groups(std::int64_t inputs) const;  // per row, the last may be shorter; at least 1
+  std::int64_t group_width(std::int64_t inputs) const;  // group_size, or all inputs in one group
   std::int64_t supers(std::int64_t inputs) const;
   std::vector<StreamKind> streams() const;
   // Payload bits of a [rows, inputs] matrix in this encoding, packed without padding.

@@ -124,10 +124,7 @@ Expected<AwqResult> awq(std::span<const AwqLayer> layers, std::int64_t inputs,
   std::vector<double> diagonal(hessian.begin(), hessian.end());
   if (std::ssize(hessian) != inputs) {
     THIMBLE_ASSIGN(full, Hessian::make(hessian, inputs));
-    diagonal.resize(static_cast<std::size_t>(inputs));
-    for (std::int64_t i = 0; i < inputs; ++i) {
-      diagonal[static_cast<std::size_t>(i)] = full->diagonal(i);
-    }
+    diagonal = full->diagonal();
   }
   std::vector<Awq> searches;
   for (const AwqLayer& layer : layers) {

@@ -14,10 +14,6 @@ constexpr int kSteps = 14;
 constexpr double kStep = 0.05;  // of the largest weight
 constexpr float kUncut = std::numeric_limits<float>::infinity();
 
-std::int64_t group_width(const ir::Encoding& encoding, std::int64_t inputs) {
-  return encoding.group_size > 0 ? std::min(encoding.group_size, inputs) : inputs;
-}
-
 class ClipSearch {
  public:
   ClipSearch(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
@@ -26,7 +22,7 @@ class ClipSearch {
       : weights_(weights),
         rows_(rows),
         inputs_(inputs),
-        width_(group_width(encoding, inputs)),
+        width_(encoding.group_width(inputs)),
         groups_(encoding.groups(inputs)),
         scales_(scales),
         hessian_(hessian),
@@ -122,7 +118,7 @@ class ClipSearch {
 
 void cut_rows(std::span<float> weights, std::span<const float> limits, std::int64_t inputs,
               const ir::Encoding& encoding) {
-  const auto width = static_cast<std::size_t>(group_width(encoding, inputs));
+  const auto width = static_cast<std::size_t>(encoding.group_width(inputs));
   const auto groups = static_cast<std::size_t>(encoding.groups(inputs));
   const auto columns = static_cast<std::size_t>(inputs);
   for (std::size_t at = 0; at < weights.size(); ++at) {

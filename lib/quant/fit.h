@@ -12,6 +12,15 @@ namespace thimble::quant {
 
 inline constexpr int kLanes = 16;
 
+// One number by what rounds kLanes of them.
+inline float round_one(void (*round)(float* lanes), float value) {
+  float lanes[kLanes] = {value};
+  round(lanes);
+  return lanes[0];
+}
+// To the nearest whole number, ties to even, by arithmetic alone (|x| < 2^51).
+inline double nearest_whole(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
+
 // One group of each of 16 rows.
 struct FitInput {
   const float* x = nullptr;           // [n][kLanes], finite

@@ -73,7 +73,7 @@ class Solver {
         width_(round_up<std::int64_t>(rows, kLanes)),
         groups_(encoding.groups(inputs_)),
         supers_(encoding.supers(inputs_)),
-        group_size_(groups_ == 1 ? inputs_ : encoding.group_size),
+        group_size_(encoding.group_width(inputs_)),
         options_(factors.options),
         factors_(factors),
         order_(factors.order),

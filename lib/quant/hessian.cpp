@@ -1,10 +1,10 @@
 #include "quant/hessian.h"
 
-#include <algorithm>
 #include <cmath>
 #include <string>
 
 #include "linalg/gram.h"
+#include "quant/quantize.h"
 
 namespace thimble::quant {
 namespace {
@@ -65,14 +65,13 @@ std::vector<std::int64_t> Hessian::dead() const {
   return out;
 }
 
-std::vector<float> Hessian::importance() const {
-  double most = 0;
-  for (std::int64_t i = 0; i < inputs_; ++i) most = std::max(most, diagonal(i));
-  if (most == 0) return {};
-  std::vector<float> out;
-  for (std::int64_t i = 0; i < inputs_; ++i) out.push_back(static_cast<float>(diagonal(i) / most));
+std::vector<double> Hessian::diagonal() const {
+  std::vector<double> out;
+  for (std::int64_t i = 0; i < inputs_; ++i) out.push_back(diagonal(i));
   return out;
 }
+
+std::vector<float> Hessian::importance() const { return relative_importance(diagonal()); }
 
 std::vector<double> Hessian::permuted(std::span<const std::int64_t> order, double damp,
                                       ThreadPool& pool) const {

@@ -23,6 +23,7 @@ class Hessian {
     return values_[static_cast<std::size_t>(i >= j ? i * inputs_ + j : j * inputs_ + i)];
   }
   double diagonal(std::int64_t i) const { return at(i, i); }
+  std::vector<double> diagonal() const;  // [inputs]
   // 1 / the mean of the diagonal over inputs that live; 1 when none does.
   double unit() const { return unit_; }
   // Inputs that were always 0.

@@ -14,8 +14,6 @@ namespace {
 // Of an iteration: less is rounding, as where as many errors are above 0 as below.
 constexpr double kProgress = 1 - 1e-9;
 
-double nearest_whole(double x) { return (x + 0x1.8p52) - 0x1.8p52; }  // ties to even
-
 class GroupSolver {
  public:
   GroupSolver(const ir::Encoding& encoding, const HqqOptions& options)
@@ -25,7 +23,8 @@ class GroupSolver {
 
   // In: the minimum of the extremes. Out: the best one, and codes.
   void solve(std::span<const float> w, float scale, float& minimum, std::uint8_t* codes) {
-    if (scale != 0) minimum = rounded(best_minimum(w, scale, minimum));
+    if (scale != 0)
+      minimum = round_one(round_, static_cast<float>(best_minimum(w, scale, minimum)));
     for (std::size_t i = 0; i < w.size(); ++i) {
       const double code = scale == 0 ? 0 : code_of((static_cast<double>(w[i]) - minimum) / scale);
       codes[i] = static_cast<std::uint8_t>(code);
@@ -34,12 +33,6 @@ class GroupSolver {
 
  private:
   double code_of(double x) const { return std::clamp(nearest_whole(x), 0.0, top_); }
-
-  float rounded(double minimum) const {
-    float lanes[kLanes] = {static_cast<float>(minimum)};
-    round_(lanes);
-    return lanes[0];
-  }
 
   double shrink(double x, double beta) const {
     const double size = std::fabs(x);
@@ -88,7 +81,7 @@ Status hqq(std::span<const float> weights, std::int64_t rows, std::int64_t input
   THIMBLE_TRY(
       quantize_rows_parallel(weights, rows, inputs, encoding, {Search::kAbsmax, {}}, out, pool));
   const std::int64_t groups = encoding.groups(inputs);
-  const std::int64_t size = groups == 1 ? inputs : encoding.group_size;
+  const std::int64_t size = encoding.group_width(inputs);
   pool.parallel_for(static_cast<std::size_t>(rows), 1, [&](std::size_t begin, std::size_t end) {
     GroupSolver solver(encoding, options);
     for (auto row = static_cast<std::int64_t>(begin); row < static_cast<std::int64_t>(end); ++row) {

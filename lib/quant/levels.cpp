@@ -84,7 +84,7 @@ class LevelFit {
   // Every weight under the scales found; groups of zeros say nothing.
   void collect(const ir::Rows& coded) {
     points_.clear();
-    const std::int64_t size = encoding_.groups(inputs_) == 1 ? inputs_ : encoding_.group_size;
+    const std::int64_t size = encoding_.group_width(inputs_);
     for (std::int64_t row = 0; row < rows_; ++row) {
       for (std::int64_t begin = 0; begin < inputs_; begin += size) {
         const double scale = scale_of(coded, row, begin / size);

@@ -37,7 +37,7 @@ Expected<std::vector<double>> whitened(std::span<const float> errors, std::int64
     return std::move(status)
         .error()
         .note("this is the Hessian of the inputs, damped")
-        .fix("raise `damp` or calibrate with more tokens");
+        .fix("calibrate with more tokens, or set `whiten: false`");
   }
   return product(row_major<const double>(e.data(), rows, inputs),
                  row_major<const double>(l.data(), inputs, inputs), pool);

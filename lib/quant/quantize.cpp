@@ -58,9 +58,6 @@ float round_e4m3(float value) {
   return std::max(size < 0x1p-6f ? subnormal : normal, kLeast);
 }
 
-// To the nearest whole number, ties to even, by arithmetic alone (|x| < 2^51).
-double nearest_whole(double x) { return (x + 0x1.8p52) - 0x1.8p52; }
-
 template <float (*kRound)(float)>
 void round_lanes(float* lanes) {
   for (int i = 0; i < kLanes; ++i) lanes[i] = kRound(lanes[i]);
@@ -78,12 +75,6 @@ Rounder scale_rounder(ir::DType type) {
 Rounder minimum_rounder(ir::DType type) {
   if (type == ir::DType::kF16) return round_lanes<round_half>;
   return type == ir::DType::kBF16 ? round_lanes<round_bfloat> : keep_lanes;
-}
-
-float round_one(Rounder rounder, float value) {
-  float lanes[kLanes] = {value};
-  rounder(lanes);
-  return lanes[0];
 }
 
 Status check(std::span<const float> weights, std::int64_t rows, std::int64_t inputs) {
@@ -110,7 +101,7 @@ class Quantizer {
         tensor_(tensor),
         errors_(errors),
         groups_(encoding.groups(inputs)),
-        size_(groups_ == 1 ? inputs : encoding.group_size) {
+        size_(encoding.group_width(inputs)) {
     input_ = fit_input(encoding, options.search == Search::kMse);
     super_ = encoding.kind == ir::EncodingKind::kSuperBlock;
     lanes_.resize(static_cast<std::size_t>((super_ ? inputs : size_) * kLanes));

@@ -248,8 +248,7 @@ std::optional<std::uint64_t> zero_groups(const ir::WeightSource& source) {
 std::uint64_t count_zero_groups(std::span<const float> weights, std::int64_t inputs,
                                 const ir::Encoding& encoding) {
   if (inputs == 0) return 0;
-  const std::int64_t groups = encoding.per_tensor ? 1 : encoding.groups(inputs);
-  const auto size = static_cast<std::size_t>(groups == 1 ? inputs : encoding.group_size);
+  const auto size = static_cast<std::size_t>(encoding.group_width(inputs));
   const auto width = static_cast<std::size_t>(inputs);
   std::uint64_t count = 0;
   for (std::size_t row = 0; row < weights.size(); row += width) {

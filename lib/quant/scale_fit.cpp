@@ -25,7 +25,7 @@ class Fitter {
         encoding_(encoding),
         pool_(pool),
         groups_(encoding.groups(inputs)),
-        size_(groups_ == 1 ? inputs : encoding.group_size),
+        size_(encoding.group_width(inputs)),
         round_(fit_input(encoding, false).round_scales) {
     for (std::int64_t i = 0; i < inputs; ++i) {
       for (std::int64_t j = 0; j < inputs; ++j) h_.push_back(hessian.at(i, j));
@@ -154,9 +154,7 @@ class Fitter {
   float rounded(float old, double value) const {
     if (old == 0) return 0;  // a group of zeros
     const float unit = std::ldexp(1.0f, encoding_.scale_exponent);
-    float lanes[kLanes] = {static_cast<float>(value) / unit};
-    round_(lanes);
-    return lanes[0] * unit;
+    return round_one(round_, static_cast<float>(value) / unit) * unit;
   }
 
   std::span<const float> weights_;

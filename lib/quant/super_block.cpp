@@ -89,11 +89,7 @@ class SuperFit {
     }
   }
 
-  float rounded(float scale) const {
-    float lanes[kLanes] = {scale};
-    input_.round_scales(lanes);
-    return lanes[0];
-  }
+  float rounded(float scale) const { return round_one(input_.round_scales, scale); }
   float code_near(float scale, float d) const {
     const float low = static_cast<float>(-zero_), high = static_cast<float>(top_ - zero_);
     return d == 0 ? 0 : std::clamp(nearest_whole(std::clamp(scale / d, low, high)), low, high);

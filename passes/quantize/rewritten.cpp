@@ -59,7 +59,7 @@ class CutRows : public ComputedRows {
       return values;
     }
     const std::int64_t inputs = from().dims[0], groups = encoding_.groups(inputs);
-    const std::int64_t size = encoding_.group_size > 0 ? encoding_.group_size : inputs;
+    const std::int64_t size = encoding_.group_width(inputs);
     for (std::size_t i = 0; i < values.size(); ++i) {
       const std::int64_t input = begin + static_cast<std::int64_t>(i) / width;
       const std::int64_t row = static_cast<std::int64_t>(i) % width;
