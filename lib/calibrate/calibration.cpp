@@ -35,7 +35,8 @@ Expected<std::vector<std::int64_t>> input_values(const std::string& name,
   } else if (name == "position_ids" || name == "logit_positions") {
     std::iota(values.begin(), values.end(), std::int64_t{0});
   } else {
-    return unsupported("text does not say what the model's input '" + name + "' is");
+    return unsupported("text does not say what the model's input '" + name + "' is")
+        .fix("calibrate on arrays: `calibrate: {npz: FILE}`");
   }
   return values;
 }
@@ -43,7 +44,10 @@ Expected<std::vector<std::int64_t>> input_values(const std::string& name,
 Expected<tokenizer::Tokenizer> tokenizer_of(const ir::Model& model) {
   if (model.tokenizer.empty()) {
     return unsupported("the model has no tokenizer, so no text can calibrate it")
-        .in(model.source_path);
+        .in(model.source_path)
+        .fix(
+            "put tokenizer.json or tokenizer.model beside it, or calibrate on arrays: "
+            "`calibrate: {npz: FILE}`");
   }
   return tokenizer::Tokenizer::load(model.tokenizer);
 }
@@ -147,7 +151,9 @@ Expected<Calibration> Calibration::from_data(const ir::Model& model,
     if (run) THIMBLE_TRY(run->add_states(arrays, source.begins(s)));
     for (const data::InputSpec& spec : specs) {
       const data::Array* array = data::find(arrays, spec.name);
-      if (array == nullptr) return not_found("the calibration has no array '" + spec.name + "'");
+      if (array == nullptr)
+        return not_found("the calibration has no array '" + spec.name + "'")
+            .fix("add it to the data set under the input's name, or settle it with fix-inputs");
       THIMBLE_ASSIGN(Held held, held_array(*array, spec.descr));
       samples[s].emplace(spec.name, std::move(held));
     }

@@ -20,7 +20,9 @@ Expected<std::vector<float>> read_matrix(const ir::Weight& weight, int axis) {
   const bool columns = weight.encoding.is_dense() && axis == 0 && weight.dims.size() == 2;
   const bool turned = !weight.encoding.is_dense() && (weight.encoding.axis == 0) != (axis == 0);
   if (turned)
-    return unsupported("the weight comes quantized along its other axis").at_tensor(weight.name);
+    return unsupported("the weight comes quantized along its other axis")
+        .at_tensor(weight.name)
+        .fix("leave it out with a rule of `skip: true`");
   if (!columns) return values;
   const auto inputs = static_cast<std::size_t>(weight.dims[0]);
   const auto rows = static_cast<std::size_t>(weight.dims[1]);

@@ -271,7 +271,8 @@ Expected<std::vector<float>> largest_weights(const ir::Model& model, const Scali
         if (!std::isfinite(size)) {
           return unsupported("a weight is not finite")
               .at_tensor(weight.name)
-              .note("in row " + std::to_string(row + at / width));
+              .note("in row " + std::to_string(row + at / width))
+              .fix("leave its layer out with `only`, or repair the checkpoint");
         }
         largest[factor] = std::max(largest[factor], size);
       }

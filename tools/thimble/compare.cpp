@@ -49,7 +49,9 @@ double bits_of(const program::Bundle& bundle, const program::Tensor& tensor) {
 Expected<Difference> difference(const program::Bundle& a, const program::Tensor& left,
                                 const program::Bundle& b, const program::Tensor& right) {
   if (left.dims != right.dims)
-    return invalid_argument("the two models give it different dims").at_tensor(left.name);
+    return invalid_argument("the two models give it different dims")
+        .at_tensor(left.name)
+        .fix("compare copies of one model");
   double error = 0, norm = 0;
   const std::int64_t rows = runtime::tensor_rows(left);
   for (std::int64_t row = 0; row < rows; ++row) {

@@ -111,7 +111,9 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
   if (bundle.program.task == program::Task::kEmbed)
     return evaluate_encoder(bundle, reference, text, request, environment);
   if (bundle.program.task != program::Task::kGenerate) {
-    return unsupported("only language models and encoders are evaluated on text").in(path);
+    return unsupported("only language models and encoders are evaluated on text")
+        .in(path)
+        .fix("give tensors with --npz, --idx, --images or --wav");
   }
   auto windows = data::make_windows(text, tokenizer, request.windows);
   if (!windows) return std::move(windows).error().in(request.text);
