@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "allocate/allocate.h"
 #include "allocate/errors.h"
@@ -13,11 +14,10 @@ class Collector : public pass::Allocator {
  public:
   Expected<pass::Allotment> choose(const ir::Model& model, const pass::OpenWeight& wish) override {
     const std::string& name = model.weight(wish.weight).name;
-    for (const Survey::Open& other : weights) {
-      if (other.name == name)
-        return Error(ErrorCode::kInvalidRecipe, "two passes leave this weight to the budget")
-            .at_tensor(name)
-            .fix("restrict one of them with `only`");
+    if (!names_.insert(name).second) {
+      return Error(ErrorCode::kInvalidRecipe, "two passes leave this weight to the budget")
+          .at_tensor(name)
+          .fix("restrict one of them with `only`");
     }
     weights.push_back({name, wish, -1, {}});
     stored.push_back(model.weight(wish.weight));
@@ -25,6 +25,9 @@ class Collector : public pass::Allocator {
   }
   std::vector<Survey::Open> weights;
   std::vector<ir::Weight> stored;  // as the pass found them
+
+ private:
+  std::set<std::string> names_;
 };
 
 Expected<ir::Model> dry_run(const Request& request, pass::Allocator& allocator) {

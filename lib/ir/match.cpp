@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 
 namespace thimble::ir {
 namespace {
@@ -56,37 +57,12 @@ bool is_table(const Model& model, const Graph& graph, const Node& node) {
   return weight.dims.size() == 2 && dtype_is_float(weight.dtype);
 }
 
-WeightUse& use_of(std::vector<WeightUse>& uses, WeightId weight, ValueId value) {
-  for (WeightUse& use : uses) {
-    if (use.weight == weight) return use;
-  }
-  uses.push_back({});
-  uses.back().weight = weight;
-  uses.back().value = value;
-  return uses.back();
-}
-
 void add_node(WeightUse& use, const Node& node, NodeId id, int axis) {
   if (use.nodes.empty()) {
     use.operator_name = node.op;
     use.axis = axis;
   }
   use.nodes.push_back(id);
-}
-
-// A weight that something else reads as well cannot be encoded: only products and Gathers decode.
-bool only_these_uses(const Graph& graph, const WeightUse& use) {
-  const auto known = [&](NodeId id) {
-    return std::find(use.nodes.begin(), use.nodes.end(), id) != use.nodes.end();
-  };
-  for (const NodeId id : graph.users(use.value)) {
-    if (known(id)) continue;
-    const Node& node = graph.node(id);
-    if (!node.is("Transpose") || graph.is_output(node.outputs[0])) return false;
-    const std::vector<NodeId> users = graph.users(node.outputs[0]);
-    if (!std::all_of(users.begin(), users.end(), known)) return false;
-  }
-  return !graph.is_output(use.value);
 }
 
 void name_use(const Model& model, const Graph& graph, WeightUse& use) {
@@ -112,37 +88,76 @@ bool has_one_value(const Model& model, WeightId weight) {
   return count == 1;
 }
 
-void add_uses(const Model& model, const Graph& graph, NodeId id, std::vector<WeightUse>& uses) {
-  const Node& node = graph.node(id);
-  const auto use_at = [&](ValueId value) -> WeightUse& {
-    return use_of(uses, graph.value(value).weight, value);
-  };
-  if (const std::optional<Linear> linear = match_linear(model, graph, id)) {
-    add_node(use_at(linear->weight_value), node, id, linear->axis);
-  } else if (const std::optional<Convolution> conv = match_convolution(model, graph, id)) {
-    WeightUse& use = use_at(conv->weight_value);
-    use.convolved = true;
-    add_node(use, node, id, 1);
-  } else if (is_table(model, graph, node)) {
-    WeightUse& use = use_at(node.inputs[0]);
-    use.gathered = true;
-    add_node(use, node, id, 1);
-  } else {
-    for (const ValueId value : recurrent_weights(model, graph, id)) {
-      WeightUse& use = use_at(value);
-      use.recurrent = true;
-      add_node(use, node, id, 2);
+// The uses of a graph's weights, in one walk over its nodes.
+class UseFinder {
+ public:
+  UseFinder(const Model& model, const Graph& graph)
+      : model_(model), graph_(graph), users_(graph.value_capacity()) {}
+
+  std::vector<WeightUse> run() {
+    for (const NodeId id : graph_.order()) add(id);
+    std::erase_if(uses_, [&](const WeightUse& use) { return !only_these(use); });
+    for (WeightUse& use : uses_) name_use(model_, graph_, use);
+    return std::move(uses_);
+  }
+
+ private:
+  WeightUse& use_at(ValueId value) {
+    const WeightId weight = graph_.value(value).weight;
+    const auto [place, fresh] = by_weight_.emplace(weight.index, uses_.size());
+    if (fresh) {
+      uses_.push_back({});
+      uses_.back().weight = weight;
+      uses_.back().value = value;
+    }
+    return uses_[place->second];
+  }
+
+  void add(NodeId id) {
+    const Node& node = graph_.node(id);
+    for (const ValueId input : node.inputs) {
+      if (input.valid()) users_[input.index].push_back(id);
+    }
+    if (const std::optional<Linear> linear = match_linear(model_, graph_, id)) {
+      add_node(use_at(linear->weight_value), node, id, linear->axis);
+    } else if (const std::optional<Convolution> conv = match_convolution(model_, graph_, id)) {
+      WeightUse& use = use_at(conv->weight_value);
+      use.convolved = true;
+      add_node(use, node, id, 1);
+    } else if (is_table(model_, graph_, node)) {
+      WeightUse& use = use_at(node.inputs[0]);
+      use.gathered = true;
+      add_node(use, node, id, 1);
+    } else {
+      for (const ValueId value : recurrent_weights(model_, graph_, id)) {
+        WeightUse& use = use_at(value);
+        use.recurrent = true;
+        add_node(use, node, id, 2);
+      }
     }
   }
-}
 
-std::vector<WeightUse> uses_in(const Model& model, const Graph& graph) {
-  std::vector<WeightUse> uses;
-  for (const NodeId id : graph.order()) add_uses(model, graph, id, uses);
-  std::erase_if(uses, [&](const WeightUse& use) { return !only_these_uses(graph, use); });
-  for (WeightUse& use : uses) name_use(model, graph, use);
-  return uses;
-}
+  // A weight that something else reads as well cannot be encoded: only products and Gathers decode.
+  bool only_these(const WeightUse& use) const {
+    const auto known = [&](NodeId id) {
+      return std::find(use.nodes.begin(), use.nodes.end(), id) != use.nodes.end();
+    };
+    for (const NodeId id : users_[use.value.index]) {
+      if (known(id)) continue;
+      const Node& node = graph_.node(id);
+      if (!node.is("Transpose") || graph_.is_output(node.outputs[0])) return false;
+      const std::vector<NodeId>& users = users_[node.outputs[0].index];
+      if (!std::all_of(users.begin(), users.end(), known)) return false;
+    }
+    return !graph_.is_output(use.value);
+  }
+
+  const Model& model_;
+  const Graph& graph_;
+  std::vector<std::vector<NodeId>> users_;  // by value, once for each input that reads it
+  std::vector<WeightUse> uses_;
+  std::unordered_map<std::uint32_t, std::size_t> by_weight_;
+};
 
 }  // namespace
 
@@ -233,13 +248,13 @@ std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, N
 }
 
 std::vector<WeightUse> quantizable_weights(const Model& model) {
-  return uses_in(model, model.graph);
+  return UseFinder(model, model.graph).run();
 }
 
 std::vector<WeightUse> quantizable_weights_everywhere(const Model& model) {
   std::vector<WeightUse> all = quantizable_weights(model);
   for (std::size_t i = 0; i < model.graphs.size(); ++i) {
-    for (WeightUse& use : uses_in(model, model.graphs[i])) {
+    for (WeightUse& use : UseFinder(model, model.graphs[i]).run()) {
       if (!has_one_value(model, use.weight)) continue;
       use.body = GraphId{static_cast<std::uint32_t>(i)};
       all.push_back(std::move(use));
