@@ -11,14 +11,37 @@
 namespace thimble::passes {
 namespace {
 
+// What a node and its bodies read.
+void mark_read(const ir::Model& model, const ir::Graph& graph, const ir::Node& node,
+               std::vector<bool>& read) {
+  for (const ir::ValueId input : node.inputs) {
+    if (input.valid()) read[input.index] = true;
+  }
+  for (const ir::GraphId id : ir::bodies(node)) {
+    const ir::Graph& body = model.graphs[id.index];
+    for (const ir::ValueId capture : body.captures()) {
+      if (const auto value = graph.find_value(body.value(capture).name)) read[value->index] = true;
+    }
+  }
+}
+
 // Users come after their producers, so one walk from the end finds whole chains.
 std::int64_t erase_dead_nodes(ir::Model& model, ir::Graph& graph) {
   std::int64_t erased = 0;
+  std::vector<bool> read(graph.value_capacity());
+  for (const ir::ValueId output : graph.outputs()) read[output.index] = true;
   const std::vector<ir::NodeId> order = graph.order();
   for (auto id = order.rbegin(); id != order.rend(); ++id) {
-    if (is_used(model, graph, graph.node(*id))) continue;
-    graph.erase(*id);
-    ++erased;
+    const ir::Node& node = graph.node(*id);
+    const bool used =
+        std::any_of(node.outputs.begin(), node.outputs.end(),
+                    [&](ir::ValueId output) { return output.valid() && read[output.index]; });
+    if (used) {
+      mark_read(model, graph, node, read);
+    } else {
+      graph.erase(*id);
+      ++erased;
+    }
   }
   erase_unused_constants(model, graph);
   return erased;
