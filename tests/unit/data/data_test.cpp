@@ -1,11 +1,10 @@
 #include <cstring>
-#include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 #include "data/npz.h"
 #include "data/text.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble::data {
 namespace {
@@ -43,9 +42,8 @@ TEST_CASE("with a stride every token but the first is scored once") {
 }
 
 TEST_CASE("arrays come back from npz, and damaged files are refused") {
-  const std::string path = (std::filesystem::temp_directory_path() /
-                            ("thimble-npz-" + std::to_string(::getpid()) + ".npz"))
-                               .string();
+  const ScratchFolder folder;
+  const std::string path = folder.path("a.npz");
   Array array{"x", "<f4", {2, 3}, std::vector<std::byte>(24)};
   const float values[] = {1, 2, 3, 4, 5, 6};
   std::memcpy(array.bytes.data(), values, sizeof values);
@@ -65,7 +63,6 @@ TEST_CASE("arrays come back from npz, and damaged files are refused") {
   flipped[whole.find("NUMPY") + 120] ^= 1;
   std::ofstream(path, std::ios::binary) << flipped;
   CHECK_FALSE(read_npz(path).has_value());
-  std::filesystem::remove(path);
 }
 
 }  // namespace

@@ -1,33 +1,13 @@
 #include "data/samples.h"
 
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble::data {
 namespace {
-
-namespace fs = std::filesystem;
-
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / ("thimble-samples-" + std::to_string(getpid()))) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(file(name), std::ios::binary) << bytes;
-    return file(name);
-  }
-
- private:
-  fs::path path_;
-};
 
 std::string idx(std::vector<std::uint32_t> dims, const std::string& bytes) {
   std::string out = {0, 0, 8, static_cast<char>(dims.size())};
@@ -57,12 +37,12 @@ std::string refusal(const Expected<std::unique_ptr<SampleSource>>& source) {
 }
 
 TEST_CASE("images and labels of IDX files, plain and compressed") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string images = idx({2, 2, 3}, std::string("\0\1\2\3\4\xff"
                                                         "abcdef",
                                                         12));
   const std::string plain = folder.write("images", images);
-  const std::string packed = folder.file("images.gz");
+  const std::string packed = folder.path("images.gz");
   const gzFile file = gzopen(packed.c_str(), "wb");
   REQUIRE(gzwrite(file, images.data(), static_cast<unsigned>(images.size())) == 16 + 12);
   gzclose(file);
@@ -82,7 +62,7 @@ TEST_CASE("images and labels of IDX files, plain and compressed") {
 }
 
 TEST_CASE("channels become planes where the model has them first") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string path = folder.write("images", idx({1, 1, 2, 3}, "\1\2\3\4\5\6"));
   const auto source = idx_samples(path, "", {{"x", "<f4", {1, 3, 1, 2}}}, {});
   REQUIRE(source.has_value());
@@ -91,7 +71,7 @@ TEST_CASE("channels become planes where the model has them first") {
 }
 
 TEST_CASE("damaged IDX files and images that don't fit are refused") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::string whole = idx({2, 2, 3}, "abcdefabcdef");
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const auto source = idx_samples(folder.write("cut", whole.substr(0, size)), "", {kImage}, {});
@@ -103,19 +83,19 @@ TEST_CASE("damaged IDX files and images that don't fit are refused") {
   CHECK(refusal(idx_samples(path, "", {kImage}, {.deviation = {0}})) == "'std' is above 0");
   CHECK(refusal(idx_samples(path, folder.write("labels", idx({3}, "abc")), {kImage}, {})) ==
         "the labels are not one per image");
-  CHECK(refusal(idx_samples(folder.file("none"), "", {kImage}, {})) != "");
+  CHECK(refusal(idx_samples(folder.path("none"), "", {kImage}, {})) != "");
   CHECK(refusal(idx_samples(folder.write("huge", idx({~0u, ~0u, ~0u}, "")), "", {kImage}, {})) ==
         "an IDX file of 1 to 2^32 bytes is expected");
 }
 
 TEST_CASE("archives hold one call, or one per entry of the first axis") {
-  const Folder folder;
+  const ScratchFolder folder;
   const std::vector<InputSpec> inputs = {{"a", "<f4", {-1}}, {"b", "<f4", {}}};
-  const std::string one = folder.file("1.npz"), many = folder.file("2.npz");
+  const std::string one = folder.path("1.npz"), many = folder.path("2.npz");
   REQUIRE(write_npz(one, {floats("a", {2}, {1, 2}), floats("b", {}, {3})}).has_value());
   REQUIRE(
       write_npz(many, {floats("a", {2, 2}, {4, 5, 6, 7}), floats("b", {2}, {8, 9})}).has_value());
-  const auto source = npz_samples(folder.file(""), inputs);
+  const auto source = npz_samples(folder.path(""), inputs);
   REQUIRE(source.has_value());
   REQUIRE((*source)->size() == 3);
   CHECK(floats_of((*(*source)->read(0))[0]) == std::vector<float>{1, 2});

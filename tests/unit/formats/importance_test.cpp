@@ -1,30 +1,15 @@
 #include "formats/importance.h"
 
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <limits>
-#include <unistd.h>
 
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 using namespace thimble;
-namespace fs = std::filesystem;
 
 namespace {
-
-class Scratch {
- public:
-  explicit Scratch(const std::string& name)
-      : path_((fs::temp_directory_path() / (name + std::to_string(::getpid()))).string()) {}
-  ~Scratch() { fs::remove(path_); }
-  const std::string& path() const { return path_; }
-  void write(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
-
- private:
-  std::string path_;
-};
 
 template <class T>
 std::string raw(T value) {
@@ -40,9 +25,8 @@ std::string dat_entry(const std::string& name, std::int32_t calls,
 }
 
 std::string error_of(const std::string& bytes) {
-  const Scratch file("thimble-imatrix-bad-");
-  file.write(bytes);
-  const auto read = formats::read_importance(file.path());
+  const ScratchFolder folder;
+  const auto read = formats::read_importance(folder.write("imatrix", bytes));
   return read ? "" : read.error().message;
 }
 
@@ -62,15 +46,15 @@ graph main(%x: f32[n, 3]) {
 }  // namespace
 
 TEST_CASE("an importance matrix survives its GGUF form") {
-  const Scratch file("thimble-imatrix-");
+  const ScratchFolder folder;
   formats::ImportanceMatrix matrix;
   matrix.dataset = "some text";
   matrix.chunks = 3;
   matrix.chunk_size = 512;
   matrix.entries["blk.0.ffn_up.weight"] = {{1.5f, 0, 3}, 6};
   matrix.entries["blk.0.ffn_down.weight"] = {{1, 2, 3, 4.25f}, 4};
-  REQUIRE(formats::write_importance(matrix, file.path()));
-  const auto read = formats::read_importance(file.path());
+  REQUIRE(formats::write_importance(matrix, folder.path("imatrix.gguf")));
+  const auto read = formats::read_importance(folder.path("imatrix.gguf"));
   if (!read) FAIL(read.error().to_string());
   CHECK(read->dataset == "some text");
   CHECK(read->chunks == 3);
@@ -85,11 +69,12 @@ TEST_CASE("an importance matrix survives its GGUF form") {
 }
 
 TEST_CASE("the older form of importance matrices is read") {
-  const Scratch file("thimble-imatrix-dat-");
-  file.write(raw(std::int32_t{3}) + dat_entry("blk.0.ffn_up.weight", 2, {1, 2, 3}) +
-             dat_entry("blk.0.attn_q.weight", 0, {5}) + dat_entry("unknown", 1, {7}) +
-             raw(std::int32_t{2}) + raw(std::int32_t{4}) + "text");
-  const auto read = formats::read_importance(file.path());
+  const ScratchFolder folder;
+  const std::string path = folder.write(
+      "imatrix.dat", raw(std::int32_t{3}) + dat_entry("blk.0.ffn_up.weight", 2, {1, 2, 3}) +
+                         dat_entry("blk.0.attn_q.weight", 0, {5}) + dat_entry("unknown", 1, {7}) +
+                         raw(std::int32_t{2}) + raw(std::int32_t{4}) + "text");
+  const auto read = formats::read_importance(path);
   if (!read) FAIL(read.error().to_string());
   CHECK(read->dataset == "text");
   CHECK(read->chunks == 2);

@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <tuple>
-#include <unistd.h>
 
 #include "formats/all.h"
 #include "formats/gguf/container.h"
@@ -14,27 +11,10 @@
 #include "formats/safetensors/reader.h"
 #include "ir/decode.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble::formats {
 namespace {
-
-namespace fs = std::filesystem;
-
-class Scratch {
- public:
-  Scratch() : path_(fs::temp_directory_path() / ("thimble-formats-" + std::to_string(::getpid()))) {
-    fs::create_directories(path_);
-  }
-  ~Scratch() { fs::remove_all(path_); }
-  std::string write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return (path_ / name).string();
-  }
-  std::string folder() const { return path_.string(); }
-
- private:
-  fs::path path_;
-};
 
 template <class T>
 std::string raw(T value) {
@@ -47,7 +27,7 @@ std::string safetensors(const std::string& header, std::size_t data) {
 }
 
 std::string refusal_of_safetensors(const std::string& bytes) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   TensorMap tensors;
   const Status status = read_safetensors(scratch.write("a.safetensors", bytes), tensors);
   return status ? "" : status.error().message;
@@ -64,7 +44,7 @@ TEST_CASE("the share of a head that rotates is a share") {
 }
 
 TEST_CASE("a good safetensors file is read") {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   TensorMap tensors;
   const std::string header =
       R"({"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},)"
@@ -86,7 +66,7 @@ TEST_CASE("numbers of 6 bits are read as what they stand for") {
        {std::tuple{"F6_E2M3", 3, 1}, std::tuple{"F6_E3M2", 2, 3}}) {
     const std::string header =
         std::string(R"({"a":{"dtype":")") + name + R"(","shape":[32,2],"data_offsets":[0,48]}})";
-    const Scratch scratch;
+    const ScratchFolder scratch;
     TensorMap tensors;
     REQUIRE(read_safetensors(
         scratch.write("a.safetensors", raw<std::uint64_t>(header.size()) + header + packed),
@@ -145,23 +125,23 @@ TEST_CASE("safetensors files that lie are refused") {
 }
 
 TEST_CASE("an index cannot lead out of its folder") {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   std::vector<std::string> files;
   for (const char* shard : {"../x.safetensors", "/etc/passwd", "..", "a/b"}) {
     scratch.write("model.safetensors.index.json",
                   std::string(R"({"weight_map":{"w":")") + shard + "\"}}");
-    const auto read = read_safetensors_folder(scratch.folder(), files);
+    const auto read = read_safetensors_folder(scratch.path(), files);
     REQUIRE_FALSE(read.has_value());
     CHECK(read.error().message.find("leaves the folder") != std::string::npos);
   }
 }
 
 TEST_CASE("an index that names tensors which no shard holds is refused") {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   std::vector<std::string> files;
   scratch.write("model.safetensors.index.json", R"({"weight_map":{"w":"m.safetensors"}})");
   scratch.write("m.safetensors", safetensors("{}", 0));
-  const auto read = read_safetensors_folder(scratch.folder(), files);
+  const auto read = read_safetensors_folder(scratch.path(), files);
   REQUIRE_FALSE(read.has_value());
   CHECK(read.error().place.tensor == "w");
 }
@@ -185,7 +165,7 @@ struct Gguf {
 };
 
 std::string refusal_of_gguf(const std::string& bytes) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const auto read = gguf::read_container(scratch.write("a.gguf", bytes));
   return read ? "" : read.error().message;
 }
@@ -217,7 +197,7 @@ TEST_CASE("GGUF containers that lie are refused") {
 }
 
 TEST_CASE("formats that are not sources are refused with a remedy") {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const auto refusal = [&](const std::string& name, const std::string& bytes) {
     const auto read = read_model(scratch.write(name, bytes), {});
     REQUIRE_FALSE(read.has_value());

@@ -3,12 +3,11 @@
 
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <initializer_list>
 #include <string>
-#include <unistd.h>
 #include <vector>
+
+#include "unit/support/scratch_folder.h"
 
 namespace thimble::formats::onnx {
 
@@ -85,24 +84,5 @@ inline std::string model_bytes(const std::string& graph, std::int64_t opset = 17
   return number(1, ir_version) + text(2, "test") + text(7, graph) + text(8, number(2, opset)) +
          rest;
 }
-
-class Scratch {
- public:
-  Scratch()
-      : path_(std::filesystem::temp_directory_path() /
-              ("thimble-onnx-" + std::to_string(::getpid()))) {
-    std::filesystem::create_directories(path_);
-  }
-  ~Scratch() { std::filesystem::remove_all(path_); }
-  std::string write(const std::string& name, const std::string& bytes) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-    return (path_ / name).string();
-  }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace thimble::formats::onnx

@@ -17,13 +17,13 @@ const std::string kX = input("x", 1, {"2"}), kY = output("y", 1, {"2"});
 const std::string kRelu = n(node("Relu", {"x"}, {"y"}));
 
 std::string refusal(const std::string& bytes) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const auto model = read_as_written(scratch.write("m.onnx", bytes));
   return model ? "" : model.error().to_string();
 }
 std::string graph_refusal(const std::string& graph) { return refusal(model_bytes(graph)); }
 std::string tensor_refusal(const std::string& bytes) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const auto weight = read_tensor(scratch.write("t.pb", bytes));
   return weight ? "" : weight.error().to_string();
 }
@@ -177,7 +177,7 @@ std::string external(const std::string& location, const std::string& rest = "") 
 
 // A model's folder with a data file of two floats, and things that it must not reach.
 struct Folder {
-  Scratch scratch;
+  ScratchFolder scratch;
   std::string read_with(const std::string& initializer, const std::string& model = "model/m.onnx") {
     const std::string graph = n(node("Add", {"x", "w"}, {"y"})) + initializer + kX + kY;
     const auto made = read_as_written(scratch.write(model, model_bytes(graph)));
@@ -205,7 +205,7 @@ TEST_CASE("external data is read from the model's folder only") {
         "1.000000 2.000000");
   CHECK_THAT(folder.read_with(external("../secret")), Contains("leave the model's folder"));
   CHECK_THAT(folder.read_with(external("data/../../secret")), Contains("leave the model's folder"));
-  CHECK_THAT(folder.read_with(external((folder.scratch.path() / "secret").string())),
+  CHECK_THAT(folder.read_with(external(folder.scratch.path("secret"))),
              Contains("leave the model's folder"));
   CHECK_THAT(folder.read_with(external("")), Contains("leave the model's folder"));
   CHECK_THAT(folder.read_with(external(std::string("data/w.bin\0x", 12))),

@@ -3,8 +3,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <filesystem>
-#include <unistd.h>
 
 #include "formats/all.h"
 #include "formats/onnx/reader.h"
@@ -13,6 +11,7 @@
 #include "runtime/session.h"
 #include "support/half.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble {
 namespace {
@@ -76,10 +75,8 @@ ir::Model model_of(const std::string& text) {
 }
 
 struct File {
-  std::string path = (std::filesystem::temp_directory_path() /
-                      ("thimble-oqw-" + std::to_string(::getpid()) + ".onnx"))
-                         .string();
-  ~File() { std::filesystem::remove(path); }
+  ScratchFolder folder;
+  std::string path = folder.path("m.onnx");
 };
 
 void write(const ir::Model& model, const std::string& path, const formats::Target& target) {

@@ -9,7 +9,7 @@ namespace thimble::formats::onnx {
 namespace {
 
 ir::Model read_bytes(const std::string& bytes) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   auto model = read_as_written(scratch.write("m.onnx", bytes));
   if (!model) FAIL(model.error().to_string());
   return *std::move(model);
@@ -21,7 +21,7 @@ std::string graph_text(const ir::Model& model) {
 }
 
 ir::Weight read_tensor_bytes(const std::string& bytes) {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   auto weight = read_tensor(scratch.write("t.pb", bytes));
   if (!weight) FAIL(weight.error().to_string());
   return *std::move(weight);
@@ -240,11 +240,11 @@ TEST_CASE("tensors: raw, typed and packed data") {
 }
 
 TEST_CASE("a file is taken for ONNX by its first bytes") {
-  const Scratch scratch;
+  const ScratchFolder scratch;
   CHECK(is_onnx(scratch.write("a", model_bytes(kX + kY))));
   CHECK_FALSE(is_onnx(scratch.write("b", "GGUF....")));
   CHECK_FALSE(is_onnx(scratch.write("c", "")));
-  CHECK_FALSE(is_onnx(scratch.path() / "nothing"));
+  CHECK_FALSE(is_onnx(scratch.path("nothing")));
 }
 
 }  // namespace

@@ -67,19 +67,18 @@ TEST_CASE("the models of the ONNX backend tests are read") {
     WARN("skipped: the backend tests are not there");
     return;
   }
-  const Scratch scratch;
-  const std::string unpack =
-      "tar -xf '" + archive.string() + "' -C '" + scratch.path().string() + "'";
+  const ScratchFolder scratch;
+  const std::string unpack = "tar -xf '" + archive.string() + "' -C '" + scratch.path() + "'";
   REQUIRE(std::system(unpack.c_str()) == 0);
   const auto check = [&](const std::string& category, int read, int unsupported) {
-    const Counts counts = read_all(scratch.path() / category);
+    const Counts counts = read_all(scratch.path(category));
     INFO(category);
     CHECK(counts.read == read);
     CHECK(counts.unsupported == unsupported);
   };
   check("node", 1710, 55);  // strings, sequences, optionals
   // The others are strings, sequences and optionals.
-  const Counts tensors = read_all_tensors(scratch.path() / "node");
+  const Counts tensors = read_all_tensors(scratch.path("node"));
   CHECK(tensors.read == 5922);
   CHECK(tensors.unsupported == 107);
   check("light", 9, 0);

@@ -1,10 +1,9 @@
 // A model written as ONNX and read back is the same model.
 
-#include <filesystem>
-#include <unistd.h>
 
 #include "formats/all.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble {
 namespace {
@@ -19,8 +18,8 @@ graph main(%x: f32[batch, 3]) {
 )";
 
 std::string through_file(const ir::Model& model, std::uint64_t threshold) {
-  const auto base = std::filesystem::temp_directory_path();
-  const std::string path = (base / ("thimble-ow-" + std::to_string(::getpid()) + ".onnx")).string();
+  const ScratchFolder folder;
+  const std::string path = folder.path("m.onnx");
   ThreadPool pool(1);
   Progress quiet(Progress::Style::kQuiet);
   formats::Target target{"onnx", ""};
@@ -31,8 +30,6 @@ std::string through_file(const ir::Model& model, std::uint64_t threshold) {
   if (!read) FAIL(read.error().to_string());
   std::string text = ir::print(*read);
   CHECK(read->metadata.at("onnx.opset") == "13");
-  std::filesystem::remove(path);
-  std::filesystem::remove(path + ".data");
   return text;
 }
 

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -16,6 +15,7 @@
 #include "lower/lower.h"
 #include "runtime/generate.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble {
 namespace {
@@ -160,8 +160,8 @@ TEST_CASE("a text in chunks gives the same bits as in one piece") {
 }
 
 TEST_CASE("a changed configuration changes the logits as it changes theirs") {
-  const fs::path work =
-      fs::temp_directory_path() / ("thimble-oracle-" + std::to_string(::getpid()));
+  const ScratchFolder scratch;
+  const fs::path work = scratch.path();
   for (const std::string& name : folders()) {
     std::ifstream list(kOracle / name / "variants.json");
     const auto changes = nlohmann::json::parse(list);
@@ -170,7 +170,6 @@ TEST_CASE("a changed configuration changes the logits as it changes theirs") {
     for (std::size_t i = 0; i < changes.size(); ++i) {
       const std::string change = changes[i].get<std::string>();
       CAPTURE(name, change);
-      fs::create_directories(work);
       fs::copy_file(kOracle / name / "model.safetensors", work / "model.safetensors",
                     fs::copy_options::overwrite_existing);
       auto config = nlohmann::json::parse(std::ifstream(kOracle / name / "config.json"));
@@ -185,7 +184,6 @@ TEST_CASE("a changed configuration changes the logits as it changes theirs") {
       CHECK(error_of(rows.rbegin()->second, before.data(), range_of(before)) > kBar);
     }
   }
-  fs::remove_all(work);
 }
 
 }  // namespace

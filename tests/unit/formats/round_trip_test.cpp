@@ -2,13 +2,13 @@
 
 #include <cstring>
 #include <filesystem>
-#include <unistd.h>
 
 #include "data/npz.h"
 #include "formats/all.h"
 #include "lower/lower.h"
 #include "runtime/generate.h"
 #include "unit/catch.h"
+#include "unit/support/scratch_folder.h"
 
 namespace thimble {
 namespace {
@@ -36,9 +36,8 @@ std::vector<float> last_logits(const ir::Model& model, std::span<const std::int3
 std::vector<float> through(const std::string& name, const formats::Target& target) {
   ThreadPool pool(2);
   Progress quiet(Progress::Style::kQuiet);
-  const std::string path =
-      (fs::temp_directory_path() / ("thimble-round-" + std::to_string(::getpid()))).string() +
-      (target.format == "gguf" ? ".gguf" : "");
+  const ScratchFolder folder;
+  const std::string path = folder.path(target.format == "gguf" ? "m.gguf" : "m");
   const ir::Model model = value(formats::read_model(kOracle + name, {}));
   const Status written = formats::write_model(model, path, target, pool, quiet);
   if (!written) FAIL(written.error().to_string());
@@ -47,7 +46,6 @@ std::vector<float> through(const std::string& name, const formats::Target& targe
   std::vector<float> after = last_logits(value(formats::read_model(path, {})), tokens, pool);
   REQUIRE(after.size() == before.size());
   for (std::size_t i = 0; i < after.size(); ++i) after[i] -= before[i];
-  fs::remove_all(path);
   return after;
 }
 
@@ -75,17 +73,16 @@ TEST_CASE("half precision changes a model a little") {
 TEST_CASE("blocks stay blocks in GGUF unless floats are asked for") {
   ThreadPool pool(2);
   Progress quiet(Progress::Style::kQuiet);
-  const std::string path =
-      (fs::temp_directory_path() / ("thimble-blocks-" + std::to_string(::getpid()))).string();
+  const ScratchFolder folder;
   const std::string fable = std::string(THIMBLE_SOURCE_DIR) + "/tests/data/fable";
   const ir::Model original = value(formats::read_model(fable, {}));
-  REQUIRE(formats::write_model(original, path + "q.gguf", {"gguf", "q8_0"}, pool, quiet));
-  const ir::Model blocks = value(formats::read_model(path + "q.gguf", {}));
+  REQUIRE(formats::write_model(original, folder.path("q.gguf"), {"gguf", "q8_0"}, pool, quiet));
+  const ir::Model blocks = value(formats::read_model(folder.path("q.gguf"), {}));
   formats::Target target{"gguf", "f32"};
   for (const bool decode : {false, true}) {
     target.decode = decode;
-    REQUIRE(formats::write_model(blocks, path + "f.gguf", target, pool, quiet));
-    const ir::Model again = value(formats::read_model(path + "f.gguf", {}));
+    REQUIRE(formats::write_model(blocks, folder.path("f.gguf"), target, pool, quiet));
+    const ir::Model again = value(formats::read_model(folder.path("f.gguf"), {}));
     const auto find = [](const ir::Model& model) -> const ir::Weight& {
       for (const ir::Weight& weight : model.weights) {
         if (weight.name == "model.layers.0.mlp.up_proj.weight") return weight;
@@ -96,8 +93,6 @@ TEST_CASE("blocks stay blocks in GGUF unless floats are asked for") {
     CHECK(find(again).encoding.is_dense() == decode);
     CHECK(value(ir::read_floats(find(again))) == value(ir::read_floats(find(blocks))));
   }
-  fs::remove(path + "q.gguf");
-  fs::remove(path + "f.gguf");
 }
 
 TEST_CASE("a model comes back from safetensors as it went") {

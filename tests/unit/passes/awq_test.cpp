@@ -1,6 +1,6 @@
-#include <unistd.h>
 
 #include "unit/passes/tiny_models.h"
+#include "unit/support/scratch_folder.h"
 
 using namespace thimble;
 using namespace thimble::test;
@@ -63,7 +63,7 @@ TEST_CASE("weights that awq scaled lose less by rounding") {
 
 TEST_CASE("awq gives the same bytes for any threads, and from its journal") {
   const ir::Model model = read_tiny("oracle/mistral");
-  const fs::path folder = fs::temp_directory_path() / ("thimble-awq-" + std::to_string(::getpid()));
+  const ScratchFolder folder;
   const auto codes = [&](const PassRun& run) {
     std::vector<float> all;
     for (const auto& use : ir::quantizable_weights(run.model)) {
@@ -78,14 +78,13 @@ TEST_CASE("awq gives the same bytes for any threads, and from its journal") {
   CHECK(codes(run_on(model, {cut}, 5)) == one);
   CHECK(codes(run_on(model, {awq(false, number(32))})) != one);
   for (int time = 0; time < 2; ++time) {
-    auto journal = calibrate::Journal::open(folder.string(), "f");
+    auto journal = calibrate::Journal::open(folder.path(), "f");
     REQUIRE(journal);
     const PassRun run = run_on(model, {cut}, 2, *std::move(journal));
     REQUIRE(run.error == "");
     CHECK(codes(run) == one);
-    CHECK(std::distance(fs::directory_iterator(folder), {}) > 4);
+    CHECK(std::distance(fs::directory_iterator(folder.path()), {}) > 4);
   }
-  fs::remove_all(folder);
 }
 
 TEST_CASE("awq refuses what it cannot do without") {

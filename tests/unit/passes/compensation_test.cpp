@@ -1,8 +1,7 @@
 // low-rank, correct-bias and correct-scales: what makes up for the error of quantized weights.
 
-#include <unistd.h>
-
 #include "unit/passes/tiny_models.h"
+#include "unit/support/scratch_folder.h"
 
 using namespace thimble;
 using namespace thimble::test;
@@ -63,11 +62,10 @@ TEST_CASE("low-rank counts its bytes and says what it won") {
 
 TEST_CASE("low-rank gives the same bytes from its journal") {
   const ir::Model model = read_tiny("oracle/qwen2");
-  const fs::path folder =
-      fs::temp_directory_path() / ("thimble-low-rank-" + std::to_string(::getpid()));
+  const ScratchFolder folder;
   const auto plain = outputs_of(run_on(model, {kRound, low_rank(4, true)}, 1).model);
   for (int time = 0; time < 2; ++time) {
-    auto journal = calibrate::Journal::open(folder.string(), "f");
+    auto journal = calibrate::Journal::open(folder.path(), "f");
     REQUIRE(journal);
     const PassRun run =
         run_on(model, {kRound, low_rank(4, true), {"correct-scales"}}, 2, *std::move(journal));
@@ -75,7 +73,6 @@ TEST_CASE("low-rank gives the same bytes from its journal") {
     const PassRun without = run_on(model, {kRound, low_rank(4, true), {"correct-scales"}}, 5);
     CHECK(outputs_of(run.model) == outputs_of(without.model));
   }
-  fs::remove_all(folder);
   CHECK(outputs_of(run_on(model, {kRound, low_rank(4, true)}, 5).model) == plain);
 }
 

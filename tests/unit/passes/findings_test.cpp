@@ -6,6 +6,7 @@
 #include "quant/quantize.h"
 #include "report/summary.h"
 #include "unit/passes/tiny_models.h"
+#include "unit/support/scratch_folder.h"
 
 using namespace thimble;
 using namespace thimble::test;
@@ -77,12 +78,10 @@ TEST_CASE("gptq names dead inputs, a singular Hessian and groups of zeros, each 
 }
 
 TEST_CASE("gptq says the same of what it finds in its journal") {
-  namespace fs = std::filesystem;
-  const fs::path folder =
-      fs::temp_directory_path() / ("thimble-findings-" + std::to_string(::getpid()));
+  const ScratchFolder folder;
   Texts first;
   for (int time = 0; time < 2; ++time) {
-    auto journal = calibrate::Journal::open(folder.string(), "f");
+    auto journal = calibrate::Journal::open(folder.path(), "f");
     REQUIRE(journal);
     const PassRun run =
         run_with(product(plain), {{"gptq", with(32)}}, inputs(40, 3), 1, *std::move(journal));
@@ -91,7 +90,6 @@ TEST_CASE("gptq says the same of what it finds in its journal") {
     CHECK(findings_of(run, 0) == first);
   }
   CHECK(first.size() == 2);
-  fs::remove_all(folder);
 }
 
 TEST_CASE("compensation names what the statistics of its inputs lack") {

@@ -1,8 +1,7 @@
 // gptq: codes of products' and convolutions' weights that lose least on a calibration.
 
-#include <unistd.h>
-
 #include "unit/passes/tiny_models.h"
+#include "unit/support/scratch_folder.h"
 
 using namespace thimble;
 using namespace thimble::test;
@@ -124,23 +123,21 @@ TEST_CASE("gptq with asymmetry changes what comes after a loss, and nothing befo
 
 TEST_CASE("gptq with asymmetry gives the same bytes for any threads and from its journal") {
   const ir::Model model = read_tiny("oracle/qwen2");
-  const fs::path folder =
-      fs::temp_directory_path() / ("thimble-gptq-" + std::to_string(::getpid()));
+  const ScratchFolder folder;
   const auto plain = outputs_of(run_on(model, {gptq(0.5)}, 1).model);
   CHECK(outputs_of(run_on(model, {gptq(0.5)}, 5).model) == plain);
   for (int time = 0; time < 3; ++time) {
-    auto journal = calibrate::Journal::open(folder.string(), "f");
+    auto journal = calibrate::Journal::open(folder.path(), "f");
     REQUIRE(journal);
     const PassRun run = run_on(model, {gptq(0.5)}, 2, *std::move(journal));
     REQUIRE(run.error == "");
     CHECK(outputs_of(run.model) == plain);
     // The next run finds every other weight done: some blocks whole, some in part.
     bool keep = false;
-    for (const auto& entry : fs::directory_iterator(folder)) {
+    for (const auto& entry : fs::directory_iterator(folder.path())) {
       if (entry.path().extension() == ".rows" && (keep = !keep)) fs::remove(entry.path());
     }
   }
-  fs::remove_all(folder);
 }
 
 TEST_CASE("gptq refuses an asymmetry where nothing drifts") {
