@@ -49,9 +49,7 @@ Expected<std::vector<GreedyScore>> score_greedy(const program::Bundle& candidate
                                                 ThreadPool& pool, const GreedyOptions& options) {
   std::int64_t longest = 1;
   for (const data::Window& window : windows) longest = std::max(longest, window.first_scored);
-  runtime::SessionOptions own = options.candidate, exact;
-  exact.cache_from_program = false;
-  exact.float_activations = true;
+  runtime::SessionOptions own = options.candidate, exact = runtime::SessionOptions::exact();
   own.max_context = exact.max_context = longest + kGreedyTokens;
   THIMBLE_ASSIGN(const auto decoder, runtime::Decoder::create(candidate, pool, own));
   THIMBLE_ASSIGN(const auto other, runtime::Decoder::create(reference, pool, exact));

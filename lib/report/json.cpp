@@ -11,9 +11,11 @@ Json document(const std::string& command) {
       {"schema", kSchema}, {"tool", "thimble"}, {"version", THIMBLE_VERSION}, {"command", command}};
 }
 
-void print(const Json& document) {
-  std::printf("%s\n", document.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+std::string to_text(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
+
+void print(const Json& document) { std::fputs(to_text(document).c_str(), stdout); }
 
 void add_metrics(Json& out, const std::vector<eval::Metric>& metrics) {
   for (const eval::Metric& metric : metrics) {

@@ -18,8 +18,9 @@ using Json = nlohmann::ordered_json;
 inline constexpr int kSchema = 1;
 
 Json document(const std::string& command);  // {schema, tool, version, command}
-// To stdout. Names come from files: what of them isn't UTF-8 is replaced.
-void print(const Json& document);
+// Names come from files: what of them isn't UTF-8 is replaced.
+std::string to_text(const Json& document);
+void print(const Json& document);  // to stdout
 void add_metrics(
     Json& out,
     const std::vector<eval::Metric>& metrics);  // KEY, and KEY_low, KEY_high where they differ

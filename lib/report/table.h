@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "support/text.h"
-
 namespace thimble::report {
 
 struct Column {
@@ -27,9 +25,5 @@ class Table {
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
-
-inline std::string significant(double value, int digits) {
-  return format_significant(value, digits);
-}
 
 }  // namespace thimble::report

@@ -1,6 +1,5 @@
 // thimble compress: model and recipe in, a gated and measured .thimble out.
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "report/summary.h"
 #include "support/atomic_file.h"
 #include "support/hash.h"
+#include "support/stopwatch.h"
 #include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/budget.h"
@@ -101,7 +101,7 @@ program::Metadata provenance(const Prepared& prepared, const recipe::Recipe& rec
 
 void add_metrics(program::Metadata& metadata, const std::vector<eval::Metric>& metrics) {
   for (const eval::Metric& metric : metrics)
-    metadata.emplace_back("metric." + metric.name, report::significant(metric.interval.value, 9));
+    metadata.emplace_back("metric." + metric.name, format_significant(metric.interval.value, 9));
 }
 
 // The size of the file that will hold this metadata and, among it, that size. A header that grows
@@ -189,18 +189,12 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe
   return outcome;
 }
 
-Status write_report(const std::string& path, const report::Json& json) {
-  THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(file->append(json.dump(2) + "\n"));
-  return file->commit();
-}
-
 Expected<int> say_up_to_date(const CompressChoices& choices, const Globals& globals) {
   if (globals.json) {
     report::Json out = report::document("compress");
     out["output"] = choices.output;
     out["up_to_date"] = true;
-    std::printf("%s\n", out.dump(2).c_str());
+    report::print(out);
   } else {
     std::printf("%s: up to date\n", choices.output.c_str());
   }
@@ -295,11 +289,9 @@ Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest
   return run_to_budget(job.prepared, job.recipe, request, environment);
 }
 
-using Clock = std::chrono::steady_clock;
-
-// Writes and measures what the passes made. The work began at `start`.
+// Writes and measures what the passes made. The work began with the stopwatch.
 Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
-                                    Environment& environment, Clock::time_point start) {
+                                    Environment& environment, const Stopwatch& stopwatch) {
   Prepared& prepared = job.prepared;
   const bool own = is_thimble_target(job.target);
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
@@ -330,17 +322,16 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   const auto bytes = static_cast<double>(size);
   outcome.metrics.push_back({"size", {bytes, bytes, bytes}});
   outcome.gates = eval::judge(job.recipe.gates, outcome.metrics);
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   outcome.json = outcome_json(choices, prepared, job.print, artifact, outcome,
-                              own ? writer->file_bytes() : size, seconds);
-  THIMBLE_TRY(write_report(choices.output + ".report.json", outcome.json));
+                              own ? writer->file_bytes() : size, stopwatch.seconds());
+  THIMBLE_TRY(write_file(choices.output + ".report.json", report::to_text(outcome.json)));
   if (!environment.globals.json)
     print_outcome(choices, prepared, artifact, outcome, system::terminal_width(STDOUT_FILENO));
   return outcome;
 }
 
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
-  const Clock::time_point start = Clock::now();
+  const Stopwatch stopwatch;
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
   if (!choices.force && up_to_date(choices.output, job.target, job.print)) {
     THIMBLE_TRY(calibrate::Journal::discard(choices.output + ".work"));
@@ -362,9 +353,9 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   THIMBLE_TRY(run_passes_of(job, choices,
                             {.manager = choices.manager, .calibration = calibrated.get()}, kept,
                             environment));
-  THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, start));
+  THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, stopwatch));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());
-  if (environment.globals.json) std::printf("%s\n", outcome.json.dump(2).c_str());
+  if (environment.globals.json) report::print(outcome.json);
   return eval::acceptable(outcome.gates, environment.globals.strict)
              ? 0
              : exit_status(ErrorCode::kGateFailed);

@@ -1,6 +1,5 @@
 // A model written as ONNX and read back is the same model.
 
-
 #include "formats/all.h"
 #include "unit/catch.h"
 #include "unit/support/scratch_folder.h"
