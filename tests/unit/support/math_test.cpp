@@ -219,5 +219,5 @@ TEST_CASE("the same bits on every machine: a digest of results") {
     for (const double v : {m::exp(x), m::log(x * x), m::sin(x), m::cos(x), m::pow(x * x, 1.7)})
       add(v);
   }
-  CHECK(sum == 0xde51129d090e3b04u);
+  CHECK(sum == 0x286a2143cb7466cbu);
 }
