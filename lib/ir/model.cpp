@@ -1,5 +1,7 @@
 #include "ir/model.h"
 
+#include <algorithm>
+
 namespace thimble::ir {
 
 namespace {
@@ -11,7 +13,8 @@ std::optional<ValueId> capture_of(const Graph& body, std::string_view name) {
   return std::nullopt;
 }
 
-// Every body of the graph's nodes that captures the value, with the capture.
+// Every body of the graph's nodes that captures the value, with the capture; once where several
+// branches share the body.
 std::vector<std::pair<GraphId, ValueId>> captures_of(const Model& model, const Graph& graph,
                                                      std::string_view name) {
   std::vector<std::pair<GraphId, ValueId>> out;
@@ -19,7 +22,9 @@ std::vector<std::pair<GraphId, ValueId>> captures_of(const Model& model, const G
   for (const NodeId id : graph.order()) {
     for (const GraphId body : bodies(graph.node(id))) {
       const auto capture = capture_of(model.graphs[body.index], name);
-      if (capture) out.emplace_back(body, *capture);
+      if (!capture) continue;
+      const std::pair found{body, *capture};
+      if (std::find(out.begin(), out.end(), found) == out.end()) out.push_back(found);
     }
   }
   return out;
