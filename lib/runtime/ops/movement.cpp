@@ -81,7 +81,8 @@ Status run_concat(Call& call) {
       std::byte* to = bytes_of(y) +
                       static_cast<std::size_t>((o * y.dims[axis] + at) * inner) * element_bytes(y);
       const std::byte* from = bytes_of(*x) + static_cast<std::size_t>(o) * size;
-      if (from != to) std::memcpy(to, from, size);  // it may lie there already
+      // It may lie there already; what is empty lies nowhere.
+      if (from != to && size > 0) std::memcpy(to, from, size);
     }
     at += x->dims[axis];
   }
