@@ -330,6 +330,12 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   return outcome;
 }
 
+// Of an interrupted run whose finished weights lie in a journal.
+Status with_way_on(Status status, const calibrate::Journal* journal) {
+  if (status || journal == nullptr || status.error().code != ErrorCode::kInterrupted) return status;
+  return std::move(status).error().fix("give the same command again: it goes on from there");
+}
+
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
   const Stopwatch stopwatch;
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
@@ -350,9 +356,10 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
     calibrated->set_journal(std::move(journal));
   }
   const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
-  THIMBLE_TRY(run_passes_of(job, choices,
-                            {.manager = choices.manager, .calibration = calibrated.get()}, kept,
-                            environment));
+  THIMBLE_TRY(with_way_on(
+      run_passes_of(job, choices, {.manager = choices.manager, .calibration = calibrated.get()},
+                    kept, environment),
+      kept));
   THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, stopwatch));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());
   if (environment.globals.json) report::print(outcome.json);
