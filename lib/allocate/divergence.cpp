@@ -90,6 +90,7 @@ Expected<Outputs> run_from(const calibrate::Walk& walk, const ir::Model& model, 
       if (held.dims.size() > 1) options.max_context = std::max(options.max_context, held.dims[1]);
     }
   }
+  options.max_tokens = options.max_context;  // a sample goes in at once
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, pool, options));
   Outputs out;
   for (std::size_t s = 0; s < walk.samples(); ++s) {

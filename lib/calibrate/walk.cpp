@@ -86,6 +86,7 @@ class Walk::BlockRun {
     session_options.float_activations = options.float_activations;
     for (const Values& values : walk.values_)
       session_options.max_context = std::max(session_options.max_context, longest(values));
+    session_options.max_tokens = session_options.max_context;  // a sample goes in at once
     THIMBLE_ASSIGN(run->session_,
                    runtime::Session::create(run->bundle_, *walk.pool_, session_options));
     return run;

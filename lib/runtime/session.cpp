@@ -126,6 +126,7 @@ Status Session::State::prepare_caches() {
   capacity = options.max_context > 0     ? options.max_context
              : program().max_context > 0 ? program().max_context
                                          : 4096;
+  const std::int64_t most = options.max_tokens > 0 ? options.max_tokens : kMostTokens;
   for (const program::State& state : program().states) {
     if (state.kind != program::State::Kind::kCache) {
       copies.emplace_back();
@@ -136,7 +137,7 @@ Status Session::State::prepare_caches() {
     cache.output = state.output;
     // A window needs its own positions and those of a whole chunk that is stored before it is read.
     const std::int64_t needed =
-        state.window > 0 ? std::min(capacity, state.window + kMostTokens) : capacity;
+        state.window > 0 ? std::min(capacity, state.window + most) : capacity;
     const auto kind = static_cast<kernels::CacheType>(
         holds_values(program(), state.input) ? value_type : key_type);
     // Heads and dims are at most 2^20 each (program::verify).

@@ -30,6 +30,7 @@ struct TensorView {
 
 struct SessionOptions {
   std::int64_t max_context = 0;  // positions that the caches are made for; 0: the program's
+  std::int64_t max_tokens = 0;   // that one run feeds to caches of windows; 0: kMostTokens
   program::CacheType cache = program::CacheType::kF32;
   std::optional<program::CacheType> value_cache;  // of values; none: as the keys'
   bool cache_from_program = true;                 // take the program's types instead

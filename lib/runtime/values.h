@@ -20,8 +20,8 @@ namespace thimble::runtime {
 
 using Dims = std::vector<std::int64_t>;
 
-// Tokens that one run feeds to caches at most: a window's ring holds that many beside the window
-// itself.
+// Tokens that one run feeds to caches at most, unless SessionOptions say: a window's ring holds
+// that many beside the window itself.
 inline constexpr std::int64_t kMostTokens = 512;
 
 std::int64_t count_of(const Dims& dims);

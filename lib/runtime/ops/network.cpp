@@ -146,8 +146,11 @@ Status check_attention(const Call& call) {
                      call.outputs[1]->dims[2] == call.past + a.tokens &&
                      call.outputs[2]->dims == call.outputs[1]->dims;
   if (!grows) return invalid_file("a cache doesn't grow by its tokens");
-  if (a.tokens > kMostTokens)
-    return invalid_argument("at most 512 tokens go into the caches at once");
+  // A ring keeps the window before the first of the tokens.
+  const std::int64_t window = call.instruction.integer("window", 0);
+  const bool fits = call.past + a.tokens <= k.capacity || a.tokens <= k.capacity - window;
+  if (!fits || k.capacity != v.capacity)
+    return invalid_argument("more tokens at once than the caches have room for");
   return ok();
 }
 

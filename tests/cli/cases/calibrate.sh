@@ -16,3 +16,6 @@ status $thimble compress $fable -q -r gptq.yaml -o out.thimble
 printf '%s\n' 'version: 1' 'calibrate: {text: a.txt, teacher: true}' 'passes: [gptq: {bits: 4}]' >both.yaml
 status $thimble compress $fable -q -r both.yaml -o out.thimble
 ls *.thimble
+# A window may hold more tokens than one step of a prompt does.
+printf '%s\n' 'version: 1' 'calibrate: {tokens: 2048, context: 1024}' 'passes: [gptq: {bits: 4}]' >long.yaml
+status $thimble compress $fable -q -r long.yaml --calibrate $fable/calibrate.txt -o long.thimble | tail -n 1
