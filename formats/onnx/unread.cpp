@@ -21,25 +21,13 @@ std::set<std::uint32_t> held_by(const ir::Model& model, bool attributes) {
   return held;
 }
 
-// Bodies read some by their names.
-void erase_unused(const ir::Model& model, ir::Graph& graph) {
-  const std::vector<ir::ValueId> outputs = graph.outputs();
-  std::vector<ir::ValueId> kept = outputs;
-  for (const ir::ValueId id : graph.constants()) {
-    if (ir::is_captured(model, graph, id)) kept.push_back(id);
-  }
-  graph.set_outputs(std::move(kept));
-  graph.erase_unused_constants();
-  graph.set_outputs(outputs);
-}
-
 }  // namespace
 
 HeldWeights::HeldWeights(const ir::Model& model) : held_(held_by(model, false)) {}
 
 void HeldWeights::drop_unread(ir::Model& model) const {
-  erase_unused(model, model.graph);
-  for (ir::Graph& body : model.graphs) erase_unused(model, body);
+  ir::erase_unused_constants(model, model.graph);
+  for (ir::Graph& body : model.graphs) ir::erase_unused_constants(model, body);
   const std::set<std::uint32_t> held = held_by(model, true);
   for (const std::uint32_t index : held_) {
     if (!held.contains(index)) model.weights[index] = {};

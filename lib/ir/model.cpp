@@ -91,6 +91,18 @@ bool is_captured(const Model& model, const Graph& graph, ValueId value) {
   return !captures_of(model, graph, graph.value(value).name).empty();
 }
 
+// The graph itself doesn't know what bodies read: captured constants stand in as its outputs.
+void erase_unused_constants(const Model& model, Graph& graph) {
+  const std::vector<ValueId> outputs = graph.outputs();
+  std::vector<ValueId> kept = outputs;
+  for (const ValueId id : graph.constants()) {
+    if (is_captured(model, graph, id)) kept.push_back(id);
+  }
+  graph.set_outputs(std::move(kept));
+  graph.erase_unused_constants();
+  graph.set_outputs(outputs);
+}
+
 WeightId Model::add_weight(Weight weight) {
   weights.push_back(std::move(weight));
   return {static_cast<std::uint32_t>(weights.size() - 1)};

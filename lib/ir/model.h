@@ -81,6 +81,8 @@ void rename(Model& model, Graph& graph, ValueId value, std::string name);
 void replace_uses(Model& model, Graph& graph, ValueId from, ValueId to);
 // Does a body of one of the graph's nodes capture it?
 bool is_captured(const Model& model, const Graph& graph, ValueId value);
+// Drops constants that no node reads, here or in a body.
+void erase_unused_constants(const Model& model, Graph& graph);
 // The bodies of a node: its attributes that are graphs.
 std::vector<GraphId> bodies(const Node& node);
 

@@ -87,7 +87,7 @@ class Canceller {
       }
       if (changes == before) break;
     }
-    if (changes > 0) erase_unused_constants(model_, graph_);
+    if (changes > 0) ir::erase_unused_constants(model_, graph_);
     return changes;
   }
 

@@ -64,7 +64,7 @@ class Executor {
   void erase_unused_nodes() {
     for (auto id = nodes_.rbegin(); id != nodes_.rend(); ++id)
       if (!is_used(model_, graph_, graph_.node(*id))) graph_.erase(*id);
-    erase_unused_constants(model_, graph_);
+    ir::erase_unused_constants(model_, graph_);
   }
 
  private:

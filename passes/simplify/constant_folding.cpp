@@ -88,7 +88,7 @@ class Folder {
   Expected<std::int64_t> run() {
     THIMBLE_ASSIGN(data_, ir::infer_data(model_, graph_));
     for (const ir::NodeId id : graph_.order()) fold(id);
-    erase_unused_constants(model_, graph_);
+    ir::erase_unused_constants(model_, graph_);
     return folded_;
   }
 

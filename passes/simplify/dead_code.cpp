@@ -43,7 +43,7 @@ std::int64_t erase_dead_nodes(ir::Model& model, ir::Graph& graph) {
       ++erased;
     }
   }
-  erase_unused_constants(model, graph);
+  ir::erase_unused_constants(model, graph);
   return erased;
 }
 

@@ -127,7 +127,7 @@ Expected<std::int64_t> fold(ir::Model& model, ir::Graph& graph) {
     for (const ir::GraphId body : {*yes, *no}) model.graphs[body.index] = {};
     ++folded;
   }
-  if (folded > 0) erase_unused_constants(model, graph);
+  if (folded > 0) ir::erase_unused_constants(model, graph);
   return folded;
 }
 

@@ -85,7 +85,7 @@ class Folder {
         if (const auto channels = channels_of(node, *found)) fold(id, *found, *channels);
       }
     }
-    erase_unused_constants(model_, graph_);
+    ir::erase_unused_constants(model_, graph_);
     return ok();
   }
 
@@ -279,7 +279,7 @@ class Folder {
     std::vector<ValueId>& inputs = graph_.node(producer.node).inputs;
     inputs.resize(3);
     inputs[2] = value;
-    erase_unused_constants(model_, graph_);  // the old bias leaves its name
+    ir::erase_unused_constants(model_, graph_);  // the old bias leaves its name
     if (!graph_.find_value(name)) ir::rename(model_, graph_, value, name);
   }
 

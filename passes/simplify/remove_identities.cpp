@@ -96,7 +96,7 @@ Expected<std::int64_t> remove(ir::Model& model, ir::Graph& graph) {
     const auto same = Matcher(model, graph).same_as(node);
     if (same && bypass(model, graph, id, *same)) ++removed;
   }
-  if (removed > 0) erase_unused_constants(model, graph);
+  if (removed > 0) ir::erase_unused_constants(model, graph);
   return removed;
 }
 

@@ -90,18 +90,6 @@ bool only_read_by(const ir::Model& model, const ir::Graph& graph, ir::ValueId va
          !ir::is_captured(model, graph, value);
 }
 
-// The graph itself doesn't know what bodies read: captured constants stand in as its outputs.
-void erase_unused_constants(const ir::Model& model, ir::Graph& graph) {
-  const std::vector<ir::ValueId> outputs = graph.outputs();
-  std::vector<ir::ValueId> kept = outputs;
-  for (const ir::ValueId id : graph.constants()) {
-    if (ir::is_captured(model, graph, id)) kept.push_back(id);
-  }
-  graph.set_outputs(std::move(kept));
-  graph.erase_unused_constants();
-  graph.set_outputs(outputs);
-}
-
 std::optional<std::vector<std::int64_t>> constant_integers(const ir::Model& model,
                                                            const ir::Graph& graph, ir::ValueId id) {
   if (!id.valid() || !graph.value(id).weight.valid()) return std::nullopt;

@@ -35,9 +35,6 @@ bool bypass(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::ValueId wit
 bool only_read_by(const ir::Model& model, const ir::Graph& graph, ir::ValueId value,
                   ir::NodeId node);
 
-// Drops constants that no node reads, here or in a body.
-void erase_unused_constants(const ir::Model& model, ir::Graph& graph);
-
 // The elements of a constant of whole numbers; nothing when it isn't one.
 std::optional<std::vector<std::int64_t>> constant_integers(const ir::Model& model,
                                                            const ir::Graph& graph, ir::ValueId id);

@@ -110,7 +110,7 @@ void redirect(ir::Model& model, ir::Graph& graph, const std::vector<std::uint32_
         weight->index = twin[weight->index];
     }
   }
-  erase_unused_constants(model, graph);
+  ir::erase_unused_constants(model, graph);
 }
 
 class ShareWeights : public pass::Pass {
