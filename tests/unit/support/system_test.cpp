@@ -1,6 +1,7 @@
 #include "support/system.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,10 +109,15 @@ TEST_CASE("on a terminal the line is redrawn, cut to the width and cleared at th
     ::_exit(0);
   }
   ::waitpid(child, nullptr, 0);
-  std::string text(4096, '\0');
-  const ssize_t n = ::read(terminal, text.data(), text.size());
-  REQUIRE(n > 0);
-  text.resize(static_cast<std::size_t>(n));
+  // The kernel hands over what the child wrote in parts, some of them after the child has ended.
+  std::string text;
+  pollfd more{terminal, POLLIN, 0};
+  while (!text.ends_with("note\r\n") && ::poll(&more, 1, 10000) == 1) {
+    char part[4096];
+    const ssize_t n = ::read(terminal, part, sizeof part);
+    if (n <= 0) break;
+    text.append(part, static_cast<std::size_t>(n));
+  }
   ::close(other_end);
   ::close(terminal);
   const std::string redraw = "\r\x1b[K";
