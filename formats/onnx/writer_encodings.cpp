@@ -215,7 +215,9 @@ class EncodingWriter {
         e.groups(linear.inputs) == 1 && form.bits == 8 && e.zero != ir::ZeroKind::kMinima;
     if (alone && bytes && scheme == ir::ActivationScheme::kStatic)
       return fixed_product(graph, id, linear, form);
-    if (alone && bytes && scheme == ir::ActivationScheme::kInt8 && options_.accuracy_level == 4) {
+    const bool dynamic =
+        scheme == ir::ActivationScheme::kInt8 || scheme == ir::ActivationScheme::kInt8Token;
+    if (alone && bytes && dynamic && options_.accuracy_level == 4) {
       dynamic_product(graph, id, linear, form);
       return ok();
     }

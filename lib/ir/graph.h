@@ -44,10 +44,11 @@ struct Attribute {
 
 // How the values that flow through here are written when a quantized product reads them.
 enum class ActivationScheme : std::uint8_t {
-  kFloat,   // f32
-  kInt8,    // int8 with a scale per token and 32 inputs, computed on the fly
-  kInt16,   // two int8 planes: about 16 bits
-  kStatic,  // int8 with one scale and zero for the whole value, known beforehand
+  kFloat,      // f32
+  kInt8,       // int8 with a scale per token and 32 inputs, computed on the fly
+  kInt16,      // two int8 planes: about 16 bits
+  kStatic,     // int8 with one scale and zero for the whole value, known beforehand
+  kInt8Token,  // int8 with a scale per token, computed on the fly
 };
 
 // kStatic: x = scale * (q - zero), q in -127..127; what lies outside is cut off.

@@ -219,7 +219,8 @@ class Parser {
     return std::optional(std::move(out));
   }
 
-  // `: f32[batch, 4] as int8`, `as int16` or `as int8(SCALE, ZERO)`, all of it optional.
+  // `: f32[batch, 4] as int8`, `as int8_token`, `as int16` or `as int8(SCALE, ZERO)`, all of it
+  // optional.
   Status type(Value& value) {
     THIMBLE_ASSIGN(const bool present, take(':'));
     if (!present) return ok();
@@ -227,9 +228,15 @@ class Parser {
     THIMBLE_ASSIGN(value.shape, shape());
     if (!token_.is_word("as")) return ok();
     THIMBLE_TRY(advance());
-    if (!token_.is_word("int8") && !token_.is_word("int16"))
-      return wrong("'int8' or 'int16' expected");
-    value.activation = token_.is_word("int8") ? ActivationScheme::kInt8 : ActivationScheme::kInt16;
+    if (token_.is_word("int8")) {
+      value.activation = ActivationScheme::kInt8;
+    } else if (token_.is_word("int8_token")) {
+      value.activation = ActivationScheme::kInt8Token;
+    } else if (token_.is_word("int16")) {
+      value.activation = ActivationScheme::kInt16;
+    } else {
+      return wrong("'int8', 'int8_token' or 'int16' expected");
+    }
     THIMBLE_TRY(advance());
     return value.activation == ActivationScheme::kInt8 ? static_scale(value) : ok();
   }

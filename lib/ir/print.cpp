@@ -127,6 +127,7 @@ class Printer {
     text += value.shape ? to_string(*value.shape) : "[*]";
     if (value.activation == ActivationScheme::kInt8) text += " as int8";
     if (value.activation == ActivationScheme::kInt16) text += " as int16";
+    if (value.activation == ActivationScheme::kInt8Token) text += " as int8_token";
     if (value.activation == ActivationScheme::kStatic) {
       text += " as int8(" + real_text(value.static_scale.scale) + ", " +
               std::to_string(value.static_scale.zero) + ")";

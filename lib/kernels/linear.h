@@ -107,7 +107,8 @@ struct DenseWeight {
 // activations at twice the arithmetic. A block whose absmax is below 2^-100 counts as zero; one
 // that holds an infinity or NaN has scale NaN, and with it every output of the row is NaN. Views
 // into scratch of the caller; the order is the kernels' own: blocks outside rows, so that the rows
-// that a kernel takes together lie together.
+// that a kernel takes together lie together. Of rows with `one_scale`, which have one plane, all
+// blocks have the scale of the row's absmax, or one that was known beforehand.
 struct Int8Rows {
   std::int64_t rows = 0;
   std::int64_t inputs = 0;  // K; data is padded with zeros to blocks() * 32
@@ -115,6 +116,7 @@ struct Int8Rows {
   std::int8_t* data = nullptr;   // [planes][blocks][rows][32]
   float* scales = nullptr;       // [blocks][rows]
   std::int32_t* sums = nullptr;  // [planes][blocks][2][rows]: sums of q over each 16 inputs
+  bool one_scale = false;        // set by whoever fills the rows, before it does
   std::int64_t blocks() const { return (inputs + kBlock - 1) / kBlock; }
 };
 
@@ -122,6 +124,14 @@ struct Int8Rows {
 // aligned).
 std::size_t int8_rows_bytes(std::int64_t rows, std::int64_t inputs, int planes);
 Int8Rows int8_rows_over(void* scratch, std::int64_t rows, std::int64_t inputs, int planes);
+
+// Whether a product is summed over whole rows: scales on both sides allow it, and i32 holds the
+// sums of 255 * 127 an input and of the zeros beside them.
+constexpr bool sums_whole_rows(const GroupedWeight& w, const Int8Rows& x) {
+  constexpr std::int64_t kMostInputs = 32768;
+  return x.one_scale && w.bits == 8 && w.groups() == 1 && w.super_size == 0 &&
+         w.zero == ZeroKind::kConstant && w.inputs <= kMostInputs;
+}
 
 struct LinearKernels {
   Isa isa;
@@ -138,7 +148,9 @@ struct LinearKernels {
   // order of K:
   //   y = fma(float(sum_k code * q - zero * sum_k q), scale_w * scale_x, y)
   // and with minima additionally y = fma(min, scale_x * float(sum_k q), y). Of two planes, the
-  // first comes first and the second takes scale_x * (1.0f / 254) for scale_x.
+  // first comes first and the second takes scale_x * (1.0f / 254) for scale_x. Where
+  // sums_whole_rows,
+  //   y = float(sum of all (code - zero) * q) * (scale_w * scale_x)
   void (*grouped_int8)(const GroupedWeight& w, const Int8Rows& x, std::int64_t tile_begin,
                        std::int64_t tile_end, float* y, std::int64_t y_stride, void* scratch);
   // The same weights decoded to f32 (w = scale * float(code - zero), or fma(scale, code, min)) and

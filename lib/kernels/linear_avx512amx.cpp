@@ -168,9 +168,9 @@ void multiply_panels(const GroupedWeight& w, const Int8Rows& x, const Blocks& bl
 bool takes(const GroupedWeight& w, const Int8Rows& x) {
   const bool floats = w.scale_type == FloatType::kF32 || w.scale_type == FloatType::kF16 ||
                       w.scale_type == FloatType::kBF16;
-  return x.rows >= kLeastRows && x.planes == 1 && (w.bits == 8 || w.bits == 4) && floats &&
-         w.group_size != 16 && w.super_size == 0 && w.table == nullptr &&
-         w.zero == ZeroKind::kConstant;
+  return x.rows >= kLeastRows && x.planes == 1 && !sums_whole_rows(w, x) &&
+         (w.bits == 8 || w.bits == 4) && floats && w.group_size != 16 && w.super_size == 0 &&
+         w.table == nullptr && w.zero == ZeroKind::kConstant;
 }
 
 }  // namespace

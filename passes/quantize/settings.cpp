@@ -97,9 +97,10 @@ Status apply(const std::string& key, const OptionValue& value, Settings& setting
   if (key == "search")
     settings.search = *value.text() == "mse" ? quant::Search::kMse : quant::Search::kAbsmax;
   if (key == "activations") {
-    settings.activation = *value.text() == "int8"    ? ir::ActivationScheme::kInt8
-                          : *value.text() == "int16" ? ir::ActivationScheme::kInt16
-                                                     : ir::ActivationScheme::kFloat;
+    settings.activation = *value.text() == "int8"         ? ir::ActivationScheme::kInt8
+                          : *value.text() == "int8-token" ? ir::ActivationScheme::kInt8Token
+                          : *value.text() == "int16"      ? ir::ActivationScheme::kInt16
+                                                          : ir::ActivationScheme::kFloat;
   }
   return ok();
 }
@@ -130,9 +131,11 @@ std::int64_t inputs_of(const ir::Weight& weight, int axis) {
 // Of two uses of one value the more exact counts.
 ir::ActivationScheme finer(ir::ActivationScheme a, ir::ActivationScheme b) {
   const auto is = [&](ir::ActivationScheme scheme) { return a == scheme || b == scheme; };
-  if (is(ir::ActivationScheme::kFloat)) return ir::ActivationScheme::kFloat;
-  return is(ir::ActivationScheme::kInt16) ? ir::ActivationScheme::kInt16
-                                          : ir::ActivationScheme::kInt8;
+  for (const ir::ActivationScheme scheme :
+       {ir::ActivationScheme::kFloat, ir::ActivationScheme::kInt16, ir::ActivationScheme::kInt8}) {
+    if (is(scheme)) return scheme;
+  }
+  return ir::ActivationScheme::kInt8Token;
 }
 
 bool held(const pass::Context& context, const ir::Weight& weight, const ir::Encoding& encoding) {
@@ -431,13 +434,15 @@ pass::OptionInfo search_option() {
 }
 
 pass::OptionInfo activations_option() {
-  return {.name = "activations",
-          .type = OptionType::kWord,
-          .fallback = "int8",
-          .help =
-              "how inputs of a quantized product are written; values that several products read "
-              "take the finest",
-          .words = {"float", "int8", "int16"}};
+  return {
+      .name = "activations",
+      .type = OptionType::kWord,
+      .fallback = "int8",
+      .help =
+          "how inputs of a quantized product are written: int8 with a scale per 32 inputs, or per "
+          "token, which 8-bit weights of whole channels make use of; values that several "
+          "products read take the finest",
+      .words = {"float", "int8", "int8-token", "int16"}};
 }
 
 pass::OptionInfo only_option() {

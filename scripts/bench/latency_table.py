@@ -9,7 +9,8 @@ minilm_exports.py wrote; what isn't given is left out. Files that are in WORK al
 - light CNNs, f32: the model with seeded weights, simplified, against the ONNX file that it came from;
 - light CNNs, static int8: 8-bit weights by channel and activations with fixed scales, against ONNX Runtime's run of the
   file that we write for it;
-- MiniLM with 16, 128 and 512 tokens: f32 against the export, dynamic int8 against quantize_dynamic's file (by channel),
+- MiniLM with 16, 128 and 512 tokens: f32 against the export, dynamic int8 (activations with a scale per 32 inputs, and
+  with one a token) against quantize_dynamic's file (by channel),
   that file itself on both sides ("their"), 4-bit weights in groups of 32 with int8 activations against
   MatMulNBitsQuantizer's (accuracy level 4);
 - silero, a frame of 512 samples at 16 kHz and the 64 before it.
@@ -34,6 +35,7 @@ import onnx_writer  # noqa: E402
 
 CLEAN = "  - simplify\n  - fold-constants\n"
 INT8 = "  - quantize-weights: {bits: 8, group_size: channel, scale: f32}\n"
+TOKEN = "  - quantize-weights: {bits: 8, group_size: channel, scale: f32, activations: int8-token}\n"
 INT4 = "  - quantize-weights: {bits: 4, group_size: 32}\n"
 
 
@@ -83,6 +85,8 @@ class Maker:
             quantizer.model.save_model_to_file(str(nbits))
         yield "f32", self.compress(source, self.work / "minilm.thimble", "  - simplify\n"), source
         yield "dynamic int8", self.compress(source, self.work / "minilm-int8.thimble", "  - simplify\n" + INT8), dynamic
+        yield "dynamic int8, a scale a token", self.compress(source, self.work / "minilm-token.thimble",
+                                                            "  - simplify\n" + TOKEN), dynamic
         yield "their dynamic int8", self.compress(dynamic, self.work / "minilm-theirs.thimble", "  - simplify\n"), dynamic
         yield "4-bit", self.compress(source, self.work / "minilm-int4.thimble", "  - simplify\n" + INT4), nbits
 

@@ -84,9 +84,11 @@ class Counter {
     if (tensor == nullptr) return "f32";
     if (tensor->layout != program::Layout::kTiles)
       return std::string(program::type_name(tensor->type));
-    static constexpr const char* kActivations[] = {"f32", "int8", "int16", "int8 static"};
+    static constexpr const char* kActivations[] = {"f32", "int8", "int16", "int8 static",
+                                                   "int8 token"};
     const auto scheme = static_cast<std::size_t>(instruction.integer("activation", 0));
-    return std::to_string(tensor->bits) + "-bit x " + kActivations[scheme < 4 ? scheme : 0];
+    return std::to_string(tensor->bits) + "-bit x " +
+           kActivations[scheme < std::size(kActivations) ? scheme : 0];
   }
 
   void add(std::vector<Macs>& out, const program::Instruction& instruction) const {

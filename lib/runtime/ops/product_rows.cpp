@@ -11,7 +11,8 @@ Activations Activations::of(const Call& call) {
   if (call.machine.float_activations) return how;
   const std::int64_t scheme = call.instruction.integer("activation", 0);
   how.fixed = scheme == 3;
-  how.planes = scheme == 3 ? 1 : static_cast<int>(scheme);
+  how.one_scale = scheme >= 3;
+  how.planes = how.one_scale ? 1 : static_cast<int>(scheme);
   if (!how.fixed) return how;
   how.scale = call.instruction.real("scale", 1);
   how.zero = static_cast<std::int32_t>(call.instruction.integer("zero", 0));
@@ -20,7 +21,7 @@ Activations Activations::of(const Call& call) {
 
 Status Activations::check(const program::Instruction& instruction) {
   const std::int64_t scheme = instruction.integer("activation", 0);
-  if (scheme < 0 || scheme > 3) return invalid_file("a product's activations are of no known kind");
+  if (scheme < 0 || scheme > 4) return invalid_file("a product's activations are of no known kind");
   const float scale = instruction.real("scale", 1);
   const std::int64_t zero = instruction.integer("zero", 0);
   const bool right = scale > 0 && std::isfinite(scale) && zero >= -127 && zero <= 127;
@@ -57,9 +58,11 @@ ProductRows::ProductRows(const Activations& how, void* memory, std::int64_t rows
     : how_(how), rows_(rows), inputs_(inputs) {
   if (how.planes == 0) return;
   codes_ = kernels::int8_rows_over(memory, rows, inputs, how.planes);
+  codes_.one_scale = how.one_scale;
   if (!how.fixed) return;
   const std::size_t own = Memory::aligned(kernels::int8_rows_bytes(rows, inputs, how.planes));
   zeros_ = kernels::int8_rows_over(static_cast<std::byte*>(memory) + own, 1, inputs, 1);
+  zeros_.one_scale = true;
 }
 
 void ProductRows::quantize(const kernels::LinearKernels& kernels, const float* x,

@@ -1,7 +1,7 @@
 #pragma once
 // Rows of activations on their way into products with weights in tiles, written as the instruction
-// says: f32, int8 or two planes of int8 with scales found on the fly, or int8 with a scale known
-// beforehand.
+// says: f32, int8 or two planes of int8 with scales found on the fly, or int8 with one scale a row,
+// found likewise or known beforehand.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,12 +11,14 @@
 namespace thimble::runtime {
 
 struct Activations {
-  int planes = 0;  // 0: f32
+  int planes = 0;          // 0: f32
+  bool one_scale = false;  // a row
   bool fixed = false;
   float scale = 1;  // of `fixed`: x = scale * (q - zero)
   std::int32_t zero = 0;
 
-  // Ints `activation`: 0 f32, 1 int8, 2 two planes, 3 fixed, with floats `scale` and ints `zero`.
+  // Ints `activation`: 0 f32, 1 int8, 2 two planes, 3 fixed, with floats `scale` and ints `zero`, 4
+  // int8 with one scale a row.
   static Activations of(const Call& call);
   static Status check(const program::Instruction& instruction);
 };

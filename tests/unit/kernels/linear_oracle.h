@@ -209,14 +209,17 @@ inline void make_weight(const Layout& layout, std::mt19937& random, TestWeight& 
 struct QuantizedRow {
   std::vector<int> q[2];
   std::vector<float> scales;
+  bool one_scale = false;
 };
 
-inline QuantizedRow quantize(const float* x, std::int64_t k) {
+inline QuantizedRow quantize(const float* x, std::int64_t k, bool one_scale = false) {
   QuantizedRow row;
+  row.one_scale = one_scale;
   for (std::int64_t begin = 0; begin < k; begin += 32) {
     const std::int64_t end = std::min(begin + 32, k);
     float top = 0;
-    for (std::int64_t i = begin; i < end; ++i) top = std::max(top, std::fabs(x[i]));
+    for (std::int64_t i = one_scale ? 0 : begin; i < (one_scale ? k : end); ++i)
+      top = std::max(top, std::fabs(x[i]));
     const bool zero = top < 0x1p-100f;
     const float step = zero ? 0 : top / 127.0f, inverse = zero ? 0 : 127.0f / top;
     row.scales.push_back(step);
@@ -236,6 +239,15 @@ inline QuantizedRow quantize(const float* x, std::int64_t k) {
 // One output of a row, as the contract of grouped_int8 says.
 inline float int8_product(const TestWeight& w, const QuantizedRow& x, int planes,
                           std::int64_t row) {
+  const Layout& l = w.layout;
+  if (x.one_scale && l.bits == 8 && l.group >= l.k && l.zero == ZeroKind::kConstant) {
+    std::int64_t dot = 0;
+    for (std::int64_t i = 0; i < l.k; ++i)
+      dot += static_cast<std::int64_t>(w.code(row, i) - w.zero_of(row, i)) *
+             x.q[0][static_cast<std::size_t>(i)];
+    const float scale = w.scale(row, 0) * x.scales[0];
+    return static_cast<float>(dot) * scale;
+  }
   const std::int64_t step = w.layout.group == 16 ? 16 : 32;
   float y = 0;
   for (std::int64_t begin = 0; begin < w.layout.k; begin += step) {

@@ -29,7 +29,8 @@ std::string name_of(const Layout& l) {
 
 // Every variant's grouped products of `rows` rows against the oracle, in a y with room that must
 // stay as it was.
-void check_grouped(const Layout& layout, std::int64_t rows, int planes, std::mt19937& random) {
+void check_grouped(const Layout& layout, std::int64_t rows, int planes, std::mt19937& random,
+                   bool one_scale = false) {
   TestWeight w;
   make_weight(layout, random, w);
   std::vector<float> x = random_floats(static_cast<std::size_t>(rows * layout.k), random);
@@ -38,7 +39,7 @@ void check_grouped(const Layout& layout, std::int64_t rows, int planes, std::mt1
   const std::int64_t stride = layout.n + 3;
   std::vector<float> want(static_cast<std::size_t>(rows * stride), kUntouched), want_f32 = want;
   for (std::int64_t m = 0; m < rows; ++m) {
-    const QuantizedRow row = quantize(x.data() + m * layout.k, layout.k);
+    const QuantizedRow row = quantize(x.data() + m * layout.k, layout.k, one_scale);
     for (std::int64_t n = 0; n < layout.n; ++n) {
       want[static_cast<std::size_t>(m * stride + n)] = int8_product(w, row, planes, n);
       want_f32[static_cast<std::size_t>(m * stride + n)] =
@@ -50,7 +51,8 @@ void check_grouped(const Layout& layout, std::int64_t rows, int planes, std::mt1
                                 << planes);
     Aligned<std::uint8_t> memory(int8_rows_bytes(rows, layout.k, planes));
     Aligned<std::uint8_t> scratch(linear_scratch_bytes(rows, layout.k));
-    const Int8Rows quantized = int8_rows_over(memory.data(), rows, layout.k, planes);
+    Int8Rows quantized = int8_rows_over(memory.data(), rows, layout.k, planes);
+    quantized.one_scale = one_scale;
     kernels->quantize_rows(x.data(), layout.k, 0, rows / 2, quantized);
     kernels->quantize_rows(x.data(), layout.k, rows / 2, rows, quantized);
     std::vector<float> y(want.size(), kUntouched);
@@ -145,6 +147,46 @@ TEST_CASE("grouped products equal the contract: shapes") {
     check_grouped({21, 600, 4, 64, FloatType::kF16, ZeroKind::kConstant}, rows, 1, random);
     check_grouped({32, 544, 8, 32, FloatType::kBF16, ZeroKind::kConstant}, rows, 1, random);
   }
+}
+
+TEST_CASE("grouped products equal the contract: rows of one scale") {
+  std::mt19937 random(24);
+  constexpr std::int64_t kChannel = 1 << 20;
+  for (const std::int64_t rows : {1, 3, 8, 29}) {
+    for (const std::int64_t k : {5, 33, 96, 608}) {
+      for (const FloatType scales : {FloatType::kF32, FloatType::kF16}) {
+        check_grouped({37, k, 8, kChannel, scales, ZeroKind::kConstant}, rows, 1, random, true);
+        // Their sums stay within blocks.
+        check_grouped({21, k, 8, 32, scales, ZeroKind::kConstant}, rows, 1, random, true);
+        check_grouped({21, k, 8, kChannel, scales, ZeroKind::kPoints}, rows, 1, random, true);
+        check_grouped({21, k, 4, kChannel, scales, ZeroKind::kConstant}, rows, 1, random, true);
+      }
+    }
+  }
+}
+
+TEST_CASE("a whole row's sum is exact at its longest, and not taken past it") {
+  const std::int64_t k = 32768;
+  GroupedWeight w{1, k, 8, k, FloatType::kF32, ZeroKind::kConstant, 0};
+  Aligned<std::uint8_t> codes(static_cast<std::size_t>(16 * k));
+  std::fill_n(codes.data(), codes.size(), std::uint8_t{255});
+  Aligned<float> scale(16);
+  std::fill_n(scale.data(), 16, 1.0f);
+  w.codes = codes.data(), w.scales = scale.data();
+  const std::vector<float> x(static_cast<std::size_t>(k), -127.0f);
+  for (const LinearKernels* kernels : runnable()) {
+    INFO(isa_name(kernels->isa));
+    Aligned<std::uint8_t> memory(int8_rows_bytes(1, k, 1)), scratch(linear_scratch_bytes(1, k));
+    Int8Rows rows = int8_rows_over(memory.data(), 1, k, 1);
+    rows.one_scale = true;
+    CHECK(sums_whole_rows(w, rows));
+    kernels->quantize_rows(x.data(), k, 0, 1, rows);
+    float y = 0;
+    kernels->grouped_int8(w, rows, 0, 1, &y, 1, scratch.data());
+    CHECK(y == static_cast<float>(-127 * 255 * k));
+  }
+  w.inputs = k + 1;
+  CHECK_FALSE(sums_whole_rows(w, {1, k + 1, 1, nullptr, nullptr, nullptr, true}));
 }
 
 TEST_CASE("grouped products equal the contract: super-blocks and tables") {
@@ -273,8 +315,9 @@ TEST_CASE("quantized rows: what they hold") {
 
 TEST_CASE("activations that are not finite make their row NaN and no other") {
   std::mt19937 random(15);
-  TestWeight w;
-  make_weight({16, 64, 4, 32, FloatType::kF16, ZeroKind::kConstant}, random, w);
+  TestWeight blocks, whole;
+  make_weight({16, 64, 4, 32, FloatType::kF16, ZeroKind::kConstant}, random, blocks);
+  make_weight({16, 64, 8, 64, FloatType::kF16, ZeroKind::kConstant}, random, whole);
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
         -std::numeric_limits<float>::infinity()}) {
@@ -285,15 +328,24 @@ TEST_CASE("activations that are not finite make their row NaN and no other") {
         INFO(isa_name(kernels->isa) << " " << bad << " at " << place);
         Aligned<std::uint8_t> memory(int8_rows_bytes(3, 64, 2)),
             scratch(linear_scratch_bytes(3, 64));
-        const Int8Rows out = int8_rows_over(memory.data(), 3, 64, 2);
-        kernels->quantize_rows(x.data(), 64, 0, 3, out);
-        std::vector<float> y(3 * 16);
-        kernels->grouped_int8(w.view, out, 0, 1, y.data(), 16, scratch.data());
-        for (int n = 0; n < 16; ++n) {
-          REQUIRE(std::isfinite(y[static_cast<std::size_t>(n)]));
-          REQUIRE(std::isnan(y[static_cast<std::size_t>(16 + n)]));
-          REQUIRE(std::isfinite(y[static_cast<std::size_t>(32 + n)]));
-        }
+        const auto check = [&](const TestWeight& w, const Int8Rows& rows) {
+          std::vector<float> y(3 * 16);
+          kernels->grouped_int8(w.view, rows, 0, 1, y.data(), 16, scratch.data());
+          for (int n = 0; n < 16; ++n) {
+            REQUIRE(std::isfinite(y[static_cast<std::size_t>(n)]));
+            REQUIRE(std::isnan(y[static_cast<std::size_t>(16 + n)]));
+            REQUIRE(std::isfinite(y[static_cast<std::size_t>(32 + n)]));
+          }
+        };
+        Int8Rows rows = int8_rows_over(memory.data(), 3, 64, 2);
+        kernels->quantize_rows(x.data(), 64, 0, 3, rows);
+        check(blocks, rows);
+        rows = int8_rows_over(memory.data(), 3, 64, 1);
+        rows.one_scale = true;
+        kernels->quantize_rows(x.data(), 64, 0, 3, rows);
+        check(whole, rows);
+        kernels->quantize_rows_at(x.data(), 64, 0, 3, 0.01f, 3, rows);
+        check(whole, rows);
       }
     }
   }

@@ -35,10 +35,7 @@ std::vector<std::string> schemes(const PassRun& run) {
   return out;
 }
 
-}  // namespace
-
-TEST_CASE("quantize-weights: text in, text out") {
-  const PassRun run = run_pass("quantize-weights", R"(
+constexpr const char* kShared = R"(
 weight @a.weight: bf16[8, 64] parameters 512
 weight @b.weight: f32[64, 8]
 weight @bias: f32[8]
@@ -48,7 +45,12 @@ graph main(%x: f32[n, 64]) {
   %z = Add(%y, @bias)
   %w = MatMul(%x, @b.weight)
   return %z, %w
-})");
+})";
+
+}  // namespace
+
+TEST_CASE("quantize-weights: text in, text out") {
+  const PassRun run = run_pass("quantize-weights", kShared);
   CHECK(run.error.empty());
   CHECK(ir::print(run.model) ==
         R"(weight @a.weight: bf16[8, 64] as int4 group 32 symmetric f16 parameters 512
@@ -93,6 +95,20 @@ TEST_CASE("quantize-weights: the first rule that matches counts, and says so") {
   CHECK(g.value(*g.find_value("h")).activation == ir::ActivationScheme::kInt16);
   CHECK(g.value(*g.find_value("u")).activation == ir::ActivationScheme::kInt8);
   CHECK(g.value(*g.find_value("y")).activation == ir::ActivationScheme::kFloat);
+}
+
+TEST_CASE("quantize-weights: of two products' activations the finer counts") {
+  const auto scheme_of_y = [](const char* first, const char* second) {
+    const PassRun run = run_pass(
+        "quantize-weights", kShared,
+        map({{"rules", list({map({{"name", word("a.*")}, {"activations", word(first)}}),
+                             map({{"name", word("b.*")}, {"activations", word(second)}})})}}));
+    return run.model.graph.value(*run.model.graph.find_value("x")).activation;
+  };
+  CHECK(scheme_of_y("int8-token", "int8-token") == ir::ActivationScheme::kInt8Token);
+  CHECK(scheme_of_y("int8-token", "int8") == ir::ActivationScheme::kInt8);
+  CHECK(scheme_of_y("int16", "int8-token") == ir::ActivationScheme::kInt16);
+  CHECK(scheme_of_y("int8-token", "float") == ir::ActivationScheme::kFloat);
 }
 
 TEST_CASE("quantize-weights: only what is selected, and twice is not again") {
