@@ -3,6 +3,7 @@
 #include <array>
 
 #include "formats/onnx/blockwise.h"
+#include "formats/onnx/bnb4.h"
 #include "formats/onnx/contrib.h"
 
 namespace thimble::formats::onnx {
@@ -23,8 +24,9 @@ const ir::Weight* constant_bytes(const Rewriter& r, std::size_t input) {
   return inputs.empty() ? nullptr : r.weight_of(inputs.front());
 }
 
-Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t scales,
-                 std::size_t zeros) {
+// Of Blockwise or Bnb4.
+template <class Parts>
+Status set_codes(const Rewriter& r, Parts& p, std::size_t codes, std::size_t scales) {
   const ir::Weight *code_weight = constant_bytes(r, codes), *scale = constant_bytes(r, scales);
   if (code_weight == nullptr || scale == nullptr) {
     return r.refuse("its quantized matrix and scales must be constants");
@@ -34,6 +36,12 @@ Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t
   }
   p.codes = *code_weight;
   p.scales = *scale;
+  return ok();
+}
+
+Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t scales,
+                 std::size_t zeros) {
+  THIMBLE_TRY(set_codes(r, p, codes, scales));
   if (!r.has(zeros)) return ok();
   const ir::Weight* zero = constant_bytes(r, zeros);
   if (zero == nullptr) return r.refuse("its zero points must be constants");
@@ -42,10 +50,18 @@ Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t
 }
 
 // The constant's value in this graph.
-Expected<ir::ValueId> weight_value(Rewriter& r, const Blockwise& parts) {
-  auto found = blockwise_weight(r.model(), parts);
-  if (!found) return std::move(found).error().note("in operator " + r.node().op);
-  return ir::constant_in(r.model(), r.graph(), *found);
+Expected<ir::ValueId> weight_value(Rewriter& r, Expected<ir::WeightId> weight) {
+  if (!weight) return std::move(weight).error().note("in operator " + r.node().op);
+  return ir::constant_in(r.model(), r.graph(), *weight);
+}
+
+// The first input times the transpose of a weight, with the bias that an input may be.
+void replace_by_product(Rewriter& r, ir::ValueId weight, std::size_t bias) {
+  const ir::ValueId factor =
+      r.emit("Transpose", {weight}, {{"perm", std::vector<std::int64_t>{1, 0}}});
+  ir::ValueId y = r.emit("MatMul", {r.input(0), factor});
+  if (r.has(bias)) y = r.emit("Add", {y, r.input(bias)});
+  r.replace({y});
 }
 
 // Which block each input is of; anything but their order is the mark of a permutation.
@@ -79,14 +95,29 @@ Status matmul_nbits(Rewriter& r) {
   THIMBLE_TRY(set_parts(r, p, 1, 2, 3));
   if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
   if (p.block > 0) THIMBLE_TRY(check_group_index(r, 4, p));
-  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, p));
+  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, blockwise_weight(r.model(), p)));
   if (r.node().integer("accuracy_level", 0) == kInt8Level)
     r.graph().value(r.input(0)).activation = ir::ActivationScheme::kInt8;
-  const ir::ValueId factor =
-      r.emit("Transpose", {weight}, {{"perm", std::vector<std::int64_t>{1, 0}}});
-  ir::ValueId y = r.emit("MatMul", {r.input(0), factor});
-  if (r.has(5)) y = r.emit("Add", {y, r.input(5)});
-  r.replace({y});
+  replace_by_product(r, weight, 5);
+  return ok();
+}
+
+// Inputs: a, codes, scales.
+Status matmul_bnb4(Rewriter& r) {
+  Bnb4 p;
+  p.rows = r.node().integer("N", 0);
+  p.inputs = r.node().integer("K", 0);
+  p.block = r.node().integer("block_size", 0);
+  const std::int64_t table = r.node().integer("quant_type", 1);
+  p.normal = table == 1;
+  if (!r.has(0)) return r.refuse("it has no input");
+  if (table != 0 && table != 1) return r.refuse("its quant_type is neither 0 (FP4) nor 1 (NF4)");
+  if (r.node().integer("transB", 1) != 1)
+    return r.refuse("a matrix of inputs by outputs (transB 0)");
+  THIMBLE_TRY(set_codes(r, p, 1, 2));
+  if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
+  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, bnb4_weight(r.model(), std::move(p))));
+  replace_by_product(r, weight, 3);
   return ok();
 }
 
@@ -116,13 +147,14 @@ Status gather_block_quantized(Rewriter& r) {
   p.rows = p.codes.dims.front();
   if (p.rows < 1) return r.refuse("an empty matrix");
   p.inputs = p.codes.element_count() / p.rows * (bytes ? 8 / p.bits : 1);
-  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, p));
+  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, blockwise_weight(r.model(), p)));
   r.replace({r.emit("Gather", {weight, r.input(1)}, {{"axis", std::int64_t{0}}})});
   return ok();
 }
 
 constexpr std::array kContribBlockwise = {
     Adapter{"MatMulNBits", 0, matmul_nbits},
+    Adapter{"MatMulBnb4", 0, matmul_bnb4},
     Adapter{"GatherBlockQuantized", 0, gather_block_quantized},
 };
 

@@ -223,6 +223,17 @@ def recurrent(by_column):
     return quantized.model(inputs, outputs, {}), inputs, plain.model(inputs, outputs, {})
 
 
+def bitsandbytes(kind):
+    """A product with 4-bit codes of a table (0: FP4, 1: NF4), whose blocks don't end where rows do."""
+    rows, width, block = 19, 24, 32
+    b = Builder(17)
+    codes = RANDOM.integers(0, 256, rows * width // 2).astype(np.uint8)
+    scales = (0.1 + RANDOM.random(-(-rows * width // block))).astype(np.float32)
+    b.op("MatMulBnb4", ["x", codes, scales], ["y"], CONTRIB, N=rows, K=width, block_size=block, quant_type=kind)
+    inputs = {"x": normal(3, width)}
+    return b.model(inputs, ["y"], {"x": ["n", None]}), inputs
+
+
 def models():
     every = ["y", "k_now", "v_now"]
     yield "group_query_prompt", group_query(5, [0], 0, every)
@@ -249,6 +260,8 @@ def models():
     yield "recurrent", recurrent(False)
     yield "recurrent_columns", recurrent(True)
     yield "embedded_codes", embedded_codes()
+    yield "bitsandbytes_fp4", bitsandbytes(0)
+    yield "bitsandbytes_nf4", bitsandbytes(1)
 
 
 def main():
