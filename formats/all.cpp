@@ -38,7 +38,7 @@ Expected<ir::Model> read_file(const std::string& path, const ReadOptions& option
   if (extension == ".safetensors") {
     const std::string folder =
         fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".";
-    if (fs::exists(folder + "/config.json")) return read_huggingface(folder, options);
+    if (fs::exists(folder + "/config.json")) return read_huggingface(folder);
     return invalid_argument("a safetensors file alone doesn't say what it computes")
         .in(path)
         .fix("put config.json beside it, and name the folder");
@@ -61,14 +61,14 @@ namespace {
 Expected<ir::Model> read_any(const std::string& path, const ReadOptions& options) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
-    if (fs::exists(path + "/config.json", error)) return read_huggingface(path, options);
+    if (fs::exists(path + "/config.json", error)) return read_huggingface(path);
     return not_found("the folder has no config.json")
         .in(path)
         .fix("name a Hugging Face model folder, or a GGUF file");
   }
   if (fs::exists(path, error)) return read_file(path, options);
   THIMBLE_ASSIGN(const std::string cached, find_in_cache(path));
-  return read_huggingface(cached, options);
+  return read_huggingface(cached);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 
 #include "ir/dim_range.h"
@@ -14,9 +13,8 @@
 namespace thimble::formats {
 
 struct ReadOptions {
-  bool strict = false;                 // every fallback is an error
-  std::optional<ir::Pooling> pooling;  // encoders: in place of what the folder says
-  ir::DimRanges dims;                  // of symbolic sizes
+  bool strict = false;  // every fallback is an error
+  ir::DimRanges dims;   // of symbolic sizes
 };
 
 // `path` is a Hugging Face folder, a GGUF or ONNX file, or the name of a model in the local Hugging

@@ -311,7 +311,7 @@ Expected<ir::Model> read_gguf(const std::string& path) {
   keep_metadata(json, model);
   const GgufWeights weights(file, *architecture, json);
   const Config config(std::move(json), path);
-  THIMBLE_TRY(build_architecture(model.architecture, config, weights, ir::Pooling::kNone, model));
+  THIMBLE_TRY(build_architecture(model.architecture, config, weights, {}, model));
   THIMBLE_TRY(read_vocabulary(file, model));
   return model;
 }

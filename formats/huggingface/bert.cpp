@@ -68,7 +68,7 @@ class EncoderBuilder {
 
   // `first_position` is that of a sentence's first token.
   Status build(ir::ValueId positions, std::int64_t first_position, ir::ValueId types,
-               ir::Pooling pooling) {
+               const Sentences& sentences) {
     THIMBLE_ASSIGN(ir::ValueId x, embed("word_embeddings", e_.vocabulary, ids_));
     THIMBLE_ASSIGN(const ir::ValueId kinds,
                    types.valid() ? embed("token_type_embeddings", e_.types, types) : first_type());
@@ -82,10 +82,10 @@ class EncoderBuilder {
     }
     b_.graph().rename(x, "last_hidden_state");
     std::vector<ir::ValueId> outputs = {x};
-    if (pooling != ir::Pooling::kNone) outputs.push_back(sentence(x, pooling));
+    if (sentences.pooling != ir::Pooling::kNone) outputs.push_back(sentence(x, sentences));
     b_.graph().set_outputs(std::move(outputs));
     b_.model().task = ir::Task::kEmbed;
-    b_.model().pooling = pooling;
+    b_.model().pooling = sentences.pooling;
     b_.model().max_context = e_.positions - first_position;
     return ok();
   }
@@ -139,11 +139,11 @@ class EncoderBuilder {
                          e_.epsilon);
   }
 
-  // Mean over the tokens that the mask lets through, or the first token; then to length 1.
-  ir::ValueId sentence(ir::ValueId x, ir::Pooling pooling) {
+  // Mean over the tokens that the mask lets through, or the first token; then perhaps to length 1.
+  ir::ValueId sentence(ir::ValueId x, const Sentences& sentences) {
     const std::string name = "pooling";
     ir::ValueId pooled;
-    if (pooling == ir::Pooling::kCls) {
+    if (sentences.pooling == ir::Pooling::kCls) {
       pooled = b_.node("Gather", {x, integer(0)}, name, {{"axis", std::int64_t{1}}});
     } else {
       const ir::ValueId weights =
@@ -156,12 +156,13 @@ class EncoderBuilder {
           b_.node("ReduceSum", {weights, b_.integers({1})}, name, {{"keepdims", std::int64_t{0}}});
       pooled = b_.node("Div", {sum, b_.node("Max", {count, b_.scalar(1e-9f)}, name)}, name);
     }
-    const ir::ValueId length =
-        b_.node("ReduceL2", {pooled, b_.integers({-1})}, name, {{"keepdims", std::int64_t{1}}});
-    const ir::ValueId unit =
-        b_.node("Div", {pooled, b_.node("Max", {length, b_.scalar(1e-12f)}, name)}, name);
-    b_.graph().rename(unit, "sentence_embedding");
-    return unit;
+    if (sentences.normalize) {
+      const ir::ValueId length =
+          b_.node("ReduceL2", {pooled, b_.integers({-1})}, name, {{"keepdims", std::int64_t{1}}});
+      pooled = b_.node("Div", {pooled, b_.node("Max", {length, b_.scalar(1e-12f)}, name)}, name);
+    }
+    b_.graph().rename(pooled, "sentence_embedding");
+    return pooled;
   }
 
   Builder& b_;
@@ -172,18 +173,18 @@ class EncoderBuilder {
 
 }  // namespace
 
-Status build_bert(Builder& builder, const Config& config, ir::Pooling pooling) {
+Status build_bert(Builder& builder, const Config& config, const Sentences& sentences) {
   THIMBLE_ASSIGN(const Encoder encoder, read(config));
   EncoderBuilder b(builder, encoder);
   const ir::ValueId types = b.token_types();
-  return b.build(b.plain_positions(), 0, types, pooling);
+  return b.build(b.plain_positions(), 0, types, sentences);
 }
 
-Status build_roberta(Builder& builder, const Config& config, ir::Pooling pooling) {
+Status build_roberta(Builder& builder, const Config& config, const Sentences& sentences) {
   THIMBLE_ASSIGN(const Encoder encoder, read(config));
   THIMBLE_ASSIGN(const std::int64_t pad, config.integer_or("pad_token_id", 1, 0, kMostWidth));
   EncoderBuilder b(builder, encoder);
-  return b.build(b.counted_positions(pad), pad + 1, {}, pooling);
+  return b.build(b.counted_positions(pad), pad + 1, {}, sentences);
 }
 
 }  // namespace thimble::formats

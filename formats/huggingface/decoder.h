@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "formats/huggingface/config.h"
+#include "formats/huggingface/sentences.h"
 
 namespace thimble::formats {
 
@@ -48,8 +49,8 @@ Expected<DecoderSpec> read_phi3(const Config& config);
 
 // Those that are not variations of it.
 Status build_gpt2(Builder& builder, const Config& config);
-Status build_bert(Builder& builder, const Config& config, ir::Pooling pooling);
-Status build_roberta(Builder& builder, const Config& config, ir::Pooling pooling);
+Status build_bert(Builder& builder, const Config& config, const Sentences& sentences);
+Status build_roberta(Builder& builder, const Config& config, const Sentences& sentences);
 
 // The inputs and tail that decoders share (see the graph's contract in
 // formats/huggingface/README.md).

@@ -185,7 +185,8 @@ std::string model_type_of(const std::string& architecture) {
 }
 
 Status build_architecture(const std::string& architecture, const Config& config,
-                          const WeightProvider& weights, ir::Pooling pooling, ir::Model& model) {
+                          const WeightProvider& weights, const Sentences& sentences,
+                          ir::Model& model) {
   THIMBLE_ASSIGN(const std::string type, config.text_or("model_type", ""));
   Builder builder(model, weights);
   bool built = false;
@@ -198,10 +199,10 @@ Status build_architecture(const std::string& architecture, const Config& config,
   if (!built && (architecture.starts_with("GPT2") || type == "gpt2")) {
     THIMBLE_TRY(build_gpt2(builder, config));
   } else if (!built && (architecture.starts_with("Bert") || type == "bert")) {
-    THIMBLE_TRY(build_bert(builder, config, pooling));
+    THIMBLE_TRY(build_bert(builder, config, sentences));
   } else if (!built && (architecture.starts_with("Roberta") ||
                         architecture.starts_with("XLMRoberta") || type == "roberta")) {
-    THIMBLE_TRY(build_roberta(builder, config, pooling));
+    THIMBLE_TRY(build_roberta(builder, config, sentences));
   } else if (!built) {
     return unknown_architecture(architecture.empty() ? type : architecture).in(config.file());
   }
@@ -213,7 +214,7 @@ Status build_architecture(const std::string& architecture, const Config& config,
   return ir::verify(model);
 }
 
-Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOptions& options) {
+Expected<ir::Model> read_huggingface(const std::string& folder) {
   ir::Model model;
   model.source_path = folder;
   model.source_format = "huggingface";
@@ -241,8 +242,8 @@ Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOption
     THIMBLE_ASSIGN(packed, take_packed(quantization, tensors));
   }
   const SafetensorsWeights weights(std::move(tensors), std::move(packed));
-  THIMBLE_ASSIGN(const ir::Pooling pooling, read_pooling(folder, options));
-  THIMBLE_TRY(build_architecture(model.architecture, config, weights, pooling, model));
+  THIMBLE_ASSIGN(const Sentences sentences, read_sentences(folder));
+  THIMBLE_TRY(build_architecture(model.architecture, config, weights, sentences, model));
   THIMBLE_TRY(read_tokenizer(folder, model));
   if (model.task == ir::Task::kEmbed) THIMBLE_TRY(read_sentence_limits(folder, model));
   return model;

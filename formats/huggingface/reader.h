@@ -6,15 +6,17 @@
 #include "formats/all.h"
 #include "formats/huggingface/builder.h"
 #include "formats/huggingface/config.h"
+#include "formats/huggingface/sentences.h"
 
 namespace thimble::formats {
 
-Expected<ir::Model> read_huggingface(const std::string& folder, const ReadOptions& options);
+Expected<ir::Model> read_huggingface(const std::string& folder);
 
 // Emits the graph of an architecture from its configuration and weights; `weights` lists what it
 // can find. Shared with GGUF, whose metadata becomes such a configuration.
 Status build_architecture(const std::string& architecture, const Config& config,
-                          const WeightProvider& weights, ir::Pooling pooling, ir::Model& model);
+                          const WeightProvider& weights, const Sentences& sentences,
+                          ir::Model& model);
 
 // Keeps in model.metadata what writers of other formats need of config.json.
 void keep_metadata(const text::Json& json, ir::Model& model);

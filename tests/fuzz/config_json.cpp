@@ -57,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     formats::keep_metadata(*json, model);
     (void)formats::metadata_config(model);
     const formats::Config config(*json, "config.json");
-    (void)formats::build_architecture(architecture, config, weights, ir::Pooling::kMean, model);
+    (void)formats::build_architecture(architecture, config, weights,
+                                      {.pooling = ir::Pooling::kMean}, model);
   }
   static const TinyWeights kPacked[] = {TinyWeights("packed/gptq4-32"),
                                         TinyWeights("packed/awq4-32"),
