@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "formats/onnx/contrib.h"
@@ -24,12 +25,18 @@ enum GroupQuery : std::size_t {
   kSine,
   kPositions,
   kBias,
+  kSinks,
   kFirstUnsupported,
 };
 
+// What a head's softmax sums beside the keys: a logit of its own, or one of 0.
+bool has_sinks(const Rewriter& r) {
+  return r.has(kSinks) || r.node().integer("smooth_softmax", 0) > 0;
+}
+
 Status check_group_query(const Rewriter& r) {
   const ir::Node& node = r.node();
-  constexpr std::string_view kUnsupported[] = {"head_sink", "k_scale", "v_scale", "q_norm_weight",
+  constexpr std::string_view kUnsupported[] = {"k_scale", "v_scale", "q_norm_weight",
                                                "k_norm_weight"};
   for (std::size_t i = kFirstUnsupported; i < node.inputs.size(); ++i) {
     const std::size_t at = i - kFirstUnsupported;
@@ -41,9 +48,12 @@ Status check_group_query(const Rewriter& r) {
   }
   if (!r.has(kQuery) || r.has(kKey) != r.has(kValue)) return r.refuse("it lacks inputs");
   if (r.has(kPastKey) != r.has(kPastValue)) return r.refuse("it has half a cache");
-  if (node.integer("smooth_softmax", 0) > 0 || node.integer("kv_cache_bit_width", 0) != 0 ||
-      node.integer("qk_output", 0) != 0 || r.is_used(3)) {
-    return r.refuse("smooth softmax, quantized caches and scores as results are not supported");
+  if (node.integer("kv_cache_bit_width", 0) != 0 || node.integer("qk_output", 0) != 0 ||
+      r.is_used(3)) {
+    return r.refuse("quantized caches and scores as results are not supported");
+  }
+  if (has_sinks(r) && (!r.has(kPastKey) || node.real("softcap", 0.0f) != 0.0f)) {
+    return r.refuse("sinks (head_sink, smooth_softmax) need a cache and take no softcap");
   }
   return ok();
 }
@@ -142,6 +152,41 @@ ir::ValueId seen_keys(Rewriter& r, ir::ValueId length, const Steps& steps,
   return seen;
 }
 
+// `value` in the dims of x, of four axes, but 1 along `axis`.
+ir::ValueId slice_like(Rewriter& r, ir::ValueId x, std::int64_t axis, ir::ValueId value) {
+  std::vector<std::int64_t> keep(4, 1), add(4, 0);
+  keep[static_cast<std::size_t>(axis)] = 0, add[static_cast<std::size_t>(axis)] = 1;
+  const ir::ValueId kept = r.emit("Mul", {r.emit("Shape", {x}), r.integers(keep)});
+  return r.emit("Expand", {value, r.emit("Add", {kept, r.integers(add)})});
+}
+
+ir::ValueId followed_by(Rewriter& r, ir::ValueId x, std::int64_t axis, ir::ValueId value) {
+  return r.emit("Concat", {x, slice_like(r, x, axis, value)}, {{"axis", axis}});
+}
+
+ir::ValueId yes(Rewriter& r) {
+  return r.constant(ir::make_dense("", ir::DType::kBool, {}, {std::byte{1}}));
+}
+
+// A sink is one more key: all keys get one more element, of 0, and this one, seen by all and with
+// values of 0, has nothing else, 1. What the queries get there makes their product the sink.
+Status add_sinks(Rewriter& r, AttentionParts& p) {
+  const auto width = known_dim(r, r.input(kPastKey), 1);
+  if (p.scale == 0.0f && !width) return r.refuse("the size of its heads can't be told");
+  if (p.scale == 0.0f) p.scale = 1.0f / std::sqrt(static_cast<float>(*width));
+  const ir::ValueId none = r.real(0.0f);
+  ir::ValueId logits = none;
+  if (r.has(kSinks)) {
+    const ir::ValueId unscaled = r.emit("Div", {r.input(kSinks), r.real(p.scale)});
+    logits = r.emit("Reshape", {unscaled, r.integers({1, p.heads, 1, 1})});
+  }
+  const ir::ValueId element = followed_by(r, slice_like(r, p.k, 3, none), 2, r.real(1.0f));
+  p.q = followed_by(r, p.q, 3, logits);
+  p.k = r.emit("Concat", {followed_by(r, p.k, 2, none), element}, {{"axis", std::int64_t{3}}});
+  p.v = followed_by(r, p.v, 2, none);
+  return ok();
+}
+
 // Attention over a cache that the caller holds.
 Status attend_cache(Rewriter& r, const Steps& steps, AttentionParts p) {
   if (!r.has(kLastPositions) || !r.has(kTotalLength)) return r.refuse("it lacks its lengths");
@@ -150,13 +195,18 @@ Status attend_cache(Rewriter& r, const Steps& steps, AttentionParts p) {
   p.k = present(r, p.past_key, heads_first(r, p.k, p.kv_heads), length, steps);
   p.v = present(r, p.past_value, heads_first(r, p.v, p.kv_heads), length, steps);
   p.past_key = p.past_value = {};
-  const ir::ValueId seen = seen_keys(r, length, steps, p);
+  const ir::ValueId keys = p.k, values = p.v, seen = seen_keys(r, length, steps, p);
   const ir::ValueId never = r.real(-std::numeric_limits<float>::infinity());
+  const ir::ValueId always = p.mask.valid() ? r.real(0.0f) : yes(r);
   p.mask = p.mask.valid() ? r.emit("Where", {seen, p.mask, never}) : seen;
   p.causal = p.window = 0;
+  if (has_sinks(r)) {
+    THIMBLE_TRY(add_sinks(r, p));
+    p.mask = followed_by(r, p.mask, 3, always);
+  }
   const ir::ValueId swapped = r.emit("Transpose", {attend(r, p, false)[0]},
                                      {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
-  r.replace({r.emit("Reshape", {swapped, r.integers({0, 0, -1})}), p.k, p.v});
+  r.replace({r.emit("Reshape", {swapped, r.integers({0, 0, -1})}), keys, values});
   return ok();
 }
 

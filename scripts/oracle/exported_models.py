@@ -58,8 +58,8 @@ class Builder:
         return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="")
 
 
-def group_query(queries, lengths, room, outputs, packed=False, **attributes):
-    """Heads of 16 in groups of 2; sequences that hold `lengths` before, in a cache of `room`."""
+def group_query(queries, lengths, room, outputs, packed=False, sinks=None, **attributes):
+    """Heads of 16 in groups of 2; sequences that hold `lengths` before, in a cache of `room`; `sinks`: a logit a head."""
     heads, groups, size, batch = 4, 2, 16, len(lengths)
     total = max(lengths) + queries
     angles = np.outer(np.arange(16), 10000.0 ** (-np.arange(size // 2) / (size // 2)))
@@ -74,7 +74,8 @@ def group_query(queries, lengths, room, outputs, packed=False, **attributes):
                       v=normal(batch, queries, groups * size))
         parts = ["q", "k", "v"]
     b.op("GroupQueryAttention", parts + ["k_past", "v_past", "last", "total", np.cos(angles).astype(np.float32),
-                                         np.sin(angles).astype(np.float32)],
+                                         np.sin(angles).astype(np.float32)]
+         + (["", "", sinks] if sinks is not None else []),
          ["y", "k_now", "v_now"], CONTRIB, num_heads=heads, kv_num_heads=groups, do_rotary=1, **attributes)
     free = {"k_past": ["batch", None, "past", None], "v_past": ["batch", None, "past", None], "last": ["batch"]}
     free.update({name: ["batch", "queries", None] for name in parts if name})
@@ -262,6 +263,8 @@ def models():
     yield "embedded_codes", embedded_codes()
     yield "bitsandbytes_fp4", bitsandbytes(0)
     yield "bitsandbytes_nf4", bitsandbytes(1)
+    yield "group_query_sinks", group_query(1, [4, 2], 9, ["y"], sinks=np.array([0.5, -1, 2, 0], np.float32))
+    yield "group_query_smooth", group_query(1, [6, 3], 6, ["y"], packed=True, smooth_softmax=1, local_window_size=3)
 
 
 def main():
