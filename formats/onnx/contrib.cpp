@@ -14,9 +14,9 @@ bool is_contrib(const ir::Node& node) {
 }
 
 Status rewrite_node(Rewriter& r) {
-  const std::array<std::span<const Adapter>, 6> parts = {
-      norm_contribs(),      product_contribs(),   blockwise_contribs(),
-      quantized_contribs(), attention_contribs(), group_query_contribs()};
+  const std::array<std::span<const Adapter>, 7> parts = {
+      norm_contribs(),      product_contribs(),     blockwise_contribs(), quantized_contribs(),
+      attention_contribs(), group_query_contribs(), expert_contribs()};
   for (const auto part : parts) {
     for (const Adapter& adapter : part) {
       if (r.node().op == adapter.op) return adapter.rewrite(r);

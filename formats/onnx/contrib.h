@@ -20,5 +20,6 @@ std::span<const Adapter> blockwise_contribs();  // products with weights of a fe
 std::span<const Adapter> quantized_contribs();  // arithmetic on 8-bit integers
 std::span<const Adapter> attention_contribs();  // attention and its rotary embedding
 std::span<const Adapter> group_query_contribs();
+std::span<const Adapter> expert_contribs();  // mixtures of experts
 
 }  // namespace thimble::formats::onnx

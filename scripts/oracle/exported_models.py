@@ -235,6 +235,32 @@ def bitsandbytes(kind):
     return b.model(inputs, ["y"], {"x": ["n", None]}), inputs
 
 
+def experts(quantized, block=0, activation="silu", **attributes):
+    """Four experts, of which each token asks two. Those that are quantized are so in 4 bits and blocks, or in 8 bits."""
+    count, width, inner, b = 4, 32, 48, Builder(17)
+    fused = activation == "swiglu"
+
+    def matrix(rows, columns):
+        if not quantized:
+            return [normal(count, rows, columns, scale=0.2), normal(count, rows, scale=0.1)]
+        codes = RANDOM.integers(0, 256, (count, rows, columns // 2 if block else columns)).astype(np.uint8)
+        scales = (0.02 if block else 0.002) * (1 + RANDOM.random((count, rows, columns // block) if block else (count, rows)))
+        return [codes, scales.astype(np.float32), normal(count, rows, scale=0.1)]
+
+    def zeros(rows, columns):
+        return RANDOM.integers(0, 256, (count, rows, -(-columns // block // 2))).astype(np.uint8)
+
+    first, second = (inner * (2 if fused else 1), width), (width, inner)
+    parts = [*matrix(*first), *matrix(*second)]
+    if quantized:
+        parts += ["", "", ""] + ([zeros(*first), zeros(*second)] if block else [])
+        attributes.update(expert_weight_bits=4 if block else 8, **({"block_size": block} if block else {}))
+    b.op("QMoE" if quantized else "MoE", ["x", "logits", *parts], ["y"], CONTRIB, k=2, activation_type=activation,
+         swiglu_fusion=int(fused), **attributes)
+    inputs = {"x": normal(1, 5, width), "logits": normal(5, count, scale=2.0)}
+    return b.model(inputs, ["y"], {"x": [None, "tokens", None], "logits": ["tokens", None]}), inputs
+
+
 def models():
     every = ["y", "k_now", "v_now"]
     yield "group_query_prompt", group_query(5, [0], 0, every)
@@ -265,6 +291,13 @@ def models():
     yield "bitsandbytes_nf4", bitsandbytes(1)
     yield "group_query_sinks", group_query(1, [4, 2], 9, ["y"], sinks=np.array([0.5, -1, 2, 0], np.float32))
     yield "group_query_smooth", group_query(1, [6, 3], 6, ["y"], packed=True, smooth_softmax=1, local_window_size=3)
+
+    gate = {"activation_alpha": 1.702, "activation_beta": 1.0, "swiglu_limit": 0.7}
+    yield "experts", experts(False)
+    yield "experts_gelu", experts(False, activation="gelu", normalize_routing_weights=1)
+    yield "experts_swiglu", experts(False, activation="swiglu", **gate)
+    yield "experts_blocks", experts(True, block=16, activation="swiglu", **gate)
+    yield "experts_bytes", experts(True)
 
 
 def main():

@@ -158,7 +158,7 @@ TEST_CASE("models that ONNX Runtime's exporters and quantizers write, as in ONNX
     check_outputs(entry.path(), arrays_of(fs::path(entry.path()).replace_extension(".npz")));
     ++count;
   }
-  REQUIRE(count == 25);
+  REQUIRE(count == 30);
 }
 
 TEST_CASE("real models agree with ONNX Runtime") {
