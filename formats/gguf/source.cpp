@@ -50,24 +50,22 @@ class BlockSource : public ir::WeightSource {
   }
 
   Expected<ir::Rows> read_dense(std::int64_t begin, std::int64_t end) const {
-    ir::Rows rows;
-    rows.count = end - begin;
+    const std::uint64_t size = static_cast<std::uint64_t>(end - begin) * row_bytes_;
     if (head_rows_ == 0) {
-      rows.dense =
-          file_->bytes().subspan(tensor_.offset + static_cast<std::uint64_t>(begin) * row_bytes_,
-                                 static_cast<std::uint64_t>(rows.count) * row_bytes_);
+      ir::Rows rows;
+      rows.count = end - begin;
+      rows.dense = file_->bytes().subspan(
+          tensor_.offset + static_cast<std::uint64_t>(begin) * row_bytes_, size);
       rows.owner = file_;
       return rows;
     }
-    auto copy = std::make_shared<std::vector<std::byte>>();
-    copy->reserve(static_cast<std::size_t>(rows.count) * row_bytes_);
+    std::vector<std::byte> copy;
+    copy.reserve(size);
     for (std::int64_t r = begin; r < end; ++r) {
       const auto bytes = row(r);
-      copy->insert(copy->end(), bytes.begin(), bytes.end());
+      copy.insert(copy.end(), bytes.begin(), bytes.end());
     }
-    rows.dense = *copy;
-    rows.owner = std::move(copy);
-    return rows;
+    return ir::dense_rows(end - begin, std::move(copy));
   }
 
   Expected<ir::Rows> read_blocks(std::int64_t begin, std::int64_t end) const {

@@ -157,13 +157,7 @@ class ScatteredSource : public PackedSource {
         values.push_back(scales_of_row[static_cast<std::size_t>(g)] * static_cast<float>(steps));
       }
     }
-    const auto bytes =
-        std::make_shared<const std::vector<std::byte>>(ir::encode_floats(p_.scales.dtype, values));
-    ir::Rows rows;
-    rows.count = end - begin;
-    rows.dense = *bytes;
-    rows.owner = bytes;
-    return rows;
+    return ir::dense_rows(end - begin, ir::encode_floats(p_.scales.dtype, values));
   }
 };
 

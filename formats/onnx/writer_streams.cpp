@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ir/decode.h"
+#include "quant/decode.h"
 #include "support/checked.h"
 
 namespace thimble::formats::onnx {
@@ -28,15 +29,6 @@ class MadeSource : public ir::WeightSource {
   ir::Weight of_;
   bool whole_;
 };
-
-ir::Rows dense_rows(std::int64_t count, Bytes bytes) {
-  auto owner = std::make_shared<Bytes>(std::move(bytes));
-  ir::Rows rows;
-  rows.count = count;
-  rows.dense = *owner;
-  rows.owner = std::move(owner);
-  return rows;
-}
 
 // Scales and minima of groups, for each row one after the other; codes and zeros as written.
 struct Streams {
@@ -120,8 +112,8 @@ class BlockSource : public MadeSource {
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     THIMBLE_ASSIGN(const Streams s, read_streams(of(), form_, begin, end));
     if (part_ == Part::kScales)
-      return dense_rows(end - begin,
-                        ir::encode_floats(scale_type(of()), by_block(of(), s.scales, block_)));
+      return ir::dense_rows(end - begin,
+                            ir::encode_floats(scale_type(of()), by_block(of(), s.scales, block_)));
     const bool codes = part_ == Part::kCodes;
     const std::vector<std::uint8_t> zeros =
         codes ? std::vector<std::uint8_t>() : by_block(of(), s.zeros, block_);
@@ -138,7 +130,7 @@ class BlockSource : public MadeSource {
       std::copy_n(from, width, line.begin());
       pack(line, form_.bits, out.data() + r * row_bytes);
     }
-    return dense_rows(end - begin, std::move(out));
+    return ir::dense_rows(end - begin, std::move(out));
   }
 
   static ir::DType scale_type(const ir::Weight& w) {
@@ -212,10 +204,10 @@ class MatrixSource : public MadeSource {
   // Rows [begin, end) of what was made of all rows.
   Expected<ir::Rows> cut(Bytes bytes, std::int64_t begin, std::int64_t end) const {
     if (!whole() || (begin == 0 && end == own_rows()))
-      return dense_rows(end - begin, std::move(bytes));
+      return ir::dense_rows(end - begin, std::move(bytes));
     const auto per_row = static_cast<std::ptrdiff_t>(bytes.size()) / own_rows();
-    return dense_rows(end - begin,
-                      Bytes(bytes.begin() + begin * per_row, bytes.begin() + end * per_row));
+    return ir::dense_rows(end - begin,
+                          Bytes(bytes.begin() + begin * per_row, bytes.begin() + end * per_row));
   }
 
   CodeForm form_;
@@ -238,11 +230,9 @@ class DecodedSource : public MadeSource {
       values.assign(all.begin() + begin * width, all.begin() + end * width);
     } else {
       const std::int64_t per_row = width / std::max<std::int64_t>(1, w.inputs());
-      THIMBLE_ASSIGN(const ir::Rows rows, w.source->read(begin * per_row, end * per_row));
-      values.resize(static_cast<std::size_t>((end - begin) * width));
-      THIMBLE_TRY(ir::decode_rows(w.encoding, w.dtype, rows, w.inputs(), values));
+      THIMBLE_ASSIGN(values, quant::decode_rows(w, begin * per_row, end * per_row));
     }
-    return dense_rows(end - begin, ir::encode_floats(ir::DType::kF32, values));
+    return ir::dense_rows(end - begin, ir::encode_floats(ir::DType::kF32, values));
   }
 };
 

@@ -178,19 +178,14 @@ class SixBitSource : public ir::WeightSource {
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     const auto packed = entry_.file->bytes().subspan(entry_.offset, entry_.size);
     const std::uint64_t first = static_cast<std::uint64_t>(begin) * inputs_;
-    auto values =
-        std::make_shared<std::vector<std::byte>>(static_cast<std::uint64_t>(end - begin) * inputs_);
-    for (std::uint64_t i = 0; i < values->size(); ++i) {
+    std::vector<std::byte> values(static_cast<std::uint64_t>(end - begin) * inputs_);
+    for (std::uint64_t i = 0; i < values.size(); ++i) {
       const std::uint64_t bit = (first + i) * 6, at = bit / 8;
       unsigned both = std::to_integer<unsigned>(packed[at]);
       if (at + 1 < packed.size()) both |= std::to_integer<unsigned>(packed[at + 1]) << 8;
-      (*values)[i] = bytes_[both >> bit % 8 & 63];
+      values[i] = bytes_[both >> bit % 8 & 63];
     }
-    ir::Rows rows;
-    rows.count = end - begin;
-    rows.dense = *values;
-    rows.owner = std::move(values);
-    return rows;
+    return ir::dense_rows(end - begin, std::move(values));
   }
   void release(std::int64_t begin, std::int64_t end) const override {
     const std::uint64_t from = static_cast<std::uint64_t>(begin) * inputs_ * 6 / 8;

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ir/dtype.h"
@@ -34,6 +35,17 @@ struct Rows {
   std::vector<std::uint8_t> sub_scales;
   std::vector<std::uint8_t> sub_minima;
 };
+
+// Rows of a dense weight that hold their own elements.
+template <class T>
+Rows dense_rows(std::int64_t count, std::vector<T> elements) {
+  auto owner = std::make_shared<const std::vector<T>>(std::move(elements));
+  Rows rows;
+  rows.count = count;
+  rows.dense = std::as_bytes(std::span(*owner));
+  rows.owner = std::move(owner);
+  return rows;
+}
 
 class WeightSource {
  public:

@@ -6,6 +6,7 @@
 #include "ir/decode.h"
 #include "ir/match.h"
 #include "passes/quantize/settings.h"
+#include "quant/decode.h"
 
 namespace thimble::passes {
 namespace {
@@ -16,15 +17,8 @@ class ConvertedSource : public ir::WeightSource {
   ConvertedSource(ir::Weight from, ir::DType to) : from_(std::move(from)), to_(to) {}
 
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
-    THIMBLE_ASSIGN(const ir::Rows source, from_.source->read(begin, end));
-    std::vector<float> values(static_cast<std::size_t>((end - begin) * from_.inputs()));
-    THIMBLE_TRY(ir::decode_rows(from_.encoding, from_.dtype, source, from_.inputs(), values));
-    auto bytes = std::make_shared<const std::vector<std::byte>>(ir::encode_floats(to_, values));
-    ir::Rows rows;
-    rows.count = end - begin;
-    rows.dense = *bytes;
-    rows.owner = bytes;
-    return rows;
+    THIMBLE_ASSIGN(const std::vector<float> values, quant::decode_rows(from_, begin, end));
+    return ir::dense_rows(end - begin, ir::encode_floats(to_, values));
   }
   void release(std::int64_t begin, std::int64_t end) const override {
     from_.source->release(begin, end);

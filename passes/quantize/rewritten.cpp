@@ -186,12 +186,7 @@ void rotate_weight(ir::Weight& weight, const Rotated& rotated) {
 
 Expected<ir::Rows> ComputedRows::read(std::int64_t begin, std::int64_t end) const {
   THIMBLE_ASSIGN(std::vector<float> values, compute(begin, end));
-  auto owner = std::make_shared<const std::vector<float>>(std::move(values));
-  ir::Rows rows;
-  rows.count = end - begin;
-  rows.dense = std::as_bytes(std::span(*owner));
-  rows.owner = std::move(owner);
-  return rows;
+  return ir::dense_rows(end - begin, std::move(values));
 }
 
 void set_values(ir::Weight& weight, std::span<const float> values) {

@@ -29,21 +29,19 @@ class ScaledRows : public ir::WeightSource {
       : from_(std::move(from)), columns_(columns), layout_(layout), factors_(std::move(factors)) {}
 
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
-    THIMBLE_ASSIGN(ir::Rows rows, from_->read(begin, end));
+    THIMBLE_ASSIGN(const ir::Rows rows, from_->read(begin, end));
     const auto count = static_cast<std::size_t>((end - begin) * columns_);
     if (rows.dense.size() < count * sizeof(float))
       return invalid_file("a weight's data ends early");
-    const auto scaled = std::make_shared<Floats>(count);
-    if (count > 0) std::memcpy(scaled->data(), rows.dense.data(), count * sizeof(float));
+    Floats scaled(count);
+    if (count > 0) std::memcpy(scaled.data(), rows.dense.data(), count * sizeof(float));
     for (std::int64_t row = begin; row < end; ++row) {
-      float* values = scaled->data() + (row - begin) * columns_;
+      float* values = scaled.data() + (row - begin) * columns_;
       const std::int64_t first = row / layout_.row_block * layout_.row_step;
       for (std::int64_t column = 0; column < columns_; ++column)
         values[column] *= factors_[static_cast<std::size_t>(first + column / layout_.column_block)];
     }
-    rows.dense = std::as_bytes(std::span(*scaled));
-    rows.owner = scaled;
-    return rows;
+    return ir::dense_rows(end - begin, std::move(scaled));
   }
   void release(std::int64_t begin, std::int64_t end) const override { from_->release(begin, end); }
   std::string describe() const override { return from_->describe() + ", scaled"; }
