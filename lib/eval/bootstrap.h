@@ -31,4 +31,12 @@ Interval bootstrap(std::size_t items, F statistic) {
   return {value, values[kResamples * 25 / 1000], values[kResamples * 975 / 1000 - 1]};
 }
 
+inline Interval bootstrap_mean(const std::vector<double>& figures) {
+  return bootstrap(figures.size(), [&](const std::vector<std::size_t>& indices) {
+    double sum = 0;
+    for (const std::size_t index : indices) sum += figures[index];
+    return sum / static_cast<double>(indices.size());
+  });
+}
+
 }  // namespace thimble::eval

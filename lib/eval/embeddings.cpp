@@ -164,13 +164,9 @@ std::vector<Metric> summarize_embeddings(const std::vector<EmbeddedLine>& lines)
   if (lines.empty()) return {};
   std::vector<double> cosines;
   for (const EmbeddedLine& line : lines) cosines.push_back(dot(line.candidate, line.reference));
-  const Interval mean = bootstrap(lines.size(), [&](const std::vector<std::size_t>& drawn) {
-    double sum = 0;
-    for (const std::size_t line : drawn) sum += cosines[line];
-    return sum / static_cast<double>(drawn.size());
-  });
   const double least = *std::min_element(cosines.begin(), cosines.end());
-  std::vector<Metric> metrics = {{"cosine_mean", mean}, {"cosine_min", {least, least, least}}};
+  std::vector<Metric> metrics = {{"cosine_mean", bootstrap_mean(cosines)},
+                                 {"cosine_min", {least, least, least}}};
   if (lines.size() >= 3) {
     RankCorrelation correlation(lines);
     metrics.push_back(

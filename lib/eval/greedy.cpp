@@ -68,17 +68,12 @@ Expected<std::vector<GreedyScore>> score_greedy(const program::Bundle& candidate
 
 std::vector<Metric> summarize_greedy(const std::vector<GreedyScore>& scores) {
   if (scores.empty()) return {};
-  const auto mean_of = [&](auto figure) {
-    return bootstrap(scores.size(), [&](const std::vector<std::size_t>& drawn) {
-      double sum = 0;
-      for (const std::size_t window : drawn) sum += figure(scores[window]);
-      return sum / static_cast<double>(drawn.size());
-    });
-  };
-  return {{"greedy_tokens",
-           mean_of([](const GreedyScore& s) { return static_cast<double>(s.agreed); })},
-          {"repetition_rise",
-           mean_of([](const GreedyScore& s) { return s.repetition - s.reference_repetition; })}};
+  std::vector<double> agreed, rises;
+  for (const GreedyScore& score : scores) {
+    agreed.push_back(static_cast<double>(score.agreed));
+    rises.push_back(score.repetition - score.reference_repetition);
+  }
+  return {{"greedy_tokens", bootstrap_mean(agreed)}, {"repetition_rise", bootstrap_mean(rises)}};
 }
 
 }  // namespace thimble::eval
