@@ -209,7 +209,7 @@ Status write_matrix(const Output& output, ThreadPool& pool, Progress& progress, 
   const std::int64_t rows = weight.rows();
   const auto threads = static_cast<std::size_t>(pool.threads());
   for (std::int64_t first = 0; first < rows; first += step * pool.threads()) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     std::vector<std::vector<std::byte>> parts(threads);
     std::vector<Status> results(threads);
     pool.parallel_for(threads, 1, [&](std::size_t from, std::size_t to) {

@@ -35,7 +35,7 @@ Status append_rows(const ir::Weight& weight, AtomicFile& file, Progress& progres
                                 : std::max<std::int64_t>(1, kChunkBytes / row_bytes);
   const std::uint64_t start = file.size();
   for (std::int64_t begin = 0; begin < rows; begin += step) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     const std::int64_t end = std::min(rows, begin + step);
     const Expected<ir::Rows> part = weight.source->read(begin, end);
     if (!part) return Error(part.error()).at_tensor(weight.name);

@@ -103,7 +103,7 @@ Status append_tensor(const Entry& entry, AtomicFile& file, Progress& progress) {
   const std::int64_t row_bytes = std::max<std::int64_t>(1, weight.inputs() * 4);
   const std::int64_t step = std::max<std::int64_t>(1, kBytesAtOnce / row_bytes);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     const std::int64_t end = std::min(rows, begin + step);
     const std::uint64_t before = file.size();
     if (Status status = append_rows(entry, begin, end, file); !status) {

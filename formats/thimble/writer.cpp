@@ -101,8 +101,8 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
        begin += count, ++turn) {
     Batch& batch = batches_[static_cast<std::size_t>(turn % 2)];
     const std::int64_t stop = std::min(begin + count, payload.pieces());
-    if (system::interrupted())
-      failed = Error(ErrorCode::kInterrupted, "interrupted").fix("run the same command again");
+    if (Status status = system::check_interrupt(); !status)
+      failed = std::move(status).error().fix("run the same command again");
     batch.shape(static_cast<std::uint64_t>(stop - begin), piece);
     if (failed) failed = produce_batch(payload, begin, stop, batch.streams, pool);
     if (writing.valid()) {

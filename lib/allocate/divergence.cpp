@@ -94,7 +94,7 @@ Expected<Outputs> run_from(const calibrate::Walk& walk, const ir::Model& model, 
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(bundle, pool, options));
   Outputs out;
   for (std::size_t s = 0; s < walk.samples(); ++s) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     std::vector<runtime::TensorView> inputs;
     for (const ir::ValueId id : part.graph.inputs()) {
       const std::string& name = part.graph.value(id).name;

@@ -139,7 +139,7 @@ Status for_each_offer(const pass::OpenWeight& open, ThreadPool& pool,
       if (!status && failed) failed = std::move(status);
     }
   });
-  if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+  THIMBLE_TRY(system::check_interrupt());
   return failed;
 }
 

@@ -44,7 +44,7 @@ class Teacher {
       window.tokens.push_back(token);
       progress.advance(1);
       if (std::ssize(window.tokens) == context_) return window;
-      if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+      THIMBLE_TRY(system::check_interrupt());
       if (runtime::ends_text(*bundle_, &tokenizer_, token)) {
         token = begin(beginnings);
         continue;

@@ -93,7 +93,7 @@ class Walk::BlockRun {
   }
 
   Status run(std::size_t sample) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     const Values& values = walk_.values_[sample];
     std::vector<runtime::TensorView> inputs;
     for (const ir::ValueId input : part_.graph.inputs()) {

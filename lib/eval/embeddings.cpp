@@ -147,7 +147,7 @@ Expected<std::vector<EmbeddedLine>> embed_lines(const program::Bundle& candidate
                  runtime::Session::create(reference, pool, runtime::SessionOptions::exact()));
   std::vector<EmbeddedLine> embedded;
   for (const std::string& line : lines) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     const Sentence sentence = sentence_of(tokenizer, line, candidate.program.max_context);
     if (!sentence.tokens.empty()) {
       THIMBLE_ASSIGN(auto of_candidate, embed(*own, sentence.tokens));

@@ -20,7 +20,7 @@ Expected<Text> continuation(runtime::Decoder& decoder, std::span<const std::int3
   Text text;
   THIMBLE_ASSIGN(std::span<const float> logits, decoder.feed(prompt));
   while (true) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     const auto top = std::max_element(logits.begin(), logits.end()) - logits.begin();
     text.push_back(static_cast<std::int32_t>(top));
     if (static_cast<std::int64_t>(text.size()) == kGreedyTokens) return text;

@@ -109,7 +109,7 @@ class TextScorer {
     // The last token predicts nothing that is scored.
     const auto count = static_cast<std::int64_t>(tokens.size()) - 1;
     for (std::int64_t begin = 0; begin < count; begin += kStep) {
-      if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+      THIMBLE_TRY(system::check_interrupt());
       const std::int64_t length = std::min(kStep, count - begin);
       const std::int64_t first =
           std::clamp<std::int64_t>(window.first_scored - 1 - begin, 0, length);

@@ -150,7 +150,7 @@ Expected<TensorScores> score_tensors(const program::Bundle& candidate,
   const std::size_t count =
       options.max_calls == 0 ? source.size() : std::min(source.size(), options.max_calls);
   for (std::size_t i = 0; i < count; ++i) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     THIMBLE_ASSIGN(const std::vector<data::Array> arrays, source.read(i));
     THIMBLE_ASSIGN(const Result result, own.run(arrays, source.begins(i)));
     CallScore score;

@@ -122,7 +122,7 @@ Expected<std::vector<Finding>> find_not_finite(const ir::Model& model, ThreadPoo
       total.masked += found->masked;
     }
   });
-  if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+  THIMBLE_TRY(system::check_interrupt());
   if (!failed) return std::move(failed).error();
   std::set<std::size_t> multiplied;
   for (const ir::WeightUse& use : ir::quantizable_weights_everywhere(model))

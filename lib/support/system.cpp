@@ -165,6 +165,9 @@ void install_interrupt_handlers() {
 }
 
 bool interrupted() { return caught_signal != 0; }
+Status check_interrupt() {
+  return interrupted() ? Status(Error(ErrorCode::kInterrupted, "interrupted")) : ok();
+}
 int interrupt_signal() { return caught_signal; }
 
 }  // namespace system

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "support/expected.h"
+
 namespace thimble::system {
 
 std::uint64_t memory_limit();    // the smaller of physical memory and the cgroup's limit, in bytes
@@ -15,6 +17,7 @@ int terminal_width(int fd);  // columns, 80 when unknown
 // SIGINT and SIGTERM set a flag that long loops look at; a second signal kills at once.
 void install_interrupt_handlers();
 bool interrupted();
-int interrupt_signal();  // 0, SIGINT or SIGTERM
+Status check_interrupt();  // kInterrupted after such a signal
+int interrupt_signal();    // 0, SIGINT or SIGTERM
 
 }  // namespace thimble::system

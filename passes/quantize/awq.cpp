@@ -187,7 +187,7 @@ class Awq : public pass::Pass {
   Expected<Result> search(const ir::Model& model, const Target& target,
                           const calibrate::InputStatistics& seen, pass::Context& context,
                           pass::PassReport& report) const {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     const ScalingSite& site = target.site;
     std::vector<std::vector<float>> matrices;
     std::vector<quant::AwqLayer> layers;

@@ -87,7 +87,7 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
       for (std::size_t i = 0; i < targets.size(); ++i) {
         const auto found = statistics.find(targets[i].linear.input);
         if (done[i] || found == statistics.end()) continue;
-        if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+        THIMBLE_TRY(system::check_interrupt());
         const calibrate::InputStatistics& seen = found->second;
         const auto dead = std::count(seen.energy.begin(), seen.energy.end(), 0.0);
         if (with_gram) {

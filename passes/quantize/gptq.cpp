@@ -258,7 +258,7 @@ class Gptq : public pass::Pass {
 
   Expected<Result> quantize(Run& run, const Target& target,
                             std::span<const quant::GptqFactors> factors, std::int64_t tokens) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     ir::Weight weight = run.model.weight(target.use.weight);
     THIMBLE_ASSIGN(const std::vector<float> matrix, read_matrix(weight, target.use.axis));
     weight.source->release(0, weight.rows());

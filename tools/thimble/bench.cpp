@@ -45,7 +45,7 @@ Status measure(const BenchChoices& choices, runtime::Decoder& decoder, Times& ti
         static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(decoder.vocabulary()))));
   }
   for (std::int64_t round = -1; round < choices.repeat; ++round) {  // the first one warms up
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     decoder.reset();
     Status status = ok();
     auto feed = [&](std::span<const std::int32_t> tokens) {

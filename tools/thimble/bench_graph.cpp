@@ -97,7 +97,7 @@ Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environ
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
   measured.load = bench.load_seconds + loading.seconds();
   for (std::int64_t round = -1; round < bench.repeat; ++round) {
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     if (round == 0 && bench.profile) session->enable_profile();
     session->reset();
     const Stopwatch stopwatch;

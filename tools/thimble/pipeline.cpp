@@ -31,7 +31,7 @@ Status hash_file(const std::string& path, Environment& environment, Hasher& hash
       file->release(at, size);
     }
   });
-  if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+  THIMBLE_TRY(system::check_interrupt());
   hasher.update(std::to_string(file->size()));
   for (const Digest& chunk : chunks) hasher.update(chunk.hex());
   environment.progress.advance(static_cast<double>(file->size()) / 1e6);
@@ -85,7 +85,7 @@ Status check_sha256(const ir::Model& model, const recipe::Recipe& recipe,
     names += (names.empty() ? "" : " ") + path;
     THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
     for (std::uint64_t at = 0; at < file->size(); at += kHashChunk) {
-      if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+      THIMBLE_TRY(system::check_interrupt());
       const std::uint64_t size = std::min(kHashChunk, file->size() - at);
       hasher.update(file->bytes().subspan(at, size));
       file->release(at, size);

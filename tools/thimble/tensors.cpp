@@ -145,7 +145,7 @@ Expected<std::vector<data::Array>> run_sequence(const Opened& opened, const reci
     carrier.give(arrays);
     auto views = bind_call(program, ranges, arrays);
     Status status = views ? session->run(*views) : Status(std::move(views).error());
-    if (system::interrupted()) return Error(ErrorCode::kInterrupted, "interrupted");
+    THIMBLE_TRY(system::check_interrupt());
     if (!status) return std::move(status).error().note("in call " + std::to_string(i));
     carrier.take(*session);
     THIMBLE_TRY(results.add(*session));
