@@ -14,14 +14,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kMaxBytes = 1 << 20;
 
-bool larger_is_better(const std::string& metric) {
-  return metric == "top1_agreement" || metric == "top1_accuracy" || metric == "sqnr_db" ||
-         metric == "rank_correlation" || metric == "greedy_tokens" || metric.starts_with("cosine");
-}
-double default_tolerance(const std::string& metric) {
-  return metric == "size" || metric == "bits_per_weight" ? 0.01 : 0.05;
-}
-
 Expected<Json> read_json(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
   if (file->size() > kMaxBytes) return invalid_file("a baseline has at most 1 MB").in(path);
@@ -55,9 +47,10 @@ Expected<std::vector<Gate>> read_baseline(const std::string& path) {
       return invalid_file("metric '" + name + "' has no value").in(path);
     }
     const double value = entry["value"].get<double>();
-    const double tolerance = number_or(entry, "tolerance", default_tolerance(name));
-    const double limit = larger_is_better(name) ? value * (1 - tolerance) : value * (1 + tolerance);
-    const std::string text = name + (larger_is_better(name) ? " >= " : " <= ") + Json(limit).dump();
+    const MetricInfo info = metric_info(name);
+    const double tolerance = number_or(entry, "tolerance", info.tolerance);
+    const double limit = value * (info.larger_is_better ? 1 - tolerance : 1 + tolerance);
+    const std::string text = name + (info.larger_is_better ? " >= " : " <= ") + Json(limit).dump();
     THIMBLE_ASSIGN(Gate gate, parse_gate(text, {.file = path}));
     gates.push_back(std::move(gate));
   }
@@ -72,7 +65,7 @@ Status write_baseline(const std::string& path, const std::vector<Metric>& metric
   }
   Json entries = Json::object();
   for (const Metric& metric : metrics) {
-    const double fallback = default_tolerance(metric.name);
+    const double fallback = metric_info(metric.name).tolerance;
     const double tolerance = known.contains(metric.name)
                                  ? number_or(known[metric.name], "tolerance", fallback)
                                  : fallback;

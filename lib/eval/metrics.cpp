@@ -9,6 +9,26 @@
 
 namespace thimble::eval {
 namespace {
+using Unit = MetricUnit;
+
+constexpr MetricInfo kInfos[] = {
+    {.name = "perplexity", .digits = 4},
+    {.name = "perplexity_ratio", .digits = 4},
+    {.name = "kl_mean"},
+    {.name = "kl_weights"},
+    {.name = "kl_p99"},
+    {.name = "top1_agreement", .larger_is_better = true, .unit = Unit::kPercent, .digits = 2},
+    {.name = "top1_accuracy", .larger_is_better = true, .unit = Unit::kPercent, .digits = 2},
+    {.name = "top1_drop", .unit = Unit::kPercent, .digits = 2},
+    {.name = "cosine_mean", .larger_is_better = true, .digits = 6},
+    {.name = "cosine_min", .larger_is_better = true, .digits = 6},
+    {.name = "rank_correlation", .larger_is_better = true, .digits = 6},
+    {.name = "greedy_tokens", .larger_is_better = true},
+    {.name = "repetition_rise", .unit = Unit::kPercent, .digits = 2},
+    {.name = "sqnr_db", .larger_is_better = true, .unit = Unit::kDecibels, .digits = 2},
+    {.name = "size", .tolerance = 0.01, .unit = Unit::kBytes},
+    {.name = "bits_per_weight", .tolerance = 0.01, .digits = 3},
+};
 
 using Statistic = std::function<double(const WindowScore& total)>;
 
@@ -81,13 +101,17 @@ const Metric* find(const std::vector<Metric>& metrics, std::string_view name) {
       std::find_if(metrics.begin(), metrics.end(), [&](const Metric& m) { return m.name == name; });
   return at == metrics.end() ? nullptr : &*at;
 }
+MetricInfo metric_info(std::string_view name) {
+  const auto at = std::ranges::find(kInfos, name, &MetricInfo::name);
+  return at == std::end(kInfos) ? MetricInfo{.name = name} : *at;
+}
 
 const std::vector<std::string>& known_metrics() {
-  static const std::vector<std::string> kNames = {
-      "perplexity",       "perplexity_ratio", "kl_mean",         "kl_weights",  "kl_p99",
-      "top1_agreement",   "top1_accuracy",    "top1_drop",       "cosine_mean", "cosine_min",
-      "rank_correlation", "greedy_tokens",    "repetition_rise", "sqnr_db",     "size",
-      "bits_per_weight"};
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const MetricInfo& info : kInfos) names.emplace_back(info.name);
+    return names;
+  }();
   return kNames;
 }
 

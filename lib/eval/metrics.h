@@ -55,6 +55,19 @@ std::vector<Metric> summarize(const Scores& scores);
 
 const Metric* find(const std::vector<Metric>& metrics, std::string_view name);
 
+enum class MetricUnit : std::uint8_t { kNone, kBytes, kPercent, kDecibels };
+
+// What a metric's name tells of it.
+struct MetricInfo {
+  std::string_view name;
+  bool larger_is_better = false;
+  double tolerance = 0.05;  // of a new baseline, as a share of the value
+  MetricUnit unit = MetricUnit::kNone;
+  int digits = 0;  // after the point; 0: the first digits that aren't 0
+};
+// Of a name that no gate knows: a number of which less is better.
+MetricInfo metric_info(std::string_view name);
+
 // The names that gates may use, for checking and suggestions.
 const std::vector<std::string>& known_metrics();
 

@@ -52,14 +52,12 @@ std::string interval_text(const std::string& name, const eval::Interval& interva
 }  // namespace
 
 std::string metric_text(const std::string& name, double value) {
-  if (name == "size") return format_bytes(static_cast<std::uint64_t>(value));
-  if (name == "bits_per_weight") return format_fixed(value, 3);
-  if (name.starts_with("top1_") || name == "repetition_rise")
-    return format_fixed(value * 100, 2) + " %";
-  if (name == "sqnr_db") return format_fixed(value, 2) + " dB";
-  if (name == "perplexity" || name == "perplexity_ratio") return format_fixed(value, 4);
-  if (name.starts_with("cosine") || name == "rank_correlation") return format_fixed(value, 6);
-  return format_significant(value);
+  const eval::MetricInfo info = eval::metric_info(name);
+  if (info.unit == eval::MetricUnit::kBytes) return format_bytes(static_cast<std::uint64_t>(value));
+  if (info.digits == 0) return format_significant(value);
+  if (info.unit == eval::MetricUnit::kPercent) return format_fixed(value * 100, info.digits) + " %";
+  const char* unit = info.unit == eval::MetricUnit::kDecibels ? " dB" : "";
+  return format_fixed(value, info.digits) + unit;
 }
 
 Table gate_table(const std::vector<eval::GateResult>& results) {
