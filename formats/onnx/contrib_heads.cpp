@@ -42,7 +42,8 @@ std::vector<ir::ValueId> attend(Rewriter& r, const AttentionParts& p, bool prese
   auto results = r.emit_many("Attention", {p.q, p.k, p.v, p.mask, p.past_key, p.past_value},
                              std::move(attributes), presents ? 3 : 1);
   if (p.window > 0) {
-    r.graph().node(r.graph().value(results[0]).producer).domain = "thimble";
+    r.graph().edit(r.graph().value(results[0]).producer,
+                   [](ir::Node& node) { node.domain = "thimble"; });
   }
   return results;
 }

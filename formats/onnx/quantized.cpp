@@ -91,7 +91,7 @@ class Recognizer {
     ir::unpack_narrow(zeros->dtype, packed->dense, bytes);
     const ir::ValueId wide = new_constant(
         ir::make_dense(zeros->name + "_bytes", codes->dtype, zeros->dims, std::move(bytes)));
-    graph_.node(id).inputs[2] = wide;
+    graph_.set_input(id, 2, wide);
   }
 
   // (x, scale, zero, w, scale, zero, y's scale, zero, [bias]) as the float operator between
@@ -176,7 +176,7 @@ class Recognizer {
         if (!weight) continue;
         made[form] = new_constant(std::move(*weight));
       }
-      graph_.node(user).inputs[1] = made[form];
+      graph_.set_input(user, 1, made[form]);
     }
     return ok();
   }
@@ -217,13 +217,7 @@ class Recognizer {
     graph_.value(x).static_scale = *scale;
     std::vector<ir::NodeId>& readers = pairs_[x][node.outputs[0]];
     readers = graph_.users(node.outputs[0]);
-    for (const ir::NodeId reader : readers) exchange_inputs(reader, node.outputs[0], x);
-  }
-
-  void exchange_inputs(ir::NodeId reader, ir::ValueId from, ir::ValueId to) {
-    std::vector<ir::ValueId> inputs = graph_.node(reader).inputs;
-    std::replace(inputs.begin(), inputs.end(), from, to);
-    graph_.node(reader).inputs = std::move(inputs);
+    for (const ir::NodeId reader : readers) graph_.replace_inputs(reader, node.outputs[0], x);
   }
 
   // Whether a reader works on codes depends on its other values too. Where one would read floats
@@ -242,7 +236,7 @@ class Recognizer {
         continue;
       }
       for (const auto& taken : by_output) {
-        for (const ir::NodeId reader : taken.second) exchange_inputs(reader, x, taken.first);
+        for (const ir::NodeId reader : taken.second) graph_.replace_inputs(reader, x, taken.first);
       }
       graph_.value(x).activation = ir::ActivationScheme::kFloat;
       graph_.value(x).static_scale = {};

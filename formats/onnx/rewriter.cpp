@@ -53,14 +53,16 @@ std::optional<std::int64_t> Rewriter::rank_of(ir::ValueId id) const {
 }
 
 void Rewriter::set_input(std::size_t index, ir::ValueId value) {
-  Inputs& inputs = graph_.node(id_).inputs;
-  if (inputs.size() <= index) inputs.resize(index + 1);
-  inputs[index] = value;
+  graph_.edit(id_, [&](ir::Node& node) {
+    if (node.inputs.size() <= index) node.inputs.resize(index + 1);
+    node.inputs[index] = value;
+  });
 }
 
 void Rewriter::drop_inputs_from(std::size_t first) {
-  Inputs& inputs = graph_.node(id_).inputs;
-  if (inputs.size() > first) inputs.resize(first);
+  graph_.edit(id_, [&](ir::Node& node) {
+    if (node.inputs.size() > first) node.inputs.resize(first);
+  });
 }
 
 void Rewriter::drop_outputs_from(std::size_t first) {
@@ -80,20 +82,23 @@ void Rewriter::drop_outputs_from(std::size_t first) {
 }
 
 void Rewriter::set_operator(std::string_view op) {
-  ir::Node& node = graph_.node(id_);
-  node.op = op;
-  node.domain.clear();
+  graph_.edit(id_, [&](ir::Node& node) {
+    node.op = op;
+    node.domain.clear();
+  });
 }
 
 void Rewriter::set_attribute(std::string_view name, ir::AttributeValue value) {
-  Attributes& all = graph_.node(id_).attributes;
-  const auto place =
-      std::find_if(all.begin(), all.end(), [&](const auto& a) { return a.name >= name; });
-  if (place != all.end() && place->name == name) {
-    place->value = std::move(value);
-  } else {
-    all.insert(place, {std::string(name), std::move(value)});
-  }
+  graph_.edit(id_, [&](ir::Node& node) {
+    Attributes& all = node.attributes;
+    const auto place =
+        std::find_if(all.begin(), all.end(), [&](const auto& a) { return a.name >= name; });
+    if (place != all.end() && place->name == name) {
+      place->value = std::move(value);
+    } else {
+      all.insert(place, {std::string(name), std::move(value)});
+    }
+  });
 }
 
 void Rewriter::set_default(std::string_view name, ir::AttributeValue value) {
@@ -101,8 +106,9 @@ void Rewriter::set_default(std::string_view name, ir::AttributeValue value) {
 }
 
 void Rewriter::drop_attribute(std::string_view name) {
-  Attributes& all = graph_.node(id_).attributes;
-  std::erase_if(all, [&](const ir::Attribute& a) { return a.name == name; });
+  graph_.edit(id_, [&](ir::Node& node) {
+    std::erase_if(node.attributes, [&](const ir::Attribute& a) { return a.name == name; });
+  });
 }
 
 ir::ValueId Rewriter::constant(ir::Weight weight) {

@@ -64,11 +64,10 @@ void FixedActivations::round_inputs(ir::Graph& graph, ir::NodeId id) {
   for (std::size_t i = 0; i < graph.node(id).inputs.size(); ++i) {
     const ir::ValueId x = graph.node(id).inputs[i];
     if (!x.valid() || !(on_codes || from_codes_.contains(x))) continue;
-    const ir::ValueId codes = rounded(graph, x);
-    graph.node(id).inputs[i] = codes;
+    graph.set_input(id, i, rounded(graph, x));
   }
   // Which ONNX Runtime has for integers, as opposed to a Sum.
-  if (on_codes && graph.node(id).is("Sum")) graph.node(id).op = "Add";
+  if (on_codes && graph.node(id).is("Sum")) graph.edit(id, [](ir::Node& node) { node.op = "Add"; });
 }
 
 ir::ValueId FixedActivations::rounded(ir::Graph& graph, ir::ValueId x) {

@@ -1,6 +1,7 @@
 #include "ir/graph.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "support/error.h"
 
@@ -17,6 +18,9 @@ const T* attribute_as(const Node& node, std::string_view name) {
   const AttributeValue* value = node.find(name);
   return value == nullptr ? nullptr : std::get_if<T>(value);
 }
+
+// Between the places of two nodes at the end, so that others seldom move when one comes between.
+constexpr std::uint64_t kApart = std::uint64_t{1} << 32;
 
 }  // namespace
 
@@ -88,7 +92,43 @@ ValueId Graph::add_constant(WeightId weight, std::string name, DType dtype, Shap
   return new_value(std::move(value));
 }
 
-NodeId Graph::place_node(std::vector<NodeId>::iterator place, Node node,
+std::vector<NodeId>::const_iterator Graph::position(NodeId id) const {
+  THIMBLE_CHECK(alive(id), "a node that is alive");
+  const auto place_of = [&](NodeId node) { return nodes_[node.index].place; };
+  return std::ranges::lower_bound(order_, place_of(id), {}, place_of);
+}
+
+std::uint64_t Graph::place_between(std::vector<NodeId>::const_iterator next) {
+  const auto bounds = [&] {
+    const std::uint64_t after = next == order_.begin() ? 0 : nodes_[std::prev(next)->index].place;
+    return std::pair(after, next == order_.end() ? after + 2 * kApart : nodes_[next->index].place);
+  };
+  if (const auto [after, before] = bounds(); before - after < 2) {
+    for (std::size_t i = 0; i < order_.size(); ++i)
+      nodes_[order_[i].index].place = (i + 1) * kApart;
+  }
+  const auto [after, before] = bounds();
+  return after + (before - after) / 2;
+}
+
+void Graph::note_inputs(NodeId id) {
+  for (const ValueId input : node(id).inputs) {
+    if (!input.valid()) continue;
+    THIMBLE_CHECK(input.index < values_.size(), "inputs are values of the graph");
+    values_[input.index].readers.push_back(id);
+  }
+}
+
+void Graph::forget_inputs(NodeId id) {
+  for (const ValueId input : node(id).inputs) {
+    if (!input.valid()) continue;
+    std::vector<NodeId>& readers = values_[input.index].readers;
+    *std::find(readers.begin(), readers.end(), id) = readers.back();
+    readers.pop_back();
+  }
+}
+
+NodeId Graph::place_node(std::vector<NodeId>::const_iterator next, Node node,
                          const std::vector<std::string>& output_names) {
   const NodeId id{static_cast<std::uint32_t>(nodes_.size())};
   std::sort(node.attributes.begin(), node.attributes.end(),
@@ -100,8 +140,9 @@ NodeId Graph::place_node(std::vector<NodeId>::iterator place, Node node,
     value.producer = id;
     node.outputs.push_back(name.empty() ? ValueId{} : new_value(std::move(value)));
   }
-  nodes_.push_back({std::move(node), true});
-  order_.insert(place, id);
+  nodes_.push_back({std::move(node), true, place_between(next)});
+  order_.insert(next, id);
+  note_inputs(id);
   return id;
 }
 
@@ -110,9 +151,7 @@ NodeId Graph::add_node(Node node, const std::vector<std::string>& output_names) 
 }
 
 NodeId Graph::insert_before(NodeId place, Node node, const std::vector<std::string>& output_names) {
-  const auto at = std::find(order_.begin(), order_.end(), place);
-  THIMBLE_CHECK(at != order_.end(), "insert_before a node of the graph");
-  return place_node(at, std::move(node), output_names);
+  return place_node(position(place), std::move(node), output_names);
 }
 
 void Graph::erase(NodeId id) {
@@ -124,21 +163,23 @@ void Graph::erase(NodeId id) {
     names_.erase(value(output).name);
     values_[output.index].alive = false;
   }
+  order_.erase(position(id));
+  forget_inputs(id);
   nodes_[id.index].alive = false;
-  order_.erase(std::find(order_.begin(), order_.end(), id));
+}
+
+void Graph::set_input(NodeId id, std::size_t index, ValueId value) {
+  edit(id, [&](Node& node) { node.inputs[index] = value; });
+}
+
+void Graph::replace_inputs(NodeId id, ValueId from, ValueId to) {
+  edit(id, [&](Node& node) { std::replace(node.inputs.begin(), node.inputs.end(), from, to); });
 }
 
 void Graph::erase_unused_constants() {
-  std::vector<bool> used(values_.size());
-  for (const ValueId output : outputs_) used[output.index] = true;
-  for (const NodeId id : order_) {
-    for (const ValueId input : nodes_[id.index].node.inputs) {
-      if (input.valid()) used[input.index] = true;
-    }
-  }
-  for (std::size_t i = 0; i < values_.size(); ++i) {
-    ValueSlot& slot = values_[i];
-    if (!slot.alive || !slot.value.weight.valid() || used[i]) continue;
+  for (const ValueId constant : constants()) {
+    ValueSlot& slot = values_[constant.index];
+    if (!slot.readers.empty() || is_output(constant)) continue;
     names_.erase(slot.value.name);
     slot.alive = false;
   }
@@ -157,10 +198,15 @@ void Graph::erase_input(ValueId input) { erase_from(inputs_, input); }
 void Graph::erase_capture(ValueId capture) { erase_from(captures_, capture); }
 
 void Graph::replace_uses(ValueId from, ValueId to) {
-  for (const NodeId id : order_) {
+  if (from == to) return;
+  std::vector<NodeId>& readers = values_[from.index].readers;
+  for (const NodeId id : readers) {
     std::vector<ValueId>& inputs = nodes_[id.index].node.inputs;
     std::replace(inputs.begin(), inputs.end(), from, to);
   }
+  std::vector<NodeId>& others = values_[to.index].readers;
+  others.insert(others.end(), readers.begin(), readers.end());
+  readers.clear();
   std::replace(outputs_.begin(), outputs_.end(), from, to);
 }
 
@@ -190,8 +236,6 @@ const Node& Graph::node(NodeId id) const {
   return nodes_[id.index].node;
 }
 
-Node& Graph::node(NodeId id) { return const_cast<Node&>(std::as_const(*this).node(id)); }
-
 const Value& Graph::value(ValueId id) const {
   THIMBLE_CHECK(alive(id), "a value that is alive");
   return values_[id.index].value;
@@ -208,10 +252,10 @@ std::optional<ValueId> Graph::find_value(std::string_view name) const {
 }
 
 std::vector<NodeId> Graph::users(ValueId value) const {
-  std::vector<NodeId> out;
-  for (const NodeId id : order_) {
-    if (contains(nodes_[id.index].node.inputs, value)) out.push_back(id);
-  }
+  if (value.index >= values_.size()) return {};
+  std::vector<NodeId> out = values_[value.index].readers;
+  std::ranges::sort(out, {}, [&](NodeId id) { return nodes_[id.index].place; });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 

@@ -103,6 +103,15 @@ class Graph {
   // The same, placed before an existing node.
   NodeId insert_before(NodeId place, Node node, const std::vector<std::string>& output_names);
   void set_outputs(std::vector<ValueId> outputs) { outputs_ = std::move(outputs); }
+  // change(Node&), which may change all but the results.
+  template <class F>
+  void edit(NodeId node, F change) {
+    forget_inputs(node);
+    change(nodes_[node.index].node);
+    note_inputs(node);
+  }
+  void set_input(NodeId node, std::size_t index, ValueId value);
+  void replace_inputs(NodeId node, ValueId from, ValueId to);
 
   void erase(NodeId node);  // its results must be unused
   void erase_unused_constants();
@@ -119,7 +128,6 @@ class Graph {
 
   // References are valid until the next edit of the graph.
   const Node& node(NodeId id) const;
-  Node& node(NodeId id);
   const Value& value(ValueId id) const;
   Value& value(ValueId id);
   bool alive(NodeId id) const;
@@ -135,16 +143,22 @@ class Graph {
   struct NodeSlot {
     Node node;
     bool alive = true;
+    std::uint64_t place = 0;  // grows along the order
   };
   struct ValueSlot {
     Value value;
     bool alive = true;
+    std::vector<NodeId> readers;  // in any order, once for each input that reads it
   };
   std::string unique_name(std::string_view wanted) const;
   ValueId new_value(Value value);
   void erase_from(std::vector<ValueId>& list, ValueId value);
-  NodeId place_node(std::vector<NodeId>::iterator place, Node node,
+  NodeId place_node(std::vector<NodeId>::const_iterator place, Node node,
                     const std::vector<std::string>& output_names);
+  std::vector<NodeId>::const_iterator position(NodeId node) const;
+  std::uint64_t place_between(std::vector<NodeId>::const_iterator next);
+  void note_inputs(NodeId node);
+  void forget_inputs(NodeId node);
 
   std::vector<NodeSlot> nodes_;
   std::vector<ValueSlot> values_;

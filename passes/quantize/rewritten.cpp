@@ -212,7 +212,7 @@ void add_after(ir::Model& model, ir::ValueId value, ir::ValueId term,
                             : graph.insert_before(order[place], std::move(add), {name});
   const ir::ValueId sum = graph.node(id).outputs[0];
   ir::replace_uses(model, graph, value, sum);
-  graph.node(id).inputs[0] = value;
+  graph.set_input(id, 0, value);
   ir::rename(model, graph, value, name + ".product");
   ir::rename(model, graph, sum, name);
   graph.value(sum).dtype = graph.value(value).dtype;
@@ -232,7 +232,7 @@ ir::WeightId own_constant(ir::Model& model, ir::NodeId node, std::size_t input) 
   copy.name += ".node" + std::to_string(node.index);
   copy.source_parameters = 0;
   const ir::ValueId own = model.constant(model.add_weight(std::move(copy)));
-  graph.node(node).inputs[input] = own;
+  graph.set_input(node, input, own);
   return graph.value(own).weight;
 }
 

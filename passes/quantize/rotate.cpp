@@ -131,11 +131,12 @@ class StreamRotator {
       ones_ = model_.constant(model_.add_weight(ir::make_dense(
           "rotation." + std::to_string(stream_.width) + ".ones", {stream_.width}, ones)));
     }
-    ir::Node& node = model_.graph.node(norm);
-    node.op = "RMSNormalization";
-    node.inputs = {node.inputs[0], ones_};
-    std::erase_if(node.attributes, [](const ir::Attribute& attribute) {
-      return attribute.name != "axis" && attribute.name != "epsilon";
+    model_.graph.edit(norm, [&](ir::Node& node) {
+      node.op = "RMSNormalization";
+      node.inputs = {node.inputs[0], ones_};
+      std::erase_if(node.attributes, [](const ir::Attribute& attribute) {
+        return attribute.name != "axis" && attribute.name != "epsilon";
+      });
     });
   }
 
@@ -149,7 +150,7 @@ class StreamRotator {
     head.dtype = model_.weight(linear.weight).dtype;
     const ir::ValueId value = model_.constant(model_.add_weight(std::move(head)));
     const ir::NodeId reader = linear.transpose.valid() ? linear.transpose : linear.product;
-    model_.graph.node(reader).inputs[linear.transpose.valid() ? 0 : 1] = value;
+    model_.graph.set_input(reader, linear.transpose.valid() ? 0 : 1, value);
     linear.weight_value = value;
     linear.weight = model_.graph.value(value).weight;
   }

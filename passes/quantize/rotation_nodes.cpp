@@ -109,11 +109,7 @@ void RotationNodes::after(ir::ValueId x, bool centre) {
   for (const float sign : rotation_.signs()) signs.push_back(static_cast<float>(sign * scale));
   y = add("Mul", {y, constant(ir::make_dense(name + ".signs", {rotation_.width()}, signs))});
   y = factors(y, false);
-  for (const ir::NodeId reader : readers) {
-    for (ir::ValueId& input : model_.graph.node(reader).inputs) {
-      if (input == x) input = y;
-    }
-  }
+  for (const ir::NodeId reader : readers) model_.graph.replace_inputs(reader, x, y);
 }
 
 void RotationNodes::before(ir::ValueId x, std::span<const ir::NodeId> readers,
@@ -127,11 +123,7 @@ void RotationNodes::before(ir::ValueId x, std::span<const ir::NodeId> readers,
   y = add("Mul", {y, constant(ir::make_dense(name_ + ".gain", {rotation_.width()}, factors_of))});
   if (!bias.empty())
     y = add("Add", {y, constant(ir::make_dense(name_ + ".bias", {rotation_.width()}, bias))});
-  for (const ir::NodeId reader : readers) {
-    for (ir::ValueId& input : model_.graph.node(reader).inputs) {
-      if (input == x) input = y;
-    }
-  }
+  for (const ir::NodeId reader : readers) model_.graph.replace_inputs(reader, x, y);
 }
 
 }  // namespace thimble::passes

@@ -82,9 +82,11 @@ void mark_bodies(const ir::Model& model, const ir::Graph& graph, std::vector<boo
 
 void renumber_bodies(ir::Graph& graph, const std::vector<ir::GraphId>& now) {
   for (const ir::NodeId id : graph.order()) {
-    for (ir::Attribute& attribute : graph.node(id).attributes) {
-      if (auto* body = std::get_if<ir::GraphId>(&attribute.value)) *body = now[body->index];
-    }
+    graph.edit(id, [&](ir::Node& node) {
+      for (ir::Attribute& attribute : node.attributes) {
+        if (auto* body = std::get_if<ir::GraphId>(&attribute.value)) *body = now[body->index];
+      }
+    });
   }
 }
 

@@ -274,9 +274,10 @@ class Folder {
                               : model_.weight(graph_.value(producer.weight).weight).name + ".bias";
     const ValueId value =
         add_constant(model_, graph_, ir::make_dense(name, {producer.channels}, bias));
-    std::vector<ValueId>& inputs = graph_.node(producer.node).inputs;
-    inputs.resize(3);
-    inputs[2] = value;
+    graph_.edit(producer.node, [&](ir::Node& node) {
+      node.inputs.resize(3);
+      node.inputs[2] = value;
+    });
     ir::erase_unused_constants(model_, graph_);  // the old bias leaves its name
     if (!graph_.find_value(name)) ir::rename(model_, graph_, value, name);
   }

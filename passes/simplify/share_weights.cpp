@@ -105,10 +105,12 @@ void redirect(ir::Model& model, ir::Graph& graph, const std::vector<std::uint32_
     if (!fresh && !graph.is_output(id)) ir::replace_uses(model, graph, id, place->second);
   }
   for (const ir::NodeId id : graph.order()) {
-    for (ir::Attribute& attribute : graph.node(id).attributes) {
-      if (auto* weight = std::get_if<ir::WeightId>(&attribute.value))
-        weight->index = twin[weight->index];
-    }
+    graph.edit(id, [&](ir::Node& node) {
+      for (ir::Attribute& attribute : node.attributes) {
+        if (auto* weight = std::get_if<ir::WeightId>(&attribute.value))
+          weight->index = twin[weight->index];
+      }
+    });
   }
   ir::erase_unused_constants(model, graph);
 }

@@ -26,7 +26,7 @@ TEST_CASE("nodes keep their order and ids through edits") {
   const ValueId vc = g.node(c).outputs[0];
   CHECK(g.value(vc).name == "a.1");
   CHECK(g.value(vc).producer == c);
-  g.node(b).inputs[0] = vc;
+  g.set_input(b, 0, vc);
   g.set_outputs({g.node(b).outputs[0]});
   CHECK(g.order() == std::vector<NodeId>{a, c, b});
   CHECK(g.users(va) == std::vector<NodeId>{c});

@@ -32,32 +32,34 @@ TEST_CASE("the verifier finds every kind of damage") {
   const ValueId x = g.inputs()[0], z = g.outputs()[0];
 
   SECTION("an input that comes later") {
-    g.node(order[0]).inputs[0] = z;
+    g.set_input(order[0], 0, z);
     CHECK(complaint(model).find("later or nowhere") != std::string::npos);
   }
   SECTION("arity") {
-    g.node(order[1]).inputs.push_back(x);
+    g.edit(order[1], [&](Node& node) { node.inputs.push_back(x); });
     CHECK(complaint(model) == "Relu with 2 inputs");
   }
   SECTION("a missing input") {
-    g.node(order[1]).inputs[0] = {};
+    g.set_input(order[1], 0, {});
     CHECK(complaint(model).find("missing") != std::string::npos);
   }
   SECTION("unknown attribute") {
-    g.node(order[1]).attributes = {{"alpha", 1.0f}};
+    g.edit(order[1], [](Node& node) { node.attributes = {{"alpha", 1.0f}}; });
     CHECK(complaint(model) == "Relu has no attribute 'alpha'");
   }
   SECTION("attribute of another type") {
-    g.node(order[1]).op = "Gelu";
-    g.node(order[1]).attributes = {{"approximate", std::int64_t{1}}};
+    g.edit(order[1], [](Node& node) {
+      node.op = "Gelu";
+      node.attributes = {{"approximate", std::int64_t{1}}};
+    });
     CHECK(complaint(model) == "attribute 'approximate' must be a string");
   }
   SECTION("required attribute") {
-    g.node(order[1]).op = "Cast";
+    g.edit(order[1], [](Node& node) { node.op = "Cast"; });
     CHECK(complaint(model) == "Cast needs the attribute 'to'");
   }
   SECTION("unknown operator") {
-    g.node(order[1]).op = "Frob";
+    g.edit(order[1], [](Node& node) { node.op = "Frob"; });
     CHECK(complaint(model).find("unknown") != std::string::npos);
   }
   SECTION("a weight of another shape") {
@@ -103,8 +105,7 @@ TEST_CASE("the verifier finds every kind of damage") {
     CHECK(complaint(model).find("another producer") != std::string::npos);
   }
   SECTION("the message names the node") {
-    g.node(order[1]).name = "act";
-    g.node(order[1]).op = "Frob";
+    g.edit(order[1], [](Node& node) { node.name = "act", node.op = "Frob"; });
     CHECK(verify(model).error().place.tensor == "act");
   }
 }
