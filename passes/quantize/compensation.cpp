@@ -5,7 +5,6 @@
 #include "calibrate/observe.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/rewritten.h"
-#include "passes/quantize/settings.h"
 #include "support/system.h"
 
 namespace thimble::passes {
@@ -111,6 +110,22 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
   }
   context.progress.end();
   return ok();
+}
+
+Status CorrectionPass::configure(const pass::Options& options) {
+  THIMBLE_ASSIGN(only_, pass::Selector::only(options));
+  return ok();
+}
+
+Status CorrectionPass::run(ir::Model& model, pass::Context& context, pass::Report& report) {
+  pass::PassReport& here = report.current();
+  std::vector<Compensated> targets = find_compensated(model, context, only_, here);
+  if (!targets.empty()) THIMBLE_TRY(prepare(model, here, targets));
+  if (targets.empty() || context.dry_run) return ok();
+  return visit_blocks(model, context, here, targets, with_gram_,
+                      [&](const Compensated& target, const calibrate::InputStatistics& statistics) {
+                        return correct(model, context, report, target, statistics);
+                      });
 }
 
 ir::WeightId bias_of(ir::Model& model, const ir::Linear& linear) {

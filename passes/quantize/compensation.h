@@ -2,7 +2,10 @@
 // What passes share that make up for the error of weights which a pass before them encoded.
 
 #include <functional>
+#include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "calibrate/calibration.h"
@@ -10,6 +13,7 @@
 #include "ir/match.h"
 #include "pass/pass.h"
 #include "pass/selector.h"
+#include "passes/quantize/settings.h"
 
 namespace thimble::passes {
 
@@ -38,6 +42,36 @@ using Visitor =
     std::function<Status(const Compensated& target, const calibrate::InputStatistics& statistics)>;
 Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassReport& report,
                     std::span<const Compensated> targets, bool with_gram, const Visitor& visit);
+
+// A pass that corrects weights, or what goes with them, block by block; its option is `only`.
+class CorrectionPass : public pass::Pass {
+ public:
+  explicit CorrectionPass(bool with_gram) : with_gram_(with_gram) {}
+  Status configure(const pass::Options& options) override;
+  bool needs_calibration() const override { return true; }
+  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override;
+
+ protected:
+  // Changes the graph as the correction needs it, and leaves out targets that have none.
+  virtual Status prepare(ir::Model& model, pass::PassReport& report,
+                         std::vector<Compensated>& targets) = 0;
+  virtual Status correct(ir::Model& model, pass::Context& context, pass::Report& report,
+                         const Compensated& target,
+                         const calibrate::InputStatistics& statistics) = 0;
+
+ private:
+  bool with_gram_;
+  pass::Selector only_;
+};
+
+template <class P>
+pass::Registration correction(std::string name, std::string summary) {
+  return {{.name = std::move(name),
+           .summary = std::move(summary),
+           .kind = pass::Kind::kLossy,
+           .options = {only_option()}},
+          [] { return std::unique_ptr<pass::Pass>(new P); }};
+}
 
 // The bias vector of a product, [linear.rows]: the one it has, for it alone, or a new one of zeros.
 ir::WeightId bias_of(ir::Model& model, const ir::Linear& linear);

@@ -10,55 +10,50 @@
 
 #include "passes/quantize/compensation.h"
 #include "passes/quantize/rewritten.h"
-#include "passes/quantize/settings.h"
 
 namespace thimble::passes {
 namespace {
 
-class CorrectBias : public pass::Pass {
+class CorrectBias : public CorrectionPass {
  public:
-  Status configure(const pass::Options& options) override {
-    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
+  CorrectBias() : CorrectionPass(false) {}
+
+ protected:
+  Status prepare(ir::Model& model, pass::PassReport&, std::vector<Compensated>& targets) override {
+    biases_.clear();
+    for (const Compensated& target : targets) {
+      const std::size_t before = model.weights.size();
+      const ir::WeightId bias = bias_of(model, target.linear);
+      biases_[target.use.weight.index] = {bias, model.weights.size() > before};
+    }
+    return ir::infer_shapes(model);
+  }
+
+  Status correct(ir::Model& model, pass::Context& context, pass::Report& report,
+                 const Compensated& target, const calibrate::InputStatistics& statistics) override {
+    const Bias& of_product = biases_.at(target.use.weight.index);
+    ir::Weight& bias = model.weight(of_product.weight);
+    THIMBLE_ASSIGN(const Errors errors, errors_of(model, context, target));
+    THIMBLE_ASSIGN(std::vector<float> values, ir::read_floats(bias));
+    const double largest = add_mean_error(errors.errors, statistics, values);
+    set_values(bias, values);
+    report.current().decisions.push_back(decision_on(
+        bias, std::string(of_product.is_new ? "new" : "was") + ", moved by up to " +
+                  std::to_string(largest) + " for '" + model.weight(target.use.weight).name + "'"));
+    report.current().changes += 1;
     return ok();
   }
 
-  bool needs_calibration() const override { return true; }
-
-  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    pass::PassReport& here = report.current();
-    const std::vector<Compensated> targets = find_compensated(model, context, only_, here);
-    if (targets.empty()) return ok();
-    std::map<std::uint32_t, ir::WeightId> biases;  // by the product's weight
-    std::map<std::uint32_t, bool> is_new;
-    for (const Compensated& target : targets) {
-      const std::size_t before = model.weights.size();
-      biases[target.use.weight.index] = bias_of(model, target.linear);
-      is_new[target.use.weight.index] = model.weights.size() > before;
-    }
-    THIMBLE_TRY(ir::infer_shapes(model));
-    if (context.dry_run) return ok();
-    return visit_blocks(
-        model, context, here, targets, false,
-        [&](const Compensated& target, const calibrate::InputStatistics& statistics) -> Status {
-          ir::Weight& bias = model.weight(biases.at(target.use.weight.index));
-          THIMBLE_ASSIGN(const Errors errors, errors_of(model, context, target));
-          THIMBLE_ASSIGN(std::vector<float> values, ir::read_floats(bias));
-          const double largest = correct(errors.errors, statistics, values);
-          set_values(bias, values);
-          pass::TensorDecision decision =
-              decision_on(bias, std::string(is_new.at(target.use.weight.index) ? "new" : "was") +
-                                    ", moved by up to " + std::to_string(largest) + " for '" +
-                                    model.weight(target.use.weight).name + "'");
-          here.decisions.push_back(std::move(decision));
-          here.changes += 1;
-          return ok();
-        });
-  }
-
  private:
+  struct Bias {
+    ir::WeightId weight;
+    bool is_new = false;
+  };
+
   // Adds (W - Q(W)) E[x]; the largest change.
-  static double correct(std::span<const float> errors, const calibrate::InputStatistics& statistics,
-                        std::vector<float>& bias) {
+  static double add_mean_error(std::span<const float> errors,
+                               const calibrate::InputStatistics& statistics,
+                               std::vector<float>& bias) {
     const auto inputs = static_cast<std::size_t>(statistics.width);
     double largest = 0;
     for (std::size_t n = 0; n < bias.size(); ++n) {
@@ -71,17 +66,14 @@ class CorrectBias : public pass::Pass {
     return largest;
   }
 
-  pass::Selector only_;
+  std::map<std::uint32_t, Bias> biases_;  // by the product's weight
 };
 
 }  // namespace
 
 pass::Registration correct_bias() {
-  return {{.name = "correct-bias",
-           .summary = "Take the mean error of quantized products out of their biases",
-           .kind = pass::Kind::kLossy,
-           .options = {only_option()}},
-          [] { return std::unique_ptr<pass::Pass>(new CorrectBias); }};
+  return correction<CorrectBias>("correct-bias",
+                                 "Take the mean error of quantized products out of their biases");
 }
 
 }  // namespace thimble::passes

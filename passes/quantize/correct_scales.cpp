@@ -5,7 +5,6 @@
 #include "passes/quantize/correct_scales.h"
 
 #include "passes/quantize/compensation.h"
-#include "passes/quantize/settings.h"
 #include "quant/decode.h"
 #include "quant/error_metrics.h"
 #include "quant/hessian.h"
@@ -14,34 +13,24 @@
 namespace thimble::passes {
 namespace {
 
-class CorrectScales : public pass::Pass {
+class CorrectScales : public CorrectionPass {
  public:
-  Status configure(const pass::Options& options) override {
-    THIMBLE_ASSIGN(only_, pass::Selector::only(options));
-    return ok();
-  }
+  CorrectScales() : CorrectionPass(true) {}
 
-  bool needs_calibration() const override { return true; }
-
-  Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
-    std::vector<Compensated> targets = find_compensated(model, context, only_, report.current());
+ protected:
+  Status prepare(ir::Model& model, pass::PassReport& report,
+                 std::vector<Compensated>& targets) override {
     std::erase_if(targets, [&](const Compensated& target) {
       const ir::Weight& weight = model.weight(target.use.weight);
       if (weight.encoding.kind == ir::EncodingKind::kAffine) return false;
-      report.current().decisions.push_back(kept(weight, "kept: its codes aren't affine"));
+      report.decisions.push_back(kept(weight, "kept: its codes aren't affine"));
       return true;
     });
-    if (targets.empty() || context.dry_run) return ok();
-    return visit_blocks(
-        model, context, report.current(), targets, true,
-        [&](const Compensated& target, const calibrate::InputStatistics& statistics) {
-          return correct(model, context, report, target, statistics);
-        });
+    return ok();
   }
 
- private:
-  static Status correct(ir::Model& model, pass::Context& context, pass::Report& report,
-                        const Compensated& target, const calibrate::InputStatistics& statistics) {
+  Status correct(ir::Model& model, pass::Context& context, pass::Report& report,
+                 const Compensated& target, const calibrate::InputStatistics& statistics) override {
     ir::Weight& weight = model.weight(target.use.weight);
     const calibrate::Journal* journal = context.calibration->journal();
     const std::string key = report.step_key();
@@ -63,6 +52,7 @@ class CorrectScales : public pass::Pass {
     return ok();
   }
 
+ private:
   // Figures: the weights' relative error, the outputs' before and after, and their energy.
   static Status fit(const ir::Model& model, pass::Context& context, const Compensated& target,
                     const calibrate::InputStatistics& statistics, const calibrate::Journal* journal,
@@ -95,18 +85,13 @@ class CorrectScales : public pass::Pass {
     metrics.add(weights, decoded);
     return metrics.relative_squared();
   }
-
-  pass::Selector only_;
 };
 
 }  // namespace
 
 pass::Registration correct_scales() {
-  return {{.name = "correct-scales",
-           .summary = "Refit the scales of quantized products to their codes",
-           .kind = pass::Kind::kLossy,
-           .options = {only_option()}},
-          [] { return std::unique_ptr<pass::Pass>(new CorrectScales); }};
+  return correction<CorrectScales>("correct-scales",
+                                   "Refit the scales of quantized products to their codes");
 }
 
 }  // namespace thimble::passes
