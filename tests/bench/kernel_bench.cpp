@@ -34,6 +34,11 @@ struct Shape {
   int bits;  // 2..8; 0: dense f32, 16: dense f16, -16: dense bf16
 };
 
+std::string text_of(const Shape& shape) {
+  return std::to_string(shape.n) + "x" + std::to_string(shape.k) + " rows " +
+         std::to_string(shape.rows);
+}
+
 // Memory at a cache line's start, as the runtime and the file give it.
 template <class T>
 class Aligned {
@@ -136,9 +141,8 @@ bool run_dense(const Shape& shape, std::mt19937& random) {
   for (float& value : x) value = uniform(random);
   const DenseWeight w{shape.n, shape.k, type, data.data()};
   Case c;
-  c.name = std::string(size == 4 ? "dense f32" : shape.bits == 16 ? "dense f16" : "dense bf16");
-  c.name += " " + std::to_string(shape.n) + "x" + std::to_string(shape.k) + " rows " +
-            std::to_string(shape.rows);
+  c.name = size == 4 ? "dense f32 " : shape.bits == 16 ? "dense f16 " : "dense bf16 ";
+  c.name += text_of(shape);
   c.operations = 2.0 * static_cast<double>(shape.n * shape.k * shape.rows);
   c.weight_bytes = static_cast<double>(data.bytes());
   c.work = [&](const LinearKernels& kernels, float* y) {
@@ -166,10 +170,9 @@ bool run_grouped(const Shape& shape, std::mt19937& random) {
   const Int8Rows rows = int8_rows_over(memory.data(), shape.rows, shape.k, 1);
   linear_kernels(Isa::kScalar).quantize_rows(x.data(), shape.k, 0, shape.rows, rows);
   Aligned<std::byte> scratch(linear_scratch_bytes(shape.rows, shape.k));
-  const std::string what = " " + std::to_string(shape.n) + "x" + std::to_string(shape.k) +
-                           " rows " + std::to_string(shape.rows);
+  const std::string size = text_of(shape);
   Case c;
-  c.name = std::to_string(w.bits) + "-bit int8" + what;
+  c.name = std::to_string(w.bits) + "-bit int8 " + size;
   c.operations = 2.0 * static_cast<double>(shape.n * shape.k * shape.rows);
   c.weight_bytes = static_cast<double>(codes.bytes() + scales.bytes());
   c.work = [&](const LinearKernels& kernels, float* y) {
@@ -177,12 +180,12 @@ bool run_grouped(const Shape& shape, std::mt19937& random) {
   };
   bool same = run_case(c, shape.n * shape.rows);
   if (shape.bits != 4) return same;
-  c.name = std::to_string(w.bits) + "-bit f32" + what;
+  c.name = std::to_string(w.bits) + "-bit f32 " + size;
   c.work = [&](const LinearKernels& kernels, float* y) {
     kernels.grouped_f32(w, x.data(), shape.rows, shape.k, 0, w.tiles(), y, shape.n, scratch.data());
   };
   same = run_case(c, shape.n * shape.rows) && same;
-  c.name = "quantize" + what;
+  c.name = "quantize " + size;
   c.operations = static_cast<double>(shape.k * shape.rows);
   c.weight_bytes = 4 * c.operations;
   const std::size_t cells = memory.bytes() / sizeof(float);
