@@ -1,6 +1,5 @@
 #include "formats/all.h"
 
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 

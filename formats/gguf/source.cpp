@@ -1,7 +1,5 @@
 #include "formats/gguf/source.h"
 
-#include <cstring>
-
 namespace thimble::formats::gguf {
 namespace {
 

@@ -1,7 +1,5 @@
 #include "formats/huggingface/config.h"
 
-#include <algorithm>
-
 namespace thimble::formats {
 namespace {
 

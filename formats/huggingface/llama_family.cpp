@@ -1,6 +1,5 @@
 // Llama and the architectures that differ from it in few ways.
 
-#include <algorithm>
 #include <cmath>
 
 #include "formats/huggingface/decoder.h"

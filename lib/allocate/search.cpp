@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "allocate/allocate.h"
 #include "support/text.h"

@@ -2,7 +2,6 @@
 // axis as 32 bits, then the elements in row-major order (yann.lecun.com/exdb/mnist).
 
 #include <cstring>
-#include <limits>
 #include <zlib.h>
 
 #include "data/samples.h"

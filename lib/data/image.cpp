@@ -5,7 +5,6 @@
 #include <cmath>
 #include <csetjmp>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <string_view>
 

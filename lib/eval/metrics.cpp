@@ -1,7 +1,6 @@
 #include "eval/metrics.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include "eval/bootstrap.h"
@@ -9,6 +8,7 @@
 
 namespace thimble::eval {
 namespace {
+
 using Unit = MetricUnit;
 
 constexpr MetricInfo kInfos[] = {
@@ -101,6 +101,7 @@ const Metric* find(const std::vector<Metric>& metrics, std::string_view name) {
       std::find_if(metrics.begin(), metrics.end(), [&](const Metric& m) { return m.name == name; });
   return at == metrics.end() ? nullptr : &*at;
 }
+
 MetricInfo metric_info(std::string_view name) {
   const auto at = std::ranges::find(kInfos, name, &MetricInfo::name);
   return at == std::end(kInfos) ? MetricInfo{.name = name} : *at;

@@ -1,7 +1,6 @@
 #include "eval/score.h"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 
 #include "support/math.h"

@@ -1,6 +1,5 @@
 #include "ir/decode.h"
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>

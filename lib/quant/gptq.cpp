@@ -1,9 +1,7 @@
 #include "quant/gptq.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
-#include <string>
 
 #include "ir/decode.h"
 #include "linalg/cholesky.h"

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "quant/fit.h"
 #include "quant/parallel.h"

@@ -1,7 +1,6 @@
 // include/thimble/runtime.h over Session, Decoder and Tokenizer.
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>

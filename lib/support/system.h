@@ -1,7 +1,6 @@
 #pragma once
 // What the machine allows and what the process uses.
 
-#include <atomic>
 #include <cstdint>
 
 #include "support/expected.h"

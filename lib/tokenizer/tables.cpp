@@ -1,7 +1,5 @@
 #include "tokenizer/tables.h"
 
-#include <cstring>
-
 #include "support/cursor.h"
 #include "tokenizer/charsmap.h"
 #include "tokenizer/pattern.h"

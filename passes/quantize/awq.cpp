@@ -7,7 +7,6 @@
 #include "passes/quantize/awq.h"
 
 #include <algorithm>
-#include <map>
 
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"

@@ -1,7 +1,5 @@
 #include "passes/quantize/offers.h"
 
-#include <algorithm>
-
 namespace thimble::passes {
 namespace {
 

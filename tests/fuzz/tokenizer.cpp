@@ -4,7 +4,6 @@
 
 #include "tokenizer/tokenizer.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "tokenizer/tables.h"

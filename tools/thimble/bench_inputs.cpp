@@ -1,7 +1,6 @@
 #include "tools/thimble/bench_inputs.h"
 
 #include <cstring>
-#include <limits>
 
 #include "eval/arrays.h"
 #include "support/checked.h"

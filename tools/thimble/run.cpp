@@ -1,7 +1,6 @@
 // thimble run: text from a language model, or tensors in and out of any model.
 
 #include <cstdio>
-#include <iostream>
 
 #include <nlohmann/json.hpp>
 

@@ -1,7 +1,7 @@
 #include "runtime/ops/boxes.h"
 
 #include <algorithm>
-#include <numeric>
+#include <limits>
 
 #include "runtime/ops/selection.h"
 

@@ -2,7 +2,6 @@
 // straight to the next convolution's codes. Where a window is one place, the image is the rows.
 
 #include <algorithm>
-#include <cstring>
 
 #include "runtime/ops/coded.h"
 #include "runtime/ops/convolve.h"

@@ -2,7 +2,6 @@
 // with its channels last, windows as rows of bytes, sums straight to floats, channels first again.
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "runtime/ops/coded.h"

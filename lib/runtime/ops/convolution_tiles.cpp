@@ -3,7 +3,6 @@
 // on how windows are cut into runs nor on threads, as those of products.
 
 #include <algorithm>
-#include <cstring>
 
 #include "runtime/memory.h"
 #include "runtime/ops/coded_windows.h"

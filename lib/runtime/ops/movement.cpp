@@ -1,6 +1,5 @@
 // Operators that move elements.
 
-#include <algorithm>
 #include <cstring>
 
 #include "runtime/ops/operands.h"

@@ -1,7 +1,5 @@
 // Softmax, LogSoftmax and Hardmax along any axis.
 
-#include <cmath>
-
 #include "runtime/ops/numbers.h"
 #include "support/math.h"
 

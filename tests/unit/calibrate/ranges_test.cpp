@@ -1,6 +1,7 @@
 #include "calibrate/ranges.h"
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "unit/catch.h"

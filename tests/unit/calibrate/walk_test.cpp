@@ -1,7 +1,6 @@
 #include "calibrate/walk.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 #include "formats/all.h"

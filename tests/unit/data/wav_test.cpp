@@ -1,6 +1,5 @@
 #include "data/wav.h"
 
-#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <limits>

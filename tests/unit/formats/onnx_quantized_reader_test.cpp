@@ -1,6 +1,5 @@
 // Quantized models as other tools write them.
 
-#include <cmath>
 #include <vector>
 
 #include "formats/onnx/quantized.h"

@@ -1,7 +1,6 @@
 // Every model of ONNX's own backend tests, and a few real ones: read, or refused as unsupported.
 
 #include <cstdlib>
-#include <iostream>
 
 #include "formats/onnx/reader.h"
 #include "formats/onnx/tensors.h"

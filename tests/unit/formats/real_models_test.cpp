@@ -4,7 +4,6 @@
 // quantizers write (scripts/oracle/exported_models.py).
 
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 
 #include "data/wav.h"

@@ -1,6 +1,5 @@
 // Models written in another format and read back compute the same.
 
-#include <cstring>
 #include <filesystem>
 
 #include "data/npz.h"

@@ -1,7 +1,6 @@
 #include "linalg/gemm.h"
 
 #include <cmath>
-#include <string>
 
 #include "linalg/gram.h"
 #include "unit/catch.h"

@@ -1,5 +1,3 @@
-#include <cstring>
-#include <limits>
 #include <sstream>
 
 #include "pass/finite.h"

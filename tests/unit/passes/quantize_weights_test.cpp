@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "unit/passes/run_pass.h"
 

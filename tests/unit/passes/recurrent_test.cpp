@@ -1,4 +1,3 @@
-#include <cmath>
 
 #include "unit/passes/same_results.h"
 

@@ -1,5 +1,6 @@
 #include <atomic>
 #include <cstring>
+#include <limits>
 #include <thread>
 
 #include "quant/decode.h"

@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "unit/runtime/run_program.h"
 
 using namespace thimble;

@@ -1,6 +1,7 @@
 #include "support/error.h"
 
 #include <cerrno>
+#include <limits>
 
 #include "support/checked.h"
 #include "support/cursor.h"
