@@ -19,7 +19,7 @@ Interval bootstrap(std::size_t items, F statistic) {
   std::vector<std::size_t> indices(items);
   for (std::size_t i = 0; i < items; ++i) indices[i] = i;
   const double value = statistic(indices);
-  if (items < 2) return {value, value, value};
+  if (items < 2) return Interval::exact(value);
   Rng rng(kSeed, "bootstrap");
   std::vector<double> values;
   values.reserve(kResamples);

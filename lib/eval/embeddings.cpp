@@ -166,7 +166,7 @@ std::vector<Metric> summarize_embeddings(const std::vector<EmbeddedLine>& lines)
   for (const EmbeddedLine& line : lines) cosines.push_back(dot(line.candidate, line.reference));
   const double least = *std::min_element(cosines.begin(), cosines.end());
   std::vector<Metric> metrics = {{"cosine_mean", bootstrap_mean(cosines)},
-                                 {"cosine_min", {least, least, least}}};
+                                 {"cosine_min", Interval::exact(least)}};
   if (lines.size() >= 3) {
     RankCorrelation correlation(lines);
     metrics.push_back(

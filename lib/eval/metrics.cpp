@@ -90,8 +90,7 @@ std::vector<Metric> summarize(const Scores& scores) {
   metrics.push_back({"perplexity_ratio", perplexity_ratio(scores)});
   metrics.push_back({"kl_mean", mean_kl(scores)});
   if (scores.has_weights) metrics.push_back({"kl_weights", mean_kl_weights(scores)});
-  const double p99 = kl_percentile(scores, 99);
-  metrics.push_back({"kl_p99", {p99, p99, p99}});
+  metrics.push_back({"kl_p99", Interval::exact(kl_percentile(scores, 99))});
   metrics.push_back({"top1_agreement", top1_agreement(scores)});
   return metrics;
 }

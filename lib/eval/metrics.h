@@ -25,12 +25,14 @@ struct Interval {
   double value = 0;
   double low = 0;  // 95 %
   double high = 0;
+
+  static Interval exact(double value) { return {value, value, value}; }
 };
 
 // A metric by its name in gates and JSON.
 struct Metric {
   std::string name;
-  Interval interval;  // low == high == value where the figure is exact (sizes)
+  Interval interval;  // exact: sizes
 };
 
 struct Scores {

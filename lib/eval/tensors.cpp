@@ -191,7 +191,7 @@ std::vector<Metric> summarize_tensors(const TensorScores& scores) {
   metrics.push_back({"cosine_mean", interval([](const Sums& s) { return s.cosine / s.count; })});
   double least = 1;
   for (const CallScore& call : scores.calls) least = std::min(least, call.cosine);
-  metrics.push_back({"cosine_min", {least, least, least}});
+  metrics.push_back({"cosine_min", Interval::exact(least)});
   metrics.push_back({"sqnr_db", interval(sqnr)});
   return metrics;
 }

@@ -50,14 +50,14 @@ std::vector<eval::Metric> recorded_metrics(const program::Bundle& bundle) {
   for (const auto& [key, value] : bundle.metadata) {
     if (!key.starts_with(kPrefix)) continue;
     const double number = std::strtod(value.c_str(), nullptr);
-    metrics.push_back({key.substr(kPrefix.size()), {number, number, number}});
+    metrics.push_back({key.substr(kPrefix.size()), eval::Interval::exact(number)});
   }
   return metrics;
 }
 
-void set_exact(std::vector<eval::Metric>& metrics, const std::string& name, double value) {
-  std::erase_if(metrics, [&](const eval::Metric& m) { return m.name == name; });
-  metrics.push_back({name, {value, value, value}});
+void set(std::vector<eval::Metric>& metrics, eval::Metric metric) {
+  std::erase_if(metrics, [&](const eval::Metric& m) { return m.name == metric.name; });
+  metrics.push_back(std::move(metric));
 }
 
 Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const Opened& opened,
@@ -72,14 +72,11 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
     THIMBLE_ASSIGN(auto measured,
                    evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                             request, environment));
-    for (eval::Metric& metric : measured) {
-      std::erase_if(metrics, [&](const eval::Metric& m) { return m.name == metric.name; });
-      metrics.push_back(std::move(metric));
-    }
+    for (eval::Metric& metric : measured) set(metrics, std::move(metric));
   }
-  if (opened.bundle.file_bytes > 0)
-    set_exact(metrics, "size", static_cast<double>(opened.bundle.file_bytes));
-  set_exact(metrics, "bits_per_weight", bits_per_weight(opened.bundle));
+  const std::uint64_t bytes = opened.bundle.file_bytes;
+  if (bytes > 0) set(metrics, {"size", eval::Interval::exact(static_cast<double>(bytes))});
+  set(metrics, {"bits_per_weight", eval::Interval::exact(bits_per_weight(opened.bundle))});
   return metrics;
 }
 

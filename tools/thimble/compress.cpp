@@ -184,8 +184,7 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe
                    evaluate(artifact, choices.output, &reference, request, environment));
     outcome.evaluated = true;
   }
-  const double bits = bits_per_weight(artifact);
-  outcome.metrics.push_back({"bits_per_weight", {bits, bits, bits}});
+  outcome.metrics.push_back({"bits_per_weight", eval::Interval::exact(bits_per_weight(artifact))});
   return outcome;
 }
 
@@ -319,8 +318,7 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
     THIMBLE_TRY(write_target(job, choices, metadata, environment, outcome.written));
     size = outcome.written.bytes;
   }
-  const auto bytes = static_cast<double>(size);
-  outcome.metrics.push_back({"size", {bytes, bytes, bytes}});
+  outcome.metrics.push_back({"size", eval::Interval::exact(static_cast<double>(size))});
   outcome.gates = eval::judge(job.recipe.gates, outcome.metrics);
   outcome.json = outcome_json(choices, prepared, job.print, artifact, outcome,
                               own ? writer->file_bytes() : size, stopwatch.seconds());
