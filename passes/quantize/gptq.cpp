@@ -328,15 +328,7 @@ class Gptq : public pass::Pass {
 
 std::vector<pass::OptionInfo> option_infos() {
   using pass::OptionType;
-  return {
-      open_to_budget(bits_option()),
-      open_to_budget(group_size_option(false)),
-      open_to_budget(symmetric_option()),
-      open_to_budget(sub_scale_bits_option()),
-      open_to_budget(codes_option()),
-      scale_option(),
-      search_option(),
-      activations_option(),
+  std::vector<pass::OptionInfo> own = {
       {.name = "damp",
        .type = OptionType::kReal,
        .fallback = "0.01",
@@ -360,9 +352,8 @@ std::vector<pass::OptionInfo> option_infos() {
            "it lost; 1: all of it, 0: plain GPTQ (docs/asymmetry.md)",
        .minimum = 0,
        .maximum = 1},
-      only_option(),
-      rules_option(),
   };
+  return settled_options(false, std::move(own));
 }
 
 }  // namespace

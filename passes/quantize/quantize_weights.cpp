@@ -162,15 +162,7 @@ class QuantizeWeights : public pass::Pass {
 };
 
 std::vector<pass::OptionInfo> option_infos() {
-  return {
-      open_to_budget(bits_option()),
-      open_to_budget(group_size_option(true)),
-      open_to_budget(symmetric_option()),
-      open_to_budget(sub_scale_bits_option()),
-      open_to_budget(codes_option()),
-      scale_option(),
-      search_option(),
-      activations_option(),
+  std::vector<pass::OptionInfo> own = {
       {.name = "requantize",
        .type = pass::OptionType::kBool,
        .fallback = "false",
@@ -179,9 +171,8 @@ std::vector<pass::OptionInfo> option_infos() {
        .type = pass::OptionType::kBool,
        .fallback = "false",
        .help = "search: mse weighs an input's error by its energy in the calibration"},
-      only_option(),
-      rules_option(),
   };
+  return settled_options(true, std::move(own));
 }
 
 }  // namespace

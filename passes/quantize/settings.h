@@ -102,20 +102,18 @@ class Rules {
   int layers_ = 0;
 };
 
-// The option with `auto` among its values: for passes that settle.
-pass::OptionInfo open_to_budget(pass::OptionInfo option);
-
 // The options that Rules reads, for a pass's description: "bits", ..., or "only" and "rules".
 pass::OptionInfo bits_option();
 pass::OptionInfo group_size_option(bool per_tensor);
 pass::OptionInfo symmetric_option();
-pass::OptionInfo sub_scale_bits_option();
-pass::OptionInfo codes_option();
 pass::OptionInfo scale_option();
 pass::OptionInfo search_option();
 pass::OptionInfo activations_option();
 pass::OptionInfo only_option();
 pass::OptionInfo rules_option();
+// All of them, for a pass that settles, which takes `auto` for what a budget may choose; `own` goes
+// before "only".
+std::vector<pass::OptionInfo> settled_options(bool per_tensor, std::vector<pass::OptionInfo> own);
 
 // How each value that a quantized product reads is written; of several wishes the finest counts.
 class ActivationWishes {
