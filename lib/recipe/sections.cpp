@@ -25,6 +25,16 @@ pass::OptionInfo context_option() {
           .maximum = 1 << 20};
 }
 
+pass::OptionInfo tokens_option(const char* fallback) {
+  return {.name = "tokens",
+          .type = OptionType::kInteger,
+          .fallback = fallback,
+          .unit = "tokens",
+          .help = "at most; whole windows count",
+          .minimum = 8,
+          .maximum = 1 << 28};
+}
+
 }  // namespace
 
 const std::vector<pass::OptionInfo>& evaluate_options() {
@@ -73,13 +83,7 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
       {.name = "imatrix",
        .type = OptionType::kText,
        .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},
-      {.name = "tokens",
-       .type = OptionType::kInteger,
-       .fallback = "32768",
-       .unit = "tokens",
-       .help = "at most; whole windows count",
-       .minimum = 8,
-       .maximum = 1 << 28},
+      tokens_option("32768"),
       context_option(),
   });
   return kOptions;
@@ -92,13 +96,7 @@ const std::vector<pass::OptionInfo>& tune_options() {
        .type = OptionType::kBool,
        .fallback = "false",
        .help = "measure on what the model writes itself, from the recipe's seed"},
-      {.name = "tokens",
-       .type = OptionType::kInteger,
-       .fallback = "16384",
-       .unit = "tokens",
-       .help = "at most; whole windows count",
-       .minimum = 8,
-       .maximum = 1 << 28},
+      tokens_option("16384"),
       context_option(),
   };
   return kOptions;
