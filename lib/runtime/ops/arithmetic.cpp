@@ -5,17 +5,10 @@
 namespace thimble::runtime {
 
 std::span<const Operator> arithmetic_operators() {
-  static const std::vector<Operator> kAll = [] {
-    std::vector<Operator> all;
-    for (const auto family :
-         {unary_operators, binary_operators, conversion_operators, quantizing_operators,
-          reducing_operators, choosing_operators, softmax_operators, accumulating_operators,
-          multiplying_operators, coded_products, einsum_operators}) {
-      const std::span<const Operator> some = family();
-      all.insert(all.end(), some.begin(), some.end());
-    }
-    return all;
-  }();
+  static const std::vector<Operator> kAll = join_families(
+      {unary_operators, binary_operators, conversion_operators, quantizing_operators,
+       reducing_operators, choosing_operators, softmax_operators, accumulating_operators,
+       multiplying_operators, coded_products, einsum_operators});
   return kAll;
 }
 

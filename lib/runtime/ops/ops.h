@@ -3,7 +3,9 @@
 
 #include <array>
 #include <atomic>
+#include <initializer_list>
 #include <span>
+#include <vector>
 
 #include "runtime/values.h"
 
@@ -25,6 +27,9 @@ std::span<const Operator> movement_operators();     // movement.cpp
 std::span<const Operator> arithmetic_operators();   // arithmetic.cpp
 std::span<const Operator> image_operators();        // images.cpp
 std::span<const Operator> selection_operators();    // selection.cpp
+// Those of smaller families that make up one.
+std::vector<Operator> join_families(
+    std::initializer_list<std::span<const Operator> (*)()> families);
 
 // Dims of results of the operators that are planned where they can be (shapes.cpp).
 Status shape_same(const Call& call, std::vector<Dims>& results);

@@ -5,16 +5,9 @@
 namespace thimble::runtime {
 
 std::span<const Operator> selection_operators() {
-  static const std::vector<Operator> kAll = [] {
-    std::vector<Operator> all;
-    for (const auto family :
-         {relaying_operators, gathering_operators, scattering_operators, filling_operators,
-          sorting_operators, attending_operators, rotating_operators, remembering_operators}) {
-      const std::span<const Operator> some = family();
-      all.insert(all.end(), some.begin(), some.end());
-    }
-    return all;
-  }();
+  static const std::vector<Operator> kAll = join_families(
+      {relaying_operators, gathering_operators, scattering_operators, filling_operators,
+       sorting_operators, attending_operators, rotating_operators, remembering_operators});
   return kAll;
 }
 

@@ -15,6 +15,16 @@ const Operator* find_operator(program::Op op) {
   return nullptr;
 }
 
+std::vector<Operator> join_families(
+    std::initializer_list<std::span<const Operator> (*)()> families) {
+  std::vector<Operator> all;
+  for (const auto family : families) {
+    const std::span<const Operator> some = family();
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  return all;
+}
+
 ScratchParts::ScratchParts(std::span<std::byte> memory, int parts, std::size_t part_bytes)
     : base_(memory.data()), parts_(parts < kMost ? parts : kMost), part_bytes_(part_bytes) {}
 
