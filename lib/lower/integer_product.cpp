@@ -8,6 +8,7 @@
 #include "kernels/coded.h"
 #include "lower/lowering.h"
 #include "lower/panels.h"
+#include "lower/payload.h"
 #include "support/checked.h"
 
 namespace thimble::lower {
@@ -22,25 +23,21 @@ std::int64_t inputs_of(const ir::Weight& w) { return w.element_count() / outputs
 
 // Bytes as the kernels' signed ones, those of u8 less 128; a convolution's inputs with the places
 // of the kernel before the channels.
-class IntegerPayload : public Payload {
+class IntegerPayload : public WholePayload {
  public:
-  explicit IntegerPayload(const ir::Weight& weight) : weight_(weight) {}
-  std::int64_t pieces() const override { return 1; }
-  void release(std::int64_t, std::int64_t) const override {
-    weight_.source->release(0, weight_.rows());
-  }
+  using WholePayload::WholePayload;
 
  protected:
-  std::int64_t inputs() const { return inputs_of(weight_); }
-  std::int64_t outputs() const { return outputs_of(weight_); }
+  std::int64_t inputs() const { return inputs_of(weight()); }
+  std::int64_t outputs() const { return outputs_of(weight()); }
   // Calls f(k, n, code) for every element.
   template <class F>
   Status each_code(F f) const {
-    THIMBLE_ASSIGN(const ir::Rows rows, weight_.source->read(0, weight_.rows()));
+    THIMBLE_ASSIGN(const ir::Rows rows, weight().source->read(0, weight().rows()));
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(rows.dense.data());
-    const std::uint8_t flip = weight_.dtype == ir::DType::kU8 ? 0x80 : 0;
-    const bool convolution = is_convolution(weight_);
-    const std::int64_t channels = weight_.dims[1], taps = inputs() / channels;
+    const std::uint8_t flip = weight().dtype == ir::DType::kU8 ? 0x80 : 0;
+    const bool convolution = is_convolution(weight());
+    const std::int64_t channels = weight().dims[1], taps = inputs() / channels;
     for (std::int64_t k = 0; k < inputs(); ++k) {
       const std::int64_t own = k % channels * taps + k / channels;
       for (std::int64_t n = 0; n < outputs(); ++n) {
@@ -50,9 +47,6 @@ class IntegerPayload : public Payload {
     }
     return ok();
   }
-
- private:
-  ir::Weight weight_;
 };
 
 class IntegerTilesPayload : public IntegerPayload {

@@ -4,6 +4,7 @@
 
 #include "ir/decode.h"
 #include "kernels/convolve.h"
+#include "lower/payload.h"
 #include "support/checked.h"
 
 namespace thimble::lower {
@@ -11,20 +12,18 @@ namespace {
 
 using Streams = std::span<const std::span<std::byte>>;
 
-// One piece: a convolution's weight is small.
-class PanelPayload : public Payload {
+class PanelPayload : public WholePayload {
  public:
   PanelPayload(const ir::Weight& weight, std::int64_t group_outputs)
-      : weight_(weight),
+      : WholePayload(weight),
         rows_(group_outputs),
         inputs_(weight.element_count() / weight.dims[0]),
         panels_(ceil_div<std::int64_t>(group_outputs, kernels::kPanelRows)) {}
-  std::int64_t pieces() const override { return 1; }
   std::vector<std::uint64_t> piece_bytes() const override {
     return {static_cast<std::uint64_t>(groups() * group_floats()) * sizeof(float)};
   }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
-    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(weight_));
+    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(weight()));
     std::vector<float> packed(static_cast<std::size_t>(inputs_ * kernels::kPanelRows));
     const std::size_t bytes = packed.size() * sizeof(float);
     std::byte* out = streams[0].data();
@@ -37,15 +36,11 @@ class PanelPayload : public Payload {
     }
     return ok();
   }
-  void release(std::int64_t, std::int64_t) const override {
-    weight_.source->release(0, weight_.rows());
-  }
 
  private:
-  std::int64_t groups() const { return weight_.dims[0] / rows_; }
+  std::int64_t groups() const { return weight().dims[0] / rows_; }
   std::int64_t group_floats() const { return panels_ * inputs_ * kernels::kPanelRows; }
 
-  ir::Weight weight_;
   std::int64_t rows_, inputs_, panels_;  // rows and panels of a group
 };
 

@@ -41,44 +41,30 @@ class DensePayload : public Payload {
 };
 
 // Types narrower than a byte, a byte each: the runtime computes with nothing smaller.
-class UnpackedPayload : public Payload {
+class UnpackedPayload : public WholePayload {
  public:
-  explicit UnpackedPayload(const ir::Weight& weight) : weight_(weight) {}
-  std::int64_t pieces() const override { return 1; }
+  using WholePayload::WholePayload;
   std::vector<std::uint64_t> piece_bytes() const override {
-    return {static_cast<std::uint64_t>(weight_.element_count())};
+    return {static_cast<std::uint64_t>(weight().element_count())};
   }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
-    THIMBLE_ASSIGN(const ir::Rows rows, weight_.source->read(0, weight_.rows()));
-    ir::unpack_narrow(weight_.dtype, rows.dense, streams[0]);
+    THIMBLE_ASSIGN(const ir::Rows rows, weight().source->read(0, weight().rows()));
+    ir::unpack_narrow(weight().dtype, rows.dense, streams[0]);
     return ok();
   }
-  void release(std::int64_t, std::int64_t) const override {
-    weight_.source->release(0, weight_.rows());
-  }
-
- private:
-  ir::Weight weight_;
 };
 
-class F32Payload : public Payload {
+class F32Payload : public WholePayload {
  public:
-  explicit F32Payload(const ir::Weight& weight) : weight_(weight) {}
-  std::int64_t pieces() const override { return 1; }
+  using WholePayload::WholePayload;
   std::vector<std::uint64_t> piece_bytes() const override {
-    return {static_cast<std::uint64_t>(weight_.element_count()) * sizeof(float)};
+    return {static_cast<std::uint64_t>(weight().element_count()) * sizeof(float)};
   }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
-    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(weight_));
+    THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(weight()));
     if (!values.empty()) std::memcpy(streams[0].data(), values.data(), streams[0].size());
     return ok();
   }
-  void release(std::int64_t, std::int64_t) const override {
-    weight_.source->release(0, weight_.rows());
-  }
-
- private:
-  ir::Weight weight_;
 };
 
 class TransposedPayload : public Payload {

@@ -1,12 +1,30 @@
 #pragma once
 // The payloads of lowering: how a weight's canonical rows become the streams of a tensor.
 
+#include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "ir/weight.h"
 #include "lower/lower.h"
 
 namespace thimble::lower {
+
+// Of a weight that is read whole, in one piece: a small one.
+class WholePayload : public Payload {
+ public:
+  explicit WholePayload(ir::Weight weight) : weight_(std::move(weight)) {}
+  std::int64_t pieces() const override { return 1; }
+  void release(std::int64_t, std::int64_t) const override {
+    weight_.source->release(0, weight_.rows());
+  }
+
+ protected:
+  const ir::Weight& weight() const { return weight_; }
+
+ private:
+  ir::Weight weight_;
+};
 
 // Dense rows as they are.
 std::unique_ptr<Payload> dense_payload(const ir::Weight& weight);
