@@ -41,6 +41,39 @@ TEST_CASE("nodes keep their order and ids through edits") {
   CHECK(g.node(b).inputs[0] == va);
 }
 
+TEST_CASE("a value's readers are known in their order, each once") {
+  Graph g;
+  const ValueId x = g.add_input("x", DType::kF32, Shape{});
+  const ValueId y = g.add_input("y", DType::kF32, Shape{});
+  const NodeId last = g.add_node(call("Add", {x, x}), {"last"});
+  std::vector<NodeId> readers;
+  for (int i = 0; i < 100; ++i)
+    readers.push_back(g.insert_before(last, call("Relu", {x}), {"relu"}));
+  for (int i = 0; i < 100; ++i)
+    readers.insert(readers.begin(), g.insert_before(readers[0], call("Tanh", {x}), {"tanh"}));
+  readers.push_back(last);
+  CHECK(g.order() == readers);
+  CHECK(g.users(x) == readers);
+
+  g.set_input(last, 1, y);
+  CHECK(g.users(x) == readers);
+  CHECK(g.users(y) == std::vector<NodeId>{last});
+  g.replace_inputs(last, x, y);
+  readers.pop_back();
+  CHECK(g.users(x) == readers);
+  CHECK(g.users(y) == std::vector<NodeId>{last});
+  g.erase(readers.back());
+  readers.pop_back();
+  CHECK(g.users(x) == readers);
+  g.replace_uses(x, y);
+  CHECK(g.users(x).empty());
+  readers.push_back(last);
+  CHECK(g.users(y) == readers);
+  g.edit(last, [](Node& node) { node.inputs.clear(); });
+  readers.pop_back();
+  CHECK(g.users(y) == readers);
+}
+
 TEST_CASE("absent results, renamed and erased values") {
   Graph g;
   const ValueId x = g.add_input("x", DType::kF32, Shape{});
