@@ -58,6 +58,7 @@ def paired(ours, base):
     rng, ratios = random.Random(7), []
     for _ in range(2000):
         at = [rng.randrange(len(ours)) for _ in ours]
-        ratios.append(mean([ours[i] for i in at]) / mean([base[i] for i in at]))
+        if any(base[i] for i in at):  # else the base lost nothing on what was drawn
+            ratios.append(mean([ours[i] for i in at]) / mean([base[i] for i in at]))
     ratios.sort()
-    return mean(ours) / mean(base), ratios[49], ratios[1949]
+    return mean(ours) / mean(base), ratios[len(ratios) * 49 // 2000], ratios[len(ratios) * 1949 // 2000]
