@@ -17,13 +17,13 @@ struct Matrix {
   std::size_t scales = 0, zeros = 0;  // of QMoE
 };
 
-struct Layout {
+struct Places {
   Matrix first, second, third;
   std::size_t known;  // inputs past these aren't
 };
 
-constexpr Layout kPlain = {{2, 3}, {4, 5}, {6, 7}, 8};
-constexpr Layout kQuantized = {{2, 4, 3, 11}, {5, 7, 6, 12}, {8, 10, 9, 13}, 14};
+constexpr Places kPlain = {{2, 3}, {4, 5}, {6, 7}, 8};
+constexpr Places kQuantized = {{2, 4, 3, 11}, {5, 7, 6, 12}, {8, 10, 9, 13}, 14};
 
 constexpr std::int64_t kMostExperts = 4096;
 
@@ -189,7 +189,7 @@ class Experts {
 
   Rewriter& r_;
   bool quantized_;
-  Layout at_;
+  Places at_;
   std::int64_t experts_ = 0, width_ = 0, chosen_ = 0, bits_ = 0, fused_ = 0;
   std::string activation_;
 };
