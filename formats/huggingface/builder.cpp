@@ -26,7 +26,7 @@ Expected<ir::ValueId> Builder::weight(const std::string& name,
         .in(model_.source_path);
   }
   used_.insert(name);
-  const ir::ValueId value = model_.constant(model_.add_weight(std::move(*found)));
+  const ir::ValueId value = model_.constant(std::move(*found));
   values_[name] = value;
   return value;
 }
@@ -42,26 +42,23 @@ Expected<ir::ValueId> Builder::weight_plus_one(const std::string& name,
   for (float& g : gain) g += 1.0f;
   ir::Weight shifted = ir::make_dense(name, dims, gain);
   shifted.source_parameters = found->source_parameters;
-  const ir::ValueId value = model_.constant(model_.add_weight(std::move(shifted)));
+  const ir::ValueId value = model_.constant(std::move(shifted));
   values_[name] = value;
   return value;
 }
 
 ir::ValueId Builder::scalar(float value) {
   const float one[] = {value};
-  return model_.constant(
-      model_.add_weight(ir::make_dense("constant." + std::to_string(constants_++), {}, one)));
+  return model_.constant(ir::make_dense("constant." + std::to_string(constants_++), {}, one));
 }
 
 ir::ValueId Builder::floats(const std::string& name, const std::vector<float>& values) {
-  return model_.constant(
-      model_.add_weight(ir::make_dense(name, {static_cast<std::int64_t>(values.size())}, values)));
+  return model_.constant(ir::make_dense(name, {static_cast<std::int64_t>(values.size())}, values));
 }
 
 ir::ValueId Builder::integers(const std::vector<std::int64_t>& values) {
   const std::vector<std::int64_t> dims = {static_cast<std::int64_t>(values.size())};
-  return model_.constant(
-      model_.add_weight(ir::make_dense("constant." + std::to_string(constants_++), dims, values)));
+  return model_.constant(ir::make_dense("constant." + std::to_string(constants_++), dims, values));
 }
 
 ir::ValueId Builder::node(const std::string& op, std::vector<ir::ValueId> inputs,
@@ -125,8 +122,8 @@ RotaryValues Builder::rotary_tables(ir::ValueId position_ids, const Rotary& rota
     const ir::ValueId furthest =
         node("ReduceMax", {position_ids}, name, {attribute("keepdims", std::int64_t{0})});
     const std::vector<std::int64_t> limit = {rotary.original_context - 1};
-    const ir::ValueId last = model_.constant(
-        model_.add_weight(ir::make_dense("constant." + std::to_string(constants_++), {}, limit)));
+    const ir::ValueId last =
+        model_.constant(ir::make_dense("constant." + std::to_string(constants_++), {}, limit));
     const ir::ValueId past_it = node("Greater", {furthest, last}, name);
     frequencies = node(
         "Where",

@@ -165,7 +165,7 @@ Expected<ir::ValueId> lstm_weight(Rewriter& r, ir::ValueId codes, ir::ValueId sc
     CodedParts parts{*c, *s, {}};
     if (z != nullptr) parts.zeros = *z;
     if (std::optional<ir::Weight> weight = coded_recurrent_weight(parts))
-      return ir::constant_in(r.model(), r.graph(), r.model().add_weight(*std::move(weight)));
+      return ir::add_constant(r.model(), r.graph(), *std::move(weight));
   }
   const auto rank = r.rank_of(scale);
   if (!rank || (*rank != 1 && *rank != 2)) return r.refuse("a scale's rank must be 1 or 2");

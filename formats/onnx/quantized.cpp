@@ -60,7 +60,7 @@ class Recognizer {
   }
   void replace(ir::ValueId from, ir::ValueId to) { ir::replace_uses(model_, graph_, from, to); }
   ir::ValueId new_constant(ir::Weight weight) {
-    return ir::constant_in(model_, graph_, model_.add_weight(std::move(weight)));
+    return ir::add_constant(model_, graph_, std::move(weight));
   }
 
   std::optional<CodedParts> parts_of(ir::ValueId codes, ir::ValueId scales, ir::ValueId zeros,

@@ -113,10 +113,7 @@ void Rewriter::drop_attribute(std::string_view name) {
 
 ir::ValueId Rewriter::constant(ir::Weight weight) {
   weight.name = new_name("constant");
-  const std::string name = weight.name;
-  const ir::DType type = ir::constant_type(model_, weight);
-  const ir::Shape shape(weight.dims.begin(), weight.dims.end());
-  return graph_.add_constant(model_.add_weight(std::move(weight)), name, type, shape);
+  return ir::add_constant(model_, graph_, std::move(weight));
 }
 
 ir::ValueId Rewriter::integers(const std::vector<std::int64_t>& values) {

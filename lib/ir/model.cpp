@@ -116,14 +116,27 @@ const Weight& Model::weight(WeightId id) const {
 Weight& Model::weight(WeightId id) { return const_cast<Weight&>(std::as_const(*this).weight(id)); }
 
 ValueId Model::constant(WeightId id) { return constant_in(*this, graph, id); }
+ValueId Model::constant(Weight weight) { return add_constant(*this, graph, std::move(weight)); }
+
+namespace {
+
+ValueId new_constant(const Model& model, Graph& graph, WeightId id) {
+  const Weight& weight = model.weight(id);
+  return graph.add_constant(id, weight.name, constant_type(model, weight),
+                            Shape(weight.dims.begin(), weight.dims.end()));
+}
+
+}  // namespace
 
 ValueId constant_in(const Model& model, Graph& graph, WeightId id) {
   for (const ValueId value : graph.constants()) {
     if (graph.value(value).weight == id) return value;
   }
-  const Weight& weight = model.weight(id);
-  return graph.add_constant(id, weight.name, constant_type(model, weight),
-                            Shape(weight.dims.begin(), weight.dims.end()));
+  return new_constant(model, graph, id);
+}
+
+ValueId add_constant(Model& model, Graph& graph, Weight weight) {
+  return new_constant(model, graph, model.add_weight(std::move(weight)));
 }
 
 std::uint64_t Model::parameter_count() const {

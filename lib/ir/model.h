@@ -60,6 +60,7 @@ struct Model {
   // The constant value of a weight in the main graph, added on first use: uses share it. Its type
   // is constant_type(*this, weight).
   ValueId constant(WeightId id);
+  ValueId constant(Weight weight);  // of a new weight, of its name
   // Of the original float model, shared ones once, whatever passes made of its weights.
   std::uint64_t parameter_count() const;
   std::uint64_t weight_bytes() const;  // of weights that are alive
@@ -67,6 +68,7 @@ struct Model {
 
 // The same in any graph of the model.
 ValueId constant_in(const Model& model, Graph& graph, WeightId id);
+ValueId add_constant(Model& model, Graph& graph, Weight weight);
 
 // The type of a weight's value in a graph. How its numbers are stored doesn't show: a float of any
 // width, and any encoded weight, is f32 to those who use it. Integers and bools are what they are.

@@ -146,9 +146,9 @@ ir::WeightId bias_of(ir::Model& model, const ir::Linear& linear) {
   }
   const std::string name = product.name;
   const std::vector<float> zeros(static_cast<std::size_t>(linear.rows));
-  const ir::WeightId id = model.add_weight(ir::make_dense(name + ".bias", {linear.rows}, zeros));
-  add_after(model, linear.output, model.constant(id), name);
-  return id;
+  const ir::ValueId bias = model.constant(ir::make_dense(name + ".bias", {linear.rows}, zeros));
+  add_after(model, linear.output, bias, name);
+  return graph.value(bias).weight;
 }
 
 }  // namespace thimble::passes

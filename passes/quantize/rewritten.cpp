@@ -231,7 +231,7 @@ ir::WeightId own_constant(ir::Model& model, ir::NodeId node, std::size_t input) 
   ir::Weight copy = model.weight(id);
   copy.name += ".node" + std::to_string(node.index);
   copy.source_parameters = 0;
-  const ir::ValueId own = model.constant(model.add_weight(std::move(copy)));
+  const ir::ValueId own = model.constant(std::move(copy));
   graph.set_input(node, input, own);
   return graph.value(own).weight;
 }

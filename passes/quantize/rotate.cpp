@@ -128,8 +128,8 @@ class StreamRotator {
   void strip(ir::NodeId norm) {
     const std::vector<float> ones(static_cast<std::size_t>(stream_.width), 1.0f);
     if (!ones_.valid()) {
-      ones_ = model_.constant(model_.add_weight(ir::make_dense(
-          "rotation." + std::to_string(stream_.width) + ".ones", {stream_.width}, ones)));
+      ones_ = model_.constant(ir::make_dense("rotation." + std::to_string(stream_.width) + ".ones",
+                                             {stream_.width}, ones));
     }
     model_.graph.edit(norm, [&](ir::Node& node) {
       node.op = "RMSNormalization";
@@ -148,7 +148,7 @@ class StreamRotator {
     head.dtype = ir::DType::kF32;
     untied_bytes_ += head.byte_size();
     head.dtype = model_.weight(linear.weight).dtype;
-    const ir::ValueId value = model_.constant(model_.add_weight(std::move(head)));
+    const ir::ValueId value = model_.constant(std::move(head));
     const ir::NodeId reader = linear.transpose.valid() ? linear.transpose : linear.product;
     model_.graph.set_input(reader, linear.transpose.valid() ? 0 : 1, value);
     linear.weight_value = value;

@@ -36,7 +36,7 @@ ir::ValueId RotationNodes::constant(ir::Weight weight) {
   if (known != constants_.end()) return known->second;
   bytes_ += weight.byte_size();
   const std::string name = weight.name;
-  const ir::ValueId value = model_.constant(model_.add_weight(std::move(weight)));
+  const ir::ValueId value = model_.constant(std::move(weight));
   constants_.emplace(name, value);
   return value;
 }

@@ -212,7 +212,7 @@ Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, Limits&
     const ir::ValueId old = wanted[i];
     const std::string name = graph.value(old).name;
     const ir::ValueId constant =
-        add_constant(model, graph, weight_of(graph.value(old), session->outputs()[i]));
+        ir::add_constant(model, graph, weight_of(graph.value(old), session->outputs()[i]));
     ir::replace_uses(model, graph, old, constant);
     graph.rename(old, name + ".computed");
     ir::rename(model, graph, constant, name);

@@ -48,7 +48,7 @@ class FixInputs : public pass::Pass {
       return invalid_argument("a state cannot be fixed").at_tensor(array.name);
     const ir::DType type = graph.value(input).dtype;
     graph.rename(input, array.name + ".input");
-    const ir::ValueId constant = add_constant(
+    const ir::ValueId constant = ir::add_constant(
         model, graph, ir::make_dense(array.name, type, array.dims, std::move(array.bytes)));
     ir::replace_uses(model, graph, input, constant);
     graph.erase_input(input);

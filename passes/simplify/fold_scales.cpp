@@ -273,7 +273,7 @@ class Folder {
         producer.bias.valid() ? graph_.value(producer.bias).name
                               : model_.weight(graph_.value(producer.weight).weight).name + ".bias";
     const ValueId value =
-        add_constant(model_, graph_, ir::make_dense(name, {producer.channels}, bias));
+        ir::add_constant(model_, graph_, ir::make_dense(name, {producer.channels}, bias));
     graph_.edit(producer.node, [&](ir::Node& node) {
       node.inputs.resize(3);
       node.inputs[2] = value;

@@ -221,7 +221,7 @@ std::vector<ValueId> insert_split(ir::Model& model, ir::Graph& graph, ir::NodeId
                                   ValueId packed) {
   const ir::Value whole = graph.value(packed);
   const std::int64_t third = *whole.shape->back().constant() / 3;
-  const ValueId sizes = add_constant(
+  const ValueId sizes = ir::add_constant(
       model, graph,
       ir::make_dense(whole.name + ".thirds", {3}, std::vector<std::int64_t>{third, third, third}));
   ir::Node node{.domain = "",

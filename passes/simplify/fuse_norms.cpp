@@ -127,7 +127,7 @@ Expected<ValueId> ones(ir::Model& model, ir::Graph& graph, ValueId x) {
   const auto width = graph.value(x).shape->back().constant();
   if (!width) return unsupported("the width of a norm is not known");
   const std::vector<float> values(static_cast<std::size_t>(*width), 1.0f);
-  return add_constant(model, graph, ir::make_dense("ones", {*width}, values));
+  return ir::add_constant(model, graph, ir::make_dense("ones", {*width}, values));
 }
 
 // Users before producers: a norm is found with its scale first, and what it leaves unused is not

@@ -180,8 +180,8 @@ class Writer {
   }
 
   ValueId integers(const Numbers& values) {
-    return add_constant(model_, graph_,
-                        ir::make_dense("rope", {static_cast<std::int64_t>(values.size())}, values));
+    return ir::add_constant(
+        model_, graph_, ir::make_dense("rope", {static_cast<std::int64_t>(values.size())}, values));
   }
 
   ValueId reshaped(ValueId value, ir::Shape to, const Numbers& target) {

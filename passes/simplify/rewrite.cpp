@@ -131,16 +131,9 @@ bool become_reshape(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::Val
   if (!target) return false;
   const auto size = static_cast<std::int64_t>(target->size());
   const ir::ValueId shape =
-      add_constant(model, graph, ir::make_dense(result.name + ".shape", {size}, *target));
+      ir::add_constant(model, graph, ir::make_dense(result.name + ".shape", {size}, *target));
   replace_node(model, graph, node, "Reshape", {x, shape}, {});
   return true;
-}
-
-ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight) {
-  const ir::Shape shape(weight.dims.begin(), weight.dims.end());
-  const std::string name = weight.name;
-  const ir::WeightId id = model.add_weight(std::move(weight));
-  return graph.add_constant(id, name, ir::constant_type(model, model.weight(id)), shape);
 }
 
 }  // namespace thimble::passes

@@ -47,7 +47,4 @@ std::optional<std::vector<std::int64_t>> reshape_target(const ir::Shape& from, c
 // where reshape_target knows none.
 bool become_reshape(ir::Model& model, ir::Graph& graph, ir::NodeId node, ir::ValueId x);
 
-// A constant of our own in this graph.
-ir::ValueId add_constant(ir::Model& model, ir::Graph& graph, ir::Weight weight);
-
 }  // namespace thimble::passes
