@@ -52,13 +52,16 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const ir::Model& model) {
   return tokenizer::Tokenizer::load(model.tokenizer);
 }
 
-Expected<Held> held_array(const data::Array& array, const std::string& descr) {
-  if (array.descr != descr) {
-    return invalid_argument("the calibration has an array of " + array.descr +
-                            " where the model takes " + descr)
+Expected<Held> held_array(data::Array array, ir::DType wanted) {
+  const auto type = static_cast<program::Type>(wanted);  // both are ONNX's numbers
+  eval::fit_floats(array, type);
+  THIMBLE_ASSIGN(const runtime::TensorView view, eval::view_of(array));
+  if (view.type != type) {
+    return invalid_argument("the calibration has an array of " +
+                            std::string(program::type_name(view.type)) + " where the model takes " +
+                            std::string(ir::dtype_name(wanted)))
         .at_tensor(array.name);
   }
-  THIMBLE_ASSIGN(const runtime::TensorView view, eval::view_of(array));
   return Held{view.type, view.dims, std::make_shared<const std::vector<std::byte>>(array.bytes)};
 }
 
@@ -100,6 +103,8 @@ class StateRun {
 std::string descr_of(ir::DType type) {
   switch (type) {
     case ir::DType::kF32:
+    case ir::DType::kF16:
+    case ir::DType::kBF16:
       return "<f4";
     case ir::DType::kF64:
       return "<f8";
@@ -138,7 +143,6 @@ Expected<Calibration> Calibration::from_data(const ir::Model& model,
                                              const data::SampleSource& source, std::int64_t count,
                                              const std::vector<eval::CarriedState>& states,
                                              ThreadPool& pool) {
-  const std::vector<data::InputSpec> specs = input_specs(model);
   const std::size_t calls =
       count == 0 ? source.size() : std::min(source.size(), static_cast<std::size_t>(count));
   std::optional<StateRun> run;
@@ -149,13 +153,15 @@ Expected<Calibration> Calibration::from_data(const ir::Model& model,
   for (std::size_t s = 0; s < calls; ++s) {
     THIMBLE_ASSIGN(std::vector<data::Array> arrays, source.read(s));
     if (run) THIMBLE_TRY(run->add_states(arrays, source.begins(s)));
-    for (const data::InputSpec& spec : specs) {
-      const data::Array* array = data::find(arrays, spec.name);
+    for (const ir::ValueId id : model.graph.inputs()) {
+      const ir::Value& input = model.graph.value(id);
+      if (is_state(model, input.name)) continue;
+      const data::Array* array = data::find(arrays, input.name);
       if (array == nullptr)
-        return not_found("the calibration has no array '" + spec.name + "'")
+        return not_found("the calibration has no array '" + input.name + "'")
             .fix("add it to the data set under the input's name, or settle it with fix-inputs");
-      THIMBLE_ASSIGN(Held held, held_array(*array, spec.descr));
-      samples[s].emplace(spec.name, std::move(held));
+      THIMBLE_ASSIGN(Held held, held_array(*array, input.dtype));
+      samples[s].emplace(input.name, std::move(held));
     }
   }
   return Calibration(std::move(samples));

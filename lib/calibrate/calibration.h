@@ -24,7 +24,8 @@ struct TextOptions {
   std::int64_t context = 0;     // 0: 512, or the model's limit if that is less
 };
 
-// NumPy's name of a type that a calibration takes; empty for others.
+// NumPy's name of the type of arrays for an input; empty where a calibration takes none. Halves are
+// asked for as f32.
 std::string descr_of(ir::DType type);
 
 // What these options mean for a model. Errors: a context longer than the model's.

@@ -260,8 +260,8 @@ std::int64_t Array::count() const {
 
 int descr_bytes(std::string_view descr) {
   static constexpr std::pair<std::string_view, int> kTypes[] = {
-      {"<f4", 4}, {"<f8", 8}, {"<f2", 2}, {"<i8", 8}, {"<i4", 4}, {"<i2", 2},
-      {"|i1", 1}, {"|u1", 1}, {"|b1", 1}, {"<u2", 2}, {"<u4", 4}, {"<u8", 8}};
+      {"<f4", 4}, {"<f8", 8}, {"<f2", 2}, {"<i8", 8}, {"<i4", 4}, {"<i2", 2}, {"|i1", 1},
+      {"|u1", 1}, {"|b1", 1}, {"<u2", 2}, {"<u4", 4}, {"<u8", 8}, {"<V2", 2}};
   for (const auto& [name, bytes] : kTypes) {
     if (descr == name) return bytes;
   }

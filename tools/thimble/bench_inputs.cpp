@@ -4,7 +4,6 @@
 
 #include "eval/arrays.h"
 #include "support/checked.h"
-#include "support/half.h"
 #include "support/rng.h"
 #include "tokenizer/tokenizer.h"
 
@@ -57,9 +56,6 @@ Expected<std::vector<data::Array>> made_inputs(const program::Bundle& bundle, st
     THIMBLE_TRY(set_dims(spec, encoder, tokens, array));
     if (spec.descr == "<f4") fill<float>(array, [&] { return rng.uniform(); });
     if (spec.descr == "<f8") fill<double>(array, [&] { return rng.uniform(); });
-    if (spec.descr == "<f2") {
-      fill<std::uint16_t>(array, [&] { return float_to_half(static_cast<float>(rng.uniform())); });
-    }
     if (encoder && spec.descr == "<i8" && spec.name == "input_ids")
       fill<std::int64_t>(array, [&] { return rng.below(vocabulary); });
     if (encoder && spec.descr == "<i8" && spec.name == "attention_mask")

@@ -6,9 +6,11 @@
 namespace thimble::cli {
 namespace {
 
-// Sets that are only run or scored hold two types more than a calibration takes.
+// Sets that are only run or scored hold halves as they are, and a type more than a calibration
+// takes.
 std::string descr_of(ir::DType type) {
   if (type == ir::DType::kF16) return "<f2";
+  if (type == ir::DType::kBF16) return "<V2";
   if (type == ir::DType::kI16) return "<i2";
   return calibrate::descr_of(type);
 }

@@ -107,7 +107,7 @@ class Results {
 
 Expected<std::vector<runtime::TensorView>> bind_call(const program::Program& program,
                                                      const ir::DimRanges& ranges,
-                                                     const std::vector<data::Array>& arrays) {
+                                                     std::vector<data::Array>& arrays) {
   THIMBLE_ASSIGN(auto views, eval::bind_inputs(program, arrays));
   THIMBLE_TRY(check_ranges(program, ranges, views));
   return views;
@@ -115,7 +115,7 @@ Expected<std::vector<runtime::TensorView>> bind_call(const program::Program& pro
 
 Expected<std::vector<data::Array>> run_once(const Opened& opened, const std::string& inputs,
                                             Environment& environment) {
-  THIMBLE_ASSIGN(const std::vector<data::Array> arrays, data::read_npz(inputs));
+  THIMBLE_ASSIGN(std::vector<data::Array> arrays, data::read_npz(inputs));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
   auto views = bind_call(opened.bundle.program, ranges_of(opened), arrays);
   if (!views) return std::move(views).error().in(inputs);

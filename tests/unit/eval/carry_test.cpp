@@ -40,6 +40,37 @@ std::string refusal(const program::Bundle& bundle, const std::string& states) {
 
 }  // namespace
 
+TEST_CASE("floats of any width go into a model of halves, and bf16 comes out as f32") {
+  ThreadPool pool(1);
+  for (const std::string type : {"f16", "bf16", "f32", "f64"}) {
+    auto model = ir::parse("graph g(%x: " + type + "[2]) {\n  %y = Add(%x, %x)\n  return %y\n}\n");
+    REQUIRE(model.has_value());
+    REQUIRE(ir::infer_shapes(*model).has_value());
+    const auto bundle = lower::load(*model, pool);
+    REQUIRE(bundle.has_value());
+    const auto session = runtime::Session::create(*bundle, pool);
+    REQUIRE(session.has_value());
+    const std::vector<data::Array> given[] = {
+        {array<double>("x", "<f8", {2}, {1.5, -2})},
+        {array<float>("x", "<f4", {2}, {1.5f, -2})},
+        {array<std::uint16_t>("x", "<f2", {2}, {0x3e00, 0xc000})},
+        {array<std::uint16_t>("x", "<V2", {2}, {0x3fc0, 0xc000})}};
+    for (std::vector<data::Array> arrays : given) {
+      INFO(type << " from " << arrays[0].descr);
+      const auto views = bind_inputs(bundle->program, arrays);
+      REQUIRE(views.has_value());
+      if (Status status = (*session)->run(*views); !status) FAIL(status.error().to_string());
+      data::Array y = array_of("y", (*session)->outputs()[0]);
+      CHECK(y.descr == (type == "f16" ? "<f2" : type == "f64" ? "<f8" : "<f4"));
+      fit_floats(y, program::Type::kF32);
+      float values[2] = {};
+      REQUIRE(y.bytes.size() == sizeof values);
+      std::memcpy(values, y.bytes.data(), sizeof values);
+      CHECK((values[0] == 3 && values[1] == -4));
+    }
+  }
+}
+
 TEST_CASE("states go from call to call, zeros at first") {
   ThreadPool pool(1);
   const program::Bundle bundle = running_sum(pool);

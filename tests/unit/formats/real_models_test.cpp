@@ -43,7 +43,7 @@ struct Loaded {
     session = *std::move(made);
   }
 
-  void run(const std::vector<data::Array>& arrays) {
+  void run(std::vector<data::Array> arrays) {
     const auto views = eval::bind_inputs(bundle.program, arrays);
     if (!views) FAIL(views.error().to_string());
     if (Status status = session->run(*views); !status) FAIL(status.error().to_string());
