@@ -17,6 +17,23 @@ constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr int kMaxDepth = 32;
 constexpr int kMaxNodes = 100000;
 
+// What ${NAME} is written as for the YAML parser, to which { and } mean something: in a map on one
+// line, `{bits: ${BITS}}` would end at the first }. As long as what they stand for, for the columns
+// of errors.
+constexpr std::string_view kOpen = "$\x01";
+constexpr char kClose = '\x02';
+
+std::string with_marked_variables(std::string_view text) {
+  std::string out(text);
+  for (std::size_t at = 0; (at = out.find("${", at)) != std::string::npos; at += kOpen.size()) {
+    const std::size_t end = out.find_first_of("}{\"',: \n", at + kOpen.size());
+    if (end == std::string::npos || out[end] != '}') continue;
+    out.replace(at, kOpen.size(), kOpen);
+    out[end] = kClose;
+  }
+  return out;
+}
+
 class Reader {
  public:
   Reader(const std::string& file, const Variables& variables)
@@ -70,6 +87,8 @@ class Reader {
     for (const auto& entry : node) {
       if (!entry.first.IsScalar()) return wrong(entry.first, "a key must be a word");
       const std::string key = entry.first.Scalar();
+      if (key.find(kOpen) != std::string::npos)
+        return wrong(entry.first, "a variable stands for a value, not for a key");
       if (key == "<<") return wrong(entry.first, "merge keys are not supported").fix("use extends");
       const bool twice = std::any_of(map.begin(), map.end(),
                                      [&](const auto& known) { return known.first == key; });
@@ -87,8 +106,9 @@ class Reader {
   Expected<std::string> substitute(const YAML::Node& node, const std::string& text) {
     std::string out;
     std::size_t from = 0;
-    for (std::size_t at; (at = text.find("${", from)) != std::string::npos;) {
-      const std::size_t end = text.find('}', at);
+    if (text.find("${") != std::string::npos) return wrong(node, "'${' without '}'");
+    for (std::size_t at; (at = text.find(kOpen, from)) != std::string::npos;) {
+      const std::size_t end = text.find(kClose, at);
       if (end == std::string::npos) return wrong(node, "'${' without '}'");
       const std::string name = text.substr(at + 2, end - at - 2);
       const auto known = std::find_if(variables_.begin(), variables_.end(),
@@ -191,10 +211,10 @@ Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
                                  const Variables& variables) {
   if (text.size() > kMaxBytes)
     return Error(ErrorCode::kInvalidRecipe, "a recipe has at most 1 MB").in(file);
-  if (text.find('\0') != std::string_view::npos)
+  if (text.find_first_of(std::string_view("\0\x01\x02", 3)) != std::string_view::npos)
     return Error(ErrorCode::kInvalidRecipe, "not a text file").in(file);
   try {
-    const std::string whole(text);
+    const std::string whole = with_marked_variables(text);
     const int documents = count_documents(whole);
     if (documents != 1) {
       return Error(ErrorCode::kInvalidRecipe,

@@ -50,6 +50,14 @@ evaluate: {text: "${TEXT}"}
 Y
 check <<'Y'
 version: 1
+evaluate: {${TEXT}: here, text: "${TEXT"}
+Y
+check <<'Y'
+version: 1
+evaluate: {text: "${TEXT"}
+Y
+check <<'Y'
+version: 1
 passes: [
 Y
 check <<'Y'

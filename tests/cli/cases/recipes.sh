@@ -3,3 +3,12 @@ for recipe in $recipes/*.yaml; do status $thimble recipe validate $recipe; done
 status $thimble recipe validate int4 --set quantize-weights.bits=3
 status $thimble recipe validate int4 --set quantize-weights.bits=11
 status $thimble recipe validate int4 --set smooth.alpha=1
+# A variable is what the value would be: a number here, in a map on one line too.
+cat >var.yaml <<'Y'
+version: 1
+seed: ${SEED}
+passes: [{quantize-weights: {bits: ${BITS}, group_size: ${GROUP}}}]
+evaluate: {text: "${FOLDER}/score.txt", max_windows: 2}
+gates: ["size <= ${MOST}"]
+Y
+status $thimble recipe validate var.yaml --var SEED=1 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB
