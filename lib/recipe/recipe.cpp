@@ -132,7 +132,7 @@ class Parser {
     if (const OptionValue* seed = find(map, "seed")) {
       const auto* value = std::get_if<std::int64_t>(&seed->value);
       if (value == nullptr || *value < 0)
-        return wrong(seed->place, "'seed' takes a whole number, 0 or more");
+        return wrong(seed->place, "'seed' takes a whole number from 0 to 9223372036854775807");
       recipe.seed = static_cast<std::uint64_t>(*value);
     }
     if (const OptionValue* cache = find(map, "cache")) {

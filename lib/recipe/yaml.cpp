@@ -5,6 +5,7 @@
 #include <charconv>
 #include <sstream>
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -205,6 +206,18 @@ int count_documents(const std::string& text) {
   return count;
 }
 
+// The parser's message, where it doesn't say what is wrong, in words that do.
+Error explained(const YAML::Exception& e, const std::string& text) {
+  std::istringstream lines(text);
+  std::string line;
+  for (int at = 0; at <= e.mark.line && std::getline(lines, line); ++at) continue;
+  const std::string indent = line.substr(0, line.find_first_not_of(" \t"));
+  if (indent.find('\t') != std::string::npos)
+    return Error(ErrorCode::kInvalidRecipe, "a tab begins this line").fix("indent with spaces");
+  const bool deep = dynamic_cast<const YAML::DeepRecursion*>(&e) != nullptr;
+  return Error(ErrorCode::kInvalidRecipe, deep ? "nested too deeply" : e.msg);
+}
+
 }  // namespace
 
 Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
@@ -223,9 +236,7 @@ Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
     }
     return Reader(file, variables).read(YAML::Load(whole), 0);
   } catch (const YAML::Exception& e) {
-    return Error(ErrorCode::kInvalidRecipe, e.msg)
-        .in(file)
-        .at_line(e.mark.line + 1, e.mark.column + 1);
+    return explained(e, std::string(text)).in(file).at_line(e.mark.line + 1, e.mark.column + 1);
   }
 }
 

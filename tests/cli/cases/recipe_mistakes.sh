@@ -60,9 +60,15 @@ check <<'Y'
 version: 1
 passes: [
 Y
+printf 'version: 1\npasses:\n\t- simplify\n' | check
+(printf 'version: 1\npasses: '; printf '[%.0s' {1..3000}; echo) | check
 check <<'Y'
 version: 1
 sede: 7
+Y
+check <<'Y'
+version: 1
+seed: 99999999999999999999
 Y
 status $thimble recipe validate nothing
 check <<'Y'
