@@ -23,7 +23,7 @@ Status check_range(const OptionInfo& info, const OptionValue& value, double numb
   if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum))
     return ok();
   return wrong(value, "'" + info.name + "' is " + number_text(number) + "; it must lie in " +
-                          number_text(info.minimum) + ".." + number_text(info.maximum));
+                          range_text(info));
 }
 
 Status check_word(const OptionInfo& info, const OptionValue& value, const std::string& word) {
@@ -181,6 +181,10 @@ std::string OptionValue::to_string() const {
     }
   };
   return std::visit(Printer{}, value);
+}
+
+std::string range_text(const OptionInfo& info) {
+  return number_text(info.minimum) + ".." + number_text(info.maximum);
 }
 
 Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const OptionValue& map) {

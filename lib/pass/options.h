@@ -62,6 +62,8 @@ struct OptionInfo {
   std::vector<std::string> words;
 };
 
+std::string range_text(const OptionInfo& info);  // "2..8"
+
 // The options of one pass as the recipe sets them, checked against their descriptions.
 class Options {
  public:

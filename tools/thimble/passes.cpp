@@ -39,8 +39,7 @@ std::string allowed_text(const pass::OptionInfo& option) {
     case pass::OptionType::kReal:
     case pass::OptionType::kIntegerOrWord:
       if (option.minimum != option.maximum) {
-        const std::string range = std::to_string(static_cast<std::int64_t>(option.minimum)) + ".." +
-                                  std::to_string(static_cast<std::int64_t>(option.maximum));
+        const std::string range = pass::range_text(option);
         return words.empty() ? range : range + ", " + words;
       }
       return words;
