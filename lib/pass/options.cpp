@@ -104,11 +104,18 @@ Status check_rules(const std::vector<OptionInfo>& infos, const OptionValue& rule
     std::erase_if(inner, [](const OptionInfo& info) {
       return info.type == OptionType::kRules || info.type == OptionType::kSelector;
     });
-    THIMBLE_TRY(Options::check(inner, own));
+    std::vector<std::string> known = Selector::keys();
+    known.push_back("skip");
+    for (const OptionInfo& info : inner) known.push_back(info.name);
     for (const auto& [key, value] : *rule.map()) {
+      if (std::find(known.begin(), known.end(), key) == known.end()) {
+        return wrong(value, "unknown condition or option '" + key + "'" +
+                                suggestion(key, known, "conditions and options"));
+      }
       if (key == "skip" && !std::holds_alternative<bool>(value.value))
         return wrong(value, "'skip' takes true or false");
     }
+    THIMBLE_TRY(Options::check(inner, own));
   }
   return ok();
 }

@@ -56,6 +56,8 @@ bool glob_match(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+std::vector<std::string> Selector::keys() { return {kKeys.begin(), kKeys.end()}; }
+
 bool Selector::is_key(std::string_view key) {
   return std::find(kKeys.begin(), kKeys.end(), key) != kKeys.end();
 }
@@ -79,8 +81,7 @@ Expected<Selector> Selector::parse(const OptionValue& value) {
     } else if (key == "last") {
       THIMBLE_ASSIGN(selector.last, count_of(key, item));
     } else {
-      return wrong(item, "unknown selector key '" + key + "'" +
-                             suggestion(key, {kKeys.begin(), kKeys.end()}, "keys"));
+      return wrong(item, "unknown selector key '" + key + "'" + suggestion(key, keys(), "keys"));
     }
   }
   return selector;

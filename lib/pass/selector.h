@@ -26,6 +26,7 @@ struct Selector {
   static Expected<Selector> only(const Options& options);
   // Is `key` one of a selector's own keys? Rules hold these beside the pass's options.
   static bool is_key(std::string_view key);
+  static std::vector<std::string> keys();
   bool matches(const ir::Model& model, const ir::WeightUse& use, int layer_count) const;
 };
 

@@ -27,6 +27,11 @@ passes:
 Y
 check <<'Y'
 version: 1
+passes:
+  - quantize-weights: {rules: [{rol: embedding, bits: 8}]}
+Y
+check <<'Y'
+version: 1
 gates: [kl_men <= 0.05]
 Y
 check <<'Y'
