@@ -339,13 +339,15 @@ Expected<Source> open_source(const std::string& name, const std::string& directo
 }
 
 Status read_into(const Source& source, const ReadOptions& options, int depth, Recipe& recipe) {
-  if (depth > kMaxExtends)
-    return Error(ErrorCode::kInvalidRecipe, "'extends' goes round in a circle").in(source.file);
   THIMBLE_ASSIGN(const OptionValue root, parse_yaml(source.text, source.file, options.variables));
   if (root.map() != nullptr) {
     if (const OptionValue* base = find(*root.map(), "extends")) {
       if (base->text() == nullptr)
         return wrong(base->place, "'extends' takes a file or a shipped recipe's name");
+      if (depth == kMaxExtends) {
+        return wrong(base->place, "'extends' goes round in a circle, or over more than " +
+                                      std::to_string(kMaxExtends) + " recipes");
+      }
       auto opened = open_source(*base->text(), source.directory);
       if (!opened) return wrong(base->place, opened.error().message);
       THIMBLE_TRY(read_into(*opened, options, depth + 1, recipe));
@@ -356,14 +358,13 @@ Status read_into(const Source& source, const ReadOptions& options, int depth, Re
 }
 
 Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
+  std::vector<std::string> names;
+  for (const pass::Step& step : recipe.passes) names.push_back(step.registration->info.name);
   for (const std::string& setting : options.set) {
     const std::string name = setting.substr(0, setting.rfind('.', setting.find('=')));
-    const bool used =
-        std::any_of(recipe.passes.begin(), recipe.passes.end(),
-                    [&](const pass::Step& step) { return step.registration->info.name == name; });
-    if (!used)
-      return Error(ErrorCode::kUsage,
-                   "--set " + setting + ": the recipe has no pass '" + name + "'");
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      return Error(ErrorCode::kUsage, "--set " + setting + ": the recipe has no pass '" + name +
+                                          "'" + suggestion(name, names, "its passes"));
   }
   return ok();
 }

@@ -76,6 +76,9 @@ version: 1
 seed: 99999999999999999999
 Y
 status $thimble recipe validate nothing
+printf 'version: 1\nextends: other.yaml\n' >recipe.yaml
+printf 'version: 1\nextends: recipe.yaml\n' >other.yaml
+status $thimble recipe validate recipe.yaml
 check <<'Y'
 version: 1
 requires: thimble >= 99.1
