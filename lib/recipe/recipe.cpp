@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <fstream>
 
 #include "recipe/sections.h"
 #include "support/mapped_file.h"
@@ -319,7 +320,19 @@ struct Source {
   std::string directory;
 };
 
+// A pipe's or a terminal's; what it names is relative to the current folder.
+Expected<Source> read_stream(const std::string& name, const std::string& path) {
+  constexpr std::size_t kMost = (1 << 20) + 1;  // a byte more than a recipe may have
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) return io_error("cannot open the file", errno).in(name);
+  std::string text(kMost, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  return Source{name, std::move(text), ""};
+}
+
 Expected<Source> open_source(const std::string& name, const std::string& directory) {
+  if (name == "-") return read_stream("stdin", "/dev/stdin");
   std::filesystem::path path(name);
   if (path.is_relative() && !directory.empty()) path = std::filesystem::path(directory) / path;
   std::error_code error;
@@ -330,6 +343,8 @@ Expected<Source> open_source(const std::string& name, const std::string& directo
                   std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
                   path.parent_path().string()};
   }
+  if (std::filesystem::is_fifo(path, error) || std::filesystem::is_character_file(path, error))
+    return read_stream(path.string(), path.string());
   if (const Shipped* shipped = find_shipped(name))
     return Source{std::string(name), std::string(shipped->text), ""};
   std::vector<std::string> names;
@@ -404,7 +419,7 @@ void name_calibration(const std::string& name, CalibrationSource& source) {
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options) {
   THIMBLE_ASSIGN(const Source opened, open_source(source, ""));
   Recipe recipe;
-  recipe.name = source;
+  recipe.name = opened.file;
   THIMBLE_TRY(read_into(opened, options, 0, recipe));
   THIMBLE_TRY(check_overrides(options, recipe));
   return recipe;

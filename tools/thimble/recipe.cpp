@@ -93,7 +93,7 @@ void add_overrides(CLI::App& command, RecipeChoices& choices) {
 void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
   command
       .add_option("-r,--recipe", choices.recipe,
-                  "A recipe file, or the name of a shipped one; int4 unless given")
+                  "A recipe file, the name of a shipped one, or - for stdin; int4 unless given")
       ->type_name("RECIPE");
   add_overrides(command, choices);
 }

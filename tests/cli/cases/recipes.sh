@@ -12,3 +12,7 @@ evaluate: {text: "${FOLDER}/score.txt", max_windows: 2}
 gates: ["size <= ${MOST}"]
 Y
 status $thimble recipe validate var.yaml --var SEED=1 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB
+# From a pipe, too.
+status $thimble recipe validate - --var SEED=1 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB <var.yaml
+sed 's/bits: ${BITS}/bits: 9/' var.yaml | status $thimble recipe validate - --var SEED=1 --var GROUP=64 --var FOLDER=x --var MOST=2MB
+status $thimble recipe validate <(sed 's/${[A-Z]*}/3/g; s/group_size: 3/group_size: 32/' var.yaml) | sed 's|/dev/fd/[0-9]*|PIPE|'
