@@ -425,6 +425,11 @@ Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& optio
   return recipe;
 }
 
+Expected<std::string> recipe_text(const std::string& source) {
+  THIMBLE_ASSIGN(Source opened, open_source(source, ""));
+  return std::move(opened.text);
+}
+
 Expected<Recipe> parse_recipe(std::string_view text, const std::string& file,
                               const ReadOptions& options) {
   Recipe recipe;

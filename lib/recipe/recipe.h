@@ -67,6 +67,8 @@ void name_calibration(const std::string& name, CalibrationSource& source);
 
 // `source` is a file's path or the name of a shipped recipe.
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options);
+// What it says, as it is written.
+Expected<std::string> recipe_text(const std::string& source);
 Expected<Recipe> parse_recipe(std::string_view text, const std::string& file,
                               const ReadOptions& options);
 

@@ -57,21 +57,24 @@ Expected<int> list(const Globals& globals) {
   return 0;
 }
 
-Expected<int> show(const RecipeCommand& choices) {
+Expected<int> show(const RecipeCommand& choices, const Globals& globals) {
   const std::string& wanted = choices.recipe.recipe.empty() ? "int4" : choices.recipe.recipe;
-  for (const recipe::Shipped& shipped : recipe::shipped_recipes()) {
-    if (shipped.name == wanted) {
-      std::printf("%s", std::string(shipped.text).c_str());
-      return 0;
-    }
+  THIMBLE_ASSIGN(const std::string text, recipe::recipe_text(wanted));
+  if (globals.json) {
+    report::Json out = report::document("recipe show");
+    out["recipe"] = wanted;
+    out["text"] = text;
+    report::print(out);
+  } else {
+    std::printf("%s", text.c_str());
   }
-  return not_found("no shipped recipe '" + wanted + "'").fix("thimble recipe list");
+  return 0;
 }
 
 Expected<int> run_recipe(const RecipeCommand& choices, const Globals& globals) {
   if (choices.action == "validate") return validate(choices, globals);
   if (choices.action == "list") return list(globals);
-  return show(choices);
+  return show(choices, globals);
 }
 
 }  // namespace
@@ -171,7 +174,8 @@ void add_recipe(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("ACTION", choices->action, "validate, list or show")
       ->required()
       ->check(CLI::IsMember({"validate", "list", "show"}));
-  command->add_option("RECIPE", choices->recipe.recipe, "A file, or the name of a shipped recipe");
+  command->add_option("RECIPE", choices->recipe.recipe,
+                      "A file, the name of a shipped recipe, or - for stdin; int4 unless given");
   add_overrides(*command, choices->recipe);
 }
 

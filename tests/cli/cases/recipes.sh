@@ -16,3 +16,8 @@ status $thimble recipe validate var.yaml --var SEED=1 --var BITS=3 --var GROUP=6
 status $thimble recipe validate - --var SEED=1 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB <var.yaml
 sed 's/bits: ${BITS}/bits: 9/' var.yaml | status $thimble recipe validate - --var SEED=1 --var GROUP=64 --var FOLDER=x --var MOST=2MB
 status $thimble recipe validate <(sed 's/${[A-Z]*}/3/g; s/group_size: 3/group_size: 32/' var.yaml) | sed 's|/dev/fd/[0-9]*|PIPE|'
+# Shown as they are written, files too.
+$thimble recipe show int8 | cmp - $recipes/int8.yaml
+$thimble recipe show var.yaml | cmp - var.yaml
+$thimble recipe show var.yaml --json | grep -E '"(recipe|text)":'
+status $thimble recipe show int5
