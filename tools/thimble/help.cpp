@@ -10,35 +10,6 @@ namespace {
 
 constexpr std::size_t kWidth = 80;
 
-// Words of `text` in lines of at most kWidth columns; every line but the first starts at `indent`.
-std::string wrapped(const std::string& text, std::size_t column, std::size_t indent) {
-  std::string out;
-  std::size_t at = 0;
-  while (at < text.size()) {
-    std::size_t end = text.find_first_of(" \n", at);
-    if (end == std::string::npos) end = text.size();
-    const std::string word = text.substr(at, end - at);
-    if (column + word.size() > kWidth && column > indent) {
-      out += "\n" + std::string(indent, ' ');
-      column = indent;
-    }
-    out += word;
-    column += word.size();
-    if (end < text.size()) {
-      if (text[end] == '\n') {
-        out += "\n" + std::string(indent, ' ');
-        column = indent;
-      } else if (column < kWidth) {
-        out += ' ';
-        ++column;
-      }
-    }
-    at = end + 1;
-  }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
-}
-
 using Entry = std::pair<std::string, std::string>;
 
 std::string entries(const std::string& title, const std::vector<Entry>& list) {
@@ -85,6 +56,29 @@ std::string usage(const CLI::App* app, const std::string& name) {
 }
 
 }  // namespace
+
+std::string wrapped(const std::string& text, std::size_t column, std::size_t indent) {
+  std::string out;
+  const auto begin_line = [&] {
+    while (!out.empty() && out.back() == ' ') out.pop_back();
+    out += "\n" + std::string(indent, ' ');
+    column = indent;
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_of(" \n", at), text.size());
+    if (column + (end - at) > kWidth && column > indent) begin_line();
+    out += text.substr(at, end - at);
+    column += end - at;
+    if (end < text.size() && text[end] == '\n') begin_line();
+    if (end < text.size() && text[end] == ' ' && column < kWidth) {
+      out += ' ';
+      ++column;
+    }
+    at = end + 1;
+  }
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name,
                                      CLI::AppFormatMode) const {

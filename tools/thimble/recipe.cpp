@@ -8,6 +8,7 @@
 
 #include "passes/all.h"
 #include "report/json.h"
+#include "tools/thimble/help.h"
 #include "tools/thimble/recipe_options.h"
 
 namespace thimble::cli {
@@ -47,7 +48,7 @@ Expected<int> list(const Globals& globals) {
     const std::string_view first = shipped.text.substr(0, shipped.text.find('\n'));
     if (!globals.json)
       std::printf("%-18s %s\n", std::string(shipped.name).c_str(),
-                  std::string(first.substr(first.find(' ') + 1)).c_str());
+                  wrapped(std::string(first.substr(first.find(' ') + 1)), 19, 19).c_str());
   }
   if (globals.json) {
     report::Json out = report::document("recipe list");
@@ -93,10 +94,10 @@ void add_overrides(CLI::App& command, RecipeChoices& choices) {
 
 }  // namespace
 
-void add_recipe_options(CLI::App& command, RecipeChoices& choices) {
+void add_recipe_options(CLI::App& command, RecipeChoices& choices, const std::string& fallback) {
   command
       .add_option("-r,--recipe", choices.recipe,
-                  "A recipe file, the name of a shipped one, or - for stdin; int4 unless given")
+                  "A recipe file, the name of a shipped one, or - for stdin" + fallback)
       ->type_name("RECIPE");
   add_overrides(command, choices);
 }

@@ -21,7 +21,8 @@ struct RecipeChoices {
 
 // Of `compress` and `plan`.
 void add_budget_options(CLI::App& command, RecipeChoices& choices);
-void add_recipe_options(CLI::App& command, RecipeChoices& choices);
+void add_recipe_options(CLI::App& command, RecipeChoices& choices,
+                        const std::string& fallback = "; int4 unless given");
 Expected<recipe::Recipe> read_recipe(const RecipeChoices& choices);
 
 }  // namespace thimble::cli
