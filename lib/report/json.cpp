@@ -43,6 +43,30 @@ Json gates(const std::vector<eval::GateResult>& results) {
   return list;
 }
 
+std::vector<eval::GateResult> read_gates(const Json& report) {
+  const auto number = [](const Json& gate, const char* key) {
+    return gate.contains(key) && gate[key].is_number() ? gate[key].get<double>() : 0.0;
+  };
+  const auto text = [](const Json& gate, const char* key) {
+    return gate.contains(key) && gate[key].is_string() ? gate[key].get<std::string>() : "";
+  };
+  std::vector<eval::GateResult> results;
+  const auto list = report.find("gates");
+  if (list == report.end()) return results;
+  for (const Json& gate : *list) {
+    auto parsed = eval::parse_gate(gate.is_object() ? text(gate, "name") : "", {});
+    if (!parsed) continue;
+    eval::GateResult result{*std::move(parsed), {}, eval::Verdict::kNotMeasured};
+    result.measured = {number(gate, "value"), number(gate, "low"), number(gate, "high")};
+    for (const eval::Verdict verdict :
+         {eval::Verdict::kPassed, eval::Verdict::kFailed, eval::Verdict::kUndecided}) {
+      if (text(gate, "verdict") == eval::verdict_name(verdict)) result.verdict = verdict;
+    }
+    results.push_back(std::move(result));
+  }
+  return results;
+}
+
 Json tensors(const pass::Report& report) {
   Json list = Json::array();
   for (const pass::PassReport& pass : report.passes) {

@@ -25,6 +25,8 @@ void add_metrics(
     Json& out,
     const std::vector<eval::Metric>& metrics);  // KEY, and KEY_low, KEY_high where they differ
 Json gates(const std::vector<eval::GateResult>& results);
+// The same back from a report. What isn't a gate there is left out.
+std::vector<eval::GateResult> read_gates(const Json& report);
 Json tensors(const pass::Report& report);
 Json passes(const pass::Report& report);
 // All findings, in the order of the passes; those in the model as it was read first.

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <unistd.h>
 
@@ -75,14 +76,25 @@ std::string metadata_value(const program::Bundle& bundle, std::string_view key) 
   return "";
 }
 
-// A file without its report is what a run that was killed between the two left.
-bool up_to_date(const std::string& path, const formats::Target& target, const std::string& wanted) {
+bool is_written(const std::string& path, const formats::Target& target, const std::string& wanted) {
   if (!is_thimble_target(target)) return written_up_to_date(path, wanted);
-  std::error_code error;
-  if (!is_thimble(path) || !std::filesystem::is_regular_file(path + ".report.json", error))
-    return false;
+  if (!is_thimble(path)) return false;
   const auto bundle = program::open_thimble(path);
   return bundle && metadata_value(*bundle, "thimble.fingerprint") == wanted;
+}
+
+// The report of the run that wrote what is there, where that is what is wanted: a file without its
+// report is what a run that was killed between the two left. With findings a run under --strict
+// would have ended in an error.
+std::optional<report::Json> up_to_date(const std::string& path, const formats::Target& target,
+                                       const std::string& wanted, bool strict) {
+  if (!is_written(path, target, wanted)) return std::nullopt;
+  std::ifstream file(path + ".report.json");
+  report::Json report = report::Json::parse(file, nullptr, false);
+  if (!report.is_object() || !report.contains("gates")) return std::nullopt;
+  const auto findings = report.find("findings");
+  if (strict && findings != report.end() && !findings->empty()) return std::nullopt;
+  return report;
 }
 
 // Deterministic facts only: no times, paths, threads or dates.
@@ -188,16 +200,24 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe
   return outcome;
 }
 
-Expected<int> say_up_to_date(const CompressChoices& choices, const Globals& globals) {
+int status_of(const std::vector<eval::GateResult>& gates, const Globals& globals) {
+  return eval::acceptable(gates, globals.strict) ? 0 : exit_status(ErrorCode::kGateFailed);
+}
+
+// A gate that was not met is no more so for the file's being there.
+int say_up_to_date(const CompressChoices& choices, report::Json report, const Globals& globals) {
+  const std::vector<eval::GateResult> gates = report::read_gates(report);
   if (globals.json) {
-    report::Json out = report::document("compress");
-    out["output"] = choices.output;
-    out["up_to_date"] = true;
-    report::print(out);
+    report["up_to_date"] = true;
+    report::print(report);
   } else {
     std::printf("%s: up to date\n", choices.output.c_str());
+    if (status_of(gates, globals) != 0) {
+      const int width = system::terminal_width(STDOUT_FILENO);
+      std::printf("\n%s", report::gate_table(gates).to_text(width).c_str());
+    }
   }
-  return 0;
+  return status_of(gates, globals);
 }
 
 // Numbers that decide what is to be done, found before any work.
@@ -337,9 +357,12 @@ Status with_way_on(Status status, const calibrate::Journal* journal) {
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
   const Stopwatch stopwatch;
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
-  if (!choices.force && up_to_date(choices.output, job.target, job.print)) {
+  auto known = choices.force
+                   ? std::nullopt
+                   : up_to_date(choices.output, job.target, job.print, environment.globals.strict);
+  if (known) {
     THIMBLE_TRY(calibrate::Journal::discard(choices.output + ".work"));
-    return say_up_to_date(choices, environment.globals);
+    return say_up_to_date(choices, *std::move(known), environment.globals);
   }
   THIMBLE_TRY(check_finite(job.prepared, environment));
 
@@ -361,9 +384,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, stopwatch));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());
   if (environment.globals.json) report::print(outcome.json);
-  return eval::acceptable(outcome.gates, environment.globals.strict)
-             ? 0
-             : exit_status(ErrorCode::kGateFailed);
+  return status_of(outcome.gates, environment.globals);
 }
 
 }  // namespace

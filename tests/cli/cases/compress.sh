@@ -15,3 +15,14 @@ head -c 100000 out.thimble >short.thimble
 status $thimble run short.thimble -p x
 printf 'X' | dd of=out.thimble bs=1 seek=70000 conv=notrunc 2>/dev/null
 status $thimble inspect out.thimble --verify 2>&1 | tail -n 3
+# A gate that was not met is not met by running again either, nor is what --strict refuses.
+cat >gate.yaml <<'Y'
+version: 1
+extends: int4
+gates: [size <= 1MB]
+Y
+$thimble compress $fable -q -r gate.yaml -o gate.thimble >/dev/null; echo "[exit $?]"
+status $thimble compress $fable -q -r gate.yaml -o gate.thimble
+$thimble compress $fable -q -r gate.yaml -o gate.thimble --json | grep -E 'file_bytes|"passed"|up_to_date'
+status $thimble compress $fable -q --set 'quantize-weights.rules=[{operator: Conv, bits: 8}]' -o rule.thimble | tail -n 1
+status $thimble compress $fable -q --set 'quantize-weights.rules=[{operator: Conv, bits: 8}]' -o rule.thimble --strict
