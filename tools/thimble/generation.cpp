@@ -83,18 +83,17 @@ class Generator {
     return ok();
   }
 
-  // Feeds the prompt's tokens and prints the continuation as it comes. Returns the text.
+  // Feeds what the cache doesn't hold of the prompt's tokens, all of the text so far, and prints
+  // the continuation as it comes. Returns the text.
   Expected<std::string> reply(const std::vector<std::int32_t>& prompt,
                               const std::vector<std::string>& stops, bool print) {
     if (prompt.empty())
       return invalid_argument("the prompt has no tokens").fix("give some text with -p");
-    environment_.progress.begin("reading the prompt", static_cast<double>(prompt.size()), "tokens");
-    auto logits = decoder_->feed(prompt, [&](std::int64_t count) {
-      environment_.progress.advance(static_cast<double>(count));
-    });
-    environment_.progress.end();
+    auto logits = read(prompt);
     if (!logits) return std::move(logits).error();
+    sampler_.forget();
     sampler_.accept(prompt);
+    generated_ = 0;
     tokenizer::StreamDecoder stream(tokenizer_, prompt.back());
     StopFilter filter(stops);
     std::string text;
@@ -111,6 +110,7 @@ class Generator {
       ++generated_;
       if (filter.stopped() || n + 1 == choices_.tokens) break;
       logits = decoder_->feed(std::span(&token, 1));
+      held_.push_back(token);
       if (system::interrupted()) break;  // what there is of the text is given
       if (!logits) return std::move(logits).error();
     }
@@ -120,15 +120,35 @@ class Generator {
   }
 
   std::int64_t generated() const { return generated_; }
-  std::int64_t cached() const { return decoder_->cached(); }
 
  private:
+  // Feeds the prompt from where it leaves what the cache holds: an answer that was cut short is
+  // there in part, and a template may write one differently from how it came.
+  Expected<std::span<const float>> read(const std::vector<std::int32_t>& prompt) {
+    const auto differ =
+        std::mismatch(held_.begin(), held_.end(), prompt.begin(), prompt.end() - 1).second;
+    auto same = static_cast<std::size_t>(differ - prompt.begin());
+    if (same < held_.size() && !decoder_->truncate(static_cast<std::int64_t>(same))) {
+      decoder_->reset();
+      same = 0;
+    }
+    held_ = prompt;
+    const std::span<const std::int32_t> fresh = std::span(prompt).subspan(same);
+    environment_.progress.begin("reading the prompt", static_cast<double>(fresh.size()), "tokens");
+    auto logits = decoder_->feed(fresh, [&](std::int64_t count) {
+      environment_.progress.advance(static_cast<double>(count));
+    });
+    environment_.progress.end();
+    return logits;
+  }
+
   const program::Bundle& bundle_;
   const tokenizer::Tokenizer& tokenizer_;
   const GenerationChoices& choices_;
   Environment& environment_;
   runtime::Sampler sampler_;
   std::unique_ptr<runtime::Decoder> decoder_;
+  std::vector<std::int32_t> held_;  // by the cache
   std::int64_t generated_ = 0;
 };
 
@@ -144,17 +164,13 @@ Expected<int> chat(Generator& generator, const program::Bundle& bundle,
   std::vector<tokenizer::Message> messages;
   const std::string system = choices.system.empty() ? format.default_system : choices.system;
   if (!system.empty()) messages.push_back({"system", system});
-  std::string fed;  // what the cache already holds, as text
   auto turn = [&](const std::string& user) -> Status {
     messages.push_back({"user", user});
-    const std::string whole = tokenizer::render(format.format, messages, true);
-    const std::string fresh = whole.substr(0, fed.size()) == fed ? whole.substr(fed.size()) : whole;
-    const auto prompt =
-        tokenizer.encode(fresh, {.add_special = fed.empty(), .parse_special = true});
+    const auto prompt = tokenizer.encode(tokenizer::render(format.format, messages, true),
+                                         {.add_special = true, .parse_special = true});
     THIMBLE_ASSIGN(const std::string answer, generator.reply(prompt, choices.stop, true));
     std::printf("\n");
     messages.push_back({"assistant", answer});
-    fed = whole + answer;
     return ok();
   };
   if (!choices.prompt.empty()) {

@@ -1,0 +1,10 @@
+# A chat reads as one text: an answer is what the model says after all that was said before, also
+# where the answer before it was cut short, and where the template writes that with a blank in front.
+cp -r $fable chat
+echo "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %}{{ m.content }}</s>{% endif %}{% endfor %}" >chat/chat_template.jinja
+chat() { $thimble run chat -q --chat -n 30 "$@" 2>/dev/null; }
+one="By the mill there lived" two="Of all things he loved"
+said=$(chat -p "$one")
+printf '%s\n' "$one" "$two" | chat >both
+$thimble run chat -q -n 30 -p "[INST] $one [/INST] $said</s>[INST] $two [/INST]" >second
+printf '%s\n' "$said" | cat - second | cmp - both && echo "the same"
