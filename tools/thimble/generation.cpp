@@ -152,8 +152,18 @@ class Generator {
   std::int64_t generated_ = 0;
 };
 
+void print_json(const std::string& text, const Generator& generator) {
+  report::Json out = report::document("run");
+  out["text"] = text;
+  out["tokens"] = generator.generated();
+  out["peak_rss_bytes"] = system::peak_rss_bytes();
+  report::print(out);
+}
+
+// With `json` a document a turn.
 Expected<int> chat(Generator& generator, const program::Bundle& bundle,
-                   const tokenizer::Tokenizer& tokenizer, const GenerationChoices& choices) {
+                   const tokenizer::Tokenizer& tokenizer, const GenerationChoices& choices,
+                   bool json) {
   const text::ChatTemplate format = text::recognise(bundle.chat_template);
   if (format.format == tokenizer::ChatFormat::kNone) {
     return unsupported(bundle.chat_template.empty()
@@ -168,8 +178,12 @@ Expected<int> chat(Generator& generator, const program::Bundle& bundle,
     messages.push_back({"user", user});
     const auto prompt = tokenizer.encode(tokenizer::render(format.format, messages, true),
                                          {.add_special = true, .parse_special = true});
-    THIMBLE_ASSIGN(const std::string answer, generator.reply(prompt, choices.stop, true));
-    std::printf("\n");
+    THIMBLE_ASSIGN(const std::string answer, generator.reply(prompt, choices.stop, !json));
+    if (json) {
+      print_json(answer, generator);
+    } else {
+      std::printf("\n");
+    }
     messages.push_back({"assistant", answer});
     return ok();
   };
@@ -192,14 +206,6 @@ double as_written(float value) {
   double wide = 0;
   std::from_chars(text, written.ptr, wide);
   return wide;
-}
-
-void print_json(const std::string& text, const Generator& generator) {
-  report::Json out = report::document("run");
-  out["text"] = text;
-  out["tokens"] = generator.generated();
-  out["peak_rss_bytes"] = system::peak_rss_bytes();
-  report::print(out);
 }
 
 }  // namespace
@@ -236,7 +242,7 @@ Expected<int> generate(const program::Bundle& bundle, const std::string& path,
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   Generator generator(bundle, tokenizer, choices, environment);
   THIMBLE_TRY(generator.start());
-  if (choices.chat) return chat(generator, bundle, tokenizer, choices);
+  if (choices.chat) return chat(generator, bundle, tokenizer, choices, environment.globals.json);
   if (!bundle.chat_template.empty() && !environment.globals.quiet) {
     environment.progress.message(
         "note: this is a chat model; --chat puts the prompt into its template");

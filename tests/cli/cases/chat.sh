@@ -8,3 +8,4 @@ said=$(chat -p "$one")
 printf '%s\n' "$one" "$two" | chat >both
 $thimble run chat -q -n 30 -p "[INST] $one [/INST] $said</s>[INST] $two [/INST]" >second
 printf '%s\n' "$said" | cat - second | cmp - both && echo "the same"
+printf '%s\n' "$one" "$two" | chat --json | grep -E '"(command|tokens)"'
