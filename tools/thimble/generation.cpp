@@ -101,6 +101,7 @@ class Generator {
       text += piece;
       if (print) std::fwrite(piece.data(), 1, piece.size(), stdout), std::fflush(stdout);
     };
+    note_length(prompt.size());
     for (std::int64_t n = 0; n < choices_.tokens; ++n) {
       if (system::interrupted()) break;
       const std::int32_t token = sampler_.sample(*logits);
@@ -116,12 +117,24 @@ class Generator {
     }
     emit(filter.push(stream.finish()));
     emit(filter.rest());
+    note_length(held_.size());
     return text;
   }
 
   std::int64_t generated() const { return generated_; }
 
  private:
+  // Says once that the text has grown longer than those that the model was trained on.
+  void note_length(std::size_t tokens) {
+    const std::int64_t trained = bundle_.program.max_context;
+    if (said_long_ || trained == 0 || static_cast<std::int64_t>(tokens) <= trained) return;
+    said_long_ = true;
+    if (environment_.globals.quiet) return;
+    environment_.progress.message("warning: the text has " + std::to_string(tokens) +
+                                  " tokens; the model was trained on " + std::to_string(trained) +
+                                  " at most");
+  }
+
   // Feeds the prompt from where it leaves what the cache holds: an answer that was cut short is
   // there in part, and a template may write one differently from how it came.
   Expected<std::span<const float>> read(const std::vector<std::int32_t>& prompt) {
@@ -150,6 +163,7 @@ class Generator {
   std::unique_ptr<runtime::Decoder> decoder_;
   std::vector<std::int32_t> held_;  // by the cache
   std::int64_t generated_ = 0;
+  bool said_long_ = false;
 };
 
 void print_json(const std::string& text, const Generator& generator) {

@@ -9,3 +9,6 @@ printf '%s\n' "$one" "$two" | chat >both
 $thimble run chat -q -n 30 -p "[INST] $one [/INST] $said</s>[INST] $two [/INST]" >second
 printf '%s\n' "$said" | cat - second | cmp - both && echo "the same"
 printf '%s\n' "$one" "$two" | chat --json | grep -E '"(command|tokens)"'
+# Longer texts than the model was trained on are noted; a model of 1024 positions.
+$thimble run $fable -p "$(head -c 4000 $fable/score.txt)" -n 1 --context 2000 >/dev/null
+$thimble run $fable -p "$(head -c 1000 $fable/score.txt)" -n 1 >/dev/null
