@@ -256,6 +256,10 @@ Expected<int> generate(const program::Bundle& bundle, const std::string& path,
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   Generator generator(bundle, tokenizer, choices, environment);
   THIMBLE_TRY(generator.start());
+  const bool picks = choices.top_k > 0 || choices.top_p >= 0 || choices.min_p > 0;
+  if (picks && choices.temperature <= 0 && !environment.globals.quiet)
+    environment.progress.message(
+        "note: --top-k, --top-p and --min-p do nothing without a --temperature above 0");
   if (choices.chat) return chat(generator, bundle, tokenizer, choices, environment.globals.json);
   if (!bundle.chat_template.empty() && !environment.globals.quiet) {
     environment.progress.message(
@@ -303,6 +307,9 @@ void add_generation_options(CLI::App& command, GenerationChoices& choices) {
                    "Use the model's chat template; turns are read from stdin without -p");
   command.add_option("--system", choices.system, "The system message of a chat");
   command.add_option("--stop", choices.stop, "Stop before this text (may repeat)")
+      ->check([](const std::string& text) {
+        return text.empty() ? "every text begins with an empty one" : std::string();
+      })
       ->type_name("TEXT")
       ->allow_extra_args(false);
   command
@@ -325,7 +332,11 @@ void add_generation_options(CLI::App& command, GenerationChoices& choices) {
                   "Above 1 discourages tokens seen before")
       ->check(CLI::Range(0.01, 100.0))
       ->type_name("X");
-  command.add_option("--seed", choices.seed, "Of the sampling")->type_name("N");
+  command.add_option("--seed", choices.seed, "Of the sampling")
+      ->check([](const std::string& text) {
+        return text.starts_with('-') ? "a seed is a whole number, 0 or more" : std::string();
+      })
+      ->type_name("N");
   add_cache_option(command, choices.cache);
   command.add_option("--context", choices.context, "Positions to make room for")
       ->check(CLI::Range(1, 1 << 24))

@@ -16,7 +16,7 @@ struct GenerationChoices {
   bool chat = false;
   std::string system;
   std::vector<std::string> stop;
-  float temperature = -1;  // negative: the model's own, or greedy
+  float temperature = -1;  // negative: 0, the likeliest token
   std::int64_t top_k = -1;
   float top_p = -1;
   float min_p = 0;

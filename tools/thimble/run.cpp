@@ -21,7 +21,23 @@ struct RunChoices {
   GenerationChoices generation;
 };
 
+// Options that would do nothing beside the others.
+Status check_choices(const RunChoices& choices) {
+  const GenerationChoices& text = choices.generation;
+  const bool tensors = !choices.tensors.empty();
+  if (tensors && (!text.prompt.empty() || text.chat))
+    return Error(ErrorCode::kUsage, "a text and tensors exclude each other")
+        .fix("give -p or --chat, or else --inputs or --wav");
+  if (!tensors && !choices.tensors.outputs.empty() && (!text.prompt.empty() || text.chat))
+    return Error(ErrorCode::kUsage, "--outputs takes what a run of tensors gives")
+        .fix("give tensors with --inputs in.npz, or leave --outputs out");
+  if (!text.system.empty() && !text.chat)
+    return Error(ErrorCode::kUsage, "--system is a chat's").fix("add --chat");
+  return ok();
+}
+
 Expected<int> run_model(const RunChoices& choices, Environment& environment) {
+  THIMBLE_TRY(check_choices(choices));
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   if (!choices.tensors.empty()) return run_tensors(opened, choices.tensors, environment);
   if (opened.bundle.program.task == program::Task::kGenerate) {

@@ -15,3 +15,9 @@ status $thimble inspect model.onnx
 mkdir empty
 status $thimble inspect empty
 status $thimble compress -o out.thimble
+status $thimble run $fable -p x --inputs in.npz
+status $thimble run $fable -p x --outputs out.npz
+status $thimble run $fable -p x --system "Be brief."
+status $thimble run $fable -p x --stop ""
+status $thimble run $fable -p x --seed -4
+status $thimble run $fable -p x -n 1 --top-k 5
