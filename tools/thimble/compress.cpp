@@ -246,7 +246,7 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
         .in(path)
         .fix("compress the model that it was made from");
   }
-  THIMBLE_TRY(check_output(choices.output, job.target));
+  THIMBLE_TRY(check_output(choices.output, job.target, path));
   THIMBLE_ASSIGN(job.calibration, find_calibration(job.recipe, choices.manager));
   job.budgeted = has_budget(job.recipe, choices.manager);
   THIMBLE_ASSIGN(job.prepared, read_original(path, environment));

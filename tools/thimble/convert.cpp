@@ -36,7 +36,7 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
 Expected<int> run_convert(const ConvertChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(formats::Target target, target_of(choices.output, choices.to, choices.target));
   target.decode = target.type == "f32" || target.type == "f16";  // nothing else asks for floats
-  THIMBLE_TRY(check_output(choices.output, target));
+  THIMBLE_TRY(check_output(choices.output, target, choices.model));
   formats::ReadOptions read;
   THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
   THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, read));

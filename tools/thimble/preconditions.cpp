@@ -36,7 +36,12 @@ Status check_same_weights(const ir::Model& before, const ir::Model& after,
 
 }  // namespace
 
-Status check_output(const std::string& output, const formats::Target& target) {
+Status check_output(const std::string& output, const formats::Target& target,
+                    const std::string& source) {
+  if (output.empty() || output == "-") {
+    return Error(ErrorCode::kUsage, "an output needs a name: it takes its place when it is whole")
+        .fix("name a file or folder; ./- is one of that name");
+  }
   std::filesystem::path path(output);
   if (!path.has_filename()) path = path.parent_path();  // a slash at the end
   std::error_code error;
@@ -49,7 +54,14 @@ Status check_output(const std::string& output, const formats::Target& target) {
     return Error(ErrorCode::kUsage, "the output '" + output + "' is a file")
         .fix("name a folder for safetensors, or end the name in .thimble, .gguf or .onnx");
   }
+  if (std::filesystem::equivalent(path, source, error)) {
+    return Error(ErrorCode::kUsage, "the output is the source")
+        .in(output)
+        .fix("give the output another name");
+  }
   const auto parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (std::filesystem::is_regular_file(parent, error))
+    return Error(ErrorCode::kUsage, "'" + parent.string() + "' is a file, not a folder");
   if (!std::filesystem::is_directory(parent, error)) {
     return not_found("no folder '" + parent.string() + "' for the output")
         .fix("mkdir -p " + parent.string());

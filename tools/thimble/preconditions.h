@@ -8,8 +8,9 @@
 
 namespace thimble::cli {
 
-// Could a file, or the folder that the format wants, be written there?
-Status check_output(const std::string& output, const formats::Target& target);
+// Could a file, or the folder that the format wants, be written there, and not over the source?
+Status check_output(const std::string& output, const formats::Target& target,
+                    const std::string& source);
 
 // Could the target hold what the recipe will make? Passes that only say what they would do tell,
 // unless a budget is yet to choose.

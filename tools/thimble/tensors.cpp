@@ -181,7 +181,7 @@ Expected<int> run_tensors(const Opened& opened, const TensorRequest& request,
                           Environment& environment) {
   formats::Target target;
   target.format = "npz";
-  if (!request.outputs.empty()) THIMBLE_TRY(check_output(request.outputs, target));
+  if (!request.outputs.empty()) THIMBLE_TRY(check_output(request.outputs, target, request.inputs));
   const recipe::DataSet& data = request.data;
   const bool once = data.wav.empty() && data.states.empty();
   recipe::DataSet set = data;

@@ -20,3 +20,9 @@ status $thimble compress $fable -r points.yaml -q -o points.gguf
 status $thimble compress $fable -r points.yaml --set quantize-weights.bits=3 -o points.onnx 2>&1 | tail -n 3
 status $thimble convert $fable float.onnx
 ls
+# No output goes over what it is made from, to stdout, or under a file.
+status $thimble convert float.onnx float.onnx
+status $thimble compress out.gguf -q -o ./out.gguf
+status $thimble convert $fable -
+status $thimble convert $fable ""
+status $thimble convert $fable out.gguf/x.gguf
