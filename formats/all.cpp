@@ -1,7 +1,9 @@
 #include "formats/all.h"
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 
 #include "formats/gguf/pack.h"
 #include "formats/gguf/reader.h"
@@ -26,6 +28,7 @@ std::string magic_of(const std::string& path) {
 }
 
 Expected<ir::Model> read_file(const std::string& path, const ReadOptions& options) {
+  if (::access(path.c_str(), R_OK) != 0) return io_error("cannot open the file", errno).in(path);
   const std::string magic = magic_of(path);
   const std::string extension = fs::path(path).extension().string();
   if (magic.starts_with("GGUF")) return read_gguf(path);
@@ -61,11 +64,13 @@ Expected<ir::Model> read_any(const std::string& path, const ReadOptions& options
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(path + "/config.json", error)) return read_huggingface(path);
+    if (error) return io_error("cannot look into the folder", error.value()).in(path);
     return not_found("the folder has no config.json")
         .in(path)
         .fix("name a Hugging Face model folder, or a GGUF file");
   }
   if (fs::exists(path, error)) return read_file(path, options);
+  if (error) return io_error("cannot look at the file", error.value()).in(path);
   THIMBLE_ASSIGN(const std::string cached, find_in_cache(path));
   return read_huggingface(cached);
 }

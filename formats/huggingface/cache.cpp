@@ -43,9 +43,10 @@ Expected<std::string> find_in_cache(const std::string& name) {
   const Error missing = not_found("no file, folder or cached model '" + name + "'")
                             .fix("huggingface-cli download " + name);
   const auto slash = name.find('/');
-  const bool plain = slash != std::string::npos && slash > 0 &&
-                     name.find('/', slash + 1) == std::string::npos &&
-                     name.find("..") == std::string::npos;
+  std::error_code error;
+  const bool plain =
+      slash != std::string::npos && slash > 0 && !fs::is_directory(name.substr(0, slash), error) &&
+      name.find('/', slash + 1) == std::string::npos && name.find("..") == std::string::npos;
   if (!plain) return not_found("no file or folder of this name").in(name);
   const fs::path entry =
       cache_root() / ("models--" + name.substr(0, slash) + "--" + name.substr(slash + 1));
@@ -55,7 +56,6 @@ Expected<std::string> find_in_cache(const std::string& name) {
       revision.find("..") != std::string::npos)
     return Error(missing);
   const fs::path snapshot = entry / "snapshots" / revision;
-  std::error_code error;
   if (!fs::is_directory(snapshot, error)) return Error(missing);
   THIMBLE_TRY(check_links(snapshot, entry));
   return snapshot.string();

@@ -56,7 +56,10 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,
   if (bundle.tokenizer.empty()) {
     return invalid_argument("the model has no tokenizer")
         .in(path)
-        .fix("put tokenizer.json or tokenizer.model beside it");
+        .fix(is_thimble(path)
+                 ? "put tokenizer.json or tokenizer.model beside the model that it was "
+                   "made from, and write it again"
+                 : "put tokenizer.json or tokenizer.model beside it");
   }
   return tokenizer::Tokenizer::load(bundle.tokenizer);
 }

@@ -21,3 +21,13 @@ status $thimble run $fable -p x --system "Be brief."
 status $thimble run $fable -p x --stop ""
 status $thimble run $fable -p x --seed -4
 status $thimble run $fable -p x -n 1 --top-k 5
+ln -s loop loop
+status $thimble inspect loop
+status $thimble inspect empty/model
+status $thimble inspect ./nothing
+mkdir mute
+cp $fable/*.json $fable/*.safetensors mute
+rm mute/tokenizer.json
+status $thimble run mute -p x
+$thimble convert mute mute.thimble >/dev/null
+status $thimble run mute.thimble -p x
