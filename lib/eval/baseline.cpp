@@ -1,11 +1,13 @@
 #include "eval/baseline.h"
 
+#include <cmath>
 #include <filesystem>
 
 #include <nlohmann/json.hpp>
 
 #include "support/atomic_file.h"
 #include "support/mapped_file.h"
+#include "support/text.h"
 
 namespace thimble::eval {
 namespace {
@@ -40,6 +42,8 @@ double number_or(const Json& object, const char* key, double fallback) {
 }  // namespace
 
 Expected<std::vector<Gate>> read_baseline(const std::string& path) {
+  if (!std::filesystem::exists(path))
+    return not_found("no such baseline").in(path).fix("make one with --update-baseline");
   THIMBLE_ASSIGN(const Json json, read_json(path));
   std::vector<Gate> gates;
   for (const auto& [name, entry] : json["metrics"].items()) {
@@ -50,8 +54,12 @@ Expected<std::vector<Gate>> read_baseline(const std::string& path) {
     const MetricInfo info = metric_info(name);
     const double tolerance = number_or(entry, "tolerance", info.tolerance);
     const double limit = value * (info.larger_is_better ? 1 - tolerance : 1 + tolerance);
-    const std::string text = name + (info.larger_is_better ? " >= " : " <= ") + Json(limit).dump();
+    const std::string text = name + (info.larger_is_better ? " >= " : " <= ") +
+                             (name == "size" ? std::to_string(std::llround(limit)) + " B"
+                                             : format_significant(limit, 6));
     THIMBLE_ASSIGN(Gate gate, parse_gate(text, {.file = path}));
+    gate.limit = limit;  // the text rounds it
+    gate.by_value = true;
     gates.push_back(std::move(gate));
   }
   return gates;

@@ -1,7 +1,8 @@
 #pragma once
 // Baselines: metrics as they were, with how far each may move. A small JSON file to check in:
 //   {"schema": 1, "metrics": {"kl_mean": {"value": 0.031, "tolerance": 0.05}, ...}}
-// where the tolerance is a share of the value, in the direction that is worse.
+// where the tolerance is a share of the value, in the direction that is worse. Values count, not
+// their intervals: the same text was measured before, so a change is the model's.
 
 #include <string>
 #include <vector>

@@ -68,6 +68,8 @@ bool holds(Comparison comparison, double value, double limit) {
 }
 
 Verdict judge_one(const Gate& gate, const Interval& measured) {
+  if (gate.by_value)
+    return holds(gate.comparison, measured.value, gate.limit) ? Verdict::kPassed : Verdict::kFailed;
   const bool low = holds(gate.comparison, measured.low, gate.limit);
   const bool high = holds(gate.comparison, measured.high, gate.limit);
   if (low && high) return Verdict::kPassed;

@@ -16,7 +16,8 @@ struct Gate {
   std::string metric;
   Comparison comparison = Comparison::kAtMost;
   double limit = 0;
-  std::string text;  // as written: "kl_mean <= 0.05"
+  std::string text;       // as written: "kl_mean <= 0.05"
+  bool by_value = false;  // the interval doesn't count
   Place place;
 };
 
@@ -40,8 +41,8 @@ struct GateResult {
   Verdict verdict = Verdict::kNotMeasured;
 };
 
-// A gate is decided by the 95 % interval: wholly on the right side passes, wholly on the wrong side
-// fails.
+// A gate is decided by the 95 % interval, unless it goes by the value: wholly on the right side
+// passes, wholly on the wrong side fails.
 std::vector<GateResult> judge(const std::vector<Gate>& gates, const std::vector<Metric>& metrics);
 
 // Does the build pass? Undecided and unmeasured gates fail only under `strict`.

@@ -9,6 +9,9 @@ status $thimble check out.thimble --gate 'kl_mean <= 0.00001'
 status $thimble check out.thimble --baseline base.json --update-baseline
 status $thimble check out.thimble --baseline base.json --junit gates.xml | tail -n 1
 grep -c testcase gates.xml
+status $thimble check out.thimble --baseline base.json --strict --text $fable/score.txt --context 256 --max-windows 4 --reference $fable --update-baseline
+status $thimble check out.thimble --baseline base.json --strict --text $fable/score.txt --context 256 --max-windows 4 --reference $fable
+status $thimble check out.thimble --baseline none.json
 status $thimble inspect out.thimble --verify | grep -v fingerprint
 ls
 head -c 100000 out.thimble >short.thimble
