@@ -27,7 +27,8 @@ constexpr std::array<std::pair<std::string_view, double>, 11> kUnits = {{
     {"M", 1e6},
 }};
 
-Expected<double> parse_value(std::string_view text) {
+// Sizes have bytes, other metrics shares of one.
+Expected<double> parse_value(std::string_view text, bool size) {
   text = strip(text);
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -37,10 +38,12 @@ Expected<double> parse_value(std::string_view text) {
   const std::string_view unit = strip(text.substr(static_cast<std::size_t>(end - text.data())));
   if (unit.empty()) return number;
   for (const auto& [name, factor] : kUnits) {
-    if (unit == name) return number * factor;
+    if (unit == name && size == (unit != "%")) return number * factor;
   }
-  return Error(ErrorCode::kInvalidRecipe, "unknown unit '" + std::string(unit) +
-                                              "'; units are B, kB, MB, GB, KiB, MiB, GiB, %");
+  return Error(ErrorCode::kInvalidRecipe,
+               "unknown unit '" + std::string(unit) +
+                   (size ? "'; units of a size are B, kB, MB, GB, KiB, MiB, GiB"
+                         : "'; a number stands alone, or as a share in %"));
 }
 
 struct Operator {
@@ -78,7 +81,7 @@ Verdict judge_one(const Gate& gate, const Interval& measured) {
 
 }  // namespace
 
-Expected<double> parse_size(std::string_view text) { return parse_value(text); }
+Expected<double> parse_size(std::string_view text) { return parse_value(text, true); }
 
 Expected<Gate> parse_gate(std::string_view text, const Place& place) {
   auto wrong = [&](std::string message) {
@@ -99,7 +102,7 @@ Expected<Gate> parse_gate(std::string_view text, const Place& place) {
       return wrong("unknown metric '" + gate.metric + "'" +
                    suggestion(gate.metric, known, "metrics"));
     }
-    auto limit = parse_value(text.substr(at + op.text.size()));
+    auto limit = parse_value(text.substr(at + op.text.size()), gate.metric == "size");
     if (!limit) return wrong(limit.error().message);
     gate.limit = *limit;
     return gate;

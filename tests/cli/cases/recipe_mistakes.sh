@@ -39,6 +39,14 @@ version: 1
 gates: [kl_mean about 0.05]
 Y
 check <<'Y'
+version: 1
+gates: [size <= 10%]
+Y
+check <<'Y'
+version: 1
+gates: [kl_mean <= 3MB]
+Y
+check <<'Y'
 version: 2
 Y
 check <<'Y'
