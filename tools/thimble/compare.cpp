@@ -69,23 +69,34 @@ Expected<Difference> difference(const program::Bundle& a, const program::Tensor&
   return out;
 }
 
-Expected<std::vector<Difference>> differences(const program::Bundle& a, const program::Bundle& b) {
-  std::vector<Difference> list;
+struct Differences {
+  std::vector<Difference> list;       // worst first
+  std::vector<std::string> unpaired;  // tensors of A that B has under no such name
+};
+
+Expected<Differences> differences(const program::Bundle& a, const program::Bundle& b) {
+  Differences out;
+  std::vector<Difference>& list = out.list;
   for (const program::Tensor& left : a.program.tensors) {
     const program::Tensor* right = find_tensor(b, left.name);
     const bool floats = left.type == program::Type::kF32 || left.type == program::Type::kF16 ||
                         left.type == program::Type::kBF16;
-    if (right == nullptr || !floats) continue;
+    if (!floats) continue;
+    if (right == nullptr) {
+      out.unpaired.push_back(left.name);
+      continue;
+    }
     THIMBLE_ASSIGN(Difference d, difference(a, left, b, *right));
     list.push_back(std::move(d));
   }
   std::stable_sort(list.begin(), list.end(),
                    [](const Difference& x, const Difference& y) { return x.error > y.error; });
-  return list;
+  return out;
 }
 
-void print(const std::vector<Difference>& list, const std::vector<eval::Metric>& metrics,
+void print(const Differences& differences, const std::vector<eval::Metric>& metrics,
            std::int64_t count) {
+  const std::vector<Difference>& list = differences.list;
   report::Table table(
       {{"tensor"}, {"error", true}, {"SQNR dB", true}, {"bits A", true}, {"bits B", true}});
   for (std::size_t i = 0; i < list.size() && static_cast<std::int64_t>(i) < count; ++i) {
@@ -94,6 +105,9 @@ void print(const std::vector<Difference>& list, const std::vector<eval::Metric>&
                format_fixed(list[i].bits_left, 2), format_fixed(list[i].bits_right, 2)});
   }
   table.print();
+  if (const std::size_t n = differences.unpaired.size(); n > 0)
+    std::printf("%zu of A %s no namesake in B, such as %s\n", n, n == 1 ? "has" : "have",
+                differences.unpaired[0].c_str());
   if (metrics.empty()) return;
   std::printf("\n");
   report::metric_table(metrics).print();
@@ -102,27 +116,31 @@ void print(const std::vector<Difference>& list, const std::vector<eval::Metric>&
 Expected<int> run_compare(const CompareChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const Opened left, open_any(choices.left, environment));
   THIMBLE_ASSIGN(const Opened right, open_any(choices.right, environment));
-  THIMBLE_ASSIGN(const auto list, differences(left.bundle, right.bundle));
+  THIMBLE_ASSIGN(const Differences found, differences(left.bundle, right.bundle));
   std::vector<eval::Metric> metrics;
   THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text, true));
+  if (found.list.empty() && !found.unpaired.empty() && !request.given())
+    return invalid_argument("the two models have no tensor of one name")
+        .fix("compare copies of one model, or score both on a text with --text");
   if (request.given()) {
     THIMBLE_ASSIGN(metrics,
                    evaluate(right.bundle, choices.right, &left.bundle, request, environment));
   }
   if (!environment.globals.json) {
-    print(list, metrics, choices.count);
+    print(found, metrics, choices.count);
     return 0;
   }
   report::Json out = report::document("compare");
   report::add_metrics(out, metrics);
   out["tensors"] = report::Json::array();
-  for (const Difference& d : list) {
+  for (const Difference& d : found.list) {
     out["tensors"].push_back({{"name", d.tensor},
                               {"error", d.error},
                               {"sqnr_db", d.sqnr},
                               {"bits_per_weight_a", d.bits_left},
                               {"bits_per_weight", d.bits_right}});
   }
+  out["unpaired"] = found.unpaired;
   report::print(out);
   return 0;
 }

@@ -16,3 +16,7 @@ metrics fewer.json | cmp -s - made || echo "on fewer windows something else"
 # A model agrees with itself to the end.
 status $thimble eval $fable --reference $fable --text $fable/score.txt -q --context 64 --max-windows 2 --greedy-windows 2
 status $thimble eval $fable --text $fable/score.txt -q --context 64 --max-windows 2 --greedy-windows 2
+# Copies are compared by their tensors' names.
+status $thimble compare $fable $onnx/cnn.onnx
+$thimble compress $onnx/cnn.onnx -q -r int8 -o cnn.thimble >/dev/null
+status $thimble compare $onnx/cnn.onnx cnn.thimble --count 0
