@@ -149,8 +149,10 @@ Expected<int> inspect_source(const InspectChoices& choices, const Globals& globa
     report::print(out);
     return 0;
   }
-  std::printf("%s: %s, %s, %s parameters, %s of weights\n", choices.file.c_str(),
-              model.source_format.c_str(), model.architecture.c_str(),
+  const std::string architecture =
+      model.architecture.empty() ? "" : ", " + model.architecture;  // ONNX names none
+  std::printf("%s: %s%s, %s parameters, %s of weights\n", choices.file.c_str(),
+              model.source_format.c_str(), architecture.c_str(),
               format_count(model.parameter_count()).c_str(),
               format_bytes(model.weight_bytes()).c_str());
   std::printf("  nodes: %zu, context: %lld, tokenizer: %s, chat template: %s\n",
