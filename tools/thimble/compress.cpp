@@ -236,6 +236,7 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   Job job;
   THIMBLE_ASSIGN(job.target, target_of(choices.output, "", choices.target));
   THIMBLE_ASSIGN(job.recipe, read_recipe(choices.recipe));
+  THIMBLE_TRY(check_passes(job.recipe, choices.manager));
   // What the command line names goes before what the recipe says.
   recipe::name_file(choices.text, job.recipe.evaluation.text, job.recipe.evaluation.data);
   recipe::name_calibration(choices.calibrate, job.recipe.calibration);

@@ -1,5 +1,6 @@
 #include "tools/thimble/preconditions.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -65,6 +66,21 @@ Status check_output(const std::string& output, const formats::Target& target,
   if (!std::filesystem::is_directory(parent, error)) {
     return not_found("no folder '" + parent.string() + "' for the output")
         .fix("mkdir -p " + parent.string());
+  }
+  return ok();
+}
+
+Status check_passes(const recipe::Recipe& recipe, const pass::ManagerOptions& manager) {
+  std::vector<std::string> known;
+  for (const pass::Step& step : recipe.passes) known.push_back(step.registration->info.name);
+  std::vector<std::pair<std::string, std::string>> named = {
+      {"--stop-after", manager.stop_after},
+      {"--print-after", manager.print_after == "*" ? "" : manager.print_after}};
+  for (const std::string& pass : manager.disable) named.emplace_back("--disable-pass", pass);
+  for (const auto& [option, pass] : named) {
+    if (pass.empty() || std::find(known.begin(), known.end(), pass) != known.end()) continue;
+    return Error(ErrorCode::kUsage, option + ": the recipe has no pass '" + pass + "'" +
+                                        suggestion(pass, known, "its passes"));
   }
   return ok();
 }

@@ -12,6 +12,9 @@ namespace thimble::cli {
 Status check_output(const std::string& output, const formats::Target& target,
                     const std::string& source);
 
+// Are the passes that the command line names the recipe's?
+Status check_passes(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
+
 // Could the target hold what the recipe will make? Passes that only say what they would do tell,
 // unless a budget is yet to choose.
 Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,

@@ -31,3 +31,5 @@ rm mute/tokenizer.json
 status $thimble run mute -p x
 $thimble convert mute mute.thimble >/dev/null
 status $thimble run mute.thimble -p x
+status $thimble compress $fable -o out.thimble --disable-pass quantise-weights
+status $thimble compress $fable -o out.thimble --stop-after smooth
