@@ -62,7 +62,8 @@ void add_imatrix(CLI::App& app, Globals& globals, Selected& selected) {
       "Measure on a text how much each input of a model's weights matters, for llama.cpp's tools "
       "or `calibrate: {imatrix: FILE}`",
       "  thimble imatrix MODEL --text calibrate.txt -o imatrix.gguf\n"
-      "  thimble imatrix MODEL --text calibrate.txt --tokens 262144 --context 2048 -o imatrix.gguf",
+      "  thimble imatrix MODEL --text calibrate.txt --tokens 262144 --context 2048\n"
+      "    -o imatrix.gguf",
       [choices](Environment& environment) { return run_imatrix(*choices, environment); });
   command->add_option("MODEL", choices->model, "A Hugging Face folder or hub name, or a GGUF file")
       ->required();
