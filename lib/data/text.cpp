@@ -58,6 +58,12 @@ Expected<std::vector<Window>> make_windows(std::string_view text,
 Expected<std::vector<Window>> make_windows(const std::vector<std::int32_t>& tokens,
                                            const tokenizer::Tokenizer& tokenizer,
                                            const WindowOptions& options) {
+  if (options.stride > options.context) {
+    return invalid_argument("a stride of " + std::to_string(options.stride) +
+                            " would leave out tokens between windows of " +
+                            std::to_string(options.context))
+        .fix("give a smaller stride or a larger context");
+  }
   auto windows = options.stride > 0 ? slide(tokens, options.context, options.stride)
                                     : cut(tokens, tokenizer, options.context);
   if (windows.empty()) {

@@ -20,3 +20,4 @@ status $thimble eval $fable --text $fable/score.txt -q --context 64 --max-window
 status $thimble compare $fable $onnx/cnn.onnx
 $thimble compress $onnx/cnn.onnx -q -r int8 -o cnn.thimble >/dev/null
 status $thimble compare $onnx/cnn.onnx cnn.thimble --count 0
+status $thimble eval $fable --text $fable/score.txt --context 64 --stride 65
