@@ -37,6 +37,8 @@ Expected<Modules> read_modules(const std::string& path) {
     const std::string name = type.substr(type.rfind('.') + 1);
     if (name == "Pooling") {
       modules.pooling = text("path");
+      if (modules.pooling.find_first_of("./") != std::string::npos)
+        return invalid_file("a module's path leaves the folder").in(path);
     } else if (name == "Normalize") {
       modules.normalize = true;
     } else if (name != "Transformer" || !text("path").empty()) {

@@ -94,6 +94,8 @@ TEST_CASE("modules and poolings that would change the embedding are refused") {
   CHECK(refusal({{"modules.json", modules_of({"Pooling", "Dense", "Normalize"})}})
             .find("'sentence_transformers.models.Dense' is not supported") != std::string::npos);
   CHECK(refusal({{"modules.json", "{}"}}).find("not a list") != std::string::npos);
+  CHECK(refusal({{"modules.json", R"([{"type": "Pooling", "path": "../other"}])"}})
+            .find("leaves the folder") != std::string::npos);
   CHECK(refusal({{"modules.json", "[3]"}}).find("'3' is not supported") != std::string::npos);
   for (const char* mode : {R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true})",
                            R"({"pooling_mode_max_tokens": true})", R"({"pooling_mode": 3})",
