@@ -15,7 +15,10 @@ cd "$work"
 # status COMMAND...: runs it and prints its exit status.
 status() { "$@"; echo "[exit $?]"; }
 export -f status
-actual=$(bash "$case" 2>&1 | sed "s|$fable|FABLE|g; s|$onnx|ONNX|g; s|$recipes|RECIPES|g; s|$work|WORK|g")
+# Lines of progress, which only a slow build has time for.
+amount='[0-9.]+[kMGT]?'
+progress="^[a-z][a-z' ]*: $amount( of $amount [A-Za-z]+ \\([0-9]+%\\)| [A-Za-z]+, $amount [A-Za-z]+/s)"
+actual=$(bash "$case" 2>&1 | sed -E "\\=$progress=d; s|$fable|FABLE|g; s|$onnx|ONNX|g; s|$recipes|RECIPES|g; s|$work|WORK|g")
 expected=${case%.sh}.expected
 if [ "${UPDATE-}" = 1 ]; then
   printf '%s\n' "$actual" >"$expected"
