@@ -228,15 +228,11 @@ class Parser {
     THIMBLE_ASSIGN(value.shape, shape());
     if (!token_.is_word("as")) return ok();
     THIMBLE_TRY(advance());
-    if (token_.is_word("int8")) {
-      value.activation = ActivationScheme::kInt8;
-    } else if (token_.is_word("int8_token")) {
-      value.activation = ActivationScheme::kInt8Token;
-    } else if (token_.is_word("int16")) {
-      value.activation = ActivationScheme::kInt16;
-    } else {
-      return wrong("'int8', 'int8_token' or 'int16' expected");
+    for (const auto& [word, scheme] : kActivationWords) {
+      if (token_.is_word(word)) value.activation = scheme;
     }
+    if (value.activation == ActivationScheme::kFloat)
+      return wrong("'int8', 'int8_token' or 'int16' expected");
     THIMBLE_TRY(advance());
     return value.activation == ActivationScheme::kInt8 ? static_scale(value) : ok();
   }

@@ -125,9 +125,9 @@ class Printer {
   static std::string type(const Value& value) {
     std::string text(dtype_name(value.dtype));
     text += value.shape ? to_string(*value.shape) : "[*]";
-    if (value.activation == ActivationScheme::kInt8) text += " as int8";
-    if (value.activation == ActivationScheme::kInt16) text += " as int16";
-    if (value.activation == ActivationScheme::kInt8Token) text += " as int8_token";
+    for (const auto& [word, scheme] : kActivationWords) {
+      if (value.activation == scheme) text += " as " + std::string(word);
+    }
     if (value.activation == ActivationScheme::kStatic) {
       text += " as int8(" + real_text(value.static_scale.scale) + ", " +
               std::to_string(value.static_scale.zero) + ")";
