@@ -48,13 +48,7 @@ class Bnb4Source : public ir::WeightSource {
       const float level = table[i % 2 == 0 ? byte >> 4 : byte & 15];
       values.push_back(level * scales[static_cast<std::size_t>(i / p_.block - first_block)]);
     }
-    const auto bytes =
-        std::make_shared<const std::vector<std::byte>>(ir::encode_floats(p_.scales.dtype, values));
-    ir::Rows rows;
-    rows.count = end - begin;
-    rows.dense = *bytes;
-    rows.owner = bytes;
-    return rows;
+    return ir::dense_rows(end - begin, ir::encode_floats(p_.scales.dtype, values));
   }
 
   // Rows share bytes and blocks, so their pages go once the last row was read.

@@ -24,7 +24,15 @@ const ir::Weight* constant_bytes(const Rewriter& r, std::size_t input) {
   return inputs.empty() ? nullptr : r.weight_of(inputs.front());
 }
 
-// Of Blockwise or Bnb4.
+// Of a product with Blockwise or Bnb4.
+template <class Parts>
+Status set_shape(const Rewriter& r, Parts& p) {
+  p.rows = r.node().integer("N", 0);
+  p.inputs = r.node().integer("K", 0);
+  p.block = r.node().integer("block_size", 0);
+  return r.has(0) ? ok() : Status(r.refuse("it has no input"));
+}
+
 template <class Parts>
 Status set_codes(const Rewriter& r, Parts& p, std::size_t codes, std::size_t scales) {
   const ir::Weight *code_weight = constant_bytes(r, codes), *scale = constant_bytes(r, scales);
@@ -84,13 +92,10 @@ constexpr std::int64_t kInt8Level = 4;
 // Inputs: a, codes, scales, zero points, group index, bias.
 Status matmul_nbits(Rewriter& r) {
   Blockwise p;
-  p.rows = r.node().integer("N", 0);
-  p.inputs = r.node().integer("K", 0);
-  p.block = r.node().integer("block_size", 0);
+  THIMBLE_TRY(set_shape(r, p));
   const std::int64_t bits = r.node().integer("bits", 4);
   p.bits = bits > 0 && bits <= 8 ? static_cast<int>(bits) : 0;
   p.default_zero = p.bits > 0 ? 1 << (p.bits - 1) : 0;
-  if (!r.has(0)) return r.refuse("it has no input");
   if (r.node().integer("weight_prepacked", 0) != 0) return r.refuse("a matrix packed for a GPU");
   THIMBLE_TRY(set_parts(r, p, 1, 2, 3));
   if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
@@ -105,12 +110,9 @@ Status matmul_nbits(Rewriter& r) {
 // Inputs: a, codes, scales.
 Status matmul_bnb4(Rewriter& r) {
   Bnb4 p;
-  p.rows = r.node().integer("N", 0);
-  p.inputs = r.node().integer("K", 0);
-  p.block = r.node().integer("block_size", 0);
+  THIMBLE_TRY(set_shape(r, p));
   const std::int64_t table = r.node().integer("quant_type", 1);
   p.normal = table == 1;
-  if (!r.has(0)) return r.refuse("it has no input");
   if (table != 0 && table != 1) return r.refuse("its quant_type is neither 0 (FP4) nor 1 (NF4)");
   if (r.node().integer("transB", 1) != 1)
     return r.refuse("a matrix of inputs by outputs (transB 0)");
