@@ -1,7 +1,9 @@
 // thimble compare: two copies of one model, tensor by tensor and end to end.
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include <nlohmann/json.hpp>
 
@@ -46,17 +48,22 @@ double bits_of(const program::Bundle& bundle, const program::Tensor& tensor) {
   return count > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(count) : 0;
 }
 
+// Rows are compared as they are decoded: a product's are its outputs in every layout, though the
+// dims of a quantized one are the graph's.
 Expected<Difference> difference(const program::Bundle& a, const program::Tensor& left,
                                 const program::Bundle& b, const program::Tensor& right) {
-  if (left.dims != right.dims)
+  const auto differ = [&] {
     return invalid_argument("the two models give it different dims")
         .at_tensor(left.name)
         .fix("compare copies of one model");
+  };
   double error = 0, norm = 0;
   const std::int64_t rows = runtime::tensor_rows(left);
+  if (runtime::tensor_rows(right) != rows) return differ();
   for (std::int64_t row = 0; row < rows; ++row) {
     THIMBLE_ASSIGN(const std::vector<float> x, runtime::decode_row(a, left, row));
     THIMBLE_ASSIGN(const std::vector<float> y, runtime::decode_row(b, right, row));
+    if (x.size() != y.size()) return differ();
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double d = static_cast<double>(x[i]) - y[i];
       error += d * d;
@@ -65,8 +72,17 @@ Expected<Difference> difference(const program::Bundle& a, const program::Tensor&
   }
   Difference out{left.name, norm > 0 ? error / norm : error, 0, bits_of(a, left),
                  bits_of(b, right)};
-  out.sqnr = out.error > 0 ? -10 * math::log(out.error) / math::log(10.0) : 999;
+  if (!std::isfinite(out.error))
+    out.sqnr = out.error = std::numeric_limits<double>::quiet_NaN();
+  else
+    out.sqnr = out.error > 0 ? -10 * math::log(out.error) / math::log(10.0) : 999;
   return out;
+}
+
+// Integers that DequantizeLinear or another node makes numbers of aren't known by themselves.
+bool holds_numbers(const program::Tensor& tensor) {
+  return tensor.layout != program::Layout::kRowMajor || tensor.type == program::Type::kF32 ||
+         tensor.type == program::Type::kF16 || tensor.type == program::Type::kBF16;
 }
 
 struct Differences {
@@ -79,18 +95,20 @@ Expected<Differences> differences(const program::Bundle& a, const program::Bundl
   std::vector<Difference>& list = out.list;
   for (const program::Tensor& left : a.program.tensors) {
     const program::Tensor* right = find_tensor(b, left.name);
-    const bool floats = left.type == program::Type::kF32 || left.type == program::Type::kF16 ||
-                        left.type == program::Type::kBF16;
-    if (!floats) continue;
-    if (right == nullptr) {
+    if (!holds_numbers(left)) continue;
+    if (right == nullptr || !holds_numbers(*right)) {
       out.unpaired.push_back(left.name);
       continue;
     }
     THIMBLE_ASSIGN(Difference d, difference(a, left, b, *right));
     list.push_back(std::move(d));
   }
-  std::stable_sort(list.begin(), list.end(),
-                   [](const Difference& x, const Difference& y) { return x.error > y.error; });
+  const auto worse = [](const Difference& x, const Difference& y) {
+    if (std::isnan(x.error) || std::isnan(y.error))
+      return std::isnan(x.error) > std::isnan(y.error);
+    return x.error > y.error;
+  };
+  std::stable_sort(list.begin(), list.end(), worse);
   return out;
 }
 
@@ -100,11 +118,23 @@ void print(const Differences& differences, const std::vector<eval::Metric>& metr
   report::Table table(
       {{"tensor"}, {"error", true}, {"SQNR dB", true}, {"bits A", true}, {"bits B", true}});
   for (std::size_t i = 0; i < list.size() && static_cast<std::int64_t>(i) < count; ++i) {
-    table.add({list[i].tensor, format_significant(list[i].error),
-               list[i].error > 0 ? format_fixed(list[i].sqnr, 1) : "exact",
-               format_fixed(list[i].bits_left, 2), format_fixed(list[i].bits_right, 2)});
+    const bool finite = !std::isnan(list[i].error);
+    const std::string sqnr = list[i].error > 0 ? format_fixed(list[i].sqnr, 1) : "exact";
+    table.add({list[i].tensor, finite ? format_significant(list[i].error) : "not finite",
+               finite ? sqnr : "-", format_fixed(list[i].bits_left, 2),
+               format_fixed(list[i].bits_right, 2)});
   }
   table.print();
+  // Rounding to 2 bits loses less than that.
+  const auto rewritten =
+      std::count_if(list.begin(), list.end(), [](const Difference& d) { return d.error > 0.5; });
+  if (rewritten > 0) {
+    std::printf(
+        "%td of %zu differ by more than rounding: rotate, smooth, awq and fold-scales move factors "
+        "from weight to weight, which changes no output; compare outputs with --text, or by "
+        "`thimble eval B --reference A`\n",
+        rewritten, list.size());
+  }
   if (const std::size_t n = differences.unpaired.size(); n > 0)
     std::printf("%zu of A %s no namesake in B, such as %s\n", n, n == 1 ? "has" : "have",
                 differences.unpaired[0].c_str());

@@ -20,4 +20,19 @@ status $thimble eval $fable --text $fable/score.txt -q --context 64 --max-window
 status $thimble compare $fable $onnx/cnn.onnx
 $thimble compress $onnx/cnn.onnx -q -r int8 -o cnn.thimble >/dev/null
 status $thimble compare $onnx/cnn.onnx cnn.thimble --count 0
+# A product's weight is compared output by output, whichever way round the graph holds it.
+$thimble compress $onnx/encoder.onnx -q -r int8 -o encoder.thimble >/dev/null
+status $thimble compare $onnx/encoder.onnx encoder.thimble --count 3
+# A weight that is not finite is the worst of all, not an exact one.
+cp -r $fable broken && chmod -R u+w broken
+file=broken/model-00002-of-00002.safetensors
+printf '\377\377\377\377' | dd of=$file bs=1 seek=$(($(stat -c %s $file) - 4)) conv=notrunc 2>/dev/null
+status $thimble compare broken $fable --count 2
+# Weights that a pass has moved elsewhere look bad one by one.
+printf '%s\n' 'version: 1' 'passes: [rotate]' >rotate.yaml
+$thimble compress $fable -q -r rotate.yaml -o rotated.thimble >/dev/null
+status $thimble compare $fable rotated.thimble --count 0 | grep -o "^[0-9]* of [0-9]* differ"
+# Integers that nodes make numbers of have no namesake.
+$thimble compress $onnx/cnn.onnx -q -r int8 -o cnn.onnx --accuracy-level 4 >/dev/null
+status $thimble compare $onnx/cnn.onnx cnn.onnx --count 0
 status $thimble eval $fable --text $fable/score.txt --context 64 --stride 65
