@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "ir/dim_range.h"
@@ -34,8 +35,8 @@ struct Target {
   bool allow_dequantize = false;  // weights whose encoding the format lacks: as floats
   bool decode = false;            // GGUF, a float type: quantized weights too are written in it
   // ONNX: how products of quantized weights may round what they read; 4: int8, 1: not, 0: as the
-  // runtime likes.
-  std::int64_t accuracy_level = 4;
+  // runtime likes; none: each as its model computes it.
+  std::optional<std::int64_t> accuracy_level = {};
 };
 Status write_model(const ir::Model& model, const std::string& path, const Target& target,
                    ThreadPool& pool, Progress& progress);

@@ -216,7 +216,8 @@ class EncodingWriter {
       return fixed_product(graph, id, linear, form);
     const bool dynamic =
         scheme == ir::ActivationScheme::kInt8 || scheme == ir::ActivationScheme::kInt8Token;
-    if (alone && bytes && dynamic && options_.accuracy_level == 4) {
+    const std::int64_t level = options_.accuracy_level.value_or(level_of(scheme));
+    if (alone && bytes && dynamic && level == 4) {
       dynamic_product(graph, id, linear, form);
       return ok();
     }
@@ -230,7 +231,7 @@ class EncodingWriter {
     ir::ValueId y = emit_.node("MatMulNBits", {x, parts.codes, parts.scales, parts.zeros, {}, bias},
                                {{"K", linear.inputs},
                                 {"N", linear.rows},
-                                {"accuracy_level", options_.accuracy_level},
+                                {"accuracy_level", level},
                                 {"bits", std::int64_t{form.bits}},
                                 {"block_size", block}},
                                name_of(graph, linear.output), kContrib);
@@ -239,6 +240,13 @@ class EncodingWriter {
                      name_of(graph, linear.output));
     finish(graph, id, y, minima || !bias.valid());
     return ok();
+  }
+
+  // Two planes of int8 are next to floats, and there is no level for them.
+  static std::int64_t level_of(ir::ActivationScheme scheme) {
+    const bool floats =
+        scheme == ir::ActivationScheme::kFloat || scheme == ir::ActivationScheme::kInt16;
+    return floats ? 1 : 4;
   }
 
   static std::string name_of(const ir::Graph& graph, ir::ValueId value) {

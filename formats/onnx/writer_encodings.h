@@ -16,6 +16,7 @@
 // convolutions; a convolution's or Gemm's bias is then i32 in units of both scales.
 // Codes of 3 bits are written in 4, those of 5 to 7 in 8: the same numbers.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,10 @@
 namespace thimble::formats::onnx {
 
 struct EncodingOptions {
-  std::int64_t accuracy_level = 4;  // of MatMulNBits: how x may be rounded; 4: int8, 1: not
-  bool decode_all = false;          // every weight as f32
-  bool decode_rest = false;         // as f32 what has no other form
+  // Of MatMulNBits: how x may be rounded; 4: int8, 1: not; none: as its activation scheme says.
+  std::optional<std::int64_t> accuracy_level = {};
+  bool decode_all = false;   // every weight as f32
+  bool decode_rest = false;  // as f32 what has no other form
 };
 
 // Leaves dense weights only. Gives what a user should be told, a line each; an encoding without a

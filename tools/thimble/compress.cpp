@@ -63,7 +63,7 @@ std::string print_of_measurements(const recipe::Recipe& recipe, const Prepared& 
   if (dims != prepared.original.metadata.end()) hasher.update("\nsizes " + dims->second);
   if (!is_thimble_target(target)) {
     hasher.update("\nas " + target.format + " " + target.type + " " +
-                  std::to_string(target.accuracy_level) +
+                  (target.accuracy_level ? std::to_string(*target.accuracy_level) : "") +
                   (target.allow_dequantize ? " dequantized" : ""));
   }
   return hasher.finish().hex();

@@ -48,7 +48,7 @@ void add_target_options(CLI::App& command, TargetChoices& choices) {
   command
       .add_option("--accuracy-level", choices.accuracy_level,
                   "How products of quantized weights may round their inputs (ONNX): 4 int8, 1 not, "
-                  "0 as the runtime likes")
+                  "0 as the runtime likes; as the model does unless given")
       ->check(CLI::IsMember({0, 1, 4}))
       ->type_name("N");
 }
@@ -64,8 +64,7 @@ Expected<formats::Target> target_of(const std::string& output, const std::string
   }
   if (choices.allow_dequantize && format->name == "thimble")
     return useless("--allow-dequantize", *format);
-  if (choices.accuracy_level != 4 && format->name != "onnx")
-    return useless("--accuracy-level", *format);
+  if (choices.accuracy_level && format->name != "onnx") return useless("--accuracy-level", *format);
   formats::Target target;
   target.format = format->name;
   target.type = choices.type;

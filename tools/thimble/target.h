@@ -1,6 +1,7 @@
 #pragma once
 // The file or folder that `convert` and `compress` write: its format, and the options of it.
 
+#include <optional>
 #include <string>
 
 #include "formats/all.h"
@@ -12,7 +13,7 @@ namespace thimble::cli {
 struct TargetChoices {
   std::string type;
   bool allow_dequantize = false;
-  std::int64_t accuracy_level = 4;
+  std::optional<std::int64_t> accuracy_level;
 };
 
 void add_target_options(CLI::App& command, TargetChoices& choices);
