@@ -90,15 +90,25 @@ struct Operator {
 
 const Operator* find_operator(program::Op op);
 
-// Runs f(begin, end) over rows, in the calling thread when the work is too small to share.
+// Runs f(begin, end) over rows, each costing about so many operations, in the calling thread when
+// the work is too small to share.
 template <class F>
 void over_rows(Machine& machine, std::int64_t rows, std::int64_t cost_per_row, F f) {
   constexpr std::int64_t kWorthSharing = 16384;
-  if (rows * cost_per_row < kWorthSharing || machine.pool.threads() == 1) {
-    f(std::size_t{0}, static_cast<std::size_t>(rows));
-    return;
-  }
-  machine.pool.parallel_for(static_cast<std::size_t>(rows), 1, f);
+  if (rows * cost_per_row < kWorthSharing || machine.pool.threads() == 1)
+    return f(std::int64_t{0}, rows);
+  machine.pool.parallel_for(static_cast<std::size_t>(rows), 1,
+                            [&](std::size_t begin, std::size_t end) {
+                              f(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
+                            });
+}
+
+// The same one row at a time: runs f(row).
+template <class F>
+void over_each(Machine& machine, std::int64_t rows, std::int64_t cost_per_row, F f) {
+  over_rows(machine, rows, cost_per_row, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) f(row);
+  });
 }
 
 }  // namespace thimble::runtime

@@ -34,7 +34,7 @@ void run_along(Call& call, const Axis& axis) {
   const bool multiplies = call.instruction.op == Op::kCumProd;
   const bool exclusive = call.instruction.integer("exclusive", 0) != 0;
   const bool reverse = call.instruction.integer("reverse", 0) != 0;
-  over_each(call, axis.outer * axis.inner, axis.size * 4, [&](std::int64_t line) {
+  over_each(call.machine, axis.outer * axis.inner, axis.size * 4, [&](std::int64_t line) {
     const std::int64_t from = line / axis.inner * axis.size * axis.inner + line % axis.inner;
     W total = multiplies ? 1 : 0;
     for (std::int64_t n = 0; n < axis.size; ++n) {
@@ -95,7 +95,7 @@ double determinant(std::vector<double>& a, std::size_t n) {
 Status run_determinant(Call& call) {
   const Value& x = *call.inputs[0];
   const std::int64_t n = x.dims.back();
-  over_each(call, call.outputs[0]->count(), n * n * n, [&](std::int64_t m) {
+  over_each(call.machine, call.outputs[0]->count(), n * n * n, [&](std::int64_t m) {
     std::vector<double> matrix(static_cast<std::size_t>(n * n));
     for (std::int64_t i = 0; i < n * n; ++i)
       matrix[static_cast<std::size_t>(i)] = element<double>(x, m * n * n + i);

@@ -258,11 +258,11 @@ Status run_attention(Call& call) {
   ScratchParts scratch(call.scratch, call.machine.pool.threads(), bytes);
   const std::int64_t cost = s.keys() * (s.q.width + s.v.width) * 2;
   over_rows(call.machine, s.q.batch * s.q.heads * s.q.length, cost,
-            [&](std::size_t begin, std::size_t end) {
+            [&](std::int64_t begin, std::int64_t end) {
               std::byte* part = scratch.take();
               auto* scores = reinterpret_cast<float*>(part);
-              for (std::size_t row = begin; row < end; ++row)
-                attend(call, s, static_cast<std::int64_t>(row), scores, scores + s.keys());
+              for (std::int64_t row = begin; row < end; ++row)
+                attend(call, s, row, scores, scores + s.keys());
               scratch.give_back(part);
             });
   return ok();

@@ -212,7 +212,7 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
   const auto pair = static_cast<kernels::Pair>(function);
   const std::int64_t pieces = (runs.length + kPiece - 1) / kPiece;
   const std::int64_t cost = std::min(runs.length, kPiece);
-  over_each(call, count_of(runs.outer) * pieces, cost, [&](std::int64_t part) {
+  over_each(call.machine, count_of(runs.outer) * pieces, cost, [&](std::int64_t part) {
     const std::int64_t run = part / pieces, offset = part % pieces * kPiece;
     const std::int64_t count = std::min(kPiece, runs.length - offset);
     float held[2][kPiece];
@@ -269,7 +269,7 @@ Status run_any_number(Call& call) {
     THIMBLE_TRY(combine(call, function, y, *call.inputs[i], y));
   if (op != Op::kMean) return ok();
   const auto count = static_cast<double>(call.inputs.size());
-  over_each(call, y.count(), 4,
+  over_each(call.machine, y.count(), 4,
             [&](std::int64_t i) { set_element(y, i, element<double>(y, i) / count); });
   return ok();
 }

@@ -30,7 +30,7 @@ void choose(Call& call, const Axis& axis) {
   auto* y = data_of<std::int64_t>(*call.outputs[0]);
   const bool largest = call.instruction.op == Op::kArgMax;
   const bool last = call.instruction.integer("select_last_index", 0) != 0;
-  over_each(call, axis.outer * axis.inner, axis.size * 4, [&](std::int64_t line) {
+  over_each(call.machine, axis.outer * axis.inner, axis.size * 4, [&](std::int64_t line) {
     const std::int64_t from = line / axis.inner * axis.size * axis.inner + line % axis.inner;
     W best = element<W>(x, from);
     std::int64_t where = 0;
@@ -95,7 +95,7 @@ void take_top(Call& call, const Axis& axis, std::int64_t count) {
   const Value& x = *call.inputs[0];
   Value *values = output_at(call, 0), *indices = output_at(call, 1);
   const bool largest = call.instruction.integer("largest", 1) != 0;
-  over_each(call, axis.outer * axis.inner, axis.size * 16, [&](std::int64_t line) {
+  over_each(call.machine, axis.outer * axis.inner, axis.size * 16, [&](std::int64_t line) {
     const std::int64_t outer = line / axis.inner, inner = line % axis.inner;
     const Before<W> before{x, outer * axis.size * axis.inner + inner, axis.inner, largest};
     std::vector<std::int64_t> order(static_cast<std::size_t>(axis.size));

@@ -83,10 +83,9 @@ class CodedConvolution {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
     over_rows(call_.machine, parts.units(),
               kRun * windows_.row_bytes() * c_.group_outputs() / parts.parts,
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
-                for (auto unit = static_cast<std::int64_t>(begin);
-                     unit < static_cast<std::int64_t>(end); ++unit) {
+                for (std::int64_t unit = begin; unit < end; ++unit) {
                   const std::int64_t job = parts.job(unit);
                   multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
                            parts.begin(unit), parts.end(unit), memory);
@@ -101,10 +100,9 @@ class CodedConvolution {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
     over_rows(call_.machine, c_.batch * lines,
               c_.windows.out[2] * volume(c_.windows.kernel) * c_.channels,
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
-                for (auto job = static_cast<std::int64_t>(begin);
-                     job < static_cast<std::int64_t>(end); ++job) {
+                for (std::int64_t job = begin; job < end; ++job) {
                   depthwise_line(job / lines, job % lines, memory);
                 }
                 scratch.give_back(memory);

@@ -96,14 +96,10 @@ template <class F>
 void over_place_runs(Call& call, std::int64_t batch, std::int64_t channels, std::int64_t places,
                      F f) {
   const std::int64_t runs = (places + kPlaces - 1) / kPlaces;
-  over_rows(call.machine, batch * runs, channels * kPlaces,
-            [&](std::size_t begin, std::size_t end) {
-              for (auto job = static_cast<std::int64_t>(begin);
-                   job < static_cast<std::int64_t>(end); ++job) {
-                const std::int64_t first = job % runs * kPlaces;
-                f(job / runs, first, std::min(kPlaces, places - first));
-              }
-            });
+  over_each(call.machine, batch * runs, channels * kPlaces, [&](std::int64_t job) {
+    const std::int64_t first = job % runs * kPlaces;
+    f(job / runs, first, std::min(kPlaces, places - first));
+  });
 }
 
 Status run_encode(Call& call) {
@@ -181,9 +177,9 @@ Status run_mix(Call& call) {
              *b = data_of<std::uint8_t>(*call.inputs[1]);
   auto* y = data_of<std::uint8_t>(*call.outputs[0]);
   over_rows(call.machine, (count + kPiece - 1) / kPiece, kPiece,
-            [&](std::size_t begin, std::size_t end) {
-              const std::int64_t from = static_cast<std::int64_t>(begin) * kPiece;
-              const std::int64_t to = std::min(static_cast<std::int64_t>(end) * kPiece, count);
+            [&](std::int64_t begin, std::int64_t end) {
+              const std::int64_t from = begin * kPiece;
+              const std::int64_t to = std::min(end * kPiece, count);
               call.machine.coded.mix(a + from, b + from, to - from, m, y + from);
             });
   return ok();
@@ -238,14 +234,12 @@ Status run_join(Call& call) {
     fill_table(range, factors[i], zeros[i], table);
     const bool same =
         factors[i] == 1 && zeros[i] == range.zero && range.low == 0 && range.high == 255;
-    over_rows(call.machine, places, channels, [&](std::size_t begin, std::size_t end) {
-      for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
-        if (same) {
-          std::memcpy(to + p * width, from + p * channels, static_cast<std::size_t>(channels));
-        } else {
-          for (std::int64_t c = 0; c < channels; ++c)
-            to[p * width + c] = table[from[p * channels + c]];
-        }
+    over_each(call.machine, places, channels, [&](std::int64_t p) {
+      if (same) {
+        std::memcpy(to + p * width, from + p * channels, static_cast<std::size_t>(channels));
+      } else {
+        for (std::int64_t c = 0; c < channels; ++c)
+          to[p * width + c] = table[from[p * channels + c]];
       }
     });
     at += channels;

@@ -91,10 +91,9 @@ class CodedPool {
     const std::int64_t batch = call_.inputs[0]->dims[0], lines = w_.out[0] * w_.out[1];
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), space_.total());
     over_rows(call_.machine, batch * lines, w_.out[2] * volume(w_.kernel) * channels_ / 8,
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
-                for (auto job = static_cast<std::int64_t>(begin);
-                     job < static_cast<std::int64_t>(end); ++job) {
+                for (std::int64_t job = begin; job < end; ++job) {
                   line(job / lines, job % lines, memory);
                 }
                 scratch.give_back(memory);

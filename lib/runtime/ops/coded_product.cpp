@@ -84,8 +84,8 @@ class CodedProduct {
     prepare_rows();
     const std::int64_t runs = ceil_div(shape_.rows, kRowsAtOnce);
     const TileParts parts(runs, shape_.outputs, call_.machine.pool.threads());
-    over_each(call_, parts.units(), kRowsAtOnce * shape_.inputs * shape_.outputs / parts.parts,
-              [&](std::int64_t unit) {
+    over_each(call_.machine, parts.units(),
+              kRowsAtOnce * shape_.inputs * shape_.outputs / parts.parts, [&](std::int64_t unit) {
                 multiply(parts.job(unit) * kRowsAtOnce, parts.begin(unit), parts.end(unit));
               });
   }
@@ -99,7 +99,7 @@ class CodedProduct {
   void prepare_rows() const {
     const bool sums = data<std::int32_t>(kZero) != nullptr;
     if (!sums && shape_.in_place()) return;
-    over_each(call_, shape_.rows, shape_.inputs, [&](std::int64_t m) {
+    over_each(call_.machine, shape_.rows, shape_.inputs, [&](std::int64_t m) {
       const std::uint8_t* x = data<std::uint8_t>(kX) + m * shape_.inputs;
       if (sums) terms_.x_sums[m] = std::accumulate(x, x + shape_.inputs, std::int32_t{0});
       if (shape_.in_place()) return;

@@ -94,10 +94,9 @@ class WindowProduct {
     ScratchParts scratch(terms_.parts, call_.machine.pool.threads(), WindowPart::bytes(windows_));
     over_rows(call_.machine, parts.units(),
               kPlacesAtOnce * windows_.row_bytes() * c_.group_outputs() / parts.parts,
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
-                for (auto unit = static_cast<std::int64_t>(begin);
-                     unit < static_cast<std::int64_t>(end); ++unit) {
+                for (std::int64_t unit = begin; unit < end; ++unit) {
                   const std::int64_t job = parts.job(unit);
                   multiply_run(job / runs, job % runs * kPlacesAtOnce, parts.begin(unit),
                                parts.end(unit), WindowPart(memory));
@@ -111,7 +110,7 @@ class WindowProduct {
     const std::int64_t pitch = volume(c_.windows.in),
                        eights = ceil_div(c_.channels, std::int64_t{8});
     const auto* x = operand_of<std::uint8_t>(call_, kX);
-    over_each(call_, c_.batch * eights, 8 * pitch, [&](std::int64_t unit) {
+    over_each(call_.machine, c_.batch * eights, 8 * pitch, [&](std::int64_t unit) {
       const std::int64_t first = unit % eights * 8, image = unit / eights * c_.channels * pitch;
       move_channels(x + image + first * pitch, pitch,
                     std::min<std::int64_t>(8, c_.channels - first), pitch, c_.channels,

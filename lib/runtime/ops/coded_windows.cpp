@@ -23,9 +23,8 @@ const std::int8_t* image_codes(Machine& machine, const float* x, std::int64_t co
                                const Activations& how, std::byte* memory) {
   const std::int64_t rows = ceil_div(count, kBlock), whole = count / kBlock;
   const kernels::Int8Rows codes = kernels::int8_rows_over(memory, rows, kBlock, 1);
-  over_rows(machine, whole, kBlock, [&](std::size_t begin, std::size_t end) {
-    machine.linear.quantize_rows_at(x, kBlock, static_cast<std::int64_t>(begin),
-                                    static_cast<std::int64_t>(end), how.scale, how.zero, codes);
+  over_rows(machine, whole, kBlock, [&](std::int64_t begin, std::int64_t end) {
+    machine.linear.quantize_rows_at(x, kBlock, begin, end, how.scale, how.zero, codes);
   });
   if (whole < rows) {
     std::byte* after = memory + Memory::aligned(kernels::int8_rows_bytes(rows, kBlock, 1));

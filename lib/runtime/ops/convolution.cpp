@@ -46,16 +46,12 @@ Status convolve(Call& call, const Convolution& c) {
   const Value* bias = input_at(call, 2);
   T* y = data_of<T>(*call.outputs[0]);
   const std::int64_t taps = c.group_channels() * volume(w.kernel);
-  over_rows(call.machine, c.batch * c.outputs, taps * volume(w.out),
-            [&](std::size_t begin, std::size_t end) {
-              for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end);
-                   ++p) {
-                const std::int64_t n = p / c.outputs, o = p % c.outputs;
-                const std::int64_t first = o / c.group_outputs() * c.group_channels();
-                convolve_plane(c, x + (n * c.channels + first) * volume(w.in), weight + o * taps,
-                               bias == nullptr ? T{} : data_of<T>(*bias)[o], y + p * volume(w.out));
-              }
-            });
+  over_each(call.machine, c.batch * c.outputs, taps * volume(w.out), [&](std::int64_t p) {
+    const std::int64_t n = p / c.outputs, o = p % c.outputs;
+    const std::int64_t first = o / c.group_outputs() * c.group_channels();
+    convolve_plane(c, x + (n * c.channels + first) * volume(w.in), weight + o * taps,
+                   bias == nullptr ? T{} : data_of<T>(*bias)[o], y + p * volume(w.out));
+  });
   return ok();
 }
 
@@ -164,11 +160,7 @@ Status convolve_by_product(Call& call, const Convolution& c, const Product& p) {
     }
     if (!p.in_place) scratch.give_back(memory);
   };
-  over_rows(call.machine, runs * parts, p.taps * p.places * rows / parts,
-            [&](std::size_t begin, std::size_t end) {
-              for (std::size_t unit = begin; unit < end; ++unit)
-                one(static_cast<std::int64_t>(unit));
-            });
+  over_each(call.machine, runs * parts, p.taps * p.places * rows / parts, one);
   return ok();
 }
 
@@ -274,16 +266,13 @@ Status spread(Call& call, const Convolution& c) {
   T* y = data_of<T>(*call.outputs[0]);
   const std::int64_t taps = volume(w.kernel);
   const std::int64_t own = c.group_channels();
-  over_rows(call.machine, c.batch * c.channels, c.group_outputs() * taps * volume(w.out),
-            [&](std::size_t begin, std::size_t end) {
-              for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end);
-                   ++p) {
-                const std::int64_t n = p / c.channels, i = p % c.channels;
-                const std::int64_t first = i / own * c.group_outputs();
-                spread_plane(c, x + (n * c.outputs + first) * volume(w.out),
-                             weight + (first * own + i % own) * taps,
-                             bias == nullptr ? T{} : data_of<T>(*bias)[i], y + p * volume(w.in));
-              }
+  over_each(call.machine, c.batch * c.channels, c.group_outputs() * taps * volume(w.out),
+            [&](std::int64_t p) {
+              const std::int64_t n = p / c.channels, i = p % c.channels;
+              const std::int64_t first = i / own * c.group_outputs();
+              spread_plane(c, x + (n * c.outputs + first) * volume(w.out),
+                           weight + (first * own + i % own) * taps,
+                           bias == nullptr ? T{} : data_of<T>(*bias)[i], y + p * volume(w.in));
             });
   return ok();
 }

@@ -146,11 +146,10 @@ class PanelConvolution {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), bytes());
     over_rows(call_.machine, c_.batch * c_.group * runs_ * parts_,
               taps_ * c_.group_channels() * c_.group_outputs() * std::min(run_, places_) / parts_,
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
                 Pieces pieces(call_.machine.convolve, w_, c_.group_channels(), memory);
-                for (std::size_t unit = begin; unit < end; ++unit)
-                  one(static_cast<std::int64_t>(unit), pieces);
+                for (std::int64_t unit = begin; unit < end; ++unit) one(unit, pieces);
                 scratch.give_back(memory);
               });
     return ok();
@@ -258,12 +257,11 @@ class DepthwiseConvolution {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), bytes());
     over_rows(call_.machine, c_.batch * c_.channels,
               taps() * c_.group_outputs() * volume(c_.windows.out),
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
                 const Phases::Layout layout = phases_.layout_in(memory);
-                const auto last = static_cast<std::int64_t>(end);
-                for (auto p = static_cast<std::int64_t>(begin); p < last; p += phases_.together())
-                  planes(p, std::min(phases_.together(), last - p), layout);
+                for (std::int64_t p = begin; p < end; p += phases_.together())
+                  planes(p, std::min(phases_.together(), end - p), layout);
                 scratch.give_back(memory);
               });
     return ok();

@@ -110,10 +110,9 @@ class TiledConvolution {
     ScratchParts scratch(memory_left, call_.machine.pool.threads(), space_.total());
     const std::int64_t jobs = c_.batch * c_.group * runs_;
     over_rows(call_.machine, jobs, kRun * inputs_ * c_.group_outputs(),
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = scratch.take();
-                for (auto job = static_cast<std::int64_t>(begin);
-                     job < static_cast<std::int64_t>(end); ++job) {
+                for (std::int64_t job = begin; job < end; ++job) {
                   run_windows(job / runs_ / c_.group, job / runs_ % c_.group, job % runs_ * kRun,
                               memory);
                 }

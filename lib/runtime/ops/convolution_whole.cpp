@@ -70,9 +70,7 @@ void sum_any(const Convolution& c, const Operands& from, std::int64_t n, std::in
 template <class F>
 void over_planes(Call& call, const Convolution& c, F f) {
   const std::int64_t cost = c.group_channels() * volume(c.windows.kernel) * volume(c.windows.out);
-  over_rows(call.machine, c.batch * c.outputs, cost, [&](std::size_t begin, std::size_t end) {
-    for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) f(p);
-  });
+  over_each(call.machine, c.batch * c.outputs, cost, f);
 }
 
 Status shape_integer(const Call& call, std::vector<Dims>& results) {

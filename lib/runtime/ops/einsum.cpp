@@ -177,7 +177,7 @@ void sum_products(Call& call, const Plan& plan) {
     outer.push_back(plan.strides_along(plan.kept, i, call.inputs[i]->dims));
     inner.push_back(plan.strides_along(plan.summed, i, call.inputs[i]->dims));
   }
-  over_each(call, count_of(kept), terms * 16, [&](std::int64_t flat) {
+  over_each(call.machine, count_of(kept), terms * 16, [&](std::int64_t flat) {
     W total = 0;
     for (std::int64_t t = 0; t < terms; ++t) {
       W product = 1;
@@ -245,11 +245,10 @@ void multiply_matrices(Call& call, const Plan& plan, const Matrices& m) {
   Value product;
   product.data = memory;
   for (std::int64_t b = 0; b < batch; ++b) {
-    over_rows(call.machine, rows, size * columns, [&](std::size_t begin, std::size_t end) {
+    over_rows(call.machine, rows, size * columns, [&](std::int64_t begin, std::int64_t end) {
       call.machine.linear.matmul(
           sides[0].floats() + b * rows * size, size, sides[1].floats() + b * size * columns,
-          columns, product.floats() + b * rows * columns, columns, static_cast<std::int64_t>(begin),
-          static_cast<std::int64_t>(end), columns, size);
+          columns, product.floats() + b * rows * columns, columns, begin, end, columns, size);
     });
   }
   const Letters order = joined({&m.batch, &m.left, &m.right});

@@ -103,9 +103,8 @@ class Product {
   void quantize() {
     if (shape_.how.planes == 0) return;
     const float* x = call_.inputs[0]->floats();
-    over_rows(call_.machine, shape_.rows, shape_.inputs, [&](std::size_t begin, std::size_t end) {
-      rows_.quantize(call_.machine.linear, x, shape_.inputs, static_cast<std::int64_t>(begin),
-                     static_cast<std::int64_t>(end));
+    over_rows(call_.machine, shape_.rows, shape_.inputs, [&](std::int64_t begin, std::int64_t end) {
+      rows_.quantize(call_.machine.linear, x, shape_.inputs, begin, end);
     });
     rows_.quantize_zeros();
   }
@@ -113,10 +112,9 @@ class Product {
   void pack() {
     const float* x = call_.inputs[0]->floats();
     over_rows(call_.machine, kernels::row_vectors(packed_rows_), 16 * shape_.inputs,
-              [&](std::size_t begin, std::size_t end) {
-                call_.machine.linear.pack_rows(x, packed_rows_, shape_.inputs, shape_.inputs,
-                                               static_cast<std::int64_t>(begin),
-                                               static_cast<std::int64_t>(end), packed_);
+              [&](std::int64_t begin, std::int64_t end) {
+                call_.machine.linear.pack_rows(x, packed_rows_, shape_.inputs, shape_.inputs, begin,
+                                               end, packed_);
               });
   }
 
@@ -175,13 +173,11 @@ Status run_linear(Call& call) {
                        call.machine.pool.threads(), thread_bytes(shape));
   const std::int64_t tiles = parts.back().first_tile + parts.back().tiles;
   over_rows(call.machine, tiles, kernels::kTileRows * shape.inputs * shape.rows,
-            [&](std::size_t begin, std::size_t end) {
+            [&](std::int64_t begin, std::int64_t end) {
               std::byte* memory = scratch.take();
               for (const Part& part : parts) {
-                const std::int64_t from =
-                    std::max<std::int64_t>(static_cast<std::int64_t>(begin) - part.first_tile, 0);
-                const std::int64_t to = std::min<std::int64_t>(
-                    static_cast<std::int64_t>(end) - part.first_tile, part.tiles);
+                const std::int64_t from = std::max<std::int64_t>(begin - part.first_tile, 0);
+                const std::int64_t to = std::min<std::int64_t>(end - part.first_tile, part.tiles);
                 if (from < to) product.run(part, from, to, memory);
               }
               scratch.give_back(memory);

@@ -150,10 +150,9 @@ Status run_linear_attention(Call& call) {
   THIMBLE_ASSIGN(const Memory2d m, memory_of(call));
   ScratchParts scratch(call.scratch, call.machine.pool.threads(), head_bytes(m));
   over_rows(call.machine, m.batch * m.heads, m.length * m.keys * m.values * 4,
-            [&](std::size_t begin, std::size_t end) {
+            [&](std::int64_t begin, std::int64_t end) {
               std::byte* part = scratch.take();
-              for (auto i = static_cast<std::int64_t>(begin); i < static_cast<std::int64_t>(end);
-                   ++i)
+              for (std::int64_t i = begin; i < end; ++i)
                 run_head(call, m, i / m.heads, i % m.heads, reinterpret_cast<float*>(part));
               scratch.give_back(part);
             });
@@ -202,11 +201,8 @@ void run_channel(Call& call, std::int64_t row) {
 
 Status run_causal(Call& call) {
   const Dims& x = call.inputs[0]->dims;
-  over_rows(call.machine, x[0] * x[1], x[2] * call.inputs[1]->dims[2],
-            [&](std::size_t begin, std::size_t end) {
-              for (std::size_t row = begin; row < end; ++row)
-                run_channel(call, static_cast<std::int64_t>(row));
-            });
+  over_each(call.machine, x[0] * x[1], x[2] * call.inputs[1]->dims[2],
+            [&](std::int64_t row) { run_channel(call, row); });
   return ok();
 }
 

@@ -61,7 +61,7 @@ struct Wide {
   // Rows of every matrix of c, one after the other: c[i] = sum over k of a[i, k] b[k].
   void multiply(Call& call, const Sizes& s) const {
     each_matrix(s, [&](std::int64_t to, std::int64_t left, std::int64_t right) {
-      over_each(call, s.m, s.k * s.n, [&](std::int64_t row) {
+      over_each(call.machine, s.m, s.k * s.n, [&](std::int64_t row) {
         const W* from = a + (left * s.m + row) * s.k;
         W* sums = c + (to * s.m + row) * s.n;
         std::fill_n(sums, s.n, W{});
@@ -106,10 +106,9 @@ Status run_matmul(Call& call) {
                                               : matmul_wide<std::uint64_t>(call, s);
   }
   each_matrix(s, [&](std::int64_t to, std::int64_t left, std::int64_t right) {
-    over_rows(call.machine, s.m, s.k * s.n, [&](std::size_t begin, std::size_t end) {
+    over_rows(call.machine, s.m, s.k * s.n, [&](std::int64_t begin, std::int64_t end) {
       call.machine.linear.matmul(a.floats() + left * s.m * s.k, s.k, b.floats() + right * s.k * s.n,
-                                 s.n, call.outputs[0]->floats() + to * s.m * s.n, s.n,
-                                 static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end),
+                                 s.n, call.outputs[0]->floats() + to * s.m * s.n, s.n, begin, end,
                                  s.n, s.k);
     });
   });
@@ -172,7 +171,7 @@ void add_scaled(Call& call, Get product) {
   const W alpha = factor("alpha"), beta = factor("beta");
   const Dims strides = c != nullptr ? broadcast_strides(c->dims, y.dims) : Dims{0, 0};
   const std::int64_t columns = y.dims[1];
-  over_each(call, y.dims[0], columns * 4, [&](std::int64_t row) {
+  over_each(call.machine, y.dims[0], columns * 4, [&](std::int64_t row) {
     for (std::int64_t i = row * columns, n = 0; n < columns; ++i, ++n) {
       W v = alpha * product(i);
       if (c != nullptr) v += beta * element<W>(*c, row * strides[0] + n * strides[1]);
@@ -200,7 +199,7 @@ void finish_gemm(Call& call) {
   if (alpha == 1 && (c == nullptr || beta == 0)) return;
   const Dims strides = c != nullptr ? broadcast_strides(c->dims, y.dims) : Dims{0, 0};
   const std::int64_t columns = y.dims[1];
-  over_each(call, y.dims[0], columns, [&](std::int64_t row) {
+  over_each(call.machine, y.dims[0], columns, [&](std::int64_t row) {
     float* to = y.floats() + row * columns;
     for (std::int64_t n = 0; n < columns; ++n) to[n] *= alpha;
     if (c == nullptr) return;
@@ -237,15 +236,13 @@ Status run_gemm(Call& call) {
     weight.data = b.data;
     const std::int64_t tiles = ceil_div<std::int64_t>(s.n, kernels::kTileRows);
     over_rows(call.machine, tiles, s.m * s.k * kernels::kTileRows,
-              [&](std::size_t begin, std::size_t end) {
-                linear.dense(
-                    weight, left, s.m, s.k, static_cast<std::int64_t>(begin) * kernels::kTileRows,
-                    std::min(static_cast<std::int64_t>(end) * kernels::kTileRows, s.n), y, s.n);
+              [&](std::int64_t begin, std::int64_t end) {
+                linear.dense(weight, left, s.m, s.k, begin * kernels::kTileRows,
+                             std::min(end * kernels::kTileRows, s.n), y, s.n);
               });
   } else {
-    over_rows(call.machine, s.m, s.k * s.n, [&](std::size_t begin, std::size_t end) {
-      linear.matmul(left, s.k, b.floats(), s.n, y, s.n, static_cast<std::int64_t>(begin),
-                    static_cast<std::int64_t>(end), s.n, s.k);
+    over_rows(call.machine, s.m, s.k * s.n, [&](std::int64_t begin, std::int64_t end) {
+      linear.matmul(left, s.k, b.floats(), s.n, y, s.n, begin, end, s.n, s.k);
     });
   }
   finish_gemm(call);

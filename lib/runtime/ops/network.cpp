@@ -61,10 +61,9 @@ void attend(Call& call, const kernels::AttentionCall& attention, std::size_t scr
                        per_thread_bytes(a));
   const std::int64_t items = kernels::attention_items(attention);
   const std::int64_t cost = kernels::kQueryTile * attention.key_count * (a.dim + a.value_dim);
-  over_rows(call.machine, items, cost, [&](std::size_t begin, std::size_t end) {
+  over_rows(call.machine, items, cost, [&](std::int64_t begin, std::int64_t end) {
     std::byte* memory = scratch.take();
-    call.machine.attention.attend(attention, static_cast<std::int64_t>(begin),
-                                  static_cast<std::int64_t>(end), memory);
+    call.machine.attention.attend(attention, begin, end, memory);
     scratch.give_back(memory);
   });
 }
@@ -171,9 +170,9 @@ void over_norm_rows(Call& call, std::size_t addend_at, F normalize) {
   const bool kept = call.outputs.size() > 1 && call.outputs[1] != nullptr;
   float* sums = kept ? call.outputs[1]->floats() : y;
   over_rows(call.machine, call.inputs[0]->count() / width, width,
-            [&](std::size_t begin, std::size_t end) {
-              const auto first = static_cast<std::int64_t>(begin) * width;
-              const auto last = static_cast<std::int64_t>(end) * width;
+            [&](std::int64_t begin, std::int64_t end) {
+              const std::int64_t first = begin * width;
+              const std::int64_t last = end * width;
               if (addend == nullptr) return normalize(x + first, (last - first) / width, y + first);
               for (std::int64_t at = first; at < last; at += width) {
                 call.machine.rows.pair(kernels::Pair::kAdd, x + at, addend + at, width, sums + at);
@@ -209,17 +208,14 @@ Status run_rotary(Call& call) {
   const std::int64_t rotary = given > 0 ? given : dim;
   const std::int64_t tokens = x.dims[0] * x.dims[1];
   const bool interleaved = call.instruction.integer("interleaved", 0) != 0;
-  over_rows(call.machine, tokens, heads * dim * 2, [&](std::size_t begin, std::size_t end) {
-    for (auto token = static_cast<std::int64_t>(begin); token < static_cast<std::int64_t>(end);
-         ++token) {
-      const float* cosine = call.inputs[1]->floats() + token * rotary / 2;
-      const float* sine = call.inputs[2]->floats() + token * rotary / 2;
-      for (std::int64_t head = 0; head < heads; ++head) {
-        const float* from = x.floats() + (token * heads + head) * dim;
-        float* to = call.outputs[0]->floats() + (token * heads + head) * dim;
-        call.machine.rows.rotate(from, cosine, sine, rotary / 2, interleaved, to);
-        std::copy(from + rotary, from + dim, to + rotary);
-      }
+  over_each(call.machine, tokens, heads * dim * 2, [&](std::int64_t token) {
+    const float* cosine = call.inputs[1]->floats() + token * rotary / 2;
+    const float* sine = call.inputs[2]->floats() + token * rotary / 2;
+    for (std::int64_t head = 0; head < heads; ++head) {
+      const float* from = x.floats() + (token * heads + head) * dim;
+      float* to = call.outputs[0]->floats() + (token * heads + head) * dim;
+      call.machine.rows.rotate(from, cosine, sine, rotary / 2, interleaved, to);
+      std::copy(from + rotary, from + dim, to + rotary);
     }
   });
   return ok();

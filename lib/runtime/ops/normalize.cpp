@@ -33,13 +33,11 @@ template <class T, class F>
 void scale_rows(Call& call, std::int64_t rows, std::int64_t width, F f) {
   const T* x = data_of<T>(*call.inputs[0]);
   T* y = data_of<T>(*call.outputs[0]);
-  over_rows(call.machine, rows, width, [&](std::size_t begin, std::size_t end) {
-    for (auto row = static_cast<std::int64_t>(begin); row < static_cast<std::int64_t>(end); ++row) {
-      const auto [factor, shift] = f(row);
-      const T* from = x + row * width;
-      T* to = y + row * width;
-      for (std::int64_t i = 0; i < width; ++i) to[i] = from[i] * factor + shift;
-    }
+  over_each(call.machine, rows, width, [&](std::int64_t row) {
+    const auto [factor, shift] = f(row);
+    const T* from = x + row * width;
+    T* to = y + row * width;
+    for (std::int64_t i = 0; i < width; ++i) to[i] = from[i] * factor + shift;
   });
 }
 
@@ -145,15 +143,13 @@ Status normalize_groups(Call& call) {
   const std::int64_t width = product_of(x.dims, 2, x.dims.size());
   if (groups == 0) return ok();
   const std::int64_t own = channels / groups;
-  over_rows(call.machine, x.dims[0] * groups, own * width, [&](std::size_t begin, std::size_t end) {
-    for (auto g = static_cast<std::int64_t>(begin); g < static_cast<std::int64_t>(end); ++g) {
-      const T* from = data_of<T>(x) + g * own * width;
-      T* to = data_of<T>(*call.outputs[0]) + g * own * width;
-      const Moments m = moments_of(from, own * width);
-      for (std::int64_t c = 0; c < own; ++c) {
-        const auto [factor, shift] = factors_of<T>(call, m, g % groups * own + c);
-        for (std::int64_t i = c * width; i < (c + 1) * width; ++i) to[i] = from[i] * factor + shift;
-      }
+  over_each(call.machine, x.dims[0] * groups, own * width, [&](std::int64_t g) {
+    const T* from = data_of<T>(x) + g * own * width;
+    T* to = data_of<T>(*call.outputs[0]) + g * own * width;
+    const Moments m = moments_of(from, own * width);
+    for (std::int64_t c = 0; c < own; ++c) {
+      const auto [factor, shift] = factors_of<T>(call, m, g % groups * own + c);
+      for (std::int64_t i = c * width; i < (c + 1) * width; ++i) to[i] = from[i] * factor + shift;
     }
   });
   return ok();
@@ -178,13 +174,10 @@ template <class F>
 void over_neighbours(Call& call, F f) {
   const Dims& dims = call.inputs[0]->dims;
   const std::int64_t channels = dims[1], size = call.instruction.integer("size", 1);
-  over_rows(call.machine, dims[0] * channels, product_of(dims, 2, dims.size()) * size,
-            [&](std::size_t begin, std::size_t end) {
-              for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end);
-                   ++p) {
-                const std::int64_t c = p % channels;
-                f(p, std::max(-(size - 1) / 2, -c), std::min(size / 2, channels - 1 - c));
-              }
+  over_each(call.machine, dims[0] * channels, product_of(dims, 2, dims.size()) * size,
+            [&](std::int64_t p) {
+              const std::int64_t c = p % channels;
+              f(p, std::max(-(size - 1) / 2, -c), std::min(size / 2, channels - 1 - c));
             });
 }
 
@@ -266,21 +259,17 @@ Status normalize_lp(Call& call, std::size_t axis) {
   const std::int64_t inner = product_of(x.dims, axis + 1, x.dims.size()), size = x.dims[axis];
   const bool squares = call.instruction.integer("p", 2) == 2;
   T* y = data_of<T>(*call.outputs[0]);
-  over_rows(call.machine, product_of(x.dims, 0, axis) * inner, size,
-            [&](std::size_t begin, std::size_t end) {
-              for (auto r = static_cast<std::int64_t>(begin); r < static_cast<std::int64_t>(end);
-                   ++r) {
-                const std::int64_t at = r / inner * size * inner + r % inner;
-                double sum = 0;
-                for (std::int64_t i = 0; i < size; ++i) {
-                  const double value = data_of<T>(x)[at + i * inner];
-                  sum += squares ? value * value : std::fabs(value);
-                }
-                const double norm = squares ? std::sqrt(sum) : sum;
-                for (std::int64_t i = at; i < at + size * inner; i += inner)
-                  y[i] = norm == 0 ? T{} : static_cast<T>(data_of<T>(x)[i] / norm);
-              }
-            });
+  over_each(call.machine, product_of(x.dims, 0, axis) * inner, size, [&](std::int64_t r) {
+    const std::int64_t at = r / inner * size * inner + r % inner;
+    double sum = 0;
+    for (std::int64_t i = 0; i < size; ++i) {
+      const double value = data_of<T>(x)[at + i * inner];
+      sum += squares ? value * value : std::fabs(value);
+    }
+    const double norm = squares ? std::sqrt(sum) : sum;
+    for (std::int64_t i = at; i < at + size * inner; i += inner)
+      y[i] = norm == 0 ? T{} : static_cast<T>(data_of<T>(x)[i] / norm);
+  });
   return ok();
 }
 

@@ -83,26 +83,22 @@ Status normalize_rows(Call& call, std::size_t axis) {
   const bool centred = call.instruction.op == Op::kLayerNormOf;
   const double epsilon = call.instruction.real("epsilon", 1e-5f);
   const Spread scale(input_at(call, 1), x.dims, width), bias(input_at(call, 2), x.dims, width);
-  over_rows(call.machine, product_of(x.dims, 0, axis), width,
-            [&](std::size_t begin, std::size_t end) {
-              for (auto row = static_cast<std::int64_t>(begin);
-                   row < static_cast<std::int64_t>(end); ++row) {
-                const T* from = data_of<T>(x) + row * width;
-                T* to = data_of<T>(*call.outputs[0]) + row * width;
-                Moments m;
-                if (centred) m.mean = sum_of(from, width) / static_cast<double>(width);
-                m.variance = squares_around(from, width, m.mean) / static_cast<double>(width);
-                const double inverse = 1 / std::sqrt(m.variance + epsilon);
-                for (std::int64_t i = 0; i < width; ++i) {
-                  T value = static_cast<T>((static_cast<double>(from[i]) - m.mean) * inverse);
-                  if (scale.value != nullptr) value *= scale.at<T>(x.dims, row, width, i);
-                  if (bias.value != nullptr) value += bias.at<T>(x.dims, row, width, i);
-                  to[i] = value;
-                }
-                store(output_at(call, 1), row, m.mean);
-                store(output_at(call, 2), row, inverse);
-              }
-            });
+  over_each(call.machine, product_of(x.dims, 0, axis), width, [&](std::int64_t row) {
+    const T* from = data_of<T>(x) + row * width;
+    T* to = data_of<T>(*call.outputs[0]) + row * width;
+    Moments m;
+    if (centred) m.mean = sum_of(from, width) / static_cast<double>(width);
+    m.variance = squares_around(from, width, m.mean) / static_cast<double>(width);
+    const double inverse = 1 / std::sqrt(m.variance + epsilon);
+    for (std::int64_t i = 0; i < width; ++i) {
+      T value = static_cast<T>((static_cast<double>(from[i]) - m.mean) * inverse);
+      if (scale.value != nullptr) value *= scale.at<T>(x.dims, row, width, i);
+      if (bias.value != nullptr) value += bias.at<T>(x.dims, row, width, i);
+      to[i] = value;
+    }
+    store(output_at(call, 1), row, m.mean);
+    store(output_at(call, 2), row, inverse);
+  });
   return ok();
 }
 

@@ -75,18 +75,10 @@ template <class F>
 void over_pieces(Call& call, std::int64_t count, F f) {
   constexpr std::int64_t kPiece = 1024;
   const std::int64_t pieces = (count + kPiece - 1) / kPiece;
-  over_rows(call.machine, pieces, kPiece * 4, [&](std::size_t begin, std::size_t end) {
-    const std::int64_t from = static_cast<std::int64_t>(begin) * kPiece;
-    const std::int64_t to = std::min(static_cast<std::int64_t>(end) * kPiece, count);
+  over_rows(call.machine, pieces, kPiece * 4, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t from = begin * kPiece;
+    const std::int64_t to = std::min(end * kPiece, count);
     if (from < to) f(from, to - from);
-  });
-}
-
-// The same one index at a time, each costing about `cost` operations: calls f(i).
-template <class F>
-void over_each(Call& call, std::int64_t count, std::int64_t cost, F f) {
-  over_rows(call.machine, count, cost, [&](std::size_t begin, std::size_t end) {
-    for (auto i = static_cast<std::int64_t>(begin); i < static_cast<std::int64_t>(end); ++i) f(i);
   });
 }
 

@@ -17,9 +17,7 @@ using program::Type;
 template <class F>
 void over_planes(Call& call, std::int64_t cost, F f) {
   const Dims& x = call.inputs[0]->dims;
-  over_rows(call.machine, x[0] * x[1], cost, [&](std::size_t begin, std::size_t end) {
-    for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) f(p);
-  });
+  over_each(call.machine, x[0] * x[1], cost, f);
 }
 
 // Calls f(position in the result, first tap's place, taps per axis) for every window.

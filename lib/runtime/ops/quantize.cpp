@@ -79,7 +79,7 @@ void over_runs(Call& call, const Grid& grid, F f) {
   constexpr std::int64_t kPiece = 4096;
   const Axis& axis = grid.axis;
   const std::int64_t pieces = (axis.inner + kPiece - 1) / kPiece;
-  over_each(call, axis.outer * axis.size * pieces, std::min(axis.inner, kPiece) * 4,
+  over_each(call.machine, axis.outer * axis.size * pieces, std::min(axis.inner, kPiece) * 4,
             [&](std::int64_t part) {
               const std::int64_t line = part / pieces, from = part % pieces * kPiece;
               const std::int64_t scale = grid.first(line / axis.size, line % axis.size);
@@ -202,10 +202,9 @@ Status shape_dynamic(const Call& call, std::vector<Dims>& results) {
 std::pair<float, float> reach_of(Call& call, const Value& x) {
   std::mutex mutex;
   float least = 0, most = 0;
-  over_rows(call.machine, x.count(), 1, [&](std::size_t begin, std::size_t end) {
+  over_rows(call.machine, x.count(), 1, [&](std::int64_t begin, std::int64_t end) {
     float low = 0, high = 0;
-    call.machine.coded.widen_range(x.floats() + begin, static_cast<std::int64_t>(end - begin), low,
-                                   high);
+    call.machine.coded.widen_range(x.floats() + begin, end - begin, low, high);
     const std::lock_guard lock(mutex);
     least = std::min(least, low);
     most = std::max(most, high);

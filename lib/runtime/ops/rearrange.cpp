@@ -158,23 +158,21 @@ Status run_pad(Call& call) {
   const std::int64_t count = y.count(), width = rank > 0 ? y.dims[rank - 1] : 1;
   const auto* from = static_cast<const std::byte*>(x.data);
   if (width == 0) return ok();
-  over_rows(call.machine, count / width, width, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t row = begin; row < end; ++row) {
-      std::int64_t rest = static_cast<std::int64_t>(row), base = 0;
-      bool inside = true;
-      for (std::size_t d = rank; d-- > 1;) {
-        const std::int64_t place = axis_places[d - 1][rest % y.dims[d - 1]];
-        rest /= y.dims[d - 1];
-        inside = inside && place >= 0;
-        base += place;
-      }
-      auto* to = static_cast<std::byte*>(y.data) + row * static_cast<std::size_t>(width) * size;
-      for (std::int64_t i = 0; i < width; ++i, to += size) {
-        const std::int64_t place = rank > 0 ? axis_places[rank - 1][i] : 0;
-        const bool there = inside && place >= 0;
-        std::memcpy(to, there ? from + static_cast<std::size_t>(base + place) * size : fill.data(),
-                    size);
-      }
+  over_each(call.machine, count / width, width, [&](std::int64_t row) {
+    std::int64_t rest = row, base = 0;
+    bool inside = true;
+    for (std::size_t d = rank; d-- > 1;) {
+      const std::int64_t place = axis_places[d - 1][rest % y.dims[d - 1]];
+      rest /= y.dims[d - 1];
+      inside = inside && place >= 0;
+      base += place;
+    }
+    auto* to = static_cast<std::byte*>(y.data) + static_cast<std::size_t>(row * width) * size;
+    for (std::int64_t i = 0; i < width; ++i, to += size) {
+      const std::int64_t place = rank > 0 ? axis_places[rank - 1][i] : 0;
+      const bool there = inside && place >= 0;
+      std::memcpy(to, there ? from + static_cast<std::size_t>(base + place) * size : fill.data(),
+                  size);
     }
   });
   return ok();

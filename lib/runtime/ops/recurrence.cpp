@@ -215,10 +215,9 @@ void multiply_rows(Machine& machine, const float* x, std::int64_t rows, std::int
     const int threads = machine.pool.threads();
     ScratchParts parts(scratch, threads, scratch.size() / static_cast<std::size_t>(threads));
     over_rows(machine, tiles, inputs * rows * kernels::kTileRows,
-              [&](std::size_t begin, std::size_t end) {
+              [&](std::int64_t begin, std::int64_t end) {
                 std::byte* memory = parts.take();
-                machine.linear.grouped_f32(part, x, rows, inputs, static_cast<std::int64_t>(begin),
-                                           static_cast<std::int64_t>(end), y, y_stride, memory);
+                machine.linear.grouped_f32(part, x, rows, inputs, begin, end, y, y_stride, memory);
                 parts.give_back(memory);
               });
     return;
@@ -228,9 +227,8 @@ void multiply_rows(Machine& machine, const float* x, std::int64_t rows, std::int
   view.inputs = inputs;
   view.type = kernels::FloatType::kF32;
   view.data = weight.weight->floats() + weight.first * inputs;
-  over_rows(machine, weight.outputs, inputs * rows, [&](std::size_t begin, std::size_t end) {
-    machine.linear.dense(view, x, rows, inputs, static_cast<std::int64_t>(begin),
-                         static_cast<std::int64_t>(end), y, y_stride);
+  over_rows(machine, weight.outputs, inputs * rows, [&](std::int64_t begin, std::int64_t end) {
+    machine.linear.dense(view, x, rows, inputs, begin, end, y, y_stride);
   });
 }
 

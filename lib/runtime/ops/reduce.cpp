@@ -198,7 +198,7 @@ void reduce_elements(Call& call, Reduce kind, const Axes& axes) {
   const Value& x = *call.inputs[0];
   Value& y = *call.outputs[0];
   const std::int64_t count = count_of(axes.gone_dims);
-  over_each(call, y.count(), count * 4, [&](std::int64_t i) {
+  over_each(call.machine, y.count(), count * 4, [&](std::int64_t i) {
     if (count == 0 && (kind == Reduce::kMax || kind == Reduce::kMin)) return set_empty(y, i, kind);
     std::int64_t base = 0, rest = i;
     for (std::size_t d = axes.kept_dims.size(); d-- > 0; rest /= axes.kept_dims[d])
@@ -227,7 +227,7 @@ bool reduce_block(Call& call, Reduce kind, const std::vector<bool>& gone) {
   const std::int64_t size = product_of(x.dims, begin, end);
   constexpr std::int64_t kColumns = 64;  // of `inner`, folded side by side
   const std::int64_t parts = (inner + kColumns - 1) / kColumns;
-  over_each(call, product_of(x.dims, 0, begin) * parts, size * std::min(inner, kColumns),
+  over_each(call.machine, product_of(x.dims, 0, begin) * parts, size * std::min(inner, kColumns),
             [&](std::int64_t part) {
               const std::int64_t outer = part / parts, column = part % parts * kColumns;
               const std::int64_t columns = std::min(kColumns, inner - column);

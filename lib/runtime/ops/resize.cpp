@@ -356,9 +356,8 @@ Status run_resize(Call& call) {
   const std::vector<AxisTaps> axes = lay_out_taps(call, r);
   const std::int64_t width = r.out.back();
   return with_number(x.type, [&](auto zero) {
-    over_rows(call.machine, count / width, width * 16, [&](std::size_t begin, std::size_t end) {
-      resize_rows<decltype(zero)>(call, r, axes, static_cast<std::int64_t>(begin),
-                                  static_cast<std::int64_t>(end));
+    over_rows(call.machine, count / width, width * 16, [&](std::int64_t begin, std::int64_t end) {
+      resize_rows<decltype(zero)>(call, r, axes, begin, end);
     });
     return ok();
   });

@@ -76,11 +76,7 @@ Status run_rotary(Call& call) {
       std::copy(from + 2 * t.half, from + t.width, to + 2 * t.half);
     }
   };
-  over_rows(call.machine, t.batch * t.length, t.heads * t.width * 2,
-            [&](std::size_t begin, std::size_t end) {
-              for (std::size_t token = begin; token < end; ++token)
-                turn_row(static_cast<std::int64_t>(token));
-            });
+  over_each(call.machine, t.batch * t.length, t.heads * t.width * 2, turn_row);
   return ok();
 }
 

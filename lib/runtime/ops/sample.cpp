@@ -139,24 +139,21 @@ Status sample_grid(Call& call, const Sampling& s) {
   const Value &x = *call.inputs[0], &grid = *call.inputs[1];
   const std::int64_t channels = x.dims[1];
   const std::int64_t points = product_of(grid.dims, 1, grid.dims.size() - 1);
-  over_rows(
-      call.machine, x.dims[0] * points, channels * 32, [&](std::size_t begin, std::size_t end) {
-        for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
-          std::array<AxisReads, 3> axes;
-          for (std::size_t d = 0; d < 3 - s.rank; ++d) axes[d].weights[0] = 1;
-          for (std::size_t i = 0; i < s.rank; ++i) {  // the grid says x first
-            const std::int64_t at =
-                p * static_cast<std::int64_t>(s.rank) + static_cast<std::int64_t>(s.rank - 1 - i);
-            const std::size_t d = 3 - s.rank + i;
-            axes[d] = reads_of(s, static_cast<double>(data_of<T>(grid)[at]), s.in[d]);
-          }
-          const std::int64_t n = p / points;
-          for (std::int64_t c = n * channels; c < (n + 1) * channels; ++c) {
-            data_of<T>(*call.outputs[0])[c * points + p % points] =
-                read_at(data_of<T>(x) + c * volume(s.in), s.in, axes);
-          }
-        }
-      });
+  over_each(call.machine, x.dims[0] * points, channels * 32, [&](std::int64_t p) {
+    std::array<AxisReads, 3> axes;
+    for (std::size_t d = 0; d < 3 - s.rank; ++d) axes[d].weights[0] = 1;
+    for (std::size_t i = 0; i < s.rank; ++i) {  // the grid says x first
+      const std::int64_t at =
+          p * static_cast<std::int64_t>(s.rank) + static_cast<std::int64_t>(s.rank - 1 - i);
+      const std::size_t d = 3 - s.rank + i;
+      axes[d] = reads_of(s, static_cast<double>(data_of<T>(grid)[at]), s.in[d]);
+    }
+    const std::int64_t n = p / points;
+    for (std::int64_t c = n * channels; c < (n + 1) * channels; ++c) {
+      data_of<T>(*call.outputs[0])[c * points + p % points] =
+          read_at(data_of<T>(x) + c * volume(s.in), s.in, axes);
+    }
+  });
   return ok();
 }
 
@@ -325,20 +322,16 @@ Status align_regions(Call& call, const Regions& r) {
   THIMBLE_ASSIGN(const Dims indices, integers_of(*call.inputs[2]));
   const std::int64_t channels = x.dims[1], plane = x.dims[2] * x.dims[3];
   const std::int64_t bins = r.height * r.width;
-  over_rows(call.machine, call.inputs[1]->dims[0] * channels, bins * 64,
-            [&](std::size_t begin, std::size_t end) {
-              for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end);
-                   ++p) {
-                const T* region = regions + p / channels * 4;
-                const std::int64_t n = indices[static_cast<std::size_t>(p / channels)];
-                const Samples columns = samples_of(r, region[0], region[2], r.width);
-                const Samples rows = samples_of(r, region[1], region[3], r.height);
-                const T* from = data_of<T>(x) + (n * channels + p % channels) * plane;
-                T* to = data_of<T>(*call.outputs[0]) + p * bins;
-                for (std::int64_t i = 0; i < bins; ++i)
-                  to[i] = pool_bin(from, x.dims, r, rows, columns, i / r.width, i % r.width);
-              }
-            });
+  over_each(call.machine, call.inputs[1]->dims[0] * channels, bins * 64, [&](std::int64_t p) {
+    const T* region = regions + p / channels * 4;
+    const std::int64_t n = indices[static_cast<std::size_t>(p / channels)];
+    const Samples columns = samples_of(r, region[0], region[2], r.width);
+    const Samples rows = samples_of(r, region[1], region[3], r.height);
+    const T* from = data_of<T>(x) + (n * channels + p % channels) * plane;
+    T* to = data_of<T>(*call.outputs[0]) + p * bins;
+    for (std::int64_t i = 0; i < bins; ++i)
+      to[i] = pool_bin(from, x.dims, r, rows, columns, i / r.width, i % r.width);
+  });
   return ok();
 }
 

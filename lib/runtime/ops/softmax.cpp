@@ -54,14 +54,13 @@ Status run_softmax(Call& call) {
   if (x.count() == 0) return ok();
   if (op == Op::kSoftmax && axis.inner == 1 && x.type == Type::kF32) {
     const std::int64_t width = axis.size;
-    over_rows(call.machine, axis.outer, width * 4, [&](std::size_t begin, std::size_t end) {
-      const std::int64_t from = static_cast<std::int64_t>(begin) * width;
-      call.machine.rows.softmax(x.floats() + from, static_cast<std::int64_t>(end - begin), width,
-                                y.floats() + from);
+    over_rows(call.machine, axis.outer, width * 4, [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t from = begin * width;
+      call.machine.rows.softmax(x.floats() + from, end - begin, width, y.floats() + from);
     });
     return ok();
   }
-  over_each(call, axis.outer * axis.inner, axis.size * 16, [&](std::int64_t line) {
+  over_each(call.machine, axis.outer * axis.inner, axis.size * 16, [&](std::int64_t line) {
     one_line(op, x, y, axis, line / axis.inner * axis.size * axis.inner + line % axis.inner);
   });
   return ok();

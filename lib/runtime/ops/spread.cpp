@@ -110,18 +110,16 @@ Status shape_columns(const Call& call, std::vector<Dims>& results) {
 template <class T>
 Status add_columns(Call& call, const Windows& w, std::int64_t planes) {
   const std::int64_t taps = volume(w.kernel), windows = volume(w.out);
-  over_rows(call.machine, planes, taps * windows, [&](std::size_t begin, std::size_t end) {
-    for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
-      const T* x = data_of<T>(*call.inputs[0]) + p * taps * windows;
-      T* y = data_of<T>(*call.outputs[0]) + p * volume(w.in);
-      std::fill_n(y, volume(w.in), T{});
-      each_row(w, [&](std::int64_t tap, std::int64_t to, std::int64_t from, std::int64_t columns) {
-        for (std::int64_t k = 0; k < columns; ++k) {
-          T& sum = y[to + k * w.stride[2]];
-          sum = static_cast<T>(sum + x[tap * windows + from + k]);
-        }
-      });
-    }
+  over_each(call.machine, planes, taps * windows, [&](std::int64_t p) {
+    const T* x = data_of<T>(*call.inputs[0]) + p * taps * windows;
+    T* y = data_of<T>(*call.outputs[0]) + p * volume(w.in);
+    std::fill_n(y, volume(w.in), T{});
+    each_row(w, [&](std::int64_t tap, std::int64_t to, std::int64_t from, std::int64_t columns) {
+      for (std::int64_t k = 0; k < columns; ++k) {
+        T& sum = y[to + k * w.stride[2]];
+        sum = static_cast<T>(sum + x[tap * windows + from + k]);
+      }
+    });
   });
   return ok();
 }

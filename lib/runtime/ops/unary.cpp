@@ -262,7 +262,7 @@ Status run_predicate(Call& call) {
   const bool below = call.instruction.integer("detect_negative", 1) != 0;
   const bool above = call.instruction.integer("detect_positive", 1) != 0;
   const bool negates = parameters_of(call).function == UnaryFunction::kNot && op == Op::kUnary;
-  over_each(call, x.count(), 4, [&](std::int64_t i) {
+  over_each(call.machine, x.count(), 4, [&](std::int64_t i) {
     const double v = element<double>(x, i);
     if (op == Op::kIsInf) {
       y[i] = std::isinf(v) && (v < 0 ? below : above);
@@ -282,7 +282,7 @@ Status run_unary(Call& call) {
   if (family_of(x.type) != Family::kReal) {
     if (!is_whole_function(p.function)) return unsupported("this function is of floats");
     const bool is_signed = x.type != Type::kU64;
-    over_each(call, x.count(), 4, [&](std::int64_t i) {
+    over_each(call.machine, x.count(), 4, [&](std::int64_t i) {
       const auto v = element<std::uint64_t>(x, i);
       set_element(y, i, whole_function(p.function, v, is_signed && (v >> 63) != 0));
     });
@@ -334,7 +334,7 @@ template <class W>
 void clip(Call& call) {
   const Value &x = *call.inputs[0], *low = input_at(call, 1), *high = input_at(call, 2);
   Value& y = *call.outputs[0];
-  over_each(call, x.count(), 8, [&](std::int64_t i) {
+  over_each(call.machine, x.count(), 8, [&](std::int64_t i) {
     W v = element<W>(x, i);
     if (low != nullptr && v < element<W>(*low, 0)) v = element<W>(*low, 0);
     if (high != nullptr && v > element<W>(*high, 0)) v = element<W>(*high, 0);
