@@ -257,13 +257,11 @@ Status run_attention(Call& call) {
   const std::size_t bytes = part_bytes(call);
   ScratchParts scratch(call.scratch, call.machine.pool.threads(), bytes);
   const std::int64_t cost = s.keys() * (s.q.width + s.v.width) * 2;
-  over_rows(call.machine, s.q.batch * s.q.heads * s.q.length, cost,
-            [&](std::int64_t begin, std::int64_t end) {
-              std::byte* part = scratch.take();
+  over_rows(call.machine, scratch, s.q.batch * s.q.heads * s.q.length, cost,
+            [&](std::int64_t begin, std::int64_t end, std::byte* part) {
               auto* scores = reinterpret_cast<float*>(part);
               for (std::int64_t row = begin; row < end; ++row)
                 attend(call, s, row, scores, scores + s.keys());
-              scratch.give_back(part);
             });
   return ok();
 }

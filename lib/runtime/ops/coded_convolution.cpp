@@ -81,16 +81,12 @@ class CodedConvolution {
     const std::int64_t runs = ceil_div(places_, kRun), jobs = c_.batch * c_.group * runs;
     const TileParts parts(jobs, c_.group_outputs(), call_.machine.pool.threads());
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
-    over_rows(call_.machine, parts.units(),
+    over_each(call_.machine, scratch, parts.units(),
               kRun * windows_.row_bytes() * c_.group_outputs() / parts.parts,
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
-                for (std::int64_t unit = begin; unit < end; ++unit) {
-                  const std::int64_t job = parts.job(unit);
-                  multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
-                           parts.begin(unit), parts.end(unit), memory);
-                }
-                scratch.give_back(memory);
+              [&](std::int64_t unit, std::byte* memory) {
+                const std::int64_t job = parts.job(unit);
+                multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
+                         parts.begin(unit), parts.end(unit), memory);
               });
     return ok();
   }
@@ -98,14 +94,10 @@ class CodedConvolution {
   Status run_depthwise() {
     const std::int64_t lines = c_.windows.out[0] * c_.windows.out[1];
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
-    over_rows(call_.machine, c_.batch * lines,
+    over_each(call_.machine, scratch, c_.batch * lines,
               c_.windows.out[2] * volume(c_.windows.kernel) * c_.channels,
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
-                for (std::int64_t job = begin; job < end; ++job) {
-                  depthwise_line(job / lines, job % lines, memory);
-                }
-                scratch.give_back(memory);
+              [&](std::int64_t job, std::byte* memory) {
+                depthwise_line(job / lines, job % lines, memory);
               });
     return ok();
   }

@@ -90,14 +90,8 @@ class CodedPool {
   Status run() {
     const std::int64_t batch = call_.inputs[0]->dims[0], lines = w_.out[0] * w_.out[1];
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), space_.total());
-    over_rows(call_.machine, batch * lines, w_.out[2] * volume(w_.kernel) * channels_ / 8,
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
-                for (std::int64_t job = begin; job < end; ++job) {
-                  line(job / lines, job % lines, memory);
-                }
-                scratch.give_back(memory);
-              });
+    over_each(call_.machine, scratch, batch * lines, w_.out[2] * volume(w_.kernel) * channels_ / 8,
+              [&](std::int64_t job, std::byte* memory) { line(job / lines, job % lines, memory); });
     return ok();
   }
 

@@ -92,16 +92,12 @@ class WindowProduct {
     const std::int64_t runs = ceil_div(places_, kPlacesAtOnce), jobs = c_.batch * c_.group * runs;
     const TileParts parts(jobs, c_.group_outputs(), call_.machine.pool.threads());
     ScratchParts scratch(terms_.parts, call_.machine.pool.threads(), WindowPart::bytes(windows_));
-    over_rows(call_.machine, parts.units(),
+    over_each(call_.machine, scratch, parts.units(),
               kPlacesAtOnce * windows_.row_bytes() * c_.group_outputs() / parts.parts,
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
-                for (std::int64_t unit = begin; unit < end; ++unit) {
-                  const std::int64_t job = parts.job(unit);
-                  multiply_run(job / runs, job % runs * kPlacesAtOnce, parts.begin(unit),
-                               parts.end(unit), WindowPart(memory));
-                }
-                scratch.give_back(memory);
+              [&](std::int64_t unit, std::byte* memory) {
+                const std::int64_t job = parts.job(unit);
+                multiply_run(job / runs, job % runs * kPlacesAtOnce, parts.begin(unit),
+                             parts.end(unit), WindowPart(memory));
               });
   }
 

@@ -141,12 +141,11 @@ Status convolve_by_product(Call& call, const Convolution& c, const Product& p) {
   const std::int64_t runs = c.batch * c.group * p.runs;
   const std::int64_t parts = runs < 2 * threads ? std::min(threads, rows) : 1;
   ScratchParts scratch(call.scratch, static_cast<int>(threads), run_bytes(p));
-  const auto one = [&](std::int64_t unit) {
+  const auto one = [&](std::int64_t unit, std::byte* memory) {
     const std::int64_t part = unit % parts, run = unit / parts % p.runs;
     const std::int64_t group = unit / parts / p.runs % c.group, n = unit / parts / p.runs / c.group;
     const std::int64_t begin = run * p.places, count = std::min(p.places, places - begin);
     const float* image = x + (n * c.channels + group * c.group_channels()) * volume(w.in);
-    std::byte* memory = p.in_place ? nullptr : scratch.take();
     auto* seen = reinterpret_cast<float*>(memory);
     if (!p.in_place) see(c, image, begin, count, seen);
     const std::int64_t first = rows * part / parts, last = rows * (part + 1) / parts;
@@ -158,9 +157,8 @@ Status convolve_by_product(Call& call, const Convolution& c, const Product& p) {
       const float add = bias->floats()[group * rows + o];
       for (std::int64_t k = 0; k < count; ++k) to[o * places + k] += add;
     }
-    if (!p.in_place) scratch.give_back(memory);
   };
-  over_each(call.machine, runs * parts, p.taps * p.places * rows / parts, one);
+  over_each(call.machine, scratch, runs * parts, p.taps * p.places * rows / parts, one);
   return ok();
 }
 

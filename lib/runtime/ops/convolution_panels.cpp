@@ -144,13 +144,11 @@ class PanelConvolution {
   Status run() {
     if (places_ == 0) return ok();
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), bytes());
-    over_rows(call_.machine, c_.batch * c_.group * runs_ * parts_,
+    over_rows(call_.machine, scratch, c_.batch * c_.group * runs_ * parts_,
               taps_ * c_.group_channels() * c_.group_outputs() * std::min(run_, places_) / parts_,
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
+              [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
                 Pieces pieces(call_.machine.convolve, w_, c_.group_channels(), memory);
                 for (std::int64_t unit = begin; unit < end; ++unit) one(unit, pieces);
-                scratch.give_back(memory);
               });
     return ok();
   }
@@ -255,14 +253,12 @@ class DepthwiseConvolution {
 
   Status run() {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), bytes());
-    over_rows(call_.machine, c_.batch * c_.channels,
+    over_rows(call_.machine, scratch, c_.batch * c_.channels,
               taps() * c_.group_outputs() * volume(c_.windows.out),
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
+              [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
                 const Phases::Layout layout = phases_.layout_in(memory);
                 for (std::int64_t p = begin; p < end; p += phases_.together())
                   planes(p, std::min(phases_.together(), end - p), layout);
-                scratch.give_back(memory);
               });
     return ok();
   }

@@ -109,14 +109,10 @@ class TiledConvolution {
     }
     ScratchParts scratch(memory_left, call_.machine.pool.threads(), space_.total());
     const std::int64_t jobs = c_.batch * c_.group * runs_;
-    over_rows(call_.machine, jobs, kRun * inputs_ * c_.group_outputs(),
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
-                for (std::int64_t job = begin; job < end; ++job) {
-                  run_windows(job / runs_ / c_.group, job / runs_ % c_.group, job % runs_ * kRun,
-                              memory);
-                }
-                scratch.give_back(memory);
+    over_each(call_.machine, scratch, jobs, kRun * inputs_ * c_.group_outputs(),
+              [&](std::int64_t job, std::byte* memory) {
+                run_windows(job / runs_ / c_.group, job / runs_ % c_.group, job % runs_ * kRun,
+                            memory);
               });
     return ok();
   }

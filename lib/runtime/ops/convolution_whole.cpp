@@ -67,10 +67,8 @@ void sum_any(const Convolution& c, const Operands& from, std::int64_t n, std::in
   }
 }
 
-template <class F>
-void over_planes(Call& call, const Convolution& c, F f) {
-  const std::int64_t cost = c.group_channels() * volume(c.windows.kernel) * volume(c.windows.out);
-  over_each(call.machine, c.batch * c.outputs, cost, f);
+std::int64_t plane_cost(const Convolution& c) {
+  return c.group_channels() * volume(c.windows.kernel) * volume(c.windows.out);
 }
 
 Status shape_integer(const Call& call, std::vector<Dims>& results) {
@@ -89,7 +87,7 @@ Status run_integer(Call& call) {
                  convolution_of(call, call.inputs[0]->dims, call.inputs[1]->dims));
   const Operands from{call.inputs[0], call.inputs[1], input_at(call, 2), input_at(call, 3)};
   auto* y = data_of<std::uint32_t>(*call.outputs[0]);
-  over_planes(call, c, [&](std::int64_t p) {
+  over_each(call.machine, c.batch * c.outputs, plane_cost(c), [&](std::int64_t p) {
     sum_any(c, from, p / c.outputs, p % c.outputs, 0, y + p * volume(c.windows.out));
   });
   return ok();
@@ -149,9 +147,8 @@ Status run_quantized(Call& call) {
   const std::int64_t count = volume(c.windows.out);
   Value& y = *call.outputs[0];
   ScratchParts scratch(call.scratch, call.machine.pool.threads(), plane_bytes(call));
-  over_planes(call, c, [&](std::int64_t p) {
+  const auto one = [&](std::int64_t p, std::byte* memory) {
     const std::int64_t output = p % c.outputs;
-    std::byte* memory = scratch.take();
     auto* sums = reinterpret_cast<std::uint32_t*>(memory);
     sum_any(c, from, p / c.outputs, output,
             bias == nullptr ? 0 : data_of<std::uint32_t>(*bias)[output], sums);
@@ -161,8 +158,8 @@ Status run_quantized(Call& call) {
     } else {
       requantize(sums, count, factor, zero, data_of<std::uint8_t>(y) + p * count);
     }
-    scratch.give_back(memory);
-  });
+  };
+  over_each(call.machine, scratch, c.batch * c.outputs, plane_cost(c), one);
   return ok();
 }
 

@@ -172,15 +172,13 @@ Status run_linear(Call& call) {
   ScratchParts scratch(call.scratch.subspan(linear_scratch(call) - own),
                        call.machine.pool.threads(), thread_bytes(shape));
   const std::int64_t tiles = parts.back().first_tile + parts.back().tiles;
-  over_rows(call.machine, tiles, kernels::kTileRows * shape.inputs * shape.rows,
-            [&](std::int64_t begin, std::int64_t end) {
-              std::byte* memory = scratch.take();
+  over_rows(call.machine, scratch, tiles, kernels::kTileRows * shape.inputs * shape.rows,
+            [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
               for (const Part& part : parts) {
                 const std::int64_t from = std::max<std::int64_t>(begin - part.first_tile, 0);
                 const std::int64_t to = std::min<std::int64_t>(end - part.first_tile, part.tiles);
                 if (from < to) product.run(part, from, to, memory);
               }
-              scratch.give_back(memory);
             });
   return ok();
 }

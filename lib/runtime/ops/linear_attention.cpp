@@ -149,12 +149,9 @@ void run_head(Call& call, const Memory2d& m, std::int64_t b, std::int64_t head, 
 Status run_linear_attention(Call& call) {
   THIMBLE_ASSIGN(const Memory2d m, memory_of(call));
   ScratchParts scratch(call.scratch, call.machine.pool.threads(), head_bytes(m));
-  over_rows(call.machine, m.batch * m.heads, m.length * m.keys * m.values * 4,
-            [&](std::int64_t begin, std::int64_t end) {
-              std::byte* part = scratch.take();
-              for (std::int64_t i = begin; i < end; ++i)
-                run_head(call, m, i / m.heads, i % m.heads, reinterpret_cast<float*>(part));
-              scratch.give_back(part);
+  over_each(call.machine, scratch, m.batch * m.heads, m.length * m.keys * m.values * 4,
+            [&](std::int64_t i, std::byte* part) {
+              run_head(call, m, i / m.heads, i % m.heads, reinterpret_cast<float*>(part));
             });
   return ok();
 }

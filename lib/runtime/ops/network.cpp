@@ -61,11 +61,10 @@ void attend(Call& call, const kernels::AttentionCall& attention, std::size_t scr
                        per_thread_bytes(a));
   const std::int64_t items = kernels::attention_items(attention);
   const std::int64_t cost = kernels::kQueryTile * attention.key_count * (a.dim + a.value_dim);
-  over_rows(call.machine, items, cost, [&](std::int64_t begin, std::int64_t end) {
-    std::byte* memory = scratch.take();
-    call.machine.attention.attend(attention, begin, end, memory);
-    scratch.give_back(memory);
-  });
+  over_rows(call.machine, scratch, items, cost,
+            [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
+              call.machine.attention.attend(attention, begin, end, memory);
+            });
 }
 
 Status attend_cached(Call& call, const Attention& a) {

@@ -57,8 +57,9 @@ Expected<std::vector<std::int64_t>> integers_of(const Value& value);
 class ScratchParts {
  public:
   ScratchParts(std::span<std::byte> memory, int parts, std::size_t part_bytes);
-  std::byte* take();
-  void give_back(std::byte* part);
+  int take();
+  void give_back(int part) { taken_[part].store(false, std::memory_order_release); }
+  std::byte* memory(int part) const { return base_ + static_cast<std::size_t>(part) * part_bytes_; }
 
  private:
   static constexpr int kMost = 1024;
@@ -67,6 +68,27 @@ class ScratchParts {
   std::size_t part_bytes_;
   std::atomic<bool> taken_[kMost] = {};
 };
+
+// As those of values.h, with a part of the scratch for whoever works: runs f(begin, end, memory).
+template <class F>
+void over_rows(Machine& machine, ScratchParts& scratch, std::int64_t rows,
+               std::int64_t cost_per_row, F f) {
+  over_rows(machine, rows, cost_per_row, [&](std::int64_t begin, std::int64_t end) {
+    const int part = scratch.take();
+    f(begin, end, scratch.memory(part));
+    scratch.give_back(part);
+  });
+}
+
+// Runs f(row, memory).
+template <class F>
+void over_each(Machine& machine, ScratchParts& scratch, std::int64_t rows,
+               std::int64_t cost_per_row, F f) {
+  over_rows(machine, scratch, rows, cost_per_row,
+            [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
+              for (std::int64_t row = begin; row < end; ++row) f(row, memory);
+            });
+}
 
 // Out of range and NaN give 0 rather than undefined behaviour.
 inline std::int64_t whole(double x) {

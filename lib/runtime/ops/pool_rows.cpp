@@ -40,14 +40,12 @@ class RowPool {
   Status run() {
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), space_.total());
     const Dims& x = call_.inputs[0]->dims;
-    over_rows(call_.machine, x[0] * x[1], volume(w_.out) * volume(w_.kernel),
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = scratch.take();
+    over_rows(call_.machine, scratch, x[0] * x[1], volume(w_.out) * volume(w_.kernel),
+              [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
                 prepare(memory);
                 const Phases::Layout layout = phases_.layout_in(memory);
                 for (std::int64_t p = begin; p < end; p += phases_.together())
                   planes(p, std::min(phases_.together(), end - p), layout, memory);
-                scratch.give_back(memory);
               });
     return ok();
   }

@@ -214,11 +214,9 @@ void multiply_rows(Machine& machine, const float* x, std::int64_t rows, std::int
     const kernels::GroupedWeight part = tiles_of(weight.weight->grouped, first, first + tiles);
     const int threads = machine.pool.threads();
     ScratchParts parts(scratch, threads, scratch.size() / static_cast<std::size_t>(threads));
-    over_rows(machine, tiles, inputs * rows * kernels::kTileRows,
-              [&](std::int64_t begin, std::int64_t end) {
-                std::byte* memory = parts.take();
+    over_rows(machine, parts, tiles, inputs * rows * kernels::kTileRows,
+              [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
                 machine.linear.grouped_f32(part, x, rows, inputs, begin, end, y, y_stride, memory);
-                parts.give_back(memory);
               });
     return;
   }

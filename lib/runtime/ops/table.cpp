@@ -28,16 +28,10 @@ std::vector<Operator> join_families(
 ScratchParts::ScratchParts(std::span<std::byte> memory, int parts, std::size_t part_bytes)
     : base_(memory.data()), parts_(parts < kMost ? parts : kMost), part_bytes_(part_bytes) {}
 
-std::byte* ScratchParts::take() {
+int ScratchParts::take() {
   for (int i = 0;; i = (i + 1) % parts_) {
-    if (!taken_[i].exchange(true, std::memory_order_acquire))
-      return base_ + static_cast<std::size_t>(i) * part_bytes_;
+    if (!taken_[i].exchange(true, std::memory_order_acquire)) return i;
   }
-}
-
-void ScratchParts::give_back(std::byte* part) {
-  taken_[static_cast<std::size_t>(part - base_) / part_bytes_].store(false,
-                                                                     std::memory_order_release);
 }
 
 Dims strides_of(const Dims& dims) {
