@@ -68,10 +68,14 @@ function(thimble_unity target groups)
   endforeach()
 endfunction()
 
-# thimble_library(NAME [DEVICE] [UNITS n] SOURCES ... [DEPENDS ...]): a static library `thimble_NAME`. DEVICE
-# code ships to devices: it is built without exceptions. UNITS: see thimble_unity; 0 keeps every file alone.
+# thimble_library(NAME [DEVICE] [UNITS n] [SOURCES ...] [DEPENDS ...]): a static library `thimble_NAME` of the
+# folder's sources and those of its own folders, unless SOURCES lists others. DEVICE code ships to devices: it is
+# built without exceptions. UNITS: see thimble_unity; 0 keeps every file alone.
 function(thimble_library name)
   cmake_parse_arguments(ARG "DEVICE" "UNITS" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT DEFINED ARG_SOURCES)
+    file(GLOB ARG_SOURCES CONFIGURE_DEPENDS *.cpp */*.cpp)
+  endif()
   add_library(thimble_${name} STATIC ${ARG_SOURCES})
   if(NOT DEFINED ARG_UNITS)
     set(ARG_UNITS 1)
@@ -85,11 +89,12 @@ function(thimble_library name)
   target_link_libraries(thimble_${name} PUBLIC ${ARG_DEPENDS})
 endfunction()
 
-# thimble_test(NAME SOURCES ... [DEPENDS ...]): a Catch2 executable `test_NAME`, registered with CTest.
-# Tests find the repository through THIMBLE_SOURCE_DIR and optional data through THIMBLE_SHARED_DIR.
+# thimble_test(NAME [DEPENDS ...]): the folder's *_test.cpp as a Catch2 executable `test_NAME`, registered with
+# CTest. Tests find the repository through THIMBLE_SOURCE_DIR and optional data through THIMBLE_SHARED_DIR.
 function(thimble_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
-  add_executable(test_${name} ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *_test.cpp)
+  add_executable(test_${name} ${sources})
   list(TRANSFORM ARG_DEPENDS REPLACE "^thimble:" "thimble_")
   target_link_libraries(test_${name} PRIVATE thimble_test_main ${ARG_DEPENDS})
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
