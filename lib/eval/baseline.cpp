@@ -8,26 +8,21 @@
 #include "support/atomic_file.h"
 #include "support/mapped_file.h"
 #include "support/text.h"
+#include "text/json.h"
 
 namespace thimble::eval {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::ordered_json;  // metrics stay in the file's order
 
 constexpr std::uint64_t kMaxBytes = 1 << 20;
 
 Expected<Json> read_json(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
   if (file->size() > kMaxBytes) return invalid_file("a baseline has at most 1 MB").in(path);
-  const auto* text = reinterpret_cast<const char*>(file->bytes().data());
-  // Depth is bounded before anything is built: the parser recurses.
-  int depth = 0;
-  for (std::size_t i = 0; i < file->size(); ++i) {
-    if (text[i] == '[' || text[i] == '{') ++depth;
-    if (text[i] == ']' || text[i] == '}') --depth;
-    if (depth > 8) return invalid_file("nested too deeply").in(path).at_offset(i);
-  }
-  Json json = Json::parse(text, text + file->size(), nullptr, false);
+  const std::string_view content(reinterpret_cast<const char*>(file->bytes().data()), file->size());
+  THIMBLE_TRY(text::check_json_depth(content, path));
+  Json json = Json::parse(content, nullptr, false);
   const bool right = json.is_object() && json.contains("metrics") && json["metrics"].is_object();
   if (!right) return invalid_file("not a baseline").in(path).fix("make one with --update-baseline");
   return json;

@@ -8,8 +8,7 @@
 namespace thimble::text {
 namespace {
 
-// The parser recurses, so depth is bounded before it starts. Returns the offset where it is too
-// deep.
+// The offset where it is too deep, or npos.
 std::size_t too_deep_at(std::string_view text) {
   int depth = 0;
   bool quoted = false;
@@ -33,17 +32,22 @@ std::size_t too_deep_at(std::string_view text) {
 
 }  // namespace
 
+Status check_json_depth(std::string_view text, const std::string& file) {
+  const std::size_t at = too_deep_at(text);
+  if (at == std::string_view::npos) return ok();
+  return invalid_file("nested too deeply").in(file).at_offset(at);
+}
+
 Expected<Json> parse_json(std::string_view text, const std::string& file) {
   if (text.size() > kMaxJsonBytes) return invalid_file("a JSON file has at most 256 MB").in(file);
-  if (const std::size_t at = too_deep_at(text); at != std::string_view::npos)
-    return invalid_file("nested too deeply").in(file).at_offset(at);
+  THIMBLE_TRY(check_json_depth(text, file));
   std::vector<std::set<std::string>> keys;
   std::string twice;
   auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start)
+    if (event == Json::parse_event_t::object_start) {
       keys.resize(static_cast<std::size_t>(depth) + 2);
-    if (event == Json::parse_event_t::object_start)
-      keys[static_cast<std::size_t>(depth) + 1].clear();
+      keys.back().clear();
+    }
     if (event == Json::parse_event_t::key &&
         !keys[static_cast<std::size_t>(depth)].insert(parsed.get<std::string>()).second)
       twice = parsed.get<std::string>();

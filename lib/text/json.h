@@ -15,6 +15,8 @@ using Json = nlohmann::json;
 inline constexpr std::size_t kMaxJsonBytes = 256u << 20;
 inline constexpr int kMaxJsonDepth = 64;
 
+// The error of a text that nests deeper: a parser recurses, so this is asked before one starts.
+Status check_json_depth(std::string_view text, const std::string& file);
 Expected<Json> parse_json(std::string_view text, const std::string& file);
 Expected<Json> read_json(const std::string& path);
 
