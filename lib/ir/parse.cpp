@@ -1,6 +1,7 @@
 #include <cmath>
 #include <map>
 
+#include "ir/activation_words.h"
 #include "ir/model.h"
 #include "ir/text_form.h"
 #include "ir/text_lexer.h"
@@ -219,7 +220,7 @@ class Parser {
     return std::optional(std::move(out));
   }
 
-  // `: f32[batch, 4] as int8`, `as int8_token`, `as int16` or `as int8(SCALE, ZERO)`, all of it
+  // `: f32[batch, 4] as int8`, `as int8-token`, `as int16` or `as int8(SCALE, ZERO)`, all of it
   // optional.
   Status type(Value& value) {
     THIMBLE_ASSIGN(const bool present, take(':'));
@@ -228,11 +229,10 @@ class Parser {
     THIMBLE_ASSIGN(value.shape, shape());
     if (!token_.is_word("as")) return ok();
     THIMBLE_TRY(advance());
-    for (const auto& [word, scheme] : kActivationWords) {
-      if (token_.is_word(word)) value.activation = scheme;
-    }
+    if (token_.kind == Kind::kWord)
+      value.activation = activation_named(token_.text).value_or(ActivationScheme::kFloat);
     if (value.activation == ActivationScheme::kFloat)
-      return wrong("'int8', 'int8_token' or 'int16' expected");
+      return wrong("'int8', 'int8-token' or 'int16' expected");
     THIMBLE_TRY(advance());
     return value.activation == ActivationScheme::kInt8 ? static_scale(value) : ok();
   }

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <unordered_set>
 
+#include "ir/activation_words.h"
 #include "ir/model.h"
 #include "ir/text_form.h"
 
@@ -126,7 +127,8 @@ class Printer {
     std::string text(dtype_name(value.dtype));
     text += value.shape ? to_string(*value.shape) : "[*]";
     for (const auto& [word, scheme] : kActivationWords) {
-      if (value.activation == scheme) text += " as " + std::string(word);
+      if (value.activation == scheme && scheme != ActivationScheme::kFloat)
+        text += " as " + std::string(word);
     }
     if (value.activation == ActivationScheme::kStatic) {
       text += " as int8(" + real_text(value.static_scale.scale) + ", " +

@@ -27,7 +27,6 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "ir/graph.h"
@@ -38,12 +37,6 @@ inline bool is_bare(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '.' || c == '/' || c == '$' || c == '-';
 }
-
-// How values are written that a quantized product reads, `as` what; kFloat isn't said.
-inline constexpr std::pair<std::string_view, ActivationScheme> kActivationWords[] = {
-    {"int8", ActivationScheme::kInt8},
-    {"int8_token", ActivationScheme::kInt8Token},
-    {"int16", ActivationScheme::kInt16}};
 
 struct PlainValues {
   std::size_t count = 0;

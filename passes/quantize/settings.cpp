@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/activation_words.h"
 #include "passes/quantize/offers.h"
 #include "quant/levels.h"
 #include "support/checked.h"
@@ -95,12 +96,7 @@ Status apply(const std::string& key, const OptionValue& value, Settings& setting
   if (key == "scale") settings.scale_type = *ir::dtype_from_name(*value.text());
   if (key == "search")
     settings.search = *value.text() == "mse" ? quant::Search::kMse : quant::Search::kAbsmax;
-  if (key == "activations") {
-    settings.activation = *value.text() == "int8"         ? ir::ActivationScheme::kInt8
-                          : *value.text() == "int8-token" ? ir::ActivationScheme::kInt8Token
-                          : *value.text() == "int16"      ? ir::ActivationScheme::kInt16
-                                                          : ir::ActivationScheme::kFloat;
-  }
+  if (key == "activations") settings.activation = *ir::activation_named(*value.text());
   return ok();
 }
 

@@ -22,7 +22,7 @@ graph main(%x: f32[batch, floor((seq + 1) / 2), max(4, a)] as int8, %past: f32[*
   %alias = @norm
   %t: f32[4, 576] = Transpose(@up) {perm = [1, 0]}
   %y: f32[batch, 576] as int16 = MatMul(%x, %t)  // model.layers.0.mlp.up_proj
-  %z: f32[*] as int8_token = Relu(%y)
+  %z: f32[*] as int8-token = Relu(%y)
   %present: f32[*], _ = thimble::Thing(%y, _, %alias, @"onnx::MatMul_1") {a = 1, b = 1.0, c = "q\x22\x0a", d = floats[], e = [0.5, 2.0], f = ["x"], g = @ids, h = #0}
   return %y, %present
 }
