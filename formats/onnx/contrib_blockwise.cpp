@@ -57,12 +57,6 @@ Status set_parts(const Rewriter& r, Blockwise& p, std::size_t codes, std::size_t
   return ok();
 }
 
-// The constant's value in this graph.
-Expected<ir::ValueId> weight_value(Rewriter& r, Expected<ir::WeightId> weight) {
-  if (!weight) return std::move(weight).error().note("in operator " + r.node().op);
-  return ir::constant_in(r.model(), r.graph(), *weight);
-}
-
 // The first input times the transpose of a weight, with the bias that an input may be.
 void replace_by_product(Rewriter& r, ir::ValueId weight, std::size_t bias) {
   const ir::ValueId factor =
@@ -100,7 +94,7 @@ Status matmul_nbits(Rewriter& r) {
   THIMBLE_TRY(set_parts(r, p, 1, 2, 3));
   if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
   if (p.block > 0) THIMBLE_TRY(check_group_index(r, 4, p));
-  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, blockwise_weight(r.model(), p)));
+  THIMBLE_ASSIGN(const ir::ValueId weight, r.constant(blockwise_weight(r.model(), p)));
   if (r.node().integer("accuracy_level", 0) == kInt8Level)
     r.graph().value(r.input(0)).activation = ir::ActivationScheme::kInt8;
   replace_by_product(r, weight, 5);
@@ -118,7 +112,7 @@ Status matmul_bnb4(Rewriter& r) {
     return r.refuse("a matrix of inputs by outputs (transB 0)");
   THIMBLE_TRY(set_codes(r, p, 1, 2));
   if (p.codes.dtype != ir::DType::kU8) return r.refuse("its codes must be bytes");
-  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, bnb4_weight(r.model(), std::move(p))));
+  THIMBLE_ASSIGN(const ir::ValueId weight, r.constant(bnb4_weight(r.model(), std::move(p))));
   replace_by_product(r, weight, 3);
   return ok();
 }
@@ -149,7 +143,7 @@ Status gather_block_quantized(Rewriter& r) {
   p.rows = p.codes.dims.front();
   if (p.rows < 1) return r.refuse("an empty matrix");
   p.inputs = p.codes.element_count() / p.rows * (bytes ? 8 / p.bits : 1);
-  THIMBLE_ASSIGN(const ir::ValueId weight, weight_value(r, blockwise_weight(r.model(), p)));
+  THIMBLE_ASSIGN(const ir::ValueId weight, r.constant(blockwise_weight(r.model(), p)));
   r.replace({r.emit("Gather", {weight, r.input(1)}, {{"axis", std::int64_t{0}}})});
   return ok();
 }

@@ -140,19 +140,18 @@ class Experts {
   }
 
   Expected<ir::ValueId> product(ir::ValueId x, const Matrix& matrix, std::int64_t expert) {
-    THIMBLE_ASSIGN(const ir::WeightId weight, weight_of(matrix, expert));
-    const ir::ValueId value = ir::constant_in(r_.model(), r_.graph(), weight);
+    THIMBLE_ASSIGN(const ir::ValueId weight, weight_of(matrix, expert));
     const ir::ValueId factor =
-        r_.emit("Transpose", {value}, {{"perm", std::vector<std::int64_t>{1, 0}}});
+        r_.emit("Transpose", {weight}, {{"perm", std::vector<std::int64_t>{1, 0}}});
     const ir::ValueId y = r_.emit("MatMul", {x, factor});
     if (!r_.has(matrix.bias)) return y;
     return r_.emit("Add", {y, r_.emit("Gather", {r_.input(matrix.bias), r_.integer(expert)})});
   }
 
-  Expected<ir::WeightId> weight_of(const Matrix& matrix, std::int64_t expert) {
+  Expected<ir::ValueId> weight_of(const Matrix& matrix, std::int64_t expert) {
     if (!quantized_) {
       THIMBLE_ASSIGN(ir::Weight dense, part(matrix.weight, expert, 3));
-      return r_.model().add_weight(std::move(dense));
+      return ir::add_constant(r_.model(), r_.graph(), std::move(dense));
     }
     Blockwise p;
     p.bits = static_cast<int>(bits_);
@@ -171,9 +170,7 @@ class Experts {
       if (!blocks && bits_ == 4) return r_.refuse("zero points of 4 bits without blocks");
       THIMBLE_ASSIGN(p.zeros, part(matrix.zeros, expert, blocks ? 3 : 2));
     }
-    auto found = blockwise_weight(r_.model(), p);
-    if (!found) return std::move(found).error().note("in operator " + r_.node().op);
-    return *found;
+    return r_.constant(blockwise_weight(r_.model(), p));
   }
 
   // An expert's share of an input of so many axes.

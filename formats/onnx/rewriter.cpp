@@ -116,6 +116,11 @@ ir::ValueId Rewriter::constant(ir::Weight weight) {
   return ir::add_constant(model_, graph_, std::move(weight));
 }
 
+Expected<ir::ValueId> Rewriter::constant(const Expected<ir::WeightId>& weight) {
+  if (!weight) return Error(weight.error()).note("in operator " + node().op);
+  return ir::constant_in(model_, graph_, *weight);
+}
+
 ir::ValueId Rewriter::integers(const std::vector<std::int64_t>& values) {
   return constant(ir::make_dense("", {static_cast<std::int64_t>(values.size())}, values));
 }

@@ -51,6 +51,8 @@ class Rewriter {
   ir::ValueId integer(std::int64_t value);                        // i64[]
   ir::ValueId real(float value);                                  // f32[]
   ir::ValueId constant(ir::Weight weight);
+  // Of a weight that the model has already; an error says in which operator it was wanted.
+  Expected<ir::ValueId> constant(const Expected<ir::WeightId>& weight);
   ir::ValueId emit(std::string_view op, const Inputs& inputs, Attributes attributes = {});
   std::vector<ir::ValueId> emit_many(std::string_view op, const Inputs& inputs,
                                      Attributes attributes, std::size_t results);
