@@ -143,14 +143,14 @@ Status lower_codes_of_conv(Lowering& lowering, ir::NodeId id, const ir::Node& no
     return program::Tensor{.name = node.name + name, .type = type, .dims = {coded.weight.dims[0]}};
   };
   THIMBLE_ASSIGN(const std::int32_t x, lowering.code_slot(node, conv->input));
-  THIMBLE_ASSIGN(const std::int32_t w, lowering.add_packed(conv->weight_value, coded_tensor(coded),
-                                                           coded_payload(coded)));
-  THIMBLE_ASSIGN(const std::int32_t offset,
-                 lowering.add_packed(conv->weight_value, vector("/offset", program::Type::kI32),
-                                     offset_payload(coded)));
-  THIMBLE_ASSIGN(const std::int32_t factor,
-                 lowering.add_packed(conv->weight_value, vector("/factor", program::Type::kF32),
-                                     factor_payload(coded)));
+  const auto constant = [&](program::Tensor tensor, std::unique_ptr<Payload> payload) {
+    return lowering.add_constant_slot(conv->weight_value, std::move(tensor), std::move(payload));
+  };
+  const std::int32_t w = constant(coded_tensor(coded), coded_payload(coded));
+  const std::int32_t offset =
+      constant(vector("/offset", program::Type::kI32), offset_payload(coded));
+  const std::int32_t factor =
+      constant(vector("/factor", program::Type::kF32), factor_payload(coded));
   attributes.push_back(ints("x_zero", {from.zero}));
   lowering.emit(program::Op::kConvCodes, node, {x, w, offset, factor}, {y}).attributes =
       std::move(attributes);
@@ -245,8 +245,7 @@ Expected<std::int32_t> Lowering::plain_code_slot(ir::ValueId value, const char* 
   described.name += suffix;
   described.type = program::Type::kU8;
   std::rotate(described.dims.begin() + 1, described.dims.begin() + 2, described.dims.end());
-  program().slots.push_back(std::move(described));
-  return static_cast<std::int32_t>(program().slots.size()) - 1;
+  return add_slot(std::move(described));
 }
 
 Expected<std::int32_t> Lowering::code_slot(const ir::Node& reader, ir::ValueId value) {

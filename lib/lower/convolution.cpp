@@ -183,11 +183,11 @@ Finish finish_of(Lowering& lowering, ir::ValueId output, std::size_t outputs,
 }
 
 // A vector that lowering computed, as a constant named after `value`.
-Expected<std::int32_t> vector_slot(Lowering& lowering, ir::ValueId value, std::string name,
-                                   std::vector<std::int64_t> dims, std::vector<float> values) {
+std::int32_t vector_slot(Lowering& lowering, ir::ValueId value, std::string name,
+                         std::vector<std::int64_t> dims, std::vector<float> values) {
   program::Tensor tensor{.name = std::move(name), .type = program::Type::kF32, .dims = {}};
   tensor.dims = std::move(dims);
-  return lowering.add_packed(value, std::move(tensor), values_payload(std::move(values)));
+  return lowering.add_constant_slot(value, std::move(tensor), values_payload(std::move(values)));
 }
 
 // The inputs from the bias on: (b, addend, scale). `bias` is the convolution's own.
@@ -204,10 +204,8 @@ Status add_finish(Lowering& lowering, const ir::Node& node, ir::ValueId bias, Fi
     }
     const auto count = static_cast<std::int64_t>(affine.scale.size());
     const ir::ValueId name = node.inputs[1];
-    THIMBLE_ASSIGN(const std::int32_t shift,
-                   vector_slot(lowering, name, node.name + "/shift", {count}, affine.bias));
-    THIMBLE_ASSIGN(scale, vector_slot(lowering, name, node.name + "/scale", {count}, affine.scale));
-    inputs.push_back(shift);
+    inputs.push_back(vector_slot(lowering, name, node.name + "/shift", {count}, affine.bias));
+    scale = vector_slot(lowering, name, node.name + "/scale", {count}, affine.scale);
   } else {
     THIMBLE_ASSIGN(const std::int32_t own, lowering.slot(bias));
     inputs.push_back(own);
@@ -226,11 +224,8 @@ Expected<std::int32_t> panel_slot(Lowering& lowering, const ir::Convolution& con
   const auto key = std::pair(conv.weight.index, outputs);
   if (const auto known = lowering.panel_slots().find(key); known != lowering.panel_slots().end())
     return known->second;
-  THIMBLE_ASSIGN(const std::int32_t index,
-                 lowering.add_packed(conv.weight_value, panel_tensor(weight, outputs),
-                                     panel_payload(weight, outputs)));
-  lowering.panel_slots()[key] = index;
-  return index;
+  return lowering.panel_slots()[key] = lowering.add_constant_slot(
+             conv.weight_value, panel_tensor(weight, outputs), panel_payload(weight, outputs));
 }
 
 // Does the panels' instruction compute it? Its weight must be f32 when it gets there.
@@ -313,11 +308,10 @@ Status lower_batch_norm(Lowering& lowering, ir::NodeId id, const ir::Node& node)
   THIMBLE_ASSIGN(const std::int32_t x, lowering.slot(node.inputs[0]));
   const auto outputs = static_cast<std::size_t>(channels);
   Finish finish = finish_of(lowering, node.outputs[0], outputs, std::move(affine));
-  THIMBLE_ASSIGN(const std::int32_t w, vector_slot(lowering, node.inputs[1], node.name + "/scale",
-                                                   std::move(dims), finish.affine->scale));
-  THIMBLE_ASSIGN(
-      const std::int32_t bias,
-      vector_slot(lowering, node.inputs[1], node.name + "/shift", {channels}, finish.affine->bias));
+  const std::int32_t w = vector_slot(lowering, node.inputs[1], node.name + "/scale",
+                                     std::move(dims), finish.affine->scale);
+  const std::int32_t bias =
+      vector_slot(lowering, node.inputs[1], node.name + "/shift", {channels}, finish.affine->bias);
   std::vector<std::int32_t> inputs = {x, w, bias};
   THIMBLE_ASSIGN(const std::int32_t addend, lowering.slot(finish.addend));
   if (addend >= 0) inputs.push_back(addend);

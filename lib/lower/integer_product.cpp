@@ -236,17 +236,17 @@ std::optional<IntegerProduct> match_product(const Lowering& lowering, const ir::
 }
 
 template <class T>
-Expected<std::int32_t> numbers_slot(Lowering& lowering, const IntegerProduct& product,
-                                    const char* suffix, program::Type type,
-                                    const std::vector<T>& numbers) {
+std::int32_t numbers_slot(Lowering& lowering, const IntegerProduct& product, const char* suffix,
+                          program::Type type, const std::vector<T>& numbers) {
   if (numbers.empty()) return -1;
   program::Tensor tensor{.name = product.weight.name + suffix,
                          .type = type,
                          .dims = {static_cast<std::int64_t>(numbers.size())}};
-  return lowering.add_packed(product.weight_value, std::move(tensor), values_payload(numbers));
+  return lowering.add_constant_slot(product.weight_value, std::move(tensor),
+                                    values_payload(numbers));
 }
 
-Expected<std::int32_t> tiles_slot(Lowering& lowering, const IntegerProduct& product) {
+std::int32_t tiles_slot(Lowering& lowering, const IntegerProduct& product) {
   const ir::Weight& w = product.weight;
   const std::int64_t inputs = inputs_of(w), outputs = outputs_of(w);
   program::Tensor tensor{
@@ -259,7 +259,7 @@ Expected<std::int32_t> tiles_slot(Lowering& lowering, const IntegerProduct& prod
       .axis = 1,
       .bits = 8,
       .group_size = outputs / product.group};
-  return lowering.add_packed(
+  return lowering.add_constant_slot(
       product.weight_value, std::move(tensor),
       std::make_unique<IntegerTilesPayload>(w, product.group, product.scales));
 }
@@ -267,20 +267,18 @@ Expected<std::int32_t> tiles_slot(Lowering& lowering, const IntegerProduct& prod
 Status lower_product(Lowering& lowering, const ir::Node& node, const IntegerProduct& product) {
   using program::Type;
   THIMBLE_ASSIGN(const std::int32_t x, lowering.slot(product.x));
-  THIMBLE_ASSIGN(const std::int32_t w, tiles_slot(lowering, product));
+  const std::int32_t w = tiles_slot(lowering, product);
   program::Tensor sums{.name = product.weight.name + "/sums",
                        .type = Type::kI32,
                        .dims = {outputs_of(product.weight)}};
-  THIMBLE_ASSIGN(const std::int32_t sum,
-                 lowering.add_packed(product.weight_value, std::move(sums),
-                                     std::make_unique<IntegerSumsPayload>(product.weight)));
-  THIMBLE_ASSIGN(const std::int32_t factor,
-                 numbers_slot(lowering, product, "/factor", Type::kF32, product.scales));
+  const std::int32_t sum = lowering.add_constant_slot(
+      product.weight_value, std::move(sums), std::make_unique<IntegerSumsPayload>(product.weight));
+  const std::int32_t factor =
+      numbers_slot(lowering, product, "/factor", Type::kF32, product.scales);
   THIMBLE_ASSIGN(const std::int32_t x_scale, lowering.slot(product.x_scale));
   THIMBLE_ASSIGN(const std::int32_t x_zero, lowering.slot(product.x_zero));
   THIMBLE_ASSIGN(const std::int32_t bias, lowering.slot(product.bias));
-  THIMBLE_ASSIGN(const std::int32_t zero,
-                 numbers_slot(lowering, product, "/zero", Type::kI32, product.zeros));
+  const std::int32_t zero = numbers_slot(lowering, product, "/zero", Type::kI32, product.zeros);
   THIMBLE_ASSIGN(const std::int32_t y, lowering.slot(product.output));
   for (const ir::NodeId id : product.behind) lowering.mark_done(id);
   std::vector<std::int32_t> inputs = {x, w, sum, factor, x_scale, x_zero, bias, zero};

@@ -20,6 +20,13 @@ std::optional<program::Type> program_type(ir::DType type) {
   }
 }
 
+// The type of the value or weight of that name; an error where the runtime has none.
+Expected<program::Type> computed_type(ir::DType type, const std::string& name) {
+  if (const auto known = program_type(type)) return *known;
+  return unsupported("the runtime does not compute with " + std::string(ir::dtype_name(type)))
+      .at_tensor(name);
+}
+
 // A table that Gather reads, and perhaps a product too, keeps its float type; every other float
 // constant that isn't a product's weight computes in f32.
 bool is_table(const ir::Graph& graph, ir::ValueId value) {
@@ -33,6 +40,16 @@ bool is_table(const ir::Graph& graph, ir::ValueId value) {
     }
   }
   return gathered;
+}
+
+// Inputs that say a shape rather than carry data.
+bool is_shape_input(const ir::Node& node, std::size_t input) {
+  if (node.op == "Range") return true;
+  const bool has_parameters = node.op == "Reshape" || node.op == "Expand" ||
+                              node.op == "Unsqueeze" || node.op == "Squeeze" ||
+                              node.op == "Slice" || node.op == "Split" ||
+                              node.op.starts_with("Reduce") || node.op == "CumSum";
+  return has_parameters && input > 0;
 }
 
 }  // namespace
@@ -61,20 +78,6 @@ Handler find_handler(std::string_view op, std::string_view domain) {
   }
   return nullptr;
 }
-
-namespace {
-
-// Inputs that say a shape rather than carry data.
-bool is_shape_input(const ir::Node& node, std::size_t input) {
-  if (node.op == "Range") return true;
-  const bool has_parameters = node.op == "Reshape" || node.op == "Expand" ||
-                              node.op == "Unsqueeze" || node.op == "Squeeze" ||
-                              node.op == "Slice" || node.op == "Split" ||
-                              node.op.starts_with("Reduce") || node.op == "CumSum";
-  return has_parameters && input > 0;
-}
-
-}  // namespace
 
 bool Lowering::is_constant(ir::ValueId value) const {
   return !value.valid() || graph().value(value).weight.valid();
@@ -201,10 +204,9 @@ Status Lowering::lower_inputs() {
                                    [&](const ir::State& s) { return s.input == name; });
     if (is_entry())
       described.kind = state ? program::Slot::Kind::kState : program::Slot::Kind::kInput;
-    const auto index = static_cast<std::int32_t>(program().slots.size());
+    const std::int32_t index = add_slot(std::move(described));
     scope().slots[value.index] = index;
     program().regions[scope().region].inputs.push_back(index);
-    program().slots.push_back(std::move(described));
   }
   return ok();
 }
@@ -264,13 +266,7 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
   const ir::Value& value = graph().value(id);
   program::Slot slot;
   slot.name = value.name;
-  const auto type = program_type(value.dtype);
-  if (!type) {
-    return unsupported("the runtime does not compute with " +
-                       std::string(ir::dtype_name(value.dtype)))
-        .at_tensor(value.name);
-  }
-  slot.type = *type;
+  THIMBLE_ASSIGN(slot.type, computed_type(value.dtype, value.name));
   slot.dynamic = !value.shape || !is_entry();
   if (slot.dynamic) return slot;
   for (const ir::Dim& dim : *value.shape) {
@@ -280,20 +276,21 @@ Expected<program::Slot> Lowering::describe(ir::ValueId id) {
   return slot;
 }
 
+std::int32_t Lowering::add_slot(program::Slot slot) {
+  program().slots.push_back(std::move(slot));
+  return static_cast<std::int32_t>(program().slots.size()) - 1;
+}
+
 Expected<std::int32_t> Lowering::slot(ir::ValueId value) {
   if (!value.valid()) return -1;
   auto& slots = scope().slots;
   if (const auto known = slots.find(value.index); known != slots.end()) return known->second;
   if (graph().value(value).weight.valid()) {
     THIMBLE_ASSIGN(const std::int32_t index, add_constant(value));
-    slots[value.index] = index;
-    return index;
+    return slots[value.index] = index;
   }
   THIMBLE_ASSIGN(program::Slot described, describe(value));
-  const auto index = static_cast<std::int32_t>(program().slots.size());
-  program().slots.push_back(std::move(described));
-  slots[value.index] = index;
-  return index;
+  return slots[value.index] = add_slot(std::move(described));
 }
 
 std::int32_t Lowering::add_tensor(program::Tensor tensor, std::unique_ptr<Payload> payload) {
@@ -309,18 +306,18 @@ std::int32_t Lowering::add_tensor(program::Tensor tensor, std::unique_ptr<Payloa
   return static_cast<std::int32_t>(program().tensors.size()) - 1;
 }
 
-Expected<std::int32_t> Lowering::constant_slot(ir::ValueId value, std::int32_t tensor) {
+std::int32_t Lowering::add_constant_slot(ir::ValueId value, program::Tensor tensor,
+                                         std::unique_ptr<Payload> payload) {
   program::Slot described;
-  const program::Tensor& t = program().tensors[static_cast<std::size_t>(tensor)];
+  described.tensor = add_tensor(std::move(tensor), std::move(payload));
+  const program::Tensor& t = program().tensors.back();
   described.name = graph().value(value).name;
   described.kind = program::Slot::Kind::kConstant;
   // Tiles decode to f32; elements are what they are.
   described.type = t.layout == program::Layout::kTiles ? program::Type::kF32 : t.type;
   for (const std::int64_t dim : t.dims)
     described.dims.push_back({{program::SizeStep::Op::kConstant, dim}});
-  described.tensor = tensor;
-  program().slots.push_back(std::move(described));
-  return static_cast<std::int32_t>(program().slots.size()) - 1;
+  return add_slot(std::move(described));
 }
 
 // A tied table is one tensor: when a product of the same weight comes along, it finds the Gather's.
@@ -328,63 +325,46 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
   const ir::WeightId id = graph().value(value).weight;
   const ir::Weight& weight = model_.weight(id);
   const bool table = weight.dims.size() == 2 && is_table(graph(), value);
-  if (const auto known = linear_slots_.find(id.index * 2); known != linear_slots_.end())
+  if (const auto known = linear_slots_.find({id, false}); known != linear_slots_.end())
     return known->second;
-  if (const auto known = constant_slots_.find(id.index); known != constant_slots_.end())
+  if (const auto known = constant_slots_.find(id); known != constant_slots_.end())
     return known->second;
   if (!weight.encoding.is_dense()) {
     THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
     auto payload = tile_payload(weight, tiles);
-    THIMBLE_ASSIGN(const std::int32_t index,
-                   constant_slot(value, add_tensor(std::move(tiles), std::move(payload))));
-    linear_slots_[id.index * 2] = index;
-    return index;
+    const std::int32_t index = add_constant_slot(value, std::move(tiles), std::move(payload));
+    return linear_slots_[{id, false}] = index;
   }
-  const auto type = program_type(weight.dtype);
-  if (!type) {
-    return unsupported("the runtime does not compute with " +
-                       std::string(ir::dtype_name(weight.dtype)))
-        .at_tensor(weight.name);
-  }
-  program::Tensor tensor{.name = weight.name, .type = *type, .dims = weight.dims};
+  THIMBLE_ASSIGN(const program::Type type, computed_type(weight.dtype, weight.name));
+  program::Tensor tensor{.name = weight.name, .type = type, .dims = weight.dims};
   const bool as_f32 =
       graph().value(value).dtype == ir::DType::kF32 && weight.dtype != ir::DType::kF32 && !table;
   if (as_f32) tensor.type = program::Type::kF32;
   auto payload = as_f32 ? f32_payload(weight) : dense_payload(weight);
-  THIMBLE_ASSIGN(const std::int32_t index,
-                 constant_slot(value, add_tensor(std::move(tensor), std::move(payload))));
-  (table ? linear_slots_[id.index * 2] : constant_slots_[id.index]) = index;
-  return index;
+  const std::int32_t index = add_constant_slot(value, std::move(tensor), std::move(payload));
+  return (table ? linear_slots_[{id, false}] : constant_slots_[id]) = index;
 }
 
-Expected<std::int32_t> Lowering::decoded_slot(ir::ValueId value) {
+std::int32_t Lowering::decoded_slot(ir::ValueId value) {
   const ir::WeightId id = graph().value(value).weight;
-  if (const auto known = decoded_slots_.find(id.index); known != decoded_slots_.end())
+  if (const auto known = decoded_slots_.find(id); known != decoded_slots_.end())
     return known->second;
   const ir::Weight& weight = model_.weight(id);
   program::Tensor tensor{.name = weight.name, .type = program::Type::kF32, .dims = weight.dims};
-  THIMBLE_ASSIGN(const std::int32_t index,
-                 constant_slot(value, add_tensor(std::move(tensor), f32_payload(weight))));
-  decoded_slots_[id.index] = index;
-  return index;
-}
-
-Expected<std::int32_t> Lowering::add_packed(ir::ValueId value, program::Tensor tensor,
-                                            std::unique_ptr<Payload> payload) {
-  return constant_slot(value, add_tensor(std::move(tensor), std::move(payload)));
+  return decoded_slots_[id] = add_constant_slot(value, std::move(tensor), f32_payload(weight));
 }
 
 Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
   const ir::Weight& weight = model_.weight(linear.weight);
   const bool transposed = weight.encoding.is_dense() && linear.axis == 0;
-  const std::uint32_t key = linear.weight.index * 2 + (transposed ? 1 : 0);
+  const std::pair key(linear.weight, transposed);
   if (const auto known = linear_slots_.find(key); known != linear_slots_.end())
     return known->second;
-  std::int32_t tensor = -1;
+  program::Tensor tensor;
+  std::unique_ptr<Payload> payload;
   if (!weight.encoding.is_dense()) {
-    THIMBLE_ASSIGN(program::Tensor tiles, tile_tensor(weight));
-    auto payload = tile_payload(weight, tiles);
-    tensor = add_tensor(std::move(tiles), std::move(payload));
+    THIMBLE_ASSIGN(tensor, tile_tensor(weight));
+    payload = tile_payload(weight, tensor);
   } else {
     const bool wide = weight.dtype == ir::DType::kF64;  // no kernel multiplies f64 weights
     const auto type = program_type(weight.dtype);
@@ -393,17 +373,15 @@ Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
                          std::string(ir::dtype_name(weight.dtype)))
           .at_tensor(weight.name);
     }
-    program::Tensor dense{.name = weight.name,
-                          .type = wide ? program::Type::kF32 : *type,
-                          .dims = {linear.rows, linear.inputs}};
-    auto payload = transposed ? transposed_payload(weight)
-                   : wide     ? f32_payload(weight)
-                              : dense_payload(weight);
-    tensor = add_tensor(std::move(dense), std::move(payload));
+    tensor = {.name = weight.name,
+              .type = wide ? program::Type::kF32 : *type,
+              .dims = {linear.rows, linear.inputs}};
+    payload = transposed ? transposed_payload(weight)
+              : wide     ? f32_payload(weight)
+                         : dense_payload(weight);
   }
-  THIMBLE_ASSIGN(const std::int32_t index, constant_slot(linear.weight_value, tensor));
-  linear_slots_[key] = index;
-  return index;
+  return linear_slots_[key] =
+             add_constant_slot(linear.weight_value, std::move(tensor), std::move(payload));
 }
 
 program::Instruction& Lowering::emit(program::Op op, const ir::Node& node,

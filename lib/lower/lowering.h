@@ -38,10 +38,10 @@ class Lowering {
   // The slot of a constant as the weight of a product: W [N, K] row-major or in tiles.
   Expected<std::int32_t> weight_slot(const ir::Linear& linear);
   // The slot of a quantized constant as plain f32, for instructions that read no tiles.
-  Expected<std::int32_t> decoded_slot(ir::ValueId value);
-  // The slot of a constant that lowering packs or computes itself, named after `value`.
-  Expected<std::int32_t> add_packed(ir::ValueId value, program::Tensor tensor,
-                                    std::unique_ptr<Payload> payload);
+  std::int32_t decoded_slot(ir::ValueId value);
+  // A slot, named after `value`, of a constant that the payload holds.
+  std::int32_t add_constant_slot(ir::ValueId value, program::Tensor tensor,
+                                 std::unique_ptr<Payload> payload);
   // Does the node compute on 8-bit codes (codes.cpp)? Values that such nodes give have no slot of
   // floats but where another node reads them.
   bool on_codes(ir::NodeId node) const;
@@ -122,15 +122,17 @@ class Lowering {
   Status finish_states();
   Expected<std::int32_t> add_constant(ir::ValueId value);
   std::int32_t add_tensor(program::Tensor tensor, std::unique_ptr<Payload> payload);
-  Expected<std::int32_t> constant_slot(ir::ValueId value, std::int32_t tensor);
+  std::int32_t add_slot(program::Slot slot);
   Expected<program::Slot> describe(ir::ValueId value);
 
   const ir::Model& model_;
   Lowered out_;
   std::deque<Scope> scopes_;
-  std::unordered_map<std::uint32_t, std::int32_t> constant_slots_;  // by weight: in its plain form
-  std::unordered_map<std::uint32_t, std::int32_t> linear_slots_;    // by weight * 2 + transposed
-  std::unordered_map<std::uint32_t, std::int32_t> decoded_slots_;   // by weight
+  std::map<ir::WeightId, std::int32_t> constant_slots_;  // of weights in their plain form
+  // Of weights as products read them, by whether they were transposed to that end, and of gathered
+  // tables, which may be such weights too.
+  std::map<std::pair<ir::WeightId, bool>, std::int32_t> linear_slots_;
+  std::map<ir::WeightId, std::int32_t> decoded_slots_;
   std::map<std::pair<std::uint32_t, std::int64_t>, std::int32_t> panel_slots_;
 };
 

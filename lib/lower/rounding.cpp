@@ -35,8 +35,7 @@ Expected<std::int32_t> Lowering::rounded_slot(const ir::Node& reader, ir::ValueI
     return known->second;
   THIMBLE_ASSIGN(program::Slot described, describe(x));
   described.name += "/rounded";
-  const auto index = static_cast<std::int32_t>(program().slots.size());
-  program().slots.push_back(std::move(described));
+  const std::int32_t index = add_slot(std::move(described));
   const ir::StaticScale& fixed = graph().value(x).static_scale;
   emit(program::Op::kRoundToCodes, reader, {plain}, {index}).attributes = {
       floats("scale", {fixed.scale}), ints("zero", {fixed.zero + 127})};
