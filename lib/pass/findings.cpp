@@ -10,6 +10,8 @@ std::string_view kind_name(FindingKind kind) {
       return "not-finite";
     case FindingKind::kZeroGroup:
       return "zero-group";
+    case FindingKind::kLost:
+      return "lost";
     case FindingKind::kDeadChannel:
       return "dead-channel";
     case FindingKind::kSingularHessian:

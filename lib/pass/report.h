@@ -30,6 +30,7 @@ struct TensorDecision {
 enum class FindingKind : std::uint8_t {
   kNotFinite,        // weights or activations that are NaN or infinite
   kZeroGroup,        // groups of weights that are all 0: their scale is 0
+  kLost,             // a weight of which next to nothing is left
   kDeadChannel,      // inputs that were 0 in all of the calibration, or weights that are
   kSingularHessian,  // fewer tokens of calibration than inputs
   kShape,            // a shape or use that the encoding asked for can't take

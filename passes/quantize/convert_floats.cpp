@@ -3,13 +3,18 @@
 
 #include "passes/quantize/convert_floats.h"
 
+#include <cmath>
+
 #include "ir/decode.h"
 #include "ir/match.h"
 #include "passes/quantize/settings.h"
 #include "quant/decode.h"
+#include "support/text.h"
 
 namespace thimble::passes {
 namespace {
+
+constexpr float kBeyondHalf = 65520;  // what is less rounds to a number
 
 // Rows of another source, rounded on each use.
 class ConvertedSource : public ir::WeightSource {
@@ -18,6 +23,13 @@ class ConvertedSource : public ir::WeightSource {
 
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     THIMBLE_ASSIGN(const std::vector<float> values, quant::decode_rows(from_, begin, end));
+    for (const float value : values) {
+      if (to_ != ir::DType::kF16 || std::fabs(value) < kBeyondHalf || !std::isfinite(value))
+        continue;
+      return unsupported("holds " + format_significant(value) + ", which f16 cannot")
+          .at_tensor(from_.name)
+          .fix("convert-floats: {type: bf16}");
+    }
     return ir::dense_rows(end - begin, ir::encode_floats(to_, values));
   }
   void release(std::int64_t begin, std::int64_t end) const override {

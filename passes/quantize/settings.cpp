@@ -1,11 +1,13 @@
 #include "passes/quantize/settings.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ir/activation_words.h"
 #include "passes/quantize/offers.h"
 #include "quant/levels.h"
 #include "support/checked.h"
+#include "support/text.h"
 
 namespace thimble::passes {
 namespace {
@@ -319,6 +321,19 @@ pass::Finding no_effect(std::string text) {
 pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule) {
   return {pass::FindingKind::kZeroGroup, tensor, count,
           std::to_string(count) + " groups of weights are all 0; their scale is 0", rule};
+}
+
+std::optional<pass::Finding> lost(const pass::TensorDecision& decision) {
+  constexpr double kNearlyAll = 0.9;  // 2 bits lose a quarter
+  const double error = decision.output_error.value_or(decision.error.value_or(0));
+  if (decision.kept || error < kNearlyAll) return std::nullopt;
+  const std::string known =
+      std::isfinite(error) ? " (error " + format_significant(error) + ")" : std::string();
+  return pass::Finding{pass::FindingKind::kLost, decision.tensor, 0,
+                       "next to nothing is left of it as " + decision.scheme + known +
+                           ": it takes more bits, smaller groups or, beyond what f16 scales "
+                           "reach, `scale: f32`",
+                       decision.why};
 }
 
 void find_other_shape(const ir::Weight& weight, const Settings& settings,

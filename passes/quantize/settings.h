@@ -135,6 +135,9 @@ pass::TensorDecision kept(const ir::Weight& weight, std::string why);
 
 pass::Finding no_effect(std::string text);
 pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule);
+// Where next to nothing is left of a weight, or of what its product gives: by scales that their
+// type can't hold, say.
+std::optional<pass::Finding> lost(const pass::TensorDecision& decision);
 // Says so where the weight's shape made another encoding of what the settings ask for.
 void find_other_shape(const ir::Weight& weight, const Settings& settings,
                       const ir::Encoding& encoding, const std::string& rule,

@@ -137,12 +137,13 @@ Status collect_losses(const ir::Model& model, pass::Report& report, Environment&
     std::vector<pass::Finding> found;
     for (pass::TensorDecision& decision : pass.decisions) {
       const auto weight = lossy.find(decision.tensor);
-      if (weight == lossy.end() || decision.scheme != weight->second->encoding.to_string())
-        continue;
-      decision.error = *weight->second->source->relative_error();
-      const std::uint64_t zeros = quant::zero_groups(*weight->second->source).value_or(0);
-      if (zeros > 0 && !decision.kept)
-        found.push_back(passes::zero_groups(decision.tensor, zeros, decision.why));
+      if (weight != lossy.end() && decision.scheme == weight->second->encoding.to_string()) {
+        decision.error = *weight->second->source->relative_error();
+        const std::uint64_t zeros = quant::zero_groups(*weight->second->source).value_or(0);
+        if (zeros > 0 && !decision.kept)
+          found.push_back(passes::zero_groups(decision.tensor, zeros, decision.why));
+      }
+      if (auto lost = passes::lost(decision)) found.push_back(*std::move(lost));
     }
     if (found.empty()) continue;
     if (environment.globals.strict) return pass::strict_error(found, pass.pass);

@@ -17,6 +17,14 @@ printf '%s\n' 'version: 1' "calibrate: {text: $fable/calibrate.txt, tokens: 64, 
   'passes: [gptq: {bits: 4, only: {role: [attention, mlp]}}]' >recipe.yaml
 compress -o gptq.thimble
 compress -o strict.thimble --strict
+# 1e30, beyond what scales of f16 reach, and f16 itself.
+printf '\111\161' | patch model.layers.2.mlp.up_proj.weight
+printf '%s\n' 'version: 1' 'passes: [quantize-weights: {bits: 4, only: {name: "*2.mlp.up*"}}]' >recipe.yaml
+compress -o lost.thimble
+compress -o strict.thimble --strict
+compress -o held.thimble --set quantize-weights.scale=f32
+printf '%s\n' 'version: 1' 'passes: [convert-floats]' >recipe.yaml
+compress -o half.thimble
 printf '\377\377\377\377' | patch model.norm.weight
 printf '%s\n' 'version: 1' 'passes: [quantize-weights: {bits: 4}]' >recipe.yaml
 compress -o nan.thimble
