@@ -179,7 +179,7 @@ struct LinearKernels {
 
 // How many of so many rows are worth packing; the others are left to `dense`.
 constexpr std::int64_t rows_to_pack(std::int64_t rows) {
-  if (rows < 32) return 0;
+  if (rows < 12) return 0;
   return rows % 16 >= 12 ? rows : rows - rows % 16;
 }
 constexpr std::int64_t row_vectors(std::int64_t rows) { return (rows + 15) / 16; }
