@@ -34,6 +34,7 @@ case "${1-fable}" in
     context=256
     prompt="By the mill there lived"
     run=(run "$out/fable.thimble" -p "$prompt" -n 48)
+    try="-p \"$prompt\" -n 100"
     name=fable
     ;;
   smollm2)
@@ -44,6 +45,7 @@ case "${1-fable}" in
     context=256
     prompt="Why is the sky blue? Answer in one sentence."
     run=(run "$out/smollm2.thimble" --chat -p "$prompt" -n 60)
+    try=--chat
     name=smollm2
     ;;
   *) echo "usage: scripts/demo.sh [smollm2]" >&2; exit 2 ;;
@@ -67,4 +69,4 @@ echo "== after: $artifact"
 "$thimble" "${run[@]}" -q
 echo
 echo "The file is $artifact (its report beside it). Try:"
-echo "  $thimble run $artifact -p \"$prompt\" -n 100"
+echo "  $thimble run $artifact $try"
