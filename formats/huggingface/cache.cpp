@@ -41,7 +41,7 @@ Status check_links(const fs::path& snapshot, const fs::path& entry) {
 
 Expected<std::string> find_in_cache(const std::string& name) {
   const Error missing = not_found("no file, folder or cached model '" + name + "'")
-                            .fix("huggingface-cli download " + name);
+                            .fix("hf download " + name);
   const auto slash = name.find('/');
   std::error_code error;
   const bool plain =

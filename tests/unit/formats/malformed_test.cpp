@@ -207,7 +207,7 @@ TEST_CASE("formats that are not sources are refused with a remedy") {
   CHECK(refusal("a.pt", "PK").message.find("execute code") != std::string::npos);
   const auto missing = read_model("no-such-org/no-such-model", {});
   REQUIRE_FALSE(missing.has_value());
-  CHECK(missing.error().remedy == "huggingface-cli download no-such-org/no-such-model");
+  CHECK(missing.error().remedy == "hf download no-such-org/no-such-model");
 }
 
 }  // namespace
