@@ -40,8 +40,8 @@ Status check_links(const fs::path& snapshot, const fs::path& entry) {
 }  // namespace
 
 Expected<std::string> find_in_cache(const std::string& name) {
-  const Error missing = not_found("no file, folder or cached model '" + name + "'")
-                            .fix("hf download " + name);
+  const Error missing =
+      not_found("no file, folder or cached model '" + name + "'").fix("hf download " + name);
   const auto slash = name.find('/');
   std::error_code error;
   const bool plain =
