@@ -280,7 +280,8 @@ Status read_vocabulary(const Container& file, ir::Model& model) {
   THIMBLE_ASSIGN(const auto add_bos, gguf::boolean(file, "tokenizer.ggml.add_bos_token"));
   THIMBLE_ASSIGN(const auto add_eos, gguf::boolean(file, "tokenizer.ggml.add_eos_token"));
   THIMBLE_ASSIGN(const auto add_space, gguf::boolean(file, "tokenizer.ggml.add_space_prefix"));
-  v.add_bos = add_bos.value_or(pieces || v.pre == "llama-bpe");
+  const bool llama3 = v.pre == "llama-bpe" || v.pre == "llama3" || v.pre == "llama-v3";
+  v.add_bos = add_bos.value_or(pieces || llama3);
   v.add_eos = add_eos.value_or(false);
   v.add_space_prefix = add_space.value_or(pieces);
   THIMBLE_ASSIGN(const tokenizer::Tables tables, text::compile_gguf(v, file.file->path()));

@@ -1,4 +1,4 @@
-// The two vocabularies that Llama-family GGUF files carry.
+// The two vocabularies that Llama-family GGUF files carry, as tables.
 
 #include <unordered_map>
 
@@ -26,32 +26,16 @@ TokenKind kind_of(std::int32_t type) {
   }
 }
 
-std::int32_t type_of(TokenKind kind) {
-  switch (kind) {
-    case TokenKind::kUnknown:
-      return 2;
-    case TokenKind::kControl:
-      return 3;
-    case TokenKind::kUserDefined:
-      return 4;
-    case TokenKind::kUnused:
-      return 5;
-    case TokenKind::kByte:
-      return 6;
-    default:
-      return 1;
-  }
-}
-
 Expected<std::vector<SplitStep>> splits_of(const std::string& pre) {
   if (pre == "smollm") return std::vector<SplitStep>{{Split::kDigits, ""}, {Split::kGpt2, ""}};
-  if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3")
+  if (pre == "llama-bpe" || pre == "llama3" || pre == "llama-v3" || pre == "smaug-bpe")
     return std::vector<SplitStep>{{Split::kLlama3, ""}};
   if (pre == "qwen2") return std::vector<SplitStep>{{Split::kQwen2, ""}};
   if (pre == "gpt-2" || pre == "default" || pre.empty() || pre == "gpt2")
     return std::vector<SplitStep>{{Split::kGpt2, ""}};
-  return unsupported("pre-tokenizer '" + pre +
-                     "' is not supported; supported are default, gpt-2, llama-bpe, qwen2, smollm");
+  return unsupported(
+      "pre-tokenizer '" + pre +
+      "' is not supported; supported are default, gpt-2, llama-bpe, qwen2, smaug-bpe, smollm");
 }
 
 Status add_merges(const GgufVocabulary& v, Tables& tables) {
@@ -105,6 +89,7 @@ Expected<Tables> compile_gguf(const GgufVocabulary& v, const std::string& file) 
       tables.algorithm = Algorithm::kMergeRanks;
       tables.byte_level = true;
       THIMBLE_ASSIGN(tables.splits, splits_of(v.pre));
+      tables.ignore_merges = tables.splits.back().what == Split::kLlama3 && v.pre != "smaug-bpe";
       tables.decoders = {Decode::kBytes};
       THIMBLE_TRY(add_merges(v, tables));
     } else if (v.model == "llama") {
@@ -122,44 +107,6 @@ Expected<Tables> compile_gguf(const GgufVocabulary& v, const std::string& file) 
   };
   if (Status status = compile(); !status) return std::move(status).error().in(file);
   return tables;
-}
-
-Expected<GgufVocabulary> to_gguf(const Tables& tables) {
-  GgufVocabulary v;
-  const bool bytes = tables.byte_level;
-  if (tables.algorithm == Algorithm::kWordPiece || tables.algorithm == Algorithm::kUnigram)
-    return unsupported("GGUF files are written with BPE vocabularies");
-  v.model = bytes ? "gpt2" : "llama";
-  v.pre = tables.pre;
-  if (v.pre.empty() && bytes) {
-    const bool digits = tables.splits.size() > 1 && tables.splits[0].what == Split::kDigits;
-    const Split last = tables.splits.empty() ? Split::kGpt2 : tables.splits.back().what;
-    v.pre = digits                   ? "smollm"
-            : last == Split::kLlama3 ? "llama-bpe"
-            : last == Split::kQwen2  ? "qwen2"
-                                     : "gpt-2";
-  }
-  std::vector<bool> added(tables.tokens.size(), false);
-  for (const AddedToken& token : tables.added) added[static_cast<std::size_t>(token.id)] = true;
-  for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
-    const Token& token = tables.tokens[i];
-    v.tokens.push_back(bytes && !added[i] ? bytes_to_alphabet(token.bytes) : token.bytes);
-    v.scores.push_back(token.score);
-    v.types.push_back(type_of(token.kind));
-  }
-  for (const Merge& merge : tables.merges)
-    v.merges.push_back(v.tokens[static_cast<std::size_t>(merge.left)] + " " +
-                       v.tokens[static_cast<std::size_t>(merge.right)]);
-  v.bos = tables.bos;
-  v.eos = tables.eos;
-  v.unknown = tables.unknown;
-  v.pad = tables.pad;
-  v.add_bos = !tables.prefix.empty() && tables.prefix.front() == tables.bos;
-  v.add_eos = !tables.suffix.empty() && tables.suffix.back() == tables.eos;
-  v.add_space_prefix = false;
-  for (const NormalizeStep& step : tables.normalizers)
-    v.add_space_prefix = v.add_space_prefix || step.what == Normalize::kPrepend;
-  return v;
 }
 
 }  // namespace thimble::text

@@ -81,6 +81,26 @@ TEST_CASE("byte-level BPE with GPT-2's pattern") {
 TEST_CASE("byte-level BPE with Llama 3's pattern and added tokens") {
   check_all("llama3", load(kCases / "llama3.json"));
 }
+TEST_CASE("the same vocabularies through GGUF") {
+  for (const fs::path& path :
+       {kSource / "tests/data/fable/tokenizer.json", kCases / "llama3.json"}) {
+    CAPTURE(path);
+    auto tables = text::compile_tokenizer_json(read_all(path), path.string());
+    // GGUF doesn't say where added tokens are found, and what they take with them.
+    for (tokenizer::AddedToken& token : tables->added)
+      token = {.id = token.id, .text = token.text, .special = token.special};
+    const auto vocabulary = text::to_gguf(*tables);
+    if (!vocabulary) FAIL(vocabulary.error().to_string());
+    const auto back = text::compile_gguf(*vocabulary, "m.gguf");
+    if (!back) FAIL(back.error().to_string());
+    const auto before = load(tokenizer::write_tables(*tables));
+    const auto after = load(tokenizer::write_tables(*back));
+    for (const std::string& line : gunzipped_lines(kCases / "strings.json.gz")) {
+      const std::string text = nlohmann::json::parse(line).get<std::string>();
+      REQUIRE(after.encode(text) == before.encode(text));
+    }
+  }
+}
 TEST_CASE("byte-level BPE with Qwen 2's pattern and NFC") {
   check_all("qwen2", load(kCases / "qwen2.json"));
 }
