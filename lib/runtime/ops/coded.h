@@ -25,14 +25,6 @@ Expected<CodeRange> code_range_of(const Call& call);
 void list_taps(const Windows& w, const std::uint8_t* image, std::int64_t channels,
                const Space& start, const std::uint8_t* outside, const std::uint8_t** taps);
 
-// Where place `p` of the result, counted over its axes, has its window's first tap.
-inline Space coded_start(const Windows& w, std::int64_t p) {
-  const Space at = {p / (w.out[1] * w.out[2]), p / w.out[2] % w.out[1], p % w.out[2]};
-  Space start{};
-  for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
-  return start;
-}
-
 // Jobs as units to be shared out: each job whole, or cut into parts of its outputs' tiles where the
 // jobs are too few for the threads.
 struct TileParts {

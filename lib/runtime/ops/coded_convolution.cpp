@@ -138,7 +138,7 @@ class CodedConvolution {
         memory + round_up<std::size_t>(
                      static_cast<std::size_t>(volume(w.kernel)) * sizeof(const std::uint8_t*), 64));
     std::fill_n(outside, c_.channels, static_cast<std::uint8_t>(range_.x_zero));
-    Space start = coded_start(w, line * w.out[2]);
+    Space start = w.start_of(line * w.out[2]);
     for (std::int64_t p = line * w.out[2]; p < (line + 1) * w.out[2];
          ++p, start[2] += w.stride[2]) {
       list_taps(w, image_at(image), c_.channels, start, outside, taps);

@@ -108,7 +108,7 @@ class CodedPool {
     std::uint8_t* y =
         data_of<std::uint8_t>(*call_.outputs[0]) + (image * volume(w_.out) + first) * channels_;
     Counted known{-1, -1};
-    Space start = coded_start(w_, first);
+    Space start = w_.start_of(first);
     for (std::int64_t p = 0; p < w_.out[2]; ++p, y += channels_, start[2] += w_.stride[2]) {
       list_taps(w_, x, channels_, start, outside, taps);
       if (!mean_) {

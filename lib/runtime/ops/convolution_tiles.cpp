@@ -54,14 +54,6 @@ std::size_t scratch_of(const Call& call) {
   return codes + space.total() * static_cast<std::size_t>(call.machine.pool.threads());
 }
 
-// Where position `p` of the result, counted over its three axes, has its window's first tap.
-Space window_start(const Windows& w, std::int64_t p) {
-  const Space at = {p / (w.out[1] * w.out[2]), p / w.out[2] % w.out[1], p % w.out[2]};
-  Space start{};
-  for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
-  return start;
-}
-
 // One window of `channels` planes, in the order of the weight's inputs; 0 outside the image.
 void copy_window(const Windows& w, const float* image, std::int64_t channels, const Space& start,
                  float* out) {
@@ -131,7 +123,7 @@ class TiledConvolution {
     } else {
       for (std::int64_t i = 0; i < count; ++i) {
         copy_window(c_.windows, call_.inputs[0]->floats() + plane, c_.group_channels(),
-                    window_start(c_.windows, first + i), windows + i * inputs_);
+                    c_.windows.start_of(first + i), windows + i * inputs_);
       }
       rows.quantize(call_.machine.linear, windows, inputs_, 0, count);
     }

@@ -36,6 +36,16 @@ struct Windows {
   Space begin{0, 0, 0}, end{0, 0, 0};  // padding, >= 0
 
   std::int64_t extent(std::size_t d) const { return (kernel[d] - 1) * dilation[d] + 1; }
+  // Place `p` of the result by its axes, and where such a place has its window's first tap.
+  Space place(std::int64_t p) const {
+    return {p / (out[1] * out[2]), p / out[2] % out[1], p % out[2]};
+  }
+  Space start_at(const Space& place) const {
+    Space start{};
+    for (std::size_t d = 0; d < 3; ++d) start[d] = place[d] * stride[d] - begin[d];
+    return start;
+  }
+  Space start_of(std::int64_t p) const { return start_at(place(p)); }
   // The dims of a result of `channels`.
   Dims result(std::int64_t batch, std::int64_t channels) const;
 };

@@ -28,13 +28,11 @@ void WindowBytes::fill(const std::uint8_t* x, std::int64_t first, std::int64_t c
                        std::uint8_t* rows) const {
   const Windows& w = c_.windows;
   const std::int64_t bytes = row_bytes();
-  Space at = {first / (w.out[1] * w.out[2]), first / w.out[2] % w.out[1], first % w.out[2]};
+  Space at = w.place(first);
   for (std::int64_t i = 0; i < count; ++i) {
     std::uint8_t* row = rows + i * bytes;
     std::memset(row + bytes - kernels::kCodedStep, 0, kernels::kCodedStep);
-    Space start{};
-    for (std::size_t d = 0; d < 3; ++d) start[d] = at[d] * w.stride[d] - w.begin[d];
-    fill_window(x, start, row);
+    fill_window(x, w.start_at(at), row);
     if (++at[2] < w.out[2]) continue;
     at[2] = 0;
     if (++at[1] < w.out[1]) continue;
