@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "runtime/ops/coded.h"
-#include "runtime/ops/convolve.h"
 #include "runtime/ops/window_bytes.h"
 #include "support/checked.h"
 
@@ -12,8 +10,6 @@ namespace thimble::runtime {
 namespace {
 
 using program::Type;
-
-constexpr std::int64_t kRun = 64;  // places at a time
 
 bool is_depthwise(const Call& call) { return call.inputs[1]->tensor == nullptr; }
 
@@ -56,8 +52,7 @@ std::size_t part_bytes(const Call& call, const Convolution& c) {
     return round_up<std::size_t>(taps * sizeof(const std::uint8_t*), 64) +
            round_up<std::size_t>(static_cast<std::size_t>(c.channels), 64);
   }
-  const WindowBytes windows(c, 0);
-  return windows.in_place() ? 64 : static_cast<std::size_t>(kRun * windows.row_bytes());
+  return WindowBytes(c, 0).bytes();
 }
 
 std::size_t scratch_coded_conv(const Call& call) {
@@ -78,16 +73,9 @@ class CodedConvolution {
             range.high} {}
 
   Status run() {
-    const std::int64_t runs = ceil_div(places_, kRun), jobs = c_.batch * c_.group * runs;
-    const TileParts parts(jobs, c_.group_outputs(), call_.machine.pool.threads());
     ScratchParts scratch(call_.scratch, call_.machine.pool.threads(), part_bytes(call_, c_));
-    over_each(call_.machine, scratch, parts.units(),
-              kRun * windows_.row_bytes() * c_.group_outputs() / parts.parts,
-              [&](std::int64_t unit, std::byte* memory) {
-                const std::int64_t job = parts.job(unit);
-                multiply(job / runs / c_.group, job / runs % c_.group, job % runs * kRun,
-                         parts.begin(unit), parts.end(unit), memory);
-              });
+    windows_.over_runs(call_.machine, scratch,
+                       [&](const WindowRun& run, std::byte* memory) { multiply(run, memory); });
     return ok();
   }
 
@@ -110,25 +98,17 @@ class CodedConvolution {
     return data_of<std::uint8_t>(*call_.outputs[0]) + (image * places_ + place) * c_.outputs;
   }
 
-  // Outputs [begin, end) of a group at places [first, first + kRun).
-  void multiply(std::int64_t image, std::int64_t group, std::int64_t first, std::int64_t begin,
-                std::int64_t end, std::byte* memory) const {
-    const std::int64_t count = std::min(kRun, places_ - first);
-    const std::int64_t inputs = windows_.inputs();
-    const std::uint8_t* x = image_at(image) + group * c_.group_channels();
-    auto* rows = reinterpret_cast<std::uint8_t*>(memory);
-    const bool in_place = windows_.in_place();
-    if (!in_place) windows_.fill(x, first, count, rows);
-    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
-    const std::int64_t tile = group * tiles + begin / kernels::kCodedRows;
-    const std::int64_t output = group * c_.group_outputs() + begin;
+  void multiply(const WindowRun& run, std::byte* memory) const {
+    const auto rows = windows_.rows(image_at(run.image) + run.group * c_.group_channels(), run,
+                                    reinterpret_cast<std::uint8_t*>(memory));
+    const std::int64_t output = run.group * c_.group_outputs() + run.begin;
     kernels::Requantize to = to_;
     to.offset += output;
     to.factor += output;
-    call_.machine.coded.multiply(
-        data_of<std::int8_t>(*call_.inputs[1]) + tile * kernels::coded_tile_bytes(inputs), inputs,
-        in_place ? x + first * c_.channels : rows, in_place ? c_.channels : windows_.row_bytes(),
-        count, end - begin, to, result_at(image, first) + output, c_.outputs);
+    call_.machine.coded.multiply(windows_.tiles(data_of<std::int8_t>(*call_.inputs[1]), run),
+                                 windows_.inputs(), rows.data, rows.stride, run.count,
+                                 run.end - run.begin, to, result_at(run.image, run.first) + output,
+                                 c_.outputs);
   }
 
   void depthwise_line(std::int64_t image, std::int64_t line, std::byte* memory) const {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/ops/coded.h"
 #include "runtime/ops/coded_product.h"
 #include "runtime/ops/transpose_bytes.h"
 #include "runtime/ops/window_bytes.h"
@@ -15,7 +14,6 @@ namespace {
 
 using program::Type;
 
-constexpr std::int64_t kPlacesAtOnce = 64;
 constexpr std::int64_t kOutputsAtOnce = 64;  // whole tiles
 
 Expected<Convolution> window_convolution_of(const Call& call) {
@@ -48,19 +46,18 @@ struct WindowTerms {
 
 // What a thread needs at once.
 struct WindowPart {
-  float* sums;  // [kPlacesAtOnce][kOutputsAtOnce]
+  float* sums;  // [kRunPlaces][kOutputsAtOnce]
   std::int32_t* x_sums;
   std::uint8_t* rows;
 
-  static constexpr std::int64_t kSumBytes = 4 * kPlacesAtOnce * kOutputsAtOnce;
+  static constexpr std::int64_t kSumBytes = 4 * kRunPlaces * kOutputsAtOnce;
   static std::size_t bytes(const WindowBytes& windows) {
-    const std::int64_t rows = windows.in_place() ? 0 : kPlacesAtOnce * windows.row_bytes();
-    return in_lines(kSumBytes + 4 * kPlacesAtOnce + rows);
+    return in_lines(kSumBytes + 4 * kRunPlaces + static_cast<std::int64_t>(windows.bytes()));
   }
   explicit WindowPart(std::byte* memory)
       : sums(reinterpret_cast<float*>(memory)),
         x_sums(reinterpret_cast<std::int32_t*>(memory + kSumBytes)),
-        rows(reinterpret_cast<std::uint8_t*>(memory + kSumBytes + 4 * kPlacesAtOnce)) {}
+        rows(reinterpret_cast<std::uint8_t*>(memory + kSumBytes + 4 * kRunPlaces)) {}
 };
 
 // `count` places of up to eight channels, `pitch` apart, to channels last.
@@ -89,16 +86,10 @@ class WindowProduct {
   void run() {
     prepare_product_terms(call_, windows_.inputs(), c_.outputs, terms_.offset, terms_.factor);
     move_images();
-    const std::int64_t runs = ceil_div(places_, kPlacesAtOnce), jobs = c_.batch * c_.group * runs;
-    const TileParts parts(jobs, c_.group_outputs(), call_.machine.pool.threads());
     ScratchParts scratch(terms_.parts, call_.machine.pool.threads(), WindowPart::bytes(windows_));
-    over_each(call_.machine, scratch, parts.units(),
-              kPlacesAtOnce * windows_.row_bytes() * c_.group_outputs() / parts.parts,
-              [&](std::int64_t unit, std::byte* memory) {
-                const std::int64_t job = parts.job(unit);
-                multiply_run(job / runs, job % runs * kPlacesAtOnce, parts.begin(unit),
-                             parts.end(unit), WindowPart(memory));
-              });
+    windows_.over_runs(call_.machine, scratch, [&](const WindowRun& run, std::byte* memory) {
+      multiply_run(run, WindowPart(memory));
+    });
   }
 
  private:
@@ -114,42 +105,34 @@ class WindowProduct {
     });
   }
 
-  // Outputs [begin, end) of a group at places [first, first + kPlacesAtOnce). `picture` counts the
-  // groups of all images.
-  void multiply_run(std::int64_t picture, std::int64_t first, std::int64_t begin, std::int64_t end,
-                    const WindowPart& part) const {
-    const std::int64_t group = picture % c_.group, image = picture / c_.group;
-    const std::int64_t count = std::min(kPlacesAtOnce, places_ - first);
-    const std::uint8_t* x =
-        terms_.images + image * c_.channels * volume(c_.windows.in) + group * c_.group_channels();
-    const bool in_place = windows_.in_place();
-    if (!in_place) windows_.fill(x, first, count, part.rows);
-    const std::uint8_t* rows = in_place ? x + first * c_.channels : part.rows;
-    const std::int64_t stride = in_place ? c_.channels : windows_.row_bytes();
+  void multiply_run(const WindowRun& run, const WindowPart& part) const {
+    const std::uint8_t* image = terms_.images + run.image * c_.channels * volume(c_.windows.in);
+    const auto rows = windows_.rows(image + run.group * c_.group_channels(), run, part.rows);
     if (operand_of<std::int32_t>(call_, kZero) != nullptr) {
-      for (std::int64_t p = 0; p < count; ++p) {
-        const std::uint8_t* row = rows + p * stride;
+      for (std::int64_t p = 0; p < run.count; ++p) {
+        const std::uint8_t* row = rows.data + p * rows.stride;
         part.x_sums[p] = std::accumulate(row, row + windows_.inputs(), std::int32_t{0});
       }
     }
-    for (std::int64_t n = begin; n < end; n += kOutputsAtOnce) {
-      const std::int64_t outputs = std::min(kOutputsAtOnce, end - n);
-      multiply(rows, stride, count, group, n, outputs, part);
-      const std::int64_t plane = image * c_.outputs + group * c_.group_outputs() + n;
-      float* y = call_.outputs[0]->floats() + plane * places_ + first;
-      for (std::int64_t i = 0; i < outputs; ++i) {
-        for (std::int64_t p = 0; p < count; ++p)
+    WindowRun some = run;
+    for (some.begin = run.begin; some.begin < run.end; some.begin = some.end) {
+      some.end = std::min(some.begin + kOutputsAtOnce, run.end);
+      multiply(rows, some, part);
+      float* y = result_at(some);
+      for (std::int64_t i = 0; i < some.end - some.begin; ++i) {
+        for (std::int64_t p = 0; p < run.count; ++p)
           y[i * places_ + p] = part.sums[p * kOutputsAtOnce + i];
       }
     }
   }
 
-  void multiply(const std::uint8_t* rows, std::int64_t stride, std::int64_t count,
-                std::int64_t group, std::int64_t first, std::int64_t outputs,
-                const WindowPart& part) const {
-    const std::int64_t tiles = ceil_div<std::int64_t>(c_.group_outputs(), kernels::kCodedRows);
-    const std::int64_t tile = group * tiles + first / kernels::kCodedRows;
-    const std::int64_t output = group * c_.group_outputs() + first;
+  float* result_at(const WindowRun& run) const {
+    const std::int64_t plane = run.image * c_.outputs + run.group * c_.group_outputs() + run.begin;
+    return call_.outputs[0]->floats() + plane * places_ + run.first;
+  }
+
+  void multiply(const WindowBytes::Rows& rows, const WindowRun& run, const WindowPart& part) const {
+    const std::int64_t output = run.group * c_.group_outputs() + run.begin;
     const auto from = [&](auto* vector) { return vector != nullptr ? vector + output : nullptr; };
     kernels::Dequantize to;
     to.offset = terms_.offset + output;
@@ -157,10 +140,9 @@ class WindowProduct {
     to.bias = from(operand_of<float>(call_, kBias));
     to.zero = from(operand_of<std::int32_t>(call_, kZero));
     to.x_sums = part.x_sums;
-    call_.machine.coded.multiply_to_floats(operand_of<std::int8_t>(call_, kWeight) +
-                                               tile * kernels::coded_tile_bytes(windows_.inputs()),
-                                           windows_.inputs(), rows, stride, count, outputs, to,
-                                           part.sums, kOutputsAtOnce);
+    call_.machine.coded.multiply_to_floats(
+        windows_.tiles(operand_of<std::int8_t>(call_, kWeight), run), windows_.inputs(), rows.data,
+        rows.stride, run.count, run.end - run.begin, to, part.sums, kOutputsAtOnce);
   }
 
   Call& call_;

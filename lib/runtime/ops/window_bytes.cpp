@@ -23,6 +23,13 @@ inline std::uint8_t* copy_bytes(const std::uint8_t* from, std::int64_t count, st
 
 }  // namespace
 
+WindowBytes::Rows WindowBytes::rows(const std::uint8_t* x, const WindowRun& run,
+                                    std::uint8_t* memory) const {
+  if (in_place()) return {x + run.first * c_.channels, c_.channels};
+  fill(x, run.first, run.count, memory);
+  return {memory, row_bytes()};
+}
+
 // Places in order, so that only the first is divided into coordinates.
 void WindowBytes::fill(const std::uint8_t* x, std::int64_t first, std::int64_t count,
                        std::uint8_t* rows) const {
