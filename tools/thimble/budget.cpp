@@ -67,13 +67,6 @@ Expected<std::uint64_t> target_bytes(const ir::Model& model, const recipe::Recip
                                 with_provenance(request.target, with_metrics(request.metadata)));
 }
 
-Expected<std::uint64_t> segment_bytes(const ir::Model& model) {
-  THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(model));
-  std::uint64_t bytes = 0;
-  for (const program::Segment& segment : lowered.program.segments) bytes += segment.size;
-  return bytes;
-}
-
 // A text's windows as calibration cuts them; decoders give the logits of their second halves only.
 Expected<std::vector<calibrate::Sample>> samples_of(const ir::Model& model, const std::string& text,
                                                     std::int64_t tokens, std::int64_t context) {
@@ -299,11 +292,7 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
   const auto before = static_cast<std::size_t>(open - steps.data());
   pass::ManagerOptions manager;
   manager.print_after = request.passes.manager.print_after;
-  pass::Context context{environment.pool, environment.progress, recipe.seed,
-                        environment.globals.strict};
-  context.dry_run = request.passes.dry_run;
-  context.calibration = request.passes.calibration;
-  context.target_holds = request.passes.target_holds;
+  pass::Context context = context_of(request.passes, recipe, environment);
   THIMBLE_TRY(pass::run_passes(prepared.model, std::span(steps).first(before), context, manager,
                                prepared.report));
   const bool bits = recipe.budget.kind == pass::BudgetKind::kBitsPerWeight;
@@ -314,7 +303,7 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
                             context,
                             recipe.budget,
                             [&](const ir::Model& model) {
-                              return bits ? segment_bytes(model)
+                              return bits ? payload_bytes(model)
                                           : target_bytes(model, recipe, request);
                             }};
   if (!bits && !is_thimble_target(request.target)) {

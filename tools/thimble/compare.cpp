@@ -40,12 +40,10 @@ const program::Tensor* find_tensor(const program::Bundle& bundle, const std::str
 }
 
 double bits_of(const program::Bundle& bundle, const program::Tensor& tensor) {
-  std::uint64_t bytes = 0;
-  for (const std::int32_t segment : tensor.segments)
-    bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
   std::int64_t count = 1;
   for (const std::int64_t dim : tensor.dims) count *= dim;
-  return count > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(count) : 0;
+  const auto bytes = static_cast<double>(tensor_bytes(bundle.program, tensor));
+  return count > 0 ? 8.0 * bytes / static_cast<double>(count) : 0;
 }
 
 // Rows are compared as they are decoded: a product's are its outputs in every layout, though the

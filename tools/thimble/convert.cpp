@@ -37,9 +37,7 @@ Expected<int> run_convert(const ConvertChoices& choices, Environment& environmen
   THIMBLE_ASSIGN(formats::Target target, target_of(choices.output, choices.to, choices.target));
   target.decode = target.type == "f32" || target.type == "f16";  // nothing else asks for floats
   THIMBLE_TRY(check_output(choices.output, target, choices.model));
-  formats::ReadOptions read;
-  THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
-  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, read));
+  THIMBLE_ASSIGN(const ir::Model model, read_source(choices.model, environment.globals));
   if (is_thimble_target(target)) {
     THIMBLE_TRY(write_thimble(model, choices.output, environment));
   } else {

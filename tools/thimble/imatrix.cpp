@@ -7,10 +7,9 @@
 #include "calibrate/calibration.h"
 #include "calibrate/energies.h"
 #include "data/text.h"
-#include "formats/all.h"
 #include "formats/importance.h"
 #include "report/json.h"
-#include "tools/thimble/command.h"
+#include "tools/thimble/open.h"
 
 namespace thimble::cli {
 namespace {
@@ -22,7 +21,7 @@ struct ImatrixChoices {
 
 Expected<int> run_imatrix(const ImatrixChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const std::string text, data::read_text(choices.text));
-  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.model, {}));
+  THIMBLE_ASSIGN(const ir::Model model, read_source(choices.model, environment.globals));
   THIMBLE_ASSIGN(const auto calibration,
                  calibrate::Calibration::from_text(model, text, choices.options));
   const auto samples = calibration.samples();

@@ -5,7 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "formats/all.h"
 #include "report/json.h"
 #include "report/table.h"
 #include "support/text.h"
@@ -39,10 +38,8 @@ std::string scheme_text(const program::Tensor& tensor) {
 std::vector<TensorRow> rows_of(const program::Bundle& bundle) {
   std::vector<TensorRow> rows;
   for (const program::Tensor& tensor : bundle.program.tensors) {
-    TensorRow row{tensor.name, scheme_text(tensor), format_dims(tensor.dims)};
-    for (const std::int32_t segment : tensor.segments)
-      row.bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
-    rows.push_back(std::move(row));
+    rows.push_back({tensor.name, scheme_text(tensor), format_dims(tensor.dims),
+                    tensor_bytes(bundle.program, tensor)});
   }
   return rows;
 }
@@ -128,9 +125,7 @@ void print_values(const char* title, const ir::Graph& graph,
 }
 
 Expected<int> inspect_source(const InspectChoices& choices, const Globals& globals) {
-  formats::ReadOptions read;
-  THIMBLE_ASSIGN(read.dims, dims_of(globals));
-  THIMBLE_ASSIGN(const ir::Model model, formats::read_model(choices.file, read));
+  THIMBLE_ASSIGN(const ir::Model model, read_source(choices.file, globals));
   if (choices.graph) {
     std::printf("%s", ir::print(model).c_str());
     return 0;

@@ -35,10 +35,9 @@ Expected<ir::DimRanges> dims_of(const Globals& globals) {
 Expected<Opened> open_any(const std::string& path, Environment& environment) {
   Opened opened;
   opened.path = path;
-  formats::ReadOptions read;
-  THIMBLE_ASSIGN(read.dims, dims_of(environment.globals));
   if (is_thimble(path)) {
-    if (!read.dims.empty()) {
+    THIMBLE_ASSIGN(const ir::DimRanges dims, dims_of(environment.globals));
+    if (!dims.empty()) {
       return Error(ErrorCode::kUsage, "a .thimble's sizes were settled when it was written")
           .in(path)
           .fix("give --dim to compress");
@@ -46,9 +45,15 @@ Expected<Opened> open_any(const std::string& path, Environment& environment) {
     THIMBLE_ASSIGN(opened.bundle, program::open_thimble(path));
     return opened;
   }
-  THIMBLE_ASSIGN(opened.model, formats::read_model(path, read));
+  THIMBLE_ASSIGN(opened.model, read_source(path, environment.globals));
   THIMBLE_ASSIGN(opened.bundle, lower::load(*opened.model, environment.pool));
   return opened;
+}
+
+Expected<ir::Model> read_source(const std::string& path, const Globals& globals) {
+  formats::ReadOptions options;
+  THIMBLE_ASSIGN(options.dims, dims_of(globals));
+  return formats::read_model(path, options);
 }
 
 Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,
@@ -64,12 +69,17 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,
   return tokenizer::Tokenizer::load(bundle.tokenizer);
 }
 
+std::uint64_t tensor_bytes(const program::Program& program, const program::Tensor& tensor) {
+  std::uint64_t bytes = 0;
+  for (const std::int32_t segment : tensor.segments)
+    bytes += program.segments[static_cast<std::size_t>(segment)].size;
+  return bytes;
+}
+
 std::uint64_t payload_bytes(const program::Bundle& bundle) {
   std::uint64_t bytes = 0;
-  for (const program::Tensor& tensor : bundle.program.tensors) {
-    for (const std::int32_t segment : tensor.segments)
-      bytes += bundle.program.segments[static_cast<std::size_t>(segment)].size;
-  }
+  for (const program::Tensor& tensor : bundle.program.tensors)
+    bytes += tensor_bytes(bundle.program, tensor);
   return bytes;
 }
 

@@ -24,12 +24,15 @@ void add_dim_option(CLI::App& command, Globals& globals);
 Expected<ir::DimRanges> dims_of(const Globals& globals);
 
 Expected<Opened> open_any(const std::string& path, Environment& environment);
+// Reads a model that isn't a .thimble, with the sizes that `--dim` gives.
+Expected<ir::Model> read_source(const std::string& path, const Globals& globals);
 bool is_thimble(const std::string& path);
 
 // The tokenizer of a model that needs one to be used with text; an error says that there is none.
 Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const std::string& path);
 
-std::uint64_t payload_bytes(const program::Bundle& bundle);  // of all segments but the tokenizer's
+std::uint64_t tensor_bytes(const program::Program& program, const program::Tensor& tensor);
+std::uint64_t payload_bytes(const program::Bundle& bundle);  // of all tensors
 double bits_per_weight(const program::Bundle& bundle);
 Expected<std::uint64_t> size_option(const std::string& text, const std::string& option);
 

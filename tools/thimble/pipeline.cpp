@@ -103,12 +103,19 @@ Status check_sha256(const ir::Model& model, const recipe::Recipe& recipe,
       .fix("use the recipe's model, or correct its `model: {sha256}`");
 }
 
-Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
-                  Environment& environment) {
+pass::Context context_of(const PassRequest& request, const recipe::Recipe& recipe,
+                         Environment& environment) {
   pass::Context context{environment.pool, environment.progress, recipe.seed,
                         environment.globals.strict};
   context.dry_run = request.dry_run;
   context.calibration = request.calibration;
+  context.target_holds = request.target_holds;
+  return context;
+}
+
+Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
+                  Environment& environment) {
+  pass::Context context = context_of(request, recipe, environment);
   THIMBLE_TRY(
       pass::run_passes(prepared.model, recipe.passes, context, request.manager, prepared.report));
   warn_user(prepared.report, environment);
@@ -125,6 +132,13 @@ Status check_finite(Prepared& prepared, Environment& environment) {
   if (environment.globals.strict && !found.empty()) return pass::strict_error(found, "");
   warn("model", found, environment);
   return ok();
+}
+
+Expected<std::uint64_t> payload_bytes(const ir::Model& model) {
+  THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(model));
+  std::uint64_t bytes = 0;
+  for (const program::Segment& segment : lowered.program.segments) bytes += segment.size;
+  return bytes;
 }
 
 Status collect_losses(const ir::Model& model, pass::Report& report, Environment& environment) {

@@ -38,6 +38,8 @@ struct PassRequest {
   calibrate::Calibration* calibration = nullptr;             // see calibration.h
   std::function<bool(const ir::Weight&)> target_holds = {};  // see pass::Context
 };
+pass::Context context_of(const PassRequest& request, const recipe::Recipe& recipe,
+                         Environment& environment);
 Status run_recipe(Prepared& prepared, const recipe::Recipe& recipe, const PassRequest& request,
                   Environment& environment);
 
@@ -47,6 +49,9 @@ Status check_finite(Prepared& prepared, Environment& environment);
 
 // Tells the user what the passes found.
 void warn_user(const pass::Report& report, Environment& environment);
+
+// Of the segments that the model's program will have.
+Expected<std::uint64_t> payload_bytes(const ir::Model& model);
 
 // The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as
 // it reads.

@@ -33,9 +33,7 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
   THIMBLE_TRY(has_budget(recipe, {})
                   ? run_to_budget(prepared, recipe, {.passes = {.dry_run = true}}, environment)
                   : run_recipe(prepared, recipe, {.dry_run = true}, environment));
-  THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(prepared.model));
-  std::uint64_t payload = 0;
-  for (const program::Segment& segment : lowered.program.segments) payload += segment.size;
+  THIMBLE_ASSIGN(const std::uint64_t payload, payload_bytes(prepared.model));
   const std::uint64_t parameters = prepared.original.parameter_count();
   const double bits =
       parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
