@@ -2,106 +2,30 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <optional>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
-#include "eval/score.h"
 #include "formats/thimble/writer.h"
-#include "report/json.h"
 #include "report/summary.h"
 #include "support/atomic_file.h"
-#include "support/hash.h"
 #include "support/stopwatch.h"
 #include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/budget.h"
-#include "tools/thimble/calibration.h"
+#include "tools/thimble/compress_job.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/open.h"
-#include "tools/thimble/pipeline.h"
-#include "tools/thimble/preconditions.h"
-#include "tools/thimble/recipe_options.h"
-#include "tools/thimble/target.h"
 #include "tools/thimble/written.h"
 
 namespace thimble::cli {
 namespace {
 
-struct CompressChoices {
-  std::string model, output, text, calibrate, imatrix;
-  std::string measurements;                   // a folder for those of a budget
-  data::WindowOptions windows{.context = 0};  // 0: the recipe's
-  RecipeChoices recipe;
-  pass::ManagerOptions manager;
-  TargetChoices target;
-  bool force = false;
-};
-
-// Everything that decides what is measured for a budget: all that decides the output's bytes but
-// the budget's own value.
-std::string print_of_measurements(const recipe::Recipe& recipe, const Prepared& prepared,
-                                  const CompressChoices& choices, const formats::Target& target,
-                                  const std::string& text_digest,
-                                  const std::string& calibration_digest, const std::string& tune) {
-  Hasher hasher;
-  hasher.update("thimble " THIMBLE_VERSION "\n" + prepared.source_digest + "\n" + recipe.text +
-                "\n" + text_digest + "\n" + calibration_digest);
-  hasher.update("\n" + std::to_string(choices.windows.context) + " " +
-                std::to_string(choices.windows.max_windows));
-  if (recipe.budget.kind != pass::BudgetKind::kNone) {
-    hasher.update("\nkind " + std::to_string(static_cast<int>(recipe.budget.kind)) + "\n" +
-                  digest_of(tune).hex());
-  }
-  for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
-  for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);
-  for (const std::string& pass : choices.manager.disable) hasher.update("\nwithout " + pass);
-  if (!choices.manager.stop_after.empty()) hasher.update("\nup to " + choices.manager.stop_after);
-  const auto dims = prepared.original.metadata.find(std::string(ir::kDimRangesKey));
-  if (dims != prepared.original.metadata.end()) hasher.update("\nsizes " + dims->second);
-  if (!is_thimble_target(target)) {
-    hasher.update("\nas " + target.format + " " + target.type + " " +
-                  (target.accuracy_level ? std::to_string(*target.accuracy_level) : "") +
-                  (target.allow_dequantize ? " dequantized" : ""));
-  }
-  return hasher.finish().hex();
-}
-
-std::string metadata_value(const program::Bundle& bundle, std::string_view key) {
-  for (const auto& [name, value] : bundle.metadata) {
-    if (name == key) return value;
-  }
-  return "";
-}
-
-bool is_written(const std::string& path, const formats::Target& target, const std::string& wanted) {
-  if (!is_thimble_target(target)) return written_up_to_date(path, wanted);
-  if (!is_thimble(path)) return false;
-  const auto bundle = program::open_thimble(path);
-  return bundle && metadata_value(*bundle, "thimble.fingerprint") == wanted;
-}
-
-// The report of the run that wrote what is there, where that is what is wanted: a file without its
-// report is what a run that was killed between the two left. With findings a run under --strict
-// would have ended in an error.
-std::optional<report::Json> up_to_date(const std::string& path, const formats::Target& target,
-                                       const std::string& wanted, bool strict) {
-  if (!is_written(path, target, wanted)) return std::nullopt;
-  std::ifstream file(path + ".report.json");
-  report::Json report = report::Json::parse(file, nullptr, false);
-  if (!report.is_object() || !report.contains("gates")) return std::nullopt;
-  const auto findings = report.find("findings");
-  if (strict && findings != report.end() && !findings->empty()) return std::nullopt;
-  return report;
-}
-
 // Deterministic facts only: no times, paths, threads or dates.
 program::Metadata provenance(const Prepared& prepared, const recipe::Recipe& recipe,
-                             const std::string& print) {
+                             const std::string& fingerprint) {
   program::Metadata metadata = {{"thimble.version", THIMBLE_VERSION},
-                                {"thimble.fingerprint", print},
+                                {"thimble.fingerprint", fingerprint},
                                 {"thimble.recipe", recipe.text},
                                 {"source.format", prepared.original.source_format},
                                 {"source.architecture", prepared.original.architecture},
@@ -220,60 +144,6 @@ int say_up_to_date(const CompressChoices& choices, report::Json report, const Gl
   return status_of(gates, globals);
 }
 
-// Numbers that decide what is to be done, found before any work.
-struct Job {
-  recipe::Recipe recipe;
-  formats::Target target;
-  std::optional<CalibrationInput> calibration;
-  std::string tune;  // of a budget
-  bool budgeted = false;
-  Prepared prepared;
-  std::string measurements_print;  // of what is measured for a budget
-  std::string print;               // the fingerprint: of everything that decides the output's bytes
-};
-
-Expected<Job> plan_job(const CompressChoices& choices, Environment& environment) {
-  Job job;
-  THIMBLE_ASSIGN(job.target, target_of(choices.output, "", choices.target));
-  THIMBLE_ASSIGN(job.recipe, read_recipe(choices.recipe));
-  THIMBLE_TRY(check_passes(job.recipe, choices.manager));
-  // What the command line names goes before what the recipe says.
-  recipe::name_file(choices.text, job.recipe.evaluation.text, job.recipe.evaluation.data);
-  recipe::name_calibration(choices.calibrate, job.recipe.calibration);
-  if (!choices.imatrix.empty()) job.recipe.calibration.imatrix = choices.imatrix;
-  THIMBLE_ASSIGN(const std::string path, model_of(choices.model, job.recipe));
-  if (is_thimble(path)) {
-    return invalid_argument("a .thimble is a target and can't be compressed again")
-        .in(path)
-        .fix("compress the model that it was made from");
-  }
-  THIMBLE_TRY(check_output(choices.output, job.target, path));
-  THIMBLE_ASSIGN(job.calibration, find_calibration(job.recipe, choices.manager));
-  job.budgeted = has_budget(job.recipe, choices.manager);
-  THIMBLE_ASSIGN(job.prepared, read_original(path, environment));
-  if (job.budgeted) {
-    THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager, job.prepared.original));
-  }
-  THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
-  THIMBLE_TRY(check_target(job.prepared, job.recipe, choices.manager, job.target, job.budgeted,
-                           environment));
-  THIMBLE_TRY(check_memory(environment, job.prepared.original,
-                           job.calibration ? job.calibration->tokens : 0));
-  THIMBLE_ASSIGN(job.prepared.source_digest, digest_of_source(job.prepared.original, environment));
-  std::string text_digest;
-  if (!job.recipe.evaluation.text.empty()) {
-    THIMBLE_ASSIGN(const std::string content, data::read_text(job.recipe.evaluation.text));
-    text_digest = digest_of(content).hex();
-  } else if (!job.recipe.evaluation.data.empty()) {
-    THIMBLE_ASSIGN(text_digest, recipe::digest_of(job.recipe.evaluation.data));
-  }
-  job.measurements_print =
-      print_of_measurements(job.recipe, job.prepared, choices, job.target, text_digest,
-                            job.calibration ? job.calibration->digest : "", job.tune);
-  job.print = digest_of(job.measurements_print + "\n" + job.recipe.budget.text).hex();
-  return job;
-}
-
 // Writes the target where it is no .thimble. What it holds is measured as the .thimble of the same
 // graph, which goes when it is done.
 Status write_target(Job& job, const CompressChoices& choices, const program::Metadata& metadata,
@@ -293,13 +163,13 @@ Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest
   }
   std::unique_ptr<calibrate::Journal> measurements;
   if (!choices.measurements.empty()) {
-    THIMBLE_ASSIGN(measurements,
-                   calibrate::Journal::open(choices.measurements + "/" + job.measurements_print,
-                                            job.measurements_print));
+    THIMBLE_ASSIGN(measurements, calibrate::Journal::open(
+                                     choices.measurements + "/" + job.measurements_fingerprint,
+                                     job.measurements_fingerprint));
   }
   BudgetRequest request{passes,
                         job.tune,
-                        provenance(job.prepared, job.recipe, job.print),
+                        provenance(job.prepared, job.recipe, job.fingerprint),
                         measurements ? measurements.get() : journal,
                         job.target,
                         choices.output};
@@ -316,7 +186,7 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   const bool own = is_thimble_target(job.target);
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(prepared.model));
   set_caches(job.recipe, prepared.model, lowered.program);
-  program::Metadata metadata = provenance(prepared, job.recipe, job.print);
+  program::Metadata metadata = provenance(prepared, job.recipe, job.fingerprint);
   THIMBLE_ASSIGN(const auto writer, formats::ThimbleWriter::create(
                                         own ? choices.output : choices.output + ".thimble",
                                         std::move(lowered), lower::describe(prepared.model)));
@@ -341,7 +211,7 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   }
   outcome.metrics.push_back({"size", eval::Interval::exact(static_cast<double>(size))});
   outcome.gates = eval::judge(job.recipe.gates, outcome.metrics);
-  outcome.json = outcome_json(choices, prepared, job.print, artifact, outcome,
+  outcome.json = outcome_json(choices, prepared, job.fingerprint, artifact, outcome,
                               own ? writer->file_bytes() : size, stopwatch.seconds());
   THIMBLE_TRY(write_file(choices.output + ".report.json", report::to_text(outcome.json)));
   if (!environment.globals.json)
@@ -358,9 +228,9 @@ Status with_way_on(Status status, const calibrate::Journal* journal) {
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
   const Stopwatch stopwatch;
   THIMBLE_ASSIGN(Job job, plan_job(choices, environment));
-  auto known = choices.force
-                   ? std::nullopt
-                   : up_to_date(choices.output, job.target, job.print, environment.globals.strict);
+  auto known = choices.force ? std::nullopt
+                             : report_if_up_to_date(choices.output, job.target, job.fingerprint,
+                                                    environment.globals.strict);
   if (known) {
     THIMBLE_TRY(calibrate::Journal::discard(choices.output + ".work"));
     return say_up_to_date(choices, *std::move(known), environment.globals);
@@ -370,7 +240,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   std::unique_ptr<calibrate::Calibration> calibrated;
   std::unique_ptr<calibrate::Journal> journal;
   if (job.calibration || job.budgeted) {
-    THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", job.print));
+    THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", job.fingerprint));
   }
   if (job.calibration) {
     THIMBLE_ASSIGN(calibrated, make_calibration(job.prepared.original, job.recipe, *job.calibration,

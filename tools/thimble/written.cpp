@@ -9,6 +9,7 @@
 
 #include "support/hash.h"
 #include "support/mapped_file.h"
+#include "tools/thimble/open.h"
 
 namespace thimble::cli {
 namespace {
@@ -32,9 +33,30 @@ std::vector<fs::path> files_at(const std::string& path) {
 }
 
 // A member of a JSON object that is text; empty where there is none.
-std::string text_in(const nlohmann::json& object, const char* key) {
+std::string text_in(const report::Json& object, const char* key) {
   const auto found = object.is_object() ? object.find(key) : object.end();
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::string metadata_value(const program::Bundle& bundle, std::string_view key) {
+  for (const auto& [name, value] : bundle.metadata) {
+    if (name == key) return value;
+  }
+  return "";
+}
+
+bool thimble_has(const std::string& path, const std::string& fingerprint) {
+  if (!is_thimble(path)) return false;
+  const auto bundle = program::open_thimble(path);
+  return bundle && metadata_value(*bundle, "thimble.fingerprint") == fingerprint;
+}
+
+// Does the report say that what lies there now was made with this fingerprint?
+bool report_has(const report::Json& report, const std::string& path,
+                const std::string& fingerprint) {
+  if (text_in(report, "fingerprint") != fingerprint) return false;
+  const auto written = written_at(path);
+  return written && written->bytes > 0 && text_in(report, "output_digest") == written->digest;
 }
 
 }  // namespace
@@ -57,12 +79,17 @@ Expected<Written> written_at(const std::string& path) {
   return out;
 }
 
-bool written_up_to_date(const std::string& path, const std::string& fingerprint) {
+std::optional<report::Json> report_if_up_to_date(const std::string& path,
+                                                 const formats::Target& target,
+                                                 const std::string& fingerprint, bool strict) {
   std::ifstream file(path + ".report.json");
-  const auto report = nlohmann::json::parse(file, nullptr, false);
-  if (text_in(report, "fingerprint") != fingerprint) return false;
-  const auto written = written_at(path);
-  return written && written->bytes > 0 && text_in(report, "output_digest") == written->digest;
+  report::Json report = report::Json::parse(file, nullptr, false);
+  if (!report.is_object() || !report.contains("gates")) return std::nullopt;
+  const bool there = is_thimble_target(target) ? thimble_has(path, fingerprint)
+                                               : report_has(report, path, fingerprint);
+  const auto findings = report.find("findings");
+  if (!there || (strict && findings != report.end() && !findings->empty())) return std::nullopt;
+  return report;
 }
 
 }  // namespace thimble::cli
