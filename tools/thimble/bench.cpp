@@ -33,8 +33,10 @@ double seconds_of(const std::function<void()>& work) {
   return stopwatch.seconds();
 }
 
+// In seconds; of a round each but the first.
 struct Times {
-  std::vector<double> prefill, first, decode;
+  double load = 0;
+  std::vector<double> prefill, first, decode;  // `decode` of a token
 };
 
 Status measure(const BenchChoices& choices, runtime::Decoder& decoder, Times& times) {
@@ -67,42 +69,28 @@ Status measure(const BenchChoices& choices, runtime::Decoder& decoder, Times& ti
   return ok();
 }
 
-Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
-  const Stopwatch loading;
-  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
-  const double load = loading.seconds();
-  if (opened.bundle.program.task != program::Task::kGenerate)
-    return bench_graph(
-        {choices.file, choices.inputs, choices.prompt, choices.repeat, choices.profile, load},
-        opened, environment);
-  runtime::SessionOptions options;
-  options.max_context = choices.prompt + choices.tokens + 1;
-  THIMBLE_TRY(set_cache(choices.cache, options));
-  THIMBLE_ASSIGN(const auto decoder,
-                 runtime::Decoder::create(opened.bundle, environment.pool, options));
-  if (choices.profile) decoder->session().enable_profile();
-  Times times;
-  THIMBLE_TRY(measure(choices, *decoder, times));
+report::Json to_json(const BenchChoices& choices, const Times& times,
+                     const runtime::MemoryPlan& memory, int threads) {
   const auto prompt = static_cast<double>(choices.prompt);
-  const runtime::MemoryPlan& memory = decoder->session().memory();
-  if (environment.globals.json) {
-    report::Json out = report::document("bench");
-    out["file"] = choices.file;
-    out["threads"] = environment.pool.threads();
-    out["prompt_tokens"] = choices.prompt;
-    out["prefill_tokens_per_second"] = prompt / median(times.prefill);
-    out["prefill_tokens_per_second_best"] = prompt / least(times.prefill);
-    out["decode_tokens_per_second"] = 1 / median(times.decode);
-    out["decode_tokens_per_second_best"] = 1 / least(times.decode);
-    out["ttft_seconds"] = median(times.first);
-    out["load_seconds"] = load;
-    out["memory"] = {{"weights", memory.weights},
-                     {"caches", memory.caches},
-                     {"activations", memory.activations}};
-    out["peak_rss_bytes"] = system::peak_rss_bytes();
-    report::print(out);
-    return 0;
-  }
+  report::Json out = report::document("bench");
+  out["file"] = choices.file;
+  out["threads"] = threads;
+  out["prompt_tokens"] = choices.prompt;
+  out["prefill_tokens_per_second"] = prompt / median(times.prefill);
+  out["prefill_tokens_per_second_best"] = prompt / least(times.prefill);
+  out["decode_tokens_per_second"] = 1 / median(times.decode);
+  out["decode_tokens_per_second_best"] = 1 / least(times.decode);
+  out["ttft_seconds"] = median(times.first);
+  out["load_seconds"] = times.load;
+  out["memory"] = {
+      {"weights", memory.weights}, {"caches", memory.caches}, {"activations", memory.activations}};
+  out["peak_rss_bytes"] = system::peak_rss_bytes();
+  return out;
+}
+
+void print(const BenchChoices& choices, const Times& times, const runtime::MemoryPlan& memory,
+           int threads) {
+  const auto prompt = static_cast<double>(choices.prompt);
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
   table.add({"prefill, tokens/s (" + std::to_string(choices.prompt) + ")",
              format_fixed(prompt / median(times.prefill), 1),
@@ -111,13 +99,38 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
              format_fixed(1 / least(times.decode), 1)});
   table.add({"time to first token, ms", format_fixed(median(times.first) * 1e3, 1),
              format_fixed(least(times.first) * 1e3, 1)});
-  table.add({"load, ms", format_fixed(load * 1e3, 1), ""});
-  std::printf("%s, %d threads\n", choices.file.c_str(), environment.pool.threads());
+  table.add({"load, ms", format_fixed(times.load * 1e3, 1), ""});
+  std::printf("%s, %d threads\n", choices.file.c_str(), threads);
   table.print();
   std::printf("memory: weights %s, caches %s, activations %s; peak RSS %s\n",
               format_bytes(memory.weights).c_str(), format_bytes(memory.caches).c_str(),
               format_bytes(memory.activations).c_str(),
               format_bytes(system::peak_rss_bytes()).c_str());
+}
+
+Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
+  Times times;
+  const Stopwatch loading;
+  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
+  times.load = loading.seconds();
+  if (opened.bundle.program.task != program::Task::kGenerate)
+    return bench_graph(
+        {choices.file, choices.inputs, choices.prompt, choices.repeat, choices.profile, times.load},
+        opened, environment);
+  runtime::SessionOptions options;
+  options.max_context = choices.prompt + choices.tokens + 1;
+  THIMBLE_TRY(set_cache(choices.cache, options));
+  THIMBLE_ASSIGN(const auto decoder,
+                 runtime::Decoder::create(opened.bundle, environment.pool, options));
+  if (choices.profile) decoder->session().enable_profile();
+  THIMBLE_TRY(measure(choices, *decoder, times));
+  const runtime::MemoryPlan& memory = decoder->session().memory();
+  const int threads = environment.pool.threads();
+  if (environment.globals.json) {
+    report::print(to_json(choices, times, memory, threads));
+    return 0;
+  }
+  print(choices, times, memory, threads);
   if (choices.profile) print_profile(decoder->session());
   return 0;
 }

@@ -107,9 +107,7 @@ Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environ
   if (bench.profile && !environment.globals.json) print_profile(*session);
   THIMBLE_ASSIGN(measured.macs, macs_of(*session, *views));
   if (environment.globals.json) {
-    const report::Json out =
-        to_json(bench, measured, session->memory(), environment.pool.threads());
-    report::print(out);
+    report::print(to_json(bench, measured, session->memory(), environment.pool.threads()));
   } else {
     print(bench, measured, environment.pool.threads());
   }
