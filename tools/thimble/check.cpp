@@ -64,10 +64,7 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
                                             EvaluationRequest& request, Environment& environment) {
   std::vector<eval::Metric> metrics = recorded_metrics(opened.bundle);
   if (request.given()) {
-    std::optional<Opened> reference;
-    if (!choices.text.reference.empty()) {
-      THIMBLE_ASSIGN(reference, open_any(choices.text.reference, environment));
-    }
+    THIMBLE_ASSIGN(const auto reference, open_reference(choices.text, environment));
     request.weights = reference.has_value();
     THIMBLE_ASSIGN(auto measured,
                    evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
@@ -114,7 +111,7 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   } else if (!results.empty()) {
     report::gate_table(results).print();
   }
-  return eval::acceptable(results, strict) ? 0 : exit_status(ErrorCode::kGateFailed);
+  return gate_status(results, strict);
 }
 
 }  // namespace

@@ -124,10 +124,6 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe
   return outcome;
 }
 
-int status_of(const std::vector<eval::GateResult>& gates, const Globals& globals) {
-  return eval::acceptable(gates, globals.strict) ? 0 : exit_status(ErrorCode::kGateFailed);
-}
-
 // A gate that was not met is no more so for the file's being there.
 int say_up_to_date(const CompressChoices& choices, report::Json report, const Globals& globals) {
   const std::vector<eval::GateResult> gates = report::read_gates(report);
@@ -136,12 +132,12 @@ int say_up_to_date(const CompressChoices& choices, report::Json report, const Gl
     report::print(report);
   } else {
     std::printf("%s: up to date\n", choices.output.c_str());
-    if (status_of(gates, globals) != 0) {
+    if (gate_status(gates, globals.strict) != 0) {
       const int width = system::terminal_width(STDOUT_FILENO);
       std::printf("\n%s", report::gate_table(gates).to_text(width).c_str());
     }
   }
-  return status_of(gates, globals);
+  return gate_status(gates, globals.strict);
 }
 
 // Writes the target where it is no .thimble. What it holds is measured as the .thimble of the same
@@ -255,7 +251,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, stopwatch));
   if (kept != nullptr) THIMBLE_TRY(kept->remove());
   if (environment.globals.json) report::print(outcome.json);
-  return status_of(outcome.gates, environment.globals);
+  return gate_status(outcome.gates, environment.globals.strict);
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include "eval/score.h"
 #include "eval/tensors.h"
 #include "tools/thimble/generation.h"
-#include "tools/thimble/open.h"
 #include "tools/thimble/samples.h"
 
 namespace thimble::cli {
@@ -132,6 +131,17 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
     THIMBLE_TRY(add_greedy(bundle, reference, *windows, request, environment, metrics));
   }
   return metrics;
+}
+
+int gate_status(const std::vector<eval::GateResult>& gates, bool strict) {
+  return eval::acceptable(gates, strict) ? 0 : exit_status(ErrorCode::kGateFailed);
+}
+
+Expected<std::optional<Opened>> open_reference(const TextChoices& choices,
+                                               Environment& environment) {
+  if (choices.reference.empty()) return std::optional<Opened>();
+  THIMBLE_ASSIGN(Opened opened, open_any(choices.reference, environment));
+  return std::optional(std::move(opened));
 }
 
 Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights) {

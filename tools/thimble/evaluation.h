@@ -1,15 +1,17 @@
 #pragma once
 // Measuring a model for `compress`, `eval`, `compare` and `check`.
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "data/text.h"
+#include "eval/gate.h"
 #include "eval/metrics.h"
 #include "program/bundle.h"
 #include "recipe/recipe.h"
 #include "runtime/session.h"
-#include "tools/thimble/command.h"
+#include "tools/thimble/open.h"
 
 namespace thimble::cli {
 
@@ -40,11 +42,16 @@ struct TextChoices {
   std::string cache;
   recipe::DataSet data;
 };
+// The model that it is to be measured beside, if any.
+Expected<std::optional<Opened>> open_reference(const TextChoices& choices,
+                                               Environment& environment);
 // An error for a cache type that isn't known.
 Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights);
 // What a recipe says, but where windows are `given` (not 0).
 EvaluationRequest request_of(const recipe::Evaluation& evaluation,
                              const data::WindowOptions& given);
+// A command's exit status.
+int gate_status(const std::vector<eval::GateResult>& gates, bool strict);
 // Of models that are called frame by frame: sound and states.
 void add_sequence_options(CLI::App& command, recipe::DataSet& data);
 void add_window_options(CLI::App& command, data::WindowOptions& windows);
