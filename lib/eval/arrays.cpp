@@ -107,34 +107,41 @@ std::optional<std::string> symbol_of(const program::Program& program, const prog
   return program.symbols[static_cast<std::size_t>(found->value)];
 }
 
-std::vector<data::InputSpec> input_specs(const program::Program& program) {
-  std::vector<data::InputSpec> specs;
+std::vector<const program::Slot*> input_slots(const program::Program& program) {
+  std::vector<const program::Slot*> slots;
   for (const std::int32_t index : program.regions[0].inputs) {
     const program::Slot& slot = slot_at(program, index);
-    if (slot.kind != program::Slot::Kind::kInput) continue;
-    const bool half = slot.type == program::Type::kF16 || slot.type == program::Type::kBF16;
-    data::InputSpec spec{slot.name, descr_of(half ? program::Type::kF32 : slot.type), {}};
-    for (const program::Size& size : slot.dims) spec.dims.push_back(fixed_size(size));
-    specs.push_back(std::move(spec));
+    if (slot.kind == program::Slot::Kind::kInput) slots.push_back(&slot);
   }
+  return slots;
+}
+
+data::InputSpec spec_of(const program::Slot& slot) {
+  const bool half = slot.type == program::Type::kF16 || slot.type == program::Type::kBF16;
+  data::InputSpec spec{slot.name, descr_of(half ? program::Type::kF32 : slot.type), {}};
+  for (const program::Size& size : slot.dims) spec.dims.push_back(fixed_size(size));
+  return spec;
+}
+
+std::vector<data::InputSpec> input_specs(const program::Program& program) {
+  std::vector<data::InputSpec> specs;
+  for (const program::Slot* slot : input_slots(program)) specs.push_back(spec_of(*slot));
   return specs;
 }
 
 Expected<std::vector<runtime::TensorView>> bind_inputs(const program::Program& program,
                                                        std::vector<data::Array>& arrays) {
   std::vector<runtime::TensorView> views;
-  for (const std::int32_t index : program.regions[0].inputs) {
-    const program::Slot& slot = slot_at(program, index);
-    if (slot.kind != program::Slot::Kind::kInput) continue;
+  for (const program::Slot* slot : input_slots(program)) {
     const auto array = std::find_if(arrays.begin(), arrays.end(),
-                                    [&](const data::Array& a) { return a.name == slot.name; });
+                                    [&](const data::Array& a) { return a.name == slot->name; });
     if (array == arrays.end()) {
       std::string names;
       for (const data::InputSpec& each : input_specs(program))
         names += (names.empty() ? "" : ", ") + each.name;
-      return invalid_argument("no array '" + slot.name + "'; the model takes " + names);
+      return invalid_argument("no array '" + slot->name + "'; the model takes " + names);
     }
-    fit_floats(*array, slot.type);
+    fit_floats(*array, slot->type);
     THIMBLE_ASSIGN(runtime::TensorView view, view_of(*array));
     views.push_back(std::move(view));
   }

@@ -26,6 +26,8 @@ std::int64_t fixed_size(const program::Size& size);
 std::optional<std::string> symbol_of(const program::Program& program, const program::Size& size);
 
 // The inputs that a call brings (states are not among them), in order; halves are asked for as f32.
+std::vector<const program::Slot*> input_slots(const program::Program& program);
+data::InputSpec spec_of(const program::Slot& slot);
 std::vector<data::InputSpec> input_specs(const program::Program& program);
 // Views for Session::run, in the program's order; floats become those of the input. An array that
 // isn't there is an error that lists what the model takes.

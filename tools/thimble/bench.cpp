@@ -108,15 +108,33 @@ void print(const BenchChoices& choices, const Times& times, const runtime::Memor
               format_bytes(system::peak_rss_bytes()).c_str());
 }
 
+// A .thimble keeps open sizes open: --dim says those of the inputs that are made up for it.
+Expected<Opened> open_sized(const BenchChoices& choices, Environment& environment,
+                            ir::DimRanges& sizes) {
+  if (!is_thimble(choices.file)) return open_any(choices.file, environment);
+  THIMBLE_ASSIGN(sizes, dims_of(environment.globals));
+  Opened opened;
+  opened.path = choices.file;
+  THIMBLE_ASSIGN(opened.bundle, program::open_thimble(choices.file));
+  if (!sizes.empty() && !choices.inputs.empty())
+    return Error(ErrorCode::kUsage, "the arrays of --inputs have their own sizes")
+        .fix("leave --dim out");
+  return opened;
+}
+
 Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   Times times;
   const Stopwatch loading;
-  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
+  ir::DimRanges sizes;
+  THIMBLE_ASSIGN(const Opened opened, open_sized(choices, environment, sizes));
   times.load = loading.seconds();
   if (opened.bundle.program.task != program::Task::kGenerate)
-    return bench_graph(
-        {choices.file, choices.inputs, choices.prompt, choices.repeat, choices.profile, times.load},
-        opened, environment);
+    return bench_graph({choices.file, choices.inputs, sizes, choices.prompt, choices.repeat,
+                        choices.profile, times.load},
+                       opened, environment);
+  if (!environment.globals.dims.empty())
+    return Error(ErrorCode::kUsage, "a language model has no sizes to say")
+        .fix("leave --dim out; --prompt says the number of tokens");
   runtime::SessionOptions options;
   options.max_context = choices.prompt + choices.tokens + 1;
   THIMBLE_TRY(set_cache(choices.cache, options));

@@ -87,9 +87,10 @@ void print_profile(const runtime::Session& session) {
 }
 
 Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environment& environment) {
-  THIMBLE_ASSIGN(std::vector<data::Array> arrays, bench.inputs.empty()
-                                                      ? made_inputs(opened.bundle, bench.tokens)
-                                                      : data::read_npz(bench.inputs));
+  THIMBLE_ASSIGN(std::vector<data::Array> arrays,
+                 bench.inputs.empty()
+                     ? made_inputs(opened.bundle, {bench.sizes, ranges_of(opened), bench.tokens})
+                     : data::read_npz(bench.inputs));
   auto views = eval::bind_inputs(opened.bundle.program, arrays);
   if (!views) return std::move(views).error().in(bench.inputs);
   Measured measured;

@@ -13,6 +13,7 @@ namespace thimble::cli {
 struct GraphBench {
   std::string file;
   std::string inputs;         // arrays by the graph's input names; empty: see made_inputs
+  ir::DimRanges sizes;        // open ones of made inputs
   std::int64_t tokens = 128;  // of an encoder's made inputs
   std::int64_t repeat = 5;
   bool profile = false;

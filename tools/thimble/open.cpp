@@ -56,6 +56,15 @@ Expected<ir::Model> read_source(const std::string& path, const Globals& globals)
   return formats::read_model(path, options);
 }
 
+ir::DimRanges ranges_of(const Opened& opened) {
+  if (opened.model) return ir::dim_ranges(opened.model->metadata);
+  for (const auto& [key, value] : opened.bundle.metadata) {
+    if (key == "model." + std::string(ir::kDimRangesKey))
+      return ir::dim_ranges({{std::string(ir::kDimRangesKey), value}});
+  }
+  return {};
+}
+
 Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,
                                             const std::string& path) {
   if (bundle.tokenizer.empty()) {

@@ -27,6 +27,8 @@ Expected<Opened> open_any(const std::string& path, Environment& environment);
 // Reads a model that isn't a .thimble, with the sizes that `--dim` gives.
 Expected<ir::Model> read_source(const std::string& path, const Globals& globals);
 bool is_thimble(const std::string& path);
+// Of sizes that are open yet: what --dim allowed them when the model was read or written.
+ir::DimRanges ranges_of(const Opened& opened);
 
 // The tokenizer of a model that needs one to be used with text; an error says that there is none.
 Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const std::string& path);

@@ -17,21 +17,11 @@
 namespace thimble::cli {
 namespace {
 
-ir::DimRanges ranges_of(const Opened& opened) {
-  if (opened.model) return ir::dim_ranges(opened.model->metadata);
-  for (const auto& [key, value] : opened.bundle.metadata) {
-    if (key == "model." + std::string(ir::kDimRangesKey))
-      return ir::dim_ranges({{std::string(ir::kDimRangesKey), value}});
-  }
-  return {};
-}
-
 Status check_ranges(const program::Program& program, const ir::DimRanges& ranges,
                     const std::vector<runtime::TensorView>& views) {
   std::size_t next = 0;
-  for (const std::int32_t index : program.regions[0].inputs) {
-    const program::Slot& slot = program.slots[static_cast<std::size_t>(index)];
-    if (slot.kind == program::Slot::Kind::kState) continue;
+  for (const program::Slot* input : eval::input_slots(program)) {
+    const program::Slot& slot = *input;
     const std::vector<std::int64_t>& dims = views[next++].dims;
     for (std::size_t d = 0; d < std::min(dims.size(), slot.dims.size()); ++d) {
       const auto symbol = eval::symbol_of(program, slot.dims[d]);
