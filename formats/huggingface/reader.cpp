@@ -95,7 +95,8 @@ Status read_tokenizer(const std::string& folder, ir::Model& model) {
   if (!tables) return ok();
   if (fs::exists(config)) {
     THIMBLE_ASSIGN(const std::string content, read_all(config));
-    THIMBLE_TRY(text::apply_tokenizer_config(content, config, *tables));
+    const bool bare = !fs::exists(json);
+    THIMBLE_TRY(text::apply_tokenizer_config(content, config, bare, *tables));
     THIMBLE_ASSIGN(const text::Json parsed, text::parse_json(content, config));
     if (parsed.contains("chat_template") && parsed["chat_template"].is_string())
       model.chat_template = parsed["chat_template"].get<std::string>();

@@ -6,6 +6,7 @@
 #include "formats/huggingface/reader.h"
 #include "formats/safetensors/writer.h"
 #include "support/atomic_file.h"
+#include "text/compile.h"
 
 namespace thimble::formats {
 namespace {
@@ -47,6 +48,27 @@ Status copy_files(const std::string& from, const std::string& to) {
   return ok();
 }
 
+// The ids that end and begin texts.
+void add_generation(const ir::GenerationConfig& from, text::Json& json) {
+  if (from.bos_token_id) json["bos_token_id"] = *from.bos_token_id;
+  if (from.pad_token_id) json["pad_token_id"] = *from.pad_token_id;
+  if (from.eos_token_ids.size() == 1) json["eos_token_id"] = from.eos_token_ids.front();
+  if (from.eos_token_ids.size() > 1) json["eos_token_id"] = from.eos_token_ids;
+}
+
+Status write_tokenizer(const ir::Model& model, const std::string& folder, Progress& progress) {
+  if (model.tokenizer.empty()) return ok();
+  THIMBLE_ASSIGN(const tokenizer::Tables tables, tokenizer::read_tables(model.tokenizer));
+  const auto files = text::to_folder(tables, model.chat_template);
+  if (!files) {
+    progress.message("note: the tokenizer is not written: " + files.error().message);
+    return ok();
+  }
+  for (const text::NamedFile& file : *files)
+    THIMBLE_TRY(write_file(folder + "/" + file.name, file.content));
+  return ok();
+}
+
 Status write_config(const ir::Model& model, const std::string& folder) {
   text::Json config = metadata_config(model);
   if (config.contains("rope_scaling") &&
@@ -56,7 +78,11 @@ Status write_config(const ir::Model& model, const std::string& folder) {
   }
   config["architectures"] = {model.architecture};
   config["model_type"] = model_type_of(model.architecture);
-  return write_file(folder + "/config.json", config.dump(2) + "\n");
+  add_generation(model.generation, config);
+  THIMBLE_TRY(write_file(folder + "/config.json", config.dump(2) + "\n"));
+  text::Json generation = text::Json::object();
+  add_generation(model.generation, generation);
+  return write_file(folder + "/generation_config.json", generation.dump(2) + "\n");
 }
 
 }  // namespace
@@ -96,7 +122,7 @@ Status write_huggingface(const ir::Model& model, const std::string& folder, cons
   }
   THIMBLE_TRY(write_safetensors(folder + "/model.safetensors", std::move(tensors), type, progress));
   if (model.source_format == "huggingface") return copy_files(model.source_path, folder);
-  if (!model.tokenizer.empty()) progress.message("note: the tokenizer is not written");
+  THIMBLE_TRY(write_tokenizer(model, folder, progress));
   return write_config(model, folder);
 }
 

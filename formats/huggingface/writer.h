@@ -1,6 +1,6 @@
 #pragma once
-// Writes a model as a Hugging Face folder: config.json, model.safetensors and, where the source is
-// such a folder, its tokenizer's files.
+// Writes a model as a Hugging Face folder: config.json, model.safetensors and its tokenizer, by the
+// files of the source where that is such a folder.
 
 #include <string>
 

@@ -17,8 +17,9 @@ namespace thimble::text {
 // Hugging Face's tokenizer.json.
 Expected<tokenizer::Tables> compile_tokenizer_json(std::string_view json, const std::string& file);
 
-// What tokenizer_config.json adds: which tokens are BOS and EOS.
-Status apply_tokenizer_config(std::string_view json, const std::string& file,
+// What tokenizer_config.json adds: which tokens are BOS and EOS; `bare`, to a vocabulary that isn't
+// of a tokenizer.json: its added tokens, and which of BOS and EOS are put around texts.
+Status apply_tokenizer_config(std::string_view json, const std::string& file, bool bare,
                               tokenizer::Tables& tables);
 
 // SentencePiece's tokenizer.model (BPE or unigram), with Llama's BOS in front.
@@ -44,6 +45,14 @@ struct GgufVocabulary {
 Expected<tokenizer::Tables> compile_gguf(const GgufVocabulary& vocabulary, const std::string& file);
 // The reverse, for files that llama.cpp reads.
 Expected<GgufVocabulary> to_gguf(const tokenizer::Tables& tables);
+
+// The files that a Hugging Face folder has of a tokenizer: tokenizer.json of byte-level BPE,
+// tokenizer.model of SentencePiece's, and tokenizer_config.json beside it.
+struct NamedFile {
+  std::string name, content;
+};
+Expected<std::vector<NamedFile>> to_folder(const tokenizer::Tables& tables,
+                                           const std::string& chat_template);
 
 // GPT-2's spelling of bytes as printable characters, and back. An error for a character outside the
 // alphabet.

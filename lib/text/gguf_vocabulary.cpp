@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "text/compile.h"
+#include "text/piece_types.h"
 
 namespace thimble::text {
 namespace {
@@ -10,20 +11,8 @@ namespace {
 using namespace tokenizer;  // NOLINT: this file writes its tables
 
 TokenKind kind_of(std::int32_t type) {
-  switch (type) {
-    case 2:
-      return TokenKind::kUnknown;
-    case 3:
-      return TokenKind::kControl;
-    case 4:
-      return TokenKind::kUserDefined;
-    case 5:
-      return TokenKind::kUnused;
-    case 6:
-      return TokenKind::kByte;
-    default:
-      return TokenKind::kNormal;
-  }
+  const bool known = type >= 0 && type < static_cast<std::int32_t>(std::size(kPieceKinds));
+  return known ? kPieceKinds[type] : TokenKind::kNormal;
 }
 
 Expected<std::vector<SplitStep>> splits_of(const std::string& pre) {

@@ -5,29 +5,13 @@
 #include <unordered_set>
 
 #include "text/compile.h"
+#include "text/piece_types.h"
 #include "tokenizer/unicode/unicode.h"
 
 namespace thimble::text {
 namespace {
 
 using namespace tokenizer;  // NOLINT: this file reads its tables
-
-std::int32_t type_of(TokenKind kind) {
-  switch (kind) {
-    case TokenKind::kUnknown:
-      return 2;
-    case TokenKind::kControl:
-      return 3;
-    case TokenKind::kUserDefined:
-      return 4;
-    case TokenKind::kUnused:
-      return 5;
-    case TokenKind::kByte:
-      return 6;
-    default:
-      return 1;
-  }
-}
 
 Error no_form(const std::string& what) {
   return unsupported("GGUF cannot say " + what + " of this tokenizer")
@@ -93,8 +77,8 @@ bool is_byte(std::string_view text) {
 
 Status pieces(const Tables& tables, GgufVocabulary& v) {
   for (std::size_t i = 0; i < v.tokens.size(); ++i) {
-    if (tables.byte_fallback && is_byte(v.tokens[i])) v.types[i] = type_of(TokenKind::kByte);
-    if (static_cast<std::int32_t>(i) == v.unknown) v.types[i] = type_of(TokenKind::kUnknown);
+    if (tables.byte_fallback && is_byte(v.tokens[i])) v.types[i] = piece_type(TokenKind::kByte);
+    if (static_cast<std::int32_t>(i) == v.unknown) v.types[i] = piece_type(TokenKind::kUnknown);
   }
   v.add_space_prefix = false;
   for (const NormalizeStep& step : tables.normalizers)
@@ -133,7 +117,7 @@ Expected<GgufVocabulary> to_gguf(const Tables& tables) {
     const Token& token = tables.tokens[i];
     v.tokens.push_back(bytes && !added[i] ? bytes_to_alphabet(token.bytes) : token.bytes);
     v.scores.push_back(token.score);
-    v.types.push_back(type_of(token.kind));
+    v.types.push_back(piece_type(token.kind));
   }
   v.bos = tables.bos;
   v.eos = tables.eos;

@@ -70,4 +70,15 @@ Expected<Json> read_json(const std::string& path) {
   return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
 }
 
+std::string text_of(const Json& json, const char* key) {
+  return json.is_object() && json.contains(key) && json[key].is_string()
+             ? json[key].get<std::string>()
+             : "";
+}
+
+bool flag_of(const Json& json, const char* key, bool fallback) {
+  return json.is_object() && json.contains(key) && json[key].is_boolean() ? json[key].get<bool>()
+                                                                          : fallback;
+}
+
 }  // namespace thimble::text

@@ -20,4 +20,8 @@ Status check_json_depth(std::string_view text, const std::string& file);
 Expected<Json> parse_json(std::string_view text, const std::string& file);
 Expected<Json> read_json(const std::string& path);
 
+// A member of an object: "" and `fallback` where there is none of that type.
+std::string text_of(const Json& json, const char* key);
+bool flag_of(const Json& json, const char* key, bool fallback);
+
 }  // namespace thimble::text

@@ -7,6 +7,7 @@
 
 #include "support/wire.h"
 #include "text/compile.h"
+#include "text/piece_types.h"
 
 namespace thimble::text {
 namespace {
@@ -15,7 +16,7 @@ using wire::each_field;
 using wire::Field;
 using namespace tokenizer;  // NOLINT: this file writes its tables
 
-std::string text_of(std::span<const std::byte> bytes) {
+std::string bytes_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
@@ -23,7 +24,7 @@ Status read_piece(std::span<const std::byte> message, Tables& tables) {
   Token token;
   std::uint64_t type = 1;
   THIMBLE_TRY(each_field(message, 0, [&](const Field& field) -> Status {
-    if (field.number == 1) token.bytes = text_of(field.bytes);
+    if (field.number == 1) token.bytes = bytes_of(field.bytes);
     if (field.number == 2) {
       const auto bits = static_cast<std::uint32_t>(field.value);
       std::memcpy(&token.score, &bits, sizeof bits);
@@ -31,11 +32,8 @@ Status read_piece(std::span<const std::byte> message, Tables& tables) {
     if (field.number == 3) type = field.value;
     return ok();
   }));
-  static constexpr TokenKind kKinds[] = {
-      TokenKind::kNormal,      TokenKind::kNormal, TokenKind::kUnknown, TokenKind::kControl,
-      TokenKind::kUserDefined, TokenKind::kUnused, TokenKind::kByte};
-  if (type >= std::size(kKinds)) return invalid_file("a piece has an unknown type");
-  token.kind = kKinds[type];
+  if (type >= std::size(kPieceKinds)) return invalid_file("a piece has an unknown type");
+  token.kind = kPieceKinds[type];
   const auto id = static_cast<std::int32_t>(tables.tokens.size());
   if (token.kind == TokenKind::kUnknown) tables.unknown = id;
   if (token.kind == TokenKind::kByte) tables.byte_fallback = true;
@@ -63,7 +61,7 @@ Status read_trainer(std::span<const std::byte> message, Spec& spec) {
 
 Status read_normalizer(std::span<const std::byte> message, Spec& spec) {
   return each_field(message, 0, [&](const Field& field) -> Status {
-    if (field.number == 2) spec.charsmap = text_of(field.bytes);
+    if (field.number == 2) spec.charsmap = bytes_of(field.bytes);
     if (field.number == 3) spec.dummy_prefix = field.value != 0;
     if (field.number == 4) spec.remove_extra = field.value != 0;
     if (field.number == 5) spec.escape = field.value != 0;

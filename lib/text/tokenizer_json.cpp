@@ -3,31 +3,16 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "text/added_token.h"
 #include "text/compile.h"
 #include "text/json.h"
+#include "text/known_patterns.h"
 #include "text/pattern.h"
 
 namespace thimble::text {
 namespace {
 
 using namespace tokenizer;  // NOLINT: this file writes its tables
-
-constexpr std::string_view kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-std::string text_of(const Json& json, const char* key) {
-  return json.is_object() && json.contains(key) && json[key].is_string()
-             ? json[key].get<std::string>()
-             : "";
-}
-bool flag_of(const Json& json, const char* key, bool fallback) {
-  return json.is_object() && json.contains(key) && json[key].is_boolean() ? json[key].get<bool>()
-                                                                          : fallback;
-}
 
 // One element, or the elements of a Sequence.
 std::vector<Json> steps_of(const Json& json, const char* list) {
@@ -283,11 +268,11 @@ class Compiler {
     // The known patterns leave nothing unmatched, so these mean the same.
     const bool keeps_matches =
         invert ? behavior == Behavior::kRemoved : behavior == Behavior::kIsolated;
-    if (keeps_matches && regex == kGpt2)
+    if (keeps_matches && regex == kGpt2Pattern)
       split(Split::kGpt2);
-    else if (keeps_matches && regex == kLlama3)
+    else if (keeps_matches && regex == kLlama3Pattern)
       split(Split::kLlama3);
-    else if (keeps_matches && regex == kQwen2)
+    else if (keeps_matches && regex == kQwen2Pattern)
       split(Split::kQwen2);
     else if (regex.empty())
       tables_.splits.push_back(pattern_step(Split::kLiteral, behavior, invert, literal));
@@ -317,14 +302,7 @@ class Compiler {
     for (const Json& item : list) {
       if (!item.is_object() || !item.contains("id") || !item["id"].is_number_integer())
         return invalid_file("an added token has no id");
-      AddedToken added;
-      added.id = item["id"].get<std::int32_t>();
-      added.text = text_of(item, "content");
-      added.special = flag_of(item, "special", false);
-      added.normalized = flag_of(item, "normalized", !added.special);
-      added.left_strip = flag_of(item, "lstrip", false);
-      added.right_strip = flag_of(item, "rstrip", false);
-      added.single_word = flag_of(item, "single_word", false);
+      AddedToken added = added_token_of(item, item["id"].get<std::int32_t>());
       if (added.text.empty()) continue;
       ids_[added.text] = added.id;
       THIMBLE_TRY(set_token(added.id, added.text));
@@ -392,21 +370,6 @@ class Compiler {
   bool add_prefix_space_ = false;
 };
 
-std::string token_text(const Json& json, const char* key) {
-  if (!json.is_object() || !json.contains(key)) return "";
-  return json[key].is_object() ? text_of(json[key], "content") : text_of(json, key);
-}
-
-std::int32_t find_token(const Tables& tables, const std::string& text) {
-  for (const AddedToken& added : tables.added) {
-    if (added.text == text) return added.id;
-  }
-  for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
-    if (tables.tokens[i].bytes == text) return static_cast<std::int32_t>(i);
-  }
-  return -1;
-}
-
 }  // namespace
 
 Expected<Tables> compile_tokenizer_json(std::string_view json, const std::string& file) {
@@ -414,20 +377,6 @@ Expected<Tables> compile_tokenizer_json(std::string_view json, const std::string
   auto tables = Compiler(parsed).compile();
   if (!tables) return std::move(tables).error().in(file);
   return tables;
-}
-
-Status apply_tokenizer_config(std::string_view json, const std::string& file, Tables& tables) {
-  THIMBLE_ASSIGN(const Json config, parse_json(json, file));
-  const std::pair<const char*, std::int32_t*> kTokens[] = {{"bos_token", &tables.bos},
-                                                           {"eos_token", &tables.eos},
-                                                           {"unk_token", &tables.unknown},
-                                                           {"pad_token", &tables.pad}};
-  for (const auto& [key, id] : kTokens) {
-    const std::string text = token_text(config, key);
-    if (text.empty()) continue;
-    if (const std::int32_t found = find_token(tables, text); found >= 0) *id = found;
-  }
-  return ok();
 }
 
 }  // namespace thimble::text

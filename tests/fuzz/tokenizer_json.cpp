@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   tokenizer::Tables plain;
   plain.tokens = {{"a"}, {"b"}};
   plain.added = {{1, "<s>"}};
-  static_cast<void>(text::apply_tokenizer_config(json, "tokenizer_config.json", plain));
+  static_cast<void>(text::apply_tokenizer_config(json, "tokenizer_config.json", true, plain));
   if (!tables) return 0;
   auto tokenizer = tokenizer::Tokenizer::load(tokenizer::write_tables(*tables));
   if (!tokenizer) return 0;

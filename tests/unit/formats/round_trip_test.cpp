@@ -6,6 +6,7 @@
 #include "formats/all.h"
 #include "lower/lower.h"
 #include "runtime/generate.h"
+#include "tokenizer/tokenizer.h"
 #include "unit/catch.h"
 #include "unit/support/scratch_folder.h"
 
@@ -101,6 +102,27 @@ TEST_CASE("a model comes back from safetensors as it went") {
   }
   // Gains are kept as 1 + w here and as w there.
   CHECK(largest(through("gemma3", {"safetensors", ""})) < 1e-3f);
+}
+
+TEST_CASE("a folder made of a GGUF file has what a run needs") {
+  ThreadPool pool(1);
+  Progress quiet(Progress::Style::kQuiet);
+  const ScratchFolder folder;
+  const std::string fable = std::string(THIMBLE_SOURCE_DIR) + "/tests/data/fable";
+  ir::Model original = value(formats::read_model(fable, {}));
+  original.chat_template = "{{ messages }}";
+  REQUIRE(formats::write_model(original, folder.path("m.gguf"), {"gguf", ""}, pool, quiet));
+  const ir::Model blocks = value(formats::read_model(folder.path("m.gguf"), {}));
+  REQUIRE(formats::write_model(blocks, folder.path("m"), {"safetensors", ""}, pool, quiet));
+  const ir::Model back = value(formats::read_model(folder.path("m"), {}));
+  const auto tokenizer = [](const ir::Model& model) {
+    return value(tokenizer::Tokenizer::load(model.tokenizer));
+  };
+  const std::string text = "By the mill there lived a fox, 12 years old.";
+  CHECK(tokenizer(back).encode(text) == tokenizer(original).encode(text));
+  CHECK(back.chat_template == original.chat_template);
+  CHECK(back.generation.bos_token_id == original.generation.bos_token_id);
+  CHECK(back.generation.eos_token_ids == original.generation.eos_token_ids);
 }
 
 TEST_CASE("what GGUF cannot say is refused") {

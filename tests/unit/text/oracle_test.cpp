@@ -81,7 +81,7 @@ TEST_CASE("byte-level BPE with GPT-2's pattern") {
 TEST_CASE("byte-level BPE with Llama 3's pattern and added tokens") {
   check_all("llama3", load(kCases / "llama3.json"));
 }
-TEST_CASE("the same vocabularies through GGUF") {
+TEST_CASE("the same vocabularies through GGUF, and from there to a folder") {
   for (const fs::path& path :
        {kSource / "tests/data/fable/tokenizer.json", kCases / "llama3.json"}) {
     CAPTURE(path);
@@ -93,11 +93,18 @@ TEST_CASE("the same vocabularies through GGUF") {
     if (!vocabulary) FAIL(vocabulary.error().to_string());
     const auto back = text::compile_gguf(*vocabulary, "m.gguf");
     if (!back) FAIL(back.error().to_string());
+    const auto files = text::to_folder(*back, "");
+    if (!files) FAIL(files.error().to_string());
+    REQUIRE(files->front().name == "tokenizer.json");
+    const auto again = text::compile_tokenizer_json(files->front().content, "tokenizer.json");
+    if (!again) FAIL(again.error().to_string());
     const auto before = load(tokenizer::write_tables(*tables));
     const auto after = load(tokenizer::write_tables(*back));
+    const auto written = load(tokenizer::write_tables(*again));
     for (const std::string& line : gunzipped_lines(kCases / "strings.json.gz")) {
       const std::string text = nlohmann::json::parse(line).get<std::string>();
       REQUIRE(after.encode(text) == before.encode(text));
+      REQUIRE(written.encode(text) == before.encode(text));
     }
   }
 }
