@@ -78,6 +78,17 @@ void read_generation(const text::Json& json, ir::GenerationConfig& out) {
   if (const auto v = integer("top_k")) out.top_k = v;
 }
 
+// Of several templates, the one that is used unless another is asked for.
+std::string chat_template_of(const text::Json& config) {
+  const auto found = config.find("chat_template");
+  if (found == config.end()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  for (const text::Json& named : *found) {
+    if (text::text_of(named, "name") == "default") return text::text_of(named, "template");
+  }
+  return "";
+}
+
 Status read_tokenizer(const std::string& folder, ir::Model& model) {
   std::optional<tokenizer::Tables> tables;
   const std::string json = folder + "/tokenizer.json", piece = folder + "/tokenizer.model",
@@ -98,8 +109,7 @@ Status read_tokenizer(const std::string& folder, ir::Model& model) {
     const bool bare = !fs::exists(json);
     THIMBLE_TRY(text::apply_tokenizer_config(content, config, bare, *tables));
     THIMBLE_ASSIGN(const text::Json parsed, text::parse_json(content, config));
-    if (parsed.contains("chat_template") && parsed["chat_template"].is_string())
-      model.chat_template = parsed["chat_template"].get<std::string>();
+    if (parsed.is_object()) model.chat_template = chat_template_of(parsed);
   }
   if (const std::string jinja = folder + "/chat_template.jinja"; fs::exists(jinja)) {
     THIMBLE_ASSIGN(model.chat_template, read_all(jinja));
