@@ -69,7 +69,7 @@ Expected<std::vector<Window>> make_windows(const std::vector<std::int32_t>& toke
   if (windows.empty()) {
     return invalid_argument("the text has " + std::to_string(tokens.size()) +
                             " tokens, fewer than one window of " + std::to_string(options.context))
-        .fix("use a longer text or a smaller --context");
+        .fix("use a longer text or a smaller context");
   }
   if (options.max_windows > 0 && static_cast<std::int64_t>(windows.size()) > options.max_windows) {
     windows.resize(static_cast<std::size_t>(options.max_windows));

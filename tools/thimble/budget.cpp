@@ -216,11 +216,11 @@ class Chooser {
   Status measure(allocate::Survey& survey) {
     const bool alone = recipe_.budget.sensitivity == pass::Sensitivity::kKl;
     const std::size_t trials = alone ? 2 * survey.weights.size() : survey.weights.size() / 3 + 1;
-    THIMBLE_ASSIGN(
-        const auto samples,
+    const auto samples =
         samples_of(prepared_.original, request_.tune,
-                   measured_tokens(prepared_.original, recipe_, trials), recipe_.tune.context));
-    return allocate::estimate(choices_, samples, request_.measurements, survey);
+                   measured_tokens(prepared_.original, recipe_, trials), recipe_.tune.context);
+    if (!samples) return Error(samples.error()).in(recipe_.tune.text);
+    return allocate::estimate(choices_, *samples, request_.measurements, survey);
   }
 
   Prepared& prepared_;

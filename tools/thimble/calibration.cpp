@@ -90,8 +90,11 @@ Expected<calibrate::Calibration> make_samples(const ir::Model& model, const reci
                                             environment.pool, environment.progress));
     return calibrate::Calibration::from_windows(model, windows);
   }
-  if (!input.chats.empty()) return calibrate::Calibration::from_chats(model, input.chats, options);
-  return calibrate::Calibration::from_text(model, input.text, options);
+  const recipe::CalibrationSource& source = recipe.calibration;
+  auto made = input.chats.empty() ? calibrate::Calibration::from_text(model, input.text, options)
+                                  : calibrate::Calibration::from_chats(model, input.chats, options);
+  if (!made) return std::move(made).error().in(source.chat.empty() ? source.text : source.chat);
+  return made;
 }
 
 }  // namespace

@@ -7,6 +7,8 @@ cp -r $fable chat
 echo "{% for m in messages %}<|im_start|>{{ m.role }}{{ m.content }}<|im_end|>{% endfor %}" >chat/chat_template.jinja
 status $thimble compress chat -q -r gptq.yaml --calibrate chats.jsonl -o chat.thimble | tail -n 1
 status $thimble compress $fable -q -r gptq.yaml --calibrate chats.jsonl -o out.thimble
+echo "The fox." >short.txt
+status $thimble compress $fable -q -r gptq.yaml --calibrate short.txt -o out.thimble
 echo '{"messages": 3}' >>chats.jsonl
 status $thimble compress chat -q -r gptq.yaml --calibrate chats.jsonl -o out.thimble
 status $thimble compress $fable -q -r gptq.yaml --calibrate teacher -o teacher.thimble --threads 1 | tail -n 1
