@@ -150,6 +150,13 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& t
   const BlockType* type = type_named(wanted.empty() ? "f32" : wanted);
   if (!weight.encoding.is_dense()) {
     const bool dense = type->dense != ir::DType::kUndefined && !wanted.empty();
+    if (!dense && !floats && weight.inputs() % 32 != 0) {
+      return refuse(weight.encoding.to_string() + " in rows of " + std::to_string(weight.inputs()) +
+                    ": its blocks are of 32")
+          .fix(
+              "leave the weight as it is with a rule of `skip: true`, write it as f32 with "
+              "--allow-dequantize, or write .thimble or .onnx");
+    }
     if (!dense && !floats) {
       return refuse("the encoding " + weight.encoding.to_string())
           .fix(

@@ -273,7 +273,10 @@ Status Rules::settle(const ir::Model& model, const ir::WeightUse& use, Taker tak
   if (wish.offers.empty()) {
     return unsupported("the output's format holds none of the encodings left to the budget")
         .at_tensor(weight.name)
-        .fix("leave it more to choose (`codes: auto`, `group_size: auto`), or write .thimble");
+        .note("its rows are of " + std::to_string(weight.inputs()) + " inputs")
+        .fix(
+            "leave it more to choose (`codes: auto`, `group_size: auto`) or, where its rows don't "
+            "fill the format's blocks, as it is (`skip: true` in a rule); or write .thimble");
   }
   THIMBLE_ASSIGN(const pass::Allotment allotted, context.allocator->choose(model, wish));
   choice.as_it_is = allotted.offer >= offered.size();
