@@ -25,6 +25,14 @@ struct PlanChoices {
   bool tensors = false;
 };
 
+// What of compress the estimate of time leaves out.
+std::string untimed(const recipe::Recipe& recipe) {
+  std::string out;
+  if (pass::first_calibrated(recipe.passes) != nullptr) out = "calibration";
+  if (has_budget(recipe, {})) out += std::string(out.empty() ? "" : ", ") + "measuring the budget";
+  return out.empty() ? "evaluation" : out + " and evaluation";
+}
+
 Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
@@ -42,6 +50,8 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
       pass::first_calibrated(recipe.passes) != nullptr ? recipe.calibration.tokens : 0);
   const double seconds =
       static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
+  // A divergence is measured, so only the least that it can come to is known.
+  const bool least = recipe.budget.kind == pass::BudgetKind::kKlMean;
   if (environment.globals.json) {
     report::Json out = report::document("plan");
     out["model"] = path;
@@ -49,6 +59,7 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
     out["parameters"] = parameters;
     out["source_bytes"] = prepared.original.weight_bytes();
     out["payload_bytes"] = payload;
+    out["payload_is_lower_bound"] = least;
     out["bits_per_weight"] = bits;
     out["working_memory_bytes"] = memory;
     out["seconds_estimate"] = seconds;
@@ -56,12 +67,14 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
     report::print(out);
     return 0;
   }
-  std::printf("%s with %s: %s parameters, %s -> %s of weights, %.3f bits per weight\n",
+  std::printf("%s with %s: %s parameters, %s -> %s%s of weights, %.3f bits per weight\n",
               path.c_str(), recipe.name.c_str(), format_count(parameters).c_str(),
-              format_bytes(prepared.original.weight_bytes()).c_str(), format_bytes(payload).c_str(),
-              bits);
-  std::printf("working memory about %s, time about %s without evaluation\n",
-              format_bytes(memory).c_str(), format_duration(seconds).c_str());
+              format_bytes(prepared.original.weight_bytes()).c_str(), least ? "at least " : "",
+              format_bytes(payload).c_str(), bits);
+  if (least)
+    std::printf("how much '%s' takes is measured by compress\n", recipe.budget.text.c_str());
+  std::printf("working memory about %s, time about %s without %s\n", format_bytes(memory).c_str(),
+              format_duration(seconds).c_str(), untimed(recipe).c_str());
   if (choices.tensors) {
     std::printf("\n");
     report::tensor_table(prepared.report, 0).print();
@@ -78,7 +91,7 @@ void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble plan MODEL -r int3-mixed --tensors",
                   [choices](Environment& environment) { return run_plan(*choices, environment); });
   command->add_option("MODEL", choices->model,
-                      "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
+                      "A Hugging Face folder or hub name, a GGUF or an ONNX file; or the recipe's");
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   add_budget_options(*command, choices->recipe);
