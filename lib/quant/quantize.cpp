@@ -318,7 +318,10 @@ TensorParameters TensorFit::candidate(double factor) const {
 
 Status TensorFit::add(std::span<const float> weights) {
   if (pass_ == 0) {
-    if (!all_finite(weights)) return unsupported("a weight is not finite");
+    if (!all_finite(weights)) {
+      return unsupported("a weight is not finite")
+          .fix("leave this tensor unquantized (`skip: true` in a rule), or repair the model");
+    }
     for (const float w : weights) {
       low_ = std::min<double>(low_, w);
       high_ = std::max<double>(high_, w);

@@ -31,4 +31,5 @@ compress -o nan.thimble
 compress -o strict.thimble --strict
 printf '\377\377\377\377' | patch model.layers.2.mlp.up_proj.weight
 compress -o broken.thimble
+compress -o broken.thimble --set quantize-weights.group_size=tensor
 ls
