@@ -268,7 +268,7 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
       "  thimble compress MODEL --size 60MB -o out.thimble",
       [choices](Environment& environment) { return run_compress(*choices, environment); });
   command->add_option("MODEL", choices->model,
-                      "A Hugging Face folder or hub name, or a GGUF file; or the recipe's");
+                      "A Hugging Face folder or hub name, a GGUF or an ONNX file; or the recipe's");
   command
       ->add_option("-o,--output", choices->output,
                    "The .thimble, .gguf or .onnx file to write, or a folder for safetensors; its "
