@@ -23,7 +23,7 @@ inline constexpr Architecture kArchitectures[] = {
     {"qwen3", "Qwen3ForCausalLM", Naming::kLlama, false, false, true},
     {"gemma2", "Gemma2ForCausalLM", Naming::kGemma, false, true, false},
     {"gemma3", "Gemma3ForCausalLM", Naming::kGemma, false, true, false},
-    {"phi3", "Phi3ForCausalLM", Naming::kPhi3, false, false, false},
+    {"phi3", "Phi3ForCausalLM", Naming::kPhi3, false, false, true},
 };
 
 }  // namespace thimble::formats::gguf

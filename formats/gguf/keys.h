@@ -40,11 +40,11 @@ void append_number(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
-// What the network is, from the model's metadata, and its factors of rotary frequencies (empty:
-// none). Something that llama.cpp would compute differently is an error.
+// What the network is, from the model's metadata, and the tensors of factors that its rotary
+// frequencies are divided by. Something that llama.cpp would compute differently is an error.
 struct Network {
   std::int64_t heads = 0, kv_heads = 0, vocabulary = 0;
-  std::vector<float> rotary_factors;
+  std::vector<ir::Weight> rotary_factors;
 };
 Expected<Network> add_network(const ir::Model& model, const Architecture& architecture, Keys& keys);
 

@@ -134,11 +134,10 @@ std::uint32_t file_type(const std::vector<Output>& outputs) {
 }
 
 std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs,
-                      const ir::Weight& factors) {
+                      const std::vector<ir::Weight>& factors) {
   std::string out = "GGUF";
-  const bool has_factors = factors.source != nullptr;
   gguf::append_number(out, std::uint32_t{3});
-  gguf::append_number(out, static_cast<std::uint64_t>(outputs.size() + (has_factors ? 1 : 0)));
+  gguf::append_number(out, static_cast<std::uint64_t>(outputs.size() + factors.size()));
   gguf::append_number(out, keys.count());
   out += keys.bytes();
   std::uint64_t offset = 0;
@@ -156,7 +155,7 @@ std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs
   for (const Output& output : outputs) {
     entry(output.name, output.weight->dims, output.type->id, output.size);
   }
-  if (has_factors) entry("rope_freqs.weight", factors.dims, 0, factors.byte_size());
+  for (const ir::Weight& weight : factors) entry(weight.name, weight.dims, 0, weight.byte_size());
   return out;
 }
 
@@ -164,7 +163,7 @@ std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs
 struct Plan {
   std::string header;
   std::vector<Output> outputs;
-  ir::Weight factors;  // of rotary embeddings; without a source: none
+  std::vector<ir::Weight> factors;  // of rotary embeddings
 };
 
 Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
@@ -174,18 +173,14 @@ Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
   keys.text("general.architecture", architecture->gguf);
   keys.text("general.name", std::filesystem::path(model.source_path).stem().string());
   keys.integer("general.alignment", kAlignment);
-  THIMBLE_ASSIGN(const gguf::Network network, gguf::add_network(model, *architecture, keys));
+  THIMBLE_ASSIGN(gguf::Network network, gguf::add_network(model, *architecture, keys));
   Plan plan;
   THIMBLE_ASSIGN(plan.outputs, outputs_of(model, *architecture, network, target));
   keys.integer("general.file_type", file_type(plan.outputs));
   keys.integer("general.quantization_version", 2);
   THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
   for (const auto& [key, value] : target.provenance) keys.text(key, value);
-  if (!network.rotary_factors.empty()) {
-    plan.factors = ir::make_dense("rope_freqs.weight",
-                                  {static_cast<std::int64_t>(network.rotary_factors.size())},
-                                  std::span<const float>(network.rotary_factors));
-  }
+  plan.factors = std::move(network.rotary_factors);
   plan.header = header_of(keys, plan.outputs, plan.factors);
   return plan;
 }
@@ -258,7 +253,7 @@ Expected<std::uint64_t> gguf_bytes(const ir::Model& model, const Target& target)
   THIMBLE_ASSIGN(const Plan plan, plan_of(model, target));
   std::uint64_t bytes = round_up<std::uint64_t>(plan.header.size(), kAlignment);
   for (const Output& output : plan.outputs) bytes += round_up(output.size, kAlignment);
-  if (plan.factors.source != nullptr) bytes += round_up(plan.factors.byte_size(), kAlignment);
+  for (const ir::Weight& weight : plan.factors) bytes += round_up(weight.byte_size(), kAlignment);
   return bytes;
 }
 
@@ -278,8 +273,8 @@ Status write_gguf(const ir::Model& model, const std::string& path, const Target&
     THIMBLE_TRY(file->pad_to(kAlignment));
   }
   progress.end();
-  if (plan.factors.source != nullptr) {
-    THIMBLE_ASSIGN(const ir::Rows rows, plan.factors.source->read(0, plan.factors.rows()));
+  for (const ir::Weight& weight : plan.factors) {
+    THIMBLE_ASSIGN(const ir::Rows rows, weight.source->read(0, weight.rows()));
     THIMBLE_TRY(file->append(rows.dense));
     THIMBLE_TRY(file->pad_to(kAlignment));
   }
