@@ -216,18 +216,20 @@ class Parser {
     return ok();
   }
 
-  // One source of the four, in the place of an extended recipe's.
-  Status parse_source(const pass::Options& checked, CalibrationSource& source) const {
+  // One source, in the place of an extended recipe's. Only what calibrates takes conversations.
+  Status parse_source(const pass::Options& checked, CalibrationSource& source,
+                      bool takes_chat = false) const {
     CalibrationSource given;
     if (checked.has("text")) given.text = beside(checked.text("text"));
-    if (checked.has("chat")) given.chat = beside(checked.text("chat"));
+    if (takes_chat && checked.has("chat")) given.chat = beside(checked.text("chat"));
     given.teacher = checked.boolean("teacher");
     THIMBLE_ASSIGN(given.data, data_set(checked));
     const int sources = int{!given.text.empty()} + int{!given.chat.empty()} + int{given.teacher} +
                         int{!given.data.empty()};
     if (sources > 1)
       return wrong(checked.place(given.chat.empty() ? "teacher" : "chat"),
-                   "'text', 'chat', 'teacher' and a data set exclude each other");
+                   std::string("'text', ") + (takes_chat ? "'chat', " : "") +
+                       "'teacher' and a data set exclude each other");
     if (sources == 0) return ok();
     given.imatrix = source.imatrix;
     source = std::move(given);
@@ -236,7 +238,7 @@ class Parser {
 
   Status parse_calibration(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(calibrate_options(), value));
-    THIMBLE_TRY(parse_source(checked, recipe.calibration));
+    THIMBLE_TRY(parse_source(checked, recipe.calibration, true));
     if (checked.has("imatrix")) recipe.calibration.imatrix = beside(checked.text("imatrix"));
     recipe.calibration.tokens = checked.integer("tokens");
     recipe.calibration.context = checked.integer("context");
@@ -252,13 +254,7 @@ class Parser {
 
   Status parse_tune(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(tune_options(), value));
-    if (checked.has("text") && checked.boolean("teacher"))
-      return wrong(checked.place("teacher"), "'text' and 'teacher' exclude each other");
-    // In the place of an extended recipe's.
-    if (checked.has("text")) recipe.tune.text = beside(checked.text("text"));
-    if (checked.boolean("teacher")) recipe.tune.text.clear();
-    if (checked.has("text") || checked.has("teacher"))
-      recipe.tune.teacher = checked.boolean("teacher");
+    THIMBLE_TRY(parse_source(checked, recipe.tune));
     recipe.tune.tokens = checked.integer("tokens");
     recipe.tune.context = checked.integer("context");
     const std::int64_t context = recipe.tune.context;

@@ -90,7 +90,7 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
 }
 
 const std::vector<pass::OptionInfo>& tune_options() {
-  static const std::vector<pass::OptionInfo> kOptions = {
+  static const std::vector<pass::OptionInfo> kOptions = with_data_set({
       {.name = "text", .type = OptionType::kText, .help = "the file that a budget measures on"},
       {.name = "teacher",
        .type = OptionType::kBool,
@@ -98,7 +98,7 @@ const std::vector<pass::OptionInfo>& tune_options() {
        .help = "measure on what the model writes itself, from the recipe's seed"},
       tokens_option("16384"),
       context_option(),
-  };
+  });
   return kOptions;
 }
 

@@ -8,6 +8,7 @@
 #include "program/header.h"
 #include "support/checked.h"
 #include "support/math.h"
+#include "tools/thimble/calibration.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -19,6 +20,7 @@ constexpr std::size_t kFrontPoints = 24;
 constexpr std::int64_t kMostTokens = 4096;
 constexpr double kMeasuredWork = 1e13;  // parameters times tokens, over all measurements
 constexpr std::int64_t kHeldOutputs = std::int64_t{1} << 25;
+constexpr std::int64_t kMostCalls = 64;        // of a data set that slopes are measured on
 constexpr std::int64_t kUnaskedTokens = 4096;  // that a model writes where no text was named
 
 // Metrics have as many digits as they like: counted at their longest.
@@ -103,6 +105,26 @@ Expected<double> kl_of(const Prepared& prepared, const recipe::Recipe& recipe,
   THIMBLE_ASSIGN(const eval::Scores scores,
                  eval::score_text(candidate, &reference, windows, environment.pool, {}));
   return eval::mean_kl(scores).value;
+}
+
+// What one sample's outputs come to, as far as the sizes are settled.
+std::int64_t output_count(const ir::Model& model) {
+  std::int64_t count = 1;
+  for (const ir::ValueId output : model.graph.outputs()) {
+    std::int64_t each = 1;
+    for (const ir::Dim& dim : model.graph.value(output).shape.value_or(ir::Shape{}))
+      each = checked_mul(each, std::max<std::int64_t>(1, dim.constant().value_or(1)))
+                 .value_or(kHeldOutputs);
+    count = std::min(kHeldOutputs, std::max(count, each));
+  }
+  return count;
+}
+
+// How many calls of a data set slopes are measured on.
+std::int64_t measured_calls(const ir::Model& model, const recipe::DataSet& set) {
+  const std::int64_t most =
+      std::clamp<std::int64_t>(kHeldOutputs / output_count(model), 1, kMostCalls);
+  return set.samples == 0 ? most : std::min(most, set.samples);
 }
 
 // How many tokens slopes are measured on.
@@ -213,14 +235,24 @@ class Chooser {
                                     prepared_.report.budget.front);
   }
 
-  Status measure(allocate::Survey& survey) {
+  Expected<std::vector<calibrate::Sample>> tune_samples(const allocate::Survey& survey) const {
+    const ir::Model& model = prepared_.original;
+    if (const recipe::DataSet& set = recipe_.tune.data; !set.empty()) {
+      THIMBLE_ASSIGN(const calibrate::Calibration all,
+                     samples_of_data(model, set, measured_calls(model, set), environment_.pool));
+      return std::vector<calibrate::Sample>(all.samples().begin(), all.samples().end());
+    }
     const bool alone = recipe_.budget.sensitivity == pass::Sensitivity::kKl;
     const std::size_t trials = alone ? 2 * survey.weights.size() : survey.weights.size() / 3 + 1;
-    const auto samples =
-        samples_of(prepared_.original, request_.tune,
-                   measured_tokens(prepared_.original, recipe_, trials), recipe_.tune.context);
-    if (!samples) return Error(samples.error()).in(recipe_.tune.text);
-    return allocate::estimate(choices_, *samples, request_.measurements, survey);
+    auto samples = samples_of(model, request_.tune, measured_tokens(model, recipe_, trials),
+                              recipe_.tune.context);
+    if (!samples) return std::move(samples).error().in(recipe_.tune.text);
+    return samples;
+  }
+
+  Status measure(allocate::Survey& survey) {
+    THIMBLE_ASSIGN(const auto samples, tune_samples(survey));
+    return allocate::estimate(choices_, samples, request_.measurements, survey);
   }
 
   Prepared& prepared_;
@@ -254,16 +286,24 @@ Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::Manage
         .in(recipe.name)
         .fix("add `budget: {size: 60MB}` to the recipe, or give --size");
   }
-  if (!recipe.tune.text.empty()) return data::read_text(recipe.tune.text);
   const bool writes = model.task == ir::Task::kGenerate && !model.tokenizer.empty();
-  if (!writes) {
-    return Error(ErrorCode::kInvalidRecipe, "a budget measures on a text, and the recipe has none")
+  const bool by_kl = recipe.budget.kind == pass::BudgetKind::kKlMean;
+  if (by_kl && (!writes || !recipe.tune.data.empty())) {
+    return Error(ErrorCode::kInvalidRecipe,
+                 "the budget '" + recipe.budget.text +
+                     "' is of a language model's next tokens, measured on a text")
         .in(recipe.name)
-        .fix(
-            "add `tune: {text: FILE}` to the recipe, or give --tune FILE; not the text that "
-            "scores");
+        .fix(writes ? "give a text to tune on" : "give a `size` or `bits_per_weight`");
   }
-  return std::string();
+  if (!recipe.tune.text.empty()) return data::read_text(recipe.tune.text);
+  if (writes || !recipe.tune.data.empty()) return std::string();
+  return Error(ErrorCode::kInvalidRecipe, "a budget measures on data, and the recipe has none")
+      .in(recipe.name)
+      .fix(model.tokenizer.empty()
+               ? "add `tune: {npz: FILE}` to the recipe (or idx, images, wav, onnx_test_data), or "
+                 "give --tune FILE.npz; not the data that score"
+               : "add `tune: {text: FILE}` to the recipe, or give --tune FILE; not the text that "
+                 "scores");
 }
 
 Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& model,
@@ -321,7 +361,7 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
 
 Status verify_budget(Prepared& prepared, const recipe::Recipe& recipe, const std::string& tune,
                      const program::Bundle& artifact, Environment& environment) {
-  if (prepared.original.task != ir::Task::kGenerate) return ok();
+  if (prepared.original.task != ir::Task::kGenerate || tune.empty()) return ok();
   THIMBLE_ASSIGN(const double kl, kl_of(prepared, recipe, tune, artifact, environment));
   for (pass::BudgetPoint& point : prepared.report.budget.front) {
     if (point.chosen) point.measured = kl;

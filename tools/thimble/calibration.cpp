@@ -75,13 +75,8 @@ Expected<calibrate::Calibration> make_samples(const ir::Model& model, const reci
                                               const CalibrationInput& input,
                                               const calibrate::Journal* journal,
                                               Environment& environment) {
-  if (!input.data.empty()) {
-    THIMBLE_ASSIGN(const auto states, eval::parse_states(input.data.states));
-    const auto inputs = eval::without_states(calibrate::input_specs(model), states);
-    THIMBLE_ASSIGN(const auto source, open_samples(input.data, inputs));
-    return calibrate::Calibration::from_data(model, *source, input.data.samples, states,
-                                             environment.pool);
-  }
+  if (!input.data.empty())
+    return samples_of_data(model, input.data, input.data.samples, environment.pool);
   if (input.tokens == 0) return calibrate::Calibration(std::vector<calibrate::Sample>());
   const calibrate::TextOptions options{recipe.calibration.tokens, recipe.calibration.context};
   if (input.teacher) {
@@ -98,6 +93,14 @@ Expected<calibrate::Calibration> make_samples(const ir::Model& model, const reci
 }
 
 }  // namespace
+
+Expected<calibrate::Calibration> samples_of_data(const ir::Model& model, const recipe::DataSet& set,
+                                                 std::int64_t count, ThreadPool& pool) {
+  THIMBLE_ASSIGN(const auto states, eval::parse_states(set.states));
+  const auto inputs = eval::without_states(calibrate::input_specs(model), states);
+  THIMBLE_ASSIGN(const auto source, open_samples(set, inputs));
+  return calibrate::Calibration::from_data(model, *source, count, states, pool);
+}
 
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
     const ir::Model& model, const recipe::Recipe& recipe, const CalibrationInput& input,

@@ -26,6 +26,9 @@ struct CalibrationInput {
 // writes itself is written by make_calibration.
 Expected<std::optional<CalibrationInput>> find_calibration(const recipe::Recipe& recipe,
                                                            const pass::ManagerOptions& manager);
+// The first `count` calls of a data set (0: all).
+Expected<calibrate::Calibration> samples_of_data(const ir::Model& model, const recipe::DataSet& set,
+                                                 std::int64_t count, ThreadPool& pool);
 Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
     const ir::Model& model, const recipe::Recipe& recipe, const CalibrationInput& input,
     const calibrate::Journal* journal, Environment& environment);

@@ -154,7 +154,7 @@ Status write_target(Job& job, const CompressChoices& choices, const program::Met
 Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest& passes,
                      const calibrate::Journal* journal, Environment& environment) {
   if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
-  if (job.recipe.tune.text.empty()) {
+  if (job.recipe.tune.text.empty() && job.recipe.tune.data.empty()) {
     THIMBLE_ASSIGN(job.tune, write_tune(job.recipe, job.prepared.original, journal, environment));
   }
   std::unique_ptr<calibrate::Journal> measurements;

@@ -29,6 +29,10 @@ Expected<std::string> fingerprint_of_measurements(const Job& job, const Compress
   if (recipe.budget.kind != pass::BudgetKind::kNone) {
     hasher.update("\nkind " + std::to_string(static_cast<int>(recipe.budget.kind)) + "\n" +
                   digest_of(job.tune).hex());
+    if (!recipe.tune.data.empty()) {
+      THIMBLE_ASSIGN(const std::string tuned, recipe::digest_of(recipe.tune.data));
+      hasher.update(tuned);
+    }
   }
   for (const std::string& setting : choices.recipe.set) hasher.update("\n" + setting);
   for (const std::string& variable : choices.recipe.variables) hasher.update("\n" + variable);

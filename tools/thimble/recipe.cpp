@@ -116,8 +116,8 @@ void add_budget_options(CLI::App& command, RecipeChoices& choices) {
       ->type_name("NATS");
   command
       .add_option("--tune", choices.tune,
-                  "Text to measure a budget on, or `teacher`: what the model writes; in place of "
-                  "the recipe's")
+                  "Text or .npz to measure a budget on, or `teacher`: what the model writes; in "
+                  "place of the recipe's")
       ->type_name("FILE");
 }
 
@@ -140,8 +140,10 @@ Status set_budget(const RecipeChoices& choices, recipe::Recipe& recipe) {
   if (choices.kl > 0) recipe.budget = recipe::kl_budget(choices.kl);
   recipe.budget.sensitivity = sensitivity;
   if (!choices.tune.empty()) {
-    recipe.tune.teacher = choices.tune == "teacher";
-    recipe.tune.text = recipe.tune.teacher ? "" : choices.tune;
+    recipe::name_calibration(choices.tune, recipe.tune);
+    if (!recipe.tune.chat.empty())
+      return Error(ErrorCode::kUsage, "--tune takes no conversations")
+          .fix("give a text, an .npz, a .wav or `teacher`");
   }
   return ok();
 }

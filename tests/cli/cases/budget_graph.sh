@@ -1,0 +1,29 @@
+# A budget of graphs that read no text: tuned on a data set.
+cat >recipe.yaml <<'Y'
+version: 1
+tune: {npz: ${DATA}}
+passes:
+  - simplify
+  - quantize-weights: {bits: auto, group_size: auto, symmetric: auto}
+  - remove-dead-code
+budget: {bits_per_weight: 5.4}
+gates: [bits_per_weight <= 5.4, bits_per_weight >= 5.2]
+Y
+for model in cnn:images encoder:ids; do
+  name=${model%:*}
+  status $thimble compress $onnx/$name.onnx -q -r recipe.yaml --var DATA=$onnx/${model#*:}.npz -o $name.thimble >log
+  grep "passed\|failed" log | sed 's/ [-0-9.]* *[-+][0-9.]* %//'
+done
+# Kept measurements give the same file; another data set is another work.
+size() { status $thimble compress $onnx/cnn.onnx -q -r budget --set quantize-weights.activations=float -o "$@" >log; }
+size a.thimble --size 30kB --tune $onnx/images.npz --measurements kept
+size b.thimble --size 30kB --tune $onnx/images.npz --measurements kept
+cmp a.thimble b.thimble && echo the same
+# What doesn't go.
+status $thimble compress $onnx/cnn.onnx -q -r budget -o c.thimble
+status $thimble compress $onnx/cnn.onnx -q --kl 0.01 --tune $onnx/images.npz -o c.thimble
+status $thimble compress $onnx/cnn.onnx -q --size 30kB --tune $onnx/ids.npz -o c.thimble
+status $thimble compress $onnx/cnn.onnx -q --size 30kB --tune talk.jsonl -o c.thimble
+status $thimble compress $onnx/cnn.onnx -q --size 1kB --tune $onnx/images.npz -o c.thimble
+printf 'version: 1\ntune: {text: a.txt, npz: b.npz}\npasses: [simplify]\n' >both.yaml
+status $thimble recipe validate both.yaml
