@@ -94,9 +94,11 @@ class Gptq : public pass::Pass {
     THIMBLE_ASSIGN(GptqInputs inputs, GptqInputs::create(model, context, asymmetry_ > 0));
     context.progress.begin("gptq", static_cast<double>(targets.size()), "weights");
     auto next = targets.begin();
+    int blocks = 0;  // that have weights
     while (next != targets.end() && !inputs.done()) {
       const auto end = std::stable_partition(
           next, targets.end(), [&](const Target& target) { return reads(inputs.block(), target); });
+      blocks += next != end;
       THIMBLE_TRY(quantize_block(run, inputs, std::span(next, end), end == targets.end()));
       next = end;
     }
@@ -104,6 +106,11 @@ class Gptq : public pass::Pass {
       report.current().findings.push_back(
           {FindingKind::kLeftAsIs, model.weight(next->use.weight).name, 0,
            "left as it is: what it multiplies is constant", next->choice.why});
+    }
+    if (asymmetry_ > 0 && blocks < 2) {
+      report.current().findings.push_back(
+          no_effect("`asymmetry` changes nothing: no layer comes after a quantized one, as names "
+                    "tell layers"));
     }
     context.progress.end();
     return ok();
