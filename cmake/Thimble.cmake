@@ -11,6 +11,8 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 find_package(Threads REQUIRED)
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
 
 # -ffp-contract=off: a compiler may not fuse what the source keeps apart, or the same model gives
 # other bytes on another machine. -O2 is the release level: only the kernels gain from more, and they
