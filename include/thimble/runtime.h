@@ -1,11 +1,10 @@
 /* The device library's C interface: load a .thimble file, generate text, run tensors.
  *
  * Link with libthimble-runtime.a, -lstdc++, -lpthread and -lm; with CMake, find_package(thimble)
- * and thimble::runtime do. Functions that can fail return a
- * code; its message is thimble_last_error() of the same thread. Handles are independent of each
- * other; one handle is used by one thread at a time. Counts are in elements, sizes in bytes.
- * Pointers that a function hands out stay valid until the next call on the same handle, unless it
- * says otherwise. */
+ * and thimble::runtime do. Functions that can fail return a code; its message is
+ * thimble_last_error() of the same thread. Handles are independent of each other; one handle is
+ * used by one thread at a time. Counts are in elements, sizes in bytes. Pointers that a function
+ * hands out stay valid until the next call on the same handle, unless it says otherwise. */
 #ifndef THIMBLE_RUNTIME_H
 #define THIMBLE_RUNTIME_H
 

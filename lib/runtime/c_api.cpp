@@ -110,6 +110,13 @@ void list_names(thimble_model& model) {
 Expected<std::unique_ptr<thimble_model>> load(Expected<Bundle> bundle,
                                               const thimble_options& options) {
   if (!bundle) return std::move(bundle).error();
+  const auto known = [](int cache) {
+    return cache == THIMBLE_CACHE_FROM_FILE || is_cache_type(cache);
+  };
+  if (options.threads < 0 || !known(options.cache) || !known(options.value_cache)) {
+    return thimble::invalid_argument("the options name no number of threads or no type of cache")
+        .fix("start from thimble_default_options");
+  }
   auto model = std::make_unique<thimble_model>(
       options.threads > 0 ? options.threads : thimble::ThreadPool::default_threads());
   model->bundle = std::move(*bundle);
@@ -147,6 +154,10 @@ bool same_sampling(const thimble_sampling& a, const thimble_sampling& b) {
 
 thimble_options options_or_default(const thimble_options* options) {
   return options != nullptr ? *options : thimble_default_options();
+}
+
+thimble_code no_place(const char* what) {
+  return fail(thimble::invalid_argument(std::string("a null pointer where ") + what));
 }
 
 const Error& no_tokenizer() {
@@ -209,6 +220,8 @@ const char* thimble_metadata(const thimble_model* model, const char* key) {
 thimble_code thimble_tokenize(thimble_model* model, const char* text, int add_special, int32_t* ids,
                               size_t capacity, size_t* count) {
   if (!model->tokenizer) return fail(no_tokenizer());
+  if (text == nullptr || count == nullptr || (ids == nullptr && capacity > 0))
+    return no_place("thimble_tokenize needs a text, or a place for ids or their count");
   const std::vector<std::int32_t> all = model->tokenizer->encode(text, {add_special != 0, true});
   *count = all.size();
   std::copy_n(all.begin(), std::min(capacity, all.size()), ids);
@@ -218,6 +231,8 @@ thimble_code thimble_tokenize(thimble_model* model, const char* text, int add_sp
 thimble_code thimble_detokenize(thimble_model* model, const int32_t* ids, size_t count,
                                 const char** text) {
   if (!model->tokenizer) return fail(no_tokenizer());
+  if (text == nullptr || (ids == nullptr && count > 0))
+    return no_place("thimble_detokenize needs ids, or a place for the text");
   model->text = model->tokenizer->decode({ids, count});
   *text = model->text.c_str();
   return THIMBLE_OK;
@@ -226,6 +241,11 @@ thimble_code thimble_detokenize(thimble_model* model, const int32_t* ids, size_t
 thimble_code thimble_feed(thimble_model* model, const int32_t* ids, size_t count,
                           const float** logits, size_t* vocabulary) {
   if (!model->decoder) return fail(no_decoder());
+  if (ids == nullptr && count > 0) return no_place("thimble_feed needs ids");
+  // The operators take what is below 0 as counted from the end, as ONNX does; a token it is not.
+  for (const std::int32_t id : std::span(ids, count)) {
+    if (id < 0) return fail(thimble::invalid_argument("no token has the id " + std::to_string(id)));
+  }
   model->logits = {};
   auto fed = model->decoder->feed({ids, count});
   if (!fed) return fail(fed.error());
@@ -248,6 +268,7 @@ thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampli
     model->sampling = wanted;
     model->sampler->accept(model->fed);
   }
+  if (id == nullptr) return no_place("thimble_sample puts the id");
   *id = model->sampler->sample(model->logits);
   return THIMBLE_OK;
 }
@@ -289,6 +310,7 @@ const char* thimble_output_name(const thimble_model* model, size_t index) {
 
 thimble_code thimble_set_input(thimble_model* model, const char* name,
                                const thimble_tensor* tensor) {
+  if (tensor == nullptr) return no_place("thimble_set_input needs a tensor");
   const auto index = find_name(model->input_names, name, "input");
   if (!index) return fail(index.error());
   if (tensor->rank < 0 || tensor->rank > THIMBLE_MAX_RANK ||
@@ -313,6 +335,7 @@ thimble_code thimble_run(thimble_model* model) {
 void thimble_stop(thimble_model* model) { model->runner().stop(); }
 
 thimble_code thimble_get_output(thimble_model* model, const char* name, thimble_tensor* tensor) {
+  if (tensor == nullptr) return no_place("thimble_get_output puts the tensor");
   const auto index = find_name(model->output_names, name, "output");
   if (!index) return fail(index.error());
   const auto& outputs = model->runner().outputs();

@@ -93,6 +93,32 @@ TEST_CASE("the C interface ends a run that is to stop, and what was fed stays") 
   REQUIRE(thimble_position(decoder.handle) == 3);
 }
 
+TEST_CASE("the C interface refuses ids, options and pointers that are none") {
+  const Model decoder("decoder-v1.thimble");
+  const std::int32_t ids[] = {3, -1};
+  REQUIRE(thimble_feed(decoder.handle, ids, 2, nullptr, nullptr) == THIMBLE_INVALID_ARGUMENT);
+  REQUIRE(std::strstr(thimble_last_error(), "-1") != nullptr);
+  REQUIRE(thimble_position(decoder.handle) == 0);
+  REQUIRE(thimble_feed(decoder.handle, nullptr, 2, nullptr, nullptr) == THIMBLE_INVALID_ARGUMENT);
+  REQUIRE(thimble_feed(decoder.handle, ids, 1, nullptr, nullptr) == THIMBLE_OK);
+  REQUIRE(thimble_sample(decoder.handle, nullptr, nullptr) == THIMBLE_INVALID_ARGUMENT);
+  const char* input = thimble_input_name(decoder.handle, 0);
+  REQUIRE(thimble_set_input(decoder.handle, input, nullptr) == THIMBLE_INVALID_ARGUMENT);
+  const auto load = [](int threads, int cache) {
+    thimble_options options = thimble_default_options();
+    options.threads = threads;
+    options.cache = cache;
+    thimble_model* model = nullptr;
+    const thimble_code code =
+        thimble_load((kFolder + "decoder-v1.thimble").c_str(), &options, &model);
+    thimble_free(model);
+    return code;
+  };
+  REQUIRE(load(-3, THIMBLE_CACHE_FROM_FILE) == THIMBLE_INVALID_ARGUMENT);
+  REQUIRE(load(1, 77) == THIMBLE_INVALID_ARGUMENT);
+  REQUIRE(load(1, THIMBLE_CACHE_INT8) == THIMBLE_OK);
+}
+
 TEST_CASE("the C interface runs tensors by name") {
   REQUIRE(std::string(thimble_version()) == "0.1.0");
   REQUIRE(thimble_format_version() == 1);
