@@ -22,9 +22,9 @@ struct ImatrixChoices {
 Expected<int> run_imatrix(const ImatrixChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const std::string text, data::read_text(choices.text));
   THIMBLE_ASSIGN(const ir::Model model, read_source(choices.model, environment.globals));
-  THIMBLE_ASSIGN(const auto calibration,
-                 calibrate::Calibration::from_text(model, text, choices.options));
-  const auto samples = calibration.samples();
+  const auto calibration = calibrate::Calibration::from_text(model, text, choices.options);
+  if (!calibration) return Error(calibration.error()).in(choices.text);
+  const auto samples = calibration->samples();
   const std::vector<ir::WeightUse> uses = ir::quantizable_weights(model);
   THIMBLE_ASSIGN(const calibrate::Energies energies,
                  calibrate::observe_energies(model, uses, samples, environment.pool));

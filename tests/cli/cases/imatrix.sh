@@ -12,6 +12,11 @@ error() { sed -n '/"tensors"/,$p' $1.thimble.report.json | grep '"error"' | cut 
 diff <(error read) <(error seen) && echo "the same errors"
 status $thimble compress $fable -q --imatrix imatrix.gguf -o out.thimble
 status $thimble compress $fable -q -r text.yaml --imatrix calibrate.txt -o out.thimble
+head -c 100 calibrate.txt >short.txt
+status $thimble imatrix $fable --text short.txt -o short.gguf -q
+sed 's/importance/search: absmax, importance/' recipe.yaml >absmax.yaml
+status $thimble compress $fable -r absmax.yaml -o out.thimble 2>&1 >log | grep "absmax"
+rm out.thimble*
 printf '%s\n' 'version: 1' 'calibrate: {imatrix: imatrix.gguf}' 'passes: [gptq: {bits: 4}]' >gptq.yaml
 status $thimble compress $fable -q -r gptq.yaml -o out.thimble
 ls *.thimble
