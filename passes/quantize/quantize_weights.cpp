@@ -53,6 +53,7 @@ class QuantizeWeights : public pass::Pass {
     THIMBLE_ASSIGN(const Importance importance, observe(model, uses, context));
     rules_.begin(uses);
     ActivationWishes activations;
+    bool weighed = false;  // an error by its importance
     for (const ir::WeightUse& use : uses) {
       std::optional<Choice> choice = rules_.choose(model, use);
       if (!choice) continue;
@@ -76,12 +77,18 @@ class QuantizeWeights : public pass::Pass {
       }
       remember_original(context, model, use.weight);
       find_unimportant(model, use, *choice, importance, context, report.current());
+      weighed |= choice->settings.search == quant::Search::kMse ||
+                 choice->settings.codes == Codes::kFitted;
       THIMBLE_TRY(quantize(model, use, *choice, importance, context.dry_run));
       find_other_shape(weight, choice->settings, weight.encoding, choice->why, report.current());
       report.current().decisions.push_back(decision_on(weight, choice->why));
       report.current().changes += 1;
     }
     activations.apply(model);
+    if (importance_ && !weighed && report.current().changes > 0) {
+      report.current().findings.push_back(
+          no_effect("`importance` changes nothing: `search: absmax` weighs no errors"));
+    }
     find_idle(uses.empty(), report.current());
     return ok();
   }
