@@ -34,7 +34,7 @@ Expected<int> validate(const RecipeCommand& choices, const Globals& globals) {
     for (const eval::Gate& gate : recipe.gates) out["gates"].push_back(gate.text);
     report::print(out);
   } else {
-    std::printf("%s: ok, %zu passes, %zu gates\n", recipe.name.c_str(), recipe.passes.size(),
+    std::printf("%s: ok (passes: %zu, gates: %zu)\n", recipe.name.c_str(), recipe.passes.size(),
                 recipe.gates.size());
   }
   return 0;
