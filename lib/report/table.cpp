@@ -42,16 +42,29 @@ std::string Table::to_text(int width) const {
   const std::size_t total =
       std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + kGap * (widths.size() - 1);
   if (const auto limit = static_cast<std::size_t>(width); total > limit) {
-    const std::size_t excess = total - limit;
-    widths[0] = widths[0] > excess + 8 ? widths[0] - excess : std::min<std::size_t>(widths[0], 8);
+    // The first column gives way, and where that would leave too little of its names the widest of
+    // the other texts.
+    constexpr std::size_t kName = 38, kOther = 20;
+    std::size_t excess = total - limit;
+    const auto narrow = [&](std::size_t c, std::size_t least) {
+      const std::size_t cut = std::min(excess, widths[c] - std::min(widths[c], least));
+      widths[c] -= cut;
+      excess -= cut;
+    };
+    narrow(0, kName);
+    std::size_t other = 0;
+    for (std::size_t c = 1; c < columns_.size(); ++c) {
+      if (!columns_[c].right && (other == 0 || widths[c] > widths[other])) other = c;
+    }
+    if (other > 0) narrow(other, kOther);
   }
   std::string out;
   auto add_row = [&](const std::vector<std::string>& cells) {
     std::string line;
     for (std::size_t c = 0; c < cells.size(); ++c) {
       if (c > 0) line += std::string(kGap, ' ');
-      line +=
-          padded(c == 0 ? cut_middle(cells[c], widths[0]) : cells[c], widths[c], columns_[c].right);
+      line += padded(columns_[c].right ? cells[c] : cut_middle(cells[c], widths[c]), widths[c],
+                     columns_[c].right);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

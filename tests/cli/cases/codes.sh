@@ -67,3 +67,7 @@ version: 1
 passes:
   - gptq: {codes: nf5}
 Y
+# A long scheme leaves room for the weights' names.
+printf '%s\n' 'version: 1' 'gates: [bits_per_weight <= 1]' \
+  'passes: [quantize-weights: {bits: 2, group_size: 16, sub_scale_bits: 4, codes: fitted, only: {name: "*0.mlp*"}}]' >long.yaml
+$thimble compress $fable -q -r long.yaml -o long.thimble | grep "^model"
