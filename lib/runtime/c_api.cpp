@@ -152,6 +152,12 @@ bool same_sampling(const thimble_sampling& a, const thimble_sampling& b) {
          a.min_p == b.min_p && a.repetition_penalty == b.repetition_penalty && a.seed == b.seed;
 }
 
+// What isn't a number passes no comparison.
+bool can_be(const thimble_sampling& s) {
+  return s.temperature >= 0 && s.top_k >= 0 && s.top_p >= 0 && s.top_p <= 1 && s.min_p >= 0 &&
+         s.min_p <= 1 && s.repetition_penalty > 0;
+}
+
 thimble_options options_or_default(const thimble_options* options) {
   return options != nullptr ? *options : thimble_default_options();
 }
@@ -261,6 +267,10 @@ thimble_code thimble_sample(thimble_model* model, const thimble_sampling* sampli
   if (model->logits.empty())
     return fail(thimble::invalid_argument("there are no logits to sample from: feed tokens first"));
   const thimble_sampling wanted = sampling != nullptr ? *sampling : thimble_default_sampling();
+  if (!can_be(wanted)) {
+    return fail(thimble::invalid_argument("a sampling option is out of its range")
+                    .fix("start from thimble_default_sampling"));
+  }
   if (!model->sampler || !same_sampling(wanted, model->sampling)) {
     model->sampler.emplace(rt::SamplingOptions{wanted.temperature, wanted.top_k, wanted.top_p,
                                                wanted.min_p, wanted.repetition_penalty,

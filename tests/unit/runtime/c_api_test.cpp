@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,14 @@ TEST_CASE("the C interface refuses ids, options and pointers that are none") {
   REQUIRE(thimble_feed(decoder.handle, nullptr, 2, nullptr, nullptr) == THIMBLE_INVALID_ARGUMENT);
   REQUIRE(thimble_feed(decoder.handle, ids, 1, nullptr, nullptr) == THIMBLE_OK);
   REQUIRE(thimble_sample(decoder.handle, nullptr, nullptr) == THIMBLE_INVALID_ARGUMENT);
+  std::int32_t id = 0;
+  thimble_sampling sampling = thimble_default_sampling();
+  sampling.temperature = std::numeric_limits<float>::quiet_NaN();
+  REQUIRE(thimble_sample(decoder.handle, &sampling, &id) == THIMBLE_INVALID_ARGUMENT);
+  sampling = thimble_default_sampling();
+  sampling.repetition_penalty = 0;
+  REQUIRE(thimble_sample(decoder.handle, &sampling, &id) == THIMBLE_INVALID_ARGUMENT);
+  REQUIRE(thimble_sample(decoder.handle, nullptr, &id) == THIMBLE_OK);
   const char* input = thimble_input_name(decoder.handle, 0);
   REQUIRE(thimble_set_input(decoder.handle, input, nullptr) == THIMBLE_INVALID_ARGUMENT);
   const auto load = [](int threads, int cache) {
