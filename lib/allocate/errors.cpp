@@ -19,6 +19,8 @@ constexpr std::int64_t kSampledWeights = std::int64_t{1} << 17;
 struct Sampled {
   std::int64_t rows = 0, inputs = 0;
   std::vector<float> values;
+
+  operator quant::WeightMatrix() const { return {values, rows, inputs}; }
 };
 
 Expected<Sampled> sample_rows(const ir::Weight& weight, const ir::Encoding& along) {
@@ -55,8 +57,7 @@ Expected<double> error_of(const Sampled& sampled, const ir::Encoding& encoding, 
   quant::SearchOptions options;
   options.search = search ? quant::Search::kMse : quant::Search::kAbsmax;
   ir::Rows rows;
-  THIMBLE_TRY(
-      quant::quantize_rows(sampled.values, sampled.rows, sampled.inputs, encoding, options, rows));
+  THIMBLE_TRY(quant::quantize_rows(sampled, encoding, options, rows));
   std::vector<float> decoded(sampled.values.size());
   THIMBLE_TRY(quant::decode_rows(encoding, rows, sampled.rows, sampled.inputs, decoded.data()));
   const auto inputs = static_cast<std::size_t>(sampled.inputs);
@@ -73,8 +74,7 @@ Expected<double> compensated_error(const Sampled& sampled, const ir::Encoding& e
                                    bool search, const quant::GptqFactors& factors, double signal) {
   ThreadPool alone(1);
   const auto how = search ? quant::Search::kMse : quant::Search::kAbsmax;
-  THIMBLE_ASSIGN(const quant::GptqResult done,
-                 quant::gptq(sampled.values, sampled.rows, factors, encoding, how, alone));
+  THIMBLE_ASSIGN(const quant::GptqResult done, quant::gptq(sampled, factors, encoding, how, alone));
   return relative(done.error, signal);
 }
 
@@ -107,8 +107,7 @@ Status fit(const ir::Weight& weight, const Sampled& part, bool search,
   quant::SearchOptions options;
   options.search = search ? quant::Search::kMse : quant::Search::kAbsmax;
   options.importance = quant::relative_importance(energy);
-  THIMBLE_ASSIGN(offer.encoding.table,
-                 quant::fit_levels(part.values, part.rows, part.inputs, offer.encoding, options));
+  THIMBLE_ASSIGN(offer.encoding.table, quant::fit_levels(part, offer.encoding, options));
   return ok();
 }
 

@@ -28,38 +28,36 @@ std::vector<float> scales_of(std::span<const float> magnitudes, double alpha) {
 
 class Awq {
  public:
-  Awq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-      std::span<const double> diagonal, const Hessian* hessian, const ir::Encoding& encoding,
+  Awq(const AwqLayer& layer, std::span<const double> diagonal, const Hessian* hessian,
       Search search, ThreadPool& pool)
-      : weights_(weights),
-        rows_(rows),
-        inputs_(inputs),
+      : weights_(layer.weights),
         diagonal_(diagonal),
         hessian_(hessian),
-        encoding_(encoding),
+        encoding_(layer.encoding),
         search_(search),
         pool_(pool) {}
 
   Expected<ClipResult> find_limits(std::span<const float> scales) const {
-    return clip(scaled_by(scales), rows_, inputs_, scales, *hessian_, encoding_,
-                {search_, importance(scales)}, pool_);
+    const std::vector<float> scaled = scaled_by(scales);
+    return clip(like_weights(scaled), scales, *hessian_, encoding_, {search_, importance(scales)},
+                pool_);
   }
 
   Expected<double> error(std::span<const float> scales) const {
     const std::vector<float> scaled = scaled_by(scales);
     ir::Rows codes;
-    THIMBLE_TRY(quantize_rows_parallel(scaled, rows_, inputs_, encoding_,
+    THIMBLE_TRY(quantize_rows_parallel(like_weights(scaled), encoding_,
                                        {search_, importance(scales)}, codes, pool_));
     THIMBLE_ASSIGN(std::vector<float> errors,
-                   rounding_errors(scaled, codes, inputs_, encoding_, pool_));
+                   rounding_errors(like_weights(scaled), codes, encoding_, pool_));
     each_row([&](std::int64_t at, std::int64_t i) {
       errors[at] /= scales[static_cast<std::size_t>(i)];
     });
-    if (hessian_ != nullptr) return hessian_->error(errors, rows_, pool_);
+    if (hessian_ != nullptr) return hessian_->error(errors, weights_.rows, pool_);
     double total = 0;
     for (std::size_t at = 0; at < errors.size(); ++at) {
       const double e = errors[at];
-      total += e * e * diagonal_[at % static_cast<std::size_t>(inputs_)];
+      total += e * e * diagonal_[at % static_cast<std::size_t>(weights_.inputs)];
     }
     return total;
   }
@@ -67,20 +65,24 @@ class Awq {
  private:
   template <class F>
   void each_row(F f) const {
-    pool_.parallel_for(static_cast<std::size_t>(rows_), 16,
+    pool_.parallel_for(static_cast<std::size_t>(weights_.rows), 16,
                        [&](std::size_t begin, std::size_t end) {
                          for (std::size_t row = begin; row < end; ++row) {
-                           for (std::int64_t i = 0; i < inputs_; ++i) {
-                             f(static_cast<std::int64_t>(row) * inputs_ + i, i);
+                           for (std::int64_t i = 0; i < weights_.inputs; ++i) {
+                             f(static_cast<std::int64_t>(row) * weights_.inputs + i, i);
                            }
                          }
                        });
   }
 
+  WeightMatrix like_weights(std::span<const float> values) const {
+    return {values, weights_.rows, weights_.inputs};
+  }
+
   std::vector<float> scaled_by(std::span<const float> scales) const {
-    std::vector<float> scaled(weights_.size());
+    std::vector<float> scaled(weights_.values.size());
     each_row([&](std::int64_t at, std::int64_t i) {
-      scaled[at] = weights_[at] * scales[static_cast<std::size_t>(i)];
+      scaled[at] = weights_.values[at] * scales[static_cast<std::size_t>(i)];
     });
     return scaled;
   }
@@ -97,8 +99,7 @@ class Awq {
     return out;
   }
 
-  std::span<const float> weights_;
-  std::int64_t rows_, inputs_;
+  WeightMatrix weights_;
   std::span<const double> diagonal_;
   const Hessian* hessian_;
   const ir::Encoding& encoding_;
@@ -128,11 +129,11 @@ Expected<AwqResult> awq(std::span<const AwqLayer> layers, std::int64_t inputs,
   }
   std::vector<Awq> searches;
   for (const AwqLayer& layer : layers) {
-    THIMBLE_CHECK(std::ssize(layer.weights) == layer.rows * inputs, "weights are [rows, inputs]");
+    THIMBLE_CHECK(layer.weights.is_whole() && layer.weights.inputs == inputs,
+                  "weights are [rows, inputs]");
     THIMBLE_CHECK(layer.encoding.kind == ir::EncodingKind::kAffine && !layer.encoding.per_tensor,
                   "awq scales affine weights per row or group, not " + layer.encoding.to_string());
-    searches.emplace_back(layer.weights, layer.rows, inputs, diagonal, full ? &*full : nullptr,
-                          layer.encoding, options.search, pool);
+    searches.emplace_back(layer, diagonal, full ? &*full : nullptr, options.search, pool);
   }
   AwqResult best;
   for (int step = 0; step < options.grid; ++step) {

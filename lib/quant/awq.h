@@ -14,8 +14,8 @@ namespace thimble::quant {
 struct AwqOptions {
   int grid = 20;  // alpha is 0, 1/grid, ..., (grid - 1)/grid; >= 1
   Search search = Search::kMse;
-  bool clip =
-      false;  // then look how far each group's weights are best cut; takes the whole Hessian
+  // Then look how far each group's weights are best cut; takes the whole Hessian.
+  bool clip = false;
 };
 
 struct AwqResult {
@@ -30,8 +30,7 @@ struct AwqResult {
 
 // A layer among several that share their inputs.
 struct AwqLayer {
-  std::span<const float> weights;  // [rows, inputs], row-major
-  std::int64_t rows = 0;
+  WeightMatrix weights;
   ir::Encoding encoding;
 };
 

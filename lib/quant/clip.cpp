@@ -16,14 +16,13 @@ constexpr float kUncut = std::numeric_limits<float>::infinity();
 
 class ClipSearch {
  public:
-  ClipSearch(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-             std::span<const float> scales, const Hessian& hessian, const ir::Encoding& encoding,
-             const SearchOptions& search, ThreadPool& pool)
+  ClipSearch(const WeightMatrix& weights, std::span<const float> scales, const Hessian& hessian,
+             const ir::Encoding& encoding, const SearchOptions& search, ThreadPool& pool)
       : weights_(weights),
-        rows_(rows),
-        inputs_(inputs),
-        width_(encoding.group_width(inputs)),
-        groups_(encoding.groups(inputs)),
+        rows_(weights.rows),
+        inputs_(weights.inputs),
+        width_(encoding.group_width(inputs_)),
+        groups_(encoding.groups(inputs_)),
         scales_(scales),
         hessian_(hessian),
         encoding_(encoding),
@@ -37,7 +36,8 @@ class ClipSearch {
     each_row([&](std::int64_t row) {
       for (std::int64_t i = 0; i < inputs_; ++i) {
         float& most = out[static_cast<std::size_t>(row * groups_ + i / width_)];
-        most = std::max(most, std::abs(weights_[static_cast<std::size_t>(row * inputs_ + i)]));
+        most =
+            std::max(most, std::abs(weights_.values[static_cast<std::size_t>(row * inputs_ + i)]));
       }
     });
     return out;
@@ -46,7 +46,7 @@ class ClipSearch {
   // What the outputs' weights before the scales would have to err by for the same outputs:
   // [rows, inputs].
   Expected<std::vector<float>> errors(std::span<const float> limits) const {
-    std::vector<float> cut(weights_.begin(), weights_.end());
+    std::vector<float> cut(weights_.values.begin(), weights_.values.end());
     each_row([&](std::int64_t row) {
       cut_rows(std::span(cut).subspan(static_cast<std::size_t>(row * inputs_),
                                       static_cast<std::size_t>(inputs_)),
@@ -55,9 +55,8 @@ class ClipSearch {
                inputs_, encoding_);
     });
     ir::Rows codes;
-    THIMBLE_TRY(quantize_rows_parallel(cut, rows_, inputs_, encoding_, search_, codes, pool_));
-    THIMBLE_ASSIGN(std::vector<float> out,
-                   rounding_errors(weights_, codes, inputs_, encoding_, pool_));
+    THIMBLE_TRY(quantize_rows_parallel({cut, rows_, inputs_}, encoding_, search_, codes, pool_));
+    THIMBLE_ASSIGN(std::vector<float> out, rounding_errors(weights_, codes, encoding_, pool_));
     each_row([&](std::int64_t row) {
       for (std::int64_t i = 0; i < inputs_; ++i)
         out[static_cast<std::size_t>(row * inputs_ + i)] /= scales_[static_cast<std::size_t>(i)];
@@ -105,7 +104,7 @@ class ClipSearch {
                        });
   }
 
-  std::span<const float> weights_;
+  WeightMatrix weights_;
   std::int64_t rows_, inputs_, width_, groups_;
   std::span<const float> scales_;
   const Hessian& hessian_;
@@ -127,11 +126,10 @@ void cut_rows(std::span<float> weights, std::span<const float> limits, std::int6
   }
 }
 
-Expected<ClipResult> clip(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-                          std::span<const float> scales, const Hessian& hessian,
-                          const ir::Encoding& encoding, const SearchOptions& search,
-                          ThreadPool& pool) {
-  const ClipSearch tried(weights, rows, inputs, scales, hessian, encoding, search, pool);
+Expected<ClipResult> clip(const WeightMatrix& weights, std::span<const float> scales,
+                          const Hessian& hessian, const ir::Encoding& encoding,
+                          const SearchOptions& search, ThreadPool& pool) {
+  const ClipSearch tried(weights, scales, hessian, encoding, search, pool);
   const std::vector<float> largest = tried.largest();
   ClipResult best{std::vector<float>(tried.limits(), kUncut), 0, 0};
   THIMBLE_ASSIGN(const std::vector<float> plain, tried.errors(best.limits));

@@ -23,14 +23,12 @@ struct ClipResult {
 };
 
 // Tries limits from 1 to 0.3 times the largest |w| of each group, and takes those of the least e_g
-// H_gg e_g^T of the group g (the largest of equals). `weights` are [rows, inputs], row-major,
-// finite; `scales` [inputs], > 0: they were multiplied by these and their inputs are divided, so H,
-// which is that of the inputs before, is too. The same on every machine and for any number of
-// threads.
-Expected<ClipResult> clip(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-                          std::span<const float> scales, const Hessian& hessian,
-                          const ir::Encoding& encoding, const SearchOptions& search,
-                          ThreadPool& pool);
+// H_gg e_g^T of the group g (the largest of equals). `weights` are finite; `scales` [inputs], > 0:
+// they were multiplied by these and their inputs are divided, so H, which is that of the inputs
+// before, is too. The same on every machine and for any number of threads.
+Expected<ClipResult> clip(const WeightMatrix& weights, std::span<const float> scales,
+                          const Hessian& hessian, const ir::Encoding& encoding,
+                          const SearchOptions& search, ThreadPool& pool);
 
 // Cuts rows of weights at their limits: weights [rows, inputs], limits [rows, groups].
 void cut_rows(std::span<float> weights, std::span<const float> limits, std::int64_t inputs,

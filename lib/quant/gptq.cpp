@@ -64,11 +64,11 @@ std::vector<float> pull_of(const GptqFactors& factors, ThreadPool& pool) {
 // matrix side by side are one strip, which no other touches.
 class Solver {
  public:
-  Solver(std::span<const float> weights, std::int64_t rows, const GptqFactors& factors,
-         const ir::Encoding& encoding, const SearchOptions& search, ir::Rows& out, ThreadPool& pool)
-      : rows_(rows),
-        inputs_(factors.hessian.inputs()),
-        width_(round_up<std::int64_t>(rows, kLanes)),
+  Solver(const WeightMatrix& weights, const GptqFactors& factors, const ir::Encoding& encoding,
+         const SearchOptions& search, ir::Rows& out, ThreadPool& pool)
+      : rows_(weights.rows),
+        inputs_(weights.inputs),
+        width_(round_up<std::int64_t>(rows_, kLanes)),
         groups_(encoding.groups(inputs_)),
         supers_(encoding.supers(inputs_)),
         group_size_(encoding.group_width(inputs_)),
@@ -87,7 +87,8 @@ class Solver {
     each_strip([&](std::int64_t row, std::int64_t count) {
       for (std::int64_t i = 0; i < inputs_; ++i) {
         float* to = weights_.data() + i * width_ + row;
-        const float* from = weights.data() + row * inputs_ + order_[static_cast<std::size_t>(i)];
+        const float* from =
+            weights.values.data() + row * inputs_ + order_[static_cast<std::size_t>(i)];
         for (std::int64_t r = 0; r < count; ++r) to[r] = from[r * inputs_];
       }
     });
@@ -258,27 +259,25 @@ Expected<GptqFactors> gptq_factors(std::span<const double> hessian, std::int64_t
   return factors;
 }
 
-Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows,
-                          const GptqFactors& factors, const ir::Encoding& encoding, Search search,
-                          ThreadPool& pool) {
-  const std::int64_t inputs = factors.hessian.inputs();
+Expected<GptqResult> gptq(const WeightMatrix& weights, const GptqFactors& factors,
+                          const ir::Encoding& encoding, Search search, ThreadPool& pool) {
   const GptqOptions& options = factors.options;
   THIMBLE_CHECK(!encoding.per_tensor, "gptq's scales are of rows, groups or super-blocks");
-  THIMBLE_CHECK(std::ssize(weights) == rows * inputs, "weights are [rows, inputs]");
+  THIMBLE_CHECK(weights.is_whole() && weights.inputs == factors.hessian.inputs(),
+                "weights are [rows, inputs]");
   GptqResult result;
   result.dead = factors.hessian.dead();
   const SearchOptions weighted{search, factors.hessian.importance()};
-  THIMBLE_TRY(quantize_rows_parallel(weights, rows, inputs, encoding, weighted, result.rows, pool));
+  THIMBLE_TRY(quantize_rows_parallel(weights, encoding, weighted, result.rows, pool));
   const auto measure = [&](double& error, double& cross) -> Status {
-    THIMBLE_ASSIGN(const auto errors,
-                   rounding_errors(weights, result.rows, inputs, encoding, pool));
-    error = factors.hessian.error(errors, rows, pool, options.gemm_kernels);
-    cross = options.asymmetry_share * cross_error(weights, errors, rows, inputs, options.asymmetry,
-                                                  pool, options.gemm_kernels);
+    THIMBLE_ASSIGN(const auto errors, rounding_errors(weights, result.rows, encoding, pool));
+    error = factors.hessian.error(errors, weights.rows, pool, options.gemm_kernels);
+    cross = options.asymmetry_share *
+            cross_error(weights, errors, options.asymmetry, pool, options.gemm_kernels);
     return ok();
   };
   THIMBLE_TRY(measure(result.rounding_error, result.rounding_cross_error));
-  Solver(weights, rows, factors, encoding, weighted, result.rows, pool).run();
+  Solver(weights, factors, encoding, weighted, result.rows, pool).run();
   THIMBLE_TRY(measure(result.error, result.cross_error));
   return result;
 }

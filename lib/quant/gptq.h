@@ -71,13 +71,12 @@ struct GptqResult {
   std::vector<std::int64_t> dead;
 };
 
-// Weights [rows, inputs], row-major, to what quantize_rows writes but per tensor; groups of
+// Weights to what quantize_rows writes but per tensor; groups of
 // super-blocks are static. Of the searches kMse weighs an input's error by its diagonal of the
 // Hessian. A row's result depends on that row alone and is the same on every machine and for any
 // number of threads. An error names a weight that isn't finite. Memory: 4 inputs^2 + 16 rows *
 // inputs bytes, about.
-Expected<GptqResult> gptq(std::span<const float> weights, std::int64_t rows,
-                          const GptqFactors& factors, const ir::Encoding& encoding, Search search,
-                          ThreadPool& pool);
+Expected<GptqResult> gptq(const WeightMatrix& weights, const GptqFactors& factors,
+                          const ir::Encoding& encoding, Search search, ThreadPool& pool);
 
 }  // namespace thimble::quant

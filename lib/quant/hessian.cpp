@@ -99,12 +99,13 @@ double Hessian::error(std::span<const float> errors, std::int64_t rows, ThreadPo
   });
 }
 
-double cross_error(std::span<const float> weights, std::span<const float> errors, std::int64_t rows,
-                   std::int64_t inputs, std::span<const double> d, ThreadPool& pool,
+double cross_error(const WeightMatrix& weights, std::span<const float> errors,
+                   std::span<const double> d, ThreadPool& pool,
                    const linalg::GemmKernels* kernels) {
   if (d.empty()) return 0;
+  const std::int64_t inputs = weights.inputs;
   std::vector<float> products(d.size());
-  linalg::cross_gram(weights, errors, rows, inputs, inputs, products, pool, kernels);
+  linalg::cross_gram(weights.values, errors, weights.rows, inputs, inputs, products, pool, kernels);
   return 2 * sum_over_rows(inputs, pool, [&](std::int64_t i) {
            return inner(products.data() + i * inputs, d.data() + i * inputs, inputs);
          });

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "linalg/gemm.h"
+#include "quant/weight_matrix.h"
 #include "support/expected.h"
 #include "support/thread_pool.h"
 
@@ -46,10 +47,10 @@ class Hessian {
   double unit_ = 1;
 };
 
-// Sum over rows of 2 w D e^T for weights w and errors e [rows, inputs] and D [inputs, inputs], all
-// row-major; 0 when D is empty.
-double cross_error(std::span<const float> weights, std::span<const float> errors, std::int64_t rows,
-                   std::int64_t inputs, std::span<const double> d, ThreadPool& pool,
+// Sum over rows of 2 w D e^T for weights w, errors e of each and D [inputs, inputs], row-major; 0
+// when D is empty.
+double cross_error(const WeightMatrix& weights, std::span<const float> errors,
+                   std::span<const double> d, ThreadPool& pool,
                    const linalg::GemmKernels* kernels = nullptr);
 
 }  // namespace thimble::quant

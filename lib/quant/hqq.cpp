@@ -68,32 +68,33 @@ class GroupSolver {
 
 }  // namespace
 
-Status hqq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-           const ir::Encoding& encoding, const HqqOptions& options, ir::Rows& out,
-           ThreadPool& pool) {
+Status hqq(const WeightMatrix& weights, const ir::Encoding& encoding, const HqqOptions& options,
+           ir::Rows& out, ThreadPool& pool) {
   THIMBLE_CHECK(encoding.kind == ir::EncodingKind::kAffine && !encoding.per_tensor &&
                     encoding.zero == ir::ZeroKind::kMinima,
                 "hqq finds minima per row or group, not for " + encoding.to_string());
   THIMBLE_CHECK(options.norm > 0 && options.norm < 1 && options.beta > 0 && options.growth >= 1 &&
                     options.iterations >= 1,
                 "options lie in their ranges");
-  THIMBLE_TRY(
-      quantize_rows_parallel(weights, rows, inputs, encoding, {Search::kAbsmax, {}}, out, pool));
+  THIMBLE_TRY(quantize_rows_parallel(weights, encoding, {Search::kAbsmax, {}}, out, pool));
+  const std::int64_t inputs = weights.inputs;
   const std::int64_t groups = encoding.groups(inputs);
   const std::int64_t size = encoding.group_width(inputs);
-  pool.parallel_for(static_cast<std::size_t>(rows), 1, [&](std::size_t begin, std::size_t end) {
-    GroupSolver solver(encoding, options);
-    for (auto row = static_cast<std::int64_t>(begin); row < static_cast<std::int64_t>(end); ++row) {
-      for (std::int64_t g = 0; g < groups; ++g) {
-        const std::int64_t first = row * inputs + g * size;
-        const std::int64_t count = std::min(size, inputs - g * size);
-        const auto at = static_cast<std::size_t>(row * groups + g);
-        solver.solve(
-            weights.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
-            out.scales[at], out.minima[at], out.codes.data() + first);
-      }
-    }
-  });
+  pool.parallel_for(static_cast<std::size_t>(weights.rows), 1,
+                    [&](std::size_t begin, std::size_t end) {
+                      GroupSolver solver(encoding, options);
+                      for (auto row = static_cast<std::int64_t>(begin);
+                           row < static_cast<std::int64_t>(end); ++row) {
+                        for (std::int64_t g = 0; g < groups; ++g) {
+                          const std::int64_t first = row * inputs + g * size;
+                          const std::int64_t count = std::min(size, inputs - g * size);
+                          const auto at = static_cast<std::size_t>(row * groups + g);
+                          solver.solve(weights.values.subspan(static_cast<std::size_t>(first),
+                                                              static_cast<std::size_t>(count)),
+                                       out.scales[at], out.minima[at], out.codes.data() + first);
+                        }
+                      }
+                    });
   return ok();
 }
 

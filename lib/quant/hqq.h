@@ -17,7 +17,7 @@ struct HqqOptions {
   int iterations = 20;   // at most: a group's stop once its mean |error| doesn't fall; >= 1
 };
 
-// Quantizes weights [rows, inputs], row-major, to affine codes with minima, per row or group.
+// Quantizes weights to affine codes with minima, per row or group.
 // Scales are those of the extremes; minima -scale * zero follow from alternating, with x = w /
 // scale,
 //   code = nearest to x + zero
@@ -26,8 +26,7 @@ struct HqqOptions {
 // The authors' code shrinks errors of w itself; in steps, as here, the result doesn't depend on the
 // weights' unit. The minima are those of the iteration with the least mean |error|, rounded to the
 // encoding's scale_type; codes follow from them. Row by row, the same on every machine.
-Status hqq(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-           const ir::Encoding& encoding, const HqqOptions& options, ir::Rows& out,
-           ThreadPool& pool);
+Status hqq(const WeightMatrix& weights, const ir::Encoding& encoding, const HqqOptions& options,
+           ir::Rows& out, ThreadPool& pool);
 
 }  // namespace thimble::quant

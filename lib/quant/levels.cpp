@@ -33,16 +33,15 @@ struct Point {
 
 class LevelFit {
  public:
-  LevelFit(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-           const ir::Encoding& encoding, const SearchOptions& options)
-      : weights_(weights), rows_(rows), inputs_(inputs), encoding_(encoding), options_(options) {}
+  LevelFit(const WeightMatrix& weights, const ir::Encoding& encoding, const SearchOptions& options)
+      : weights_(weights), encoding_(encoding), options_(options) {}
 
   // Lloyd's steps from `levels`, and a search for scales before each run of them.
   Status improve(std::vector<float> levels) {
     for (int turn = 0;; ++turn) {
       encoding_.table = levels;
       ir::Rows coded;
-      THIMBLE_TRY(quantize_rows(weights_, rows_, inputs_, encoding_, options_, coded));
+      THIMBLE_TRY(quantize_rows(weights_, encoding_, options_, coded));
       THIMBLE_ASSIGN(const double error, error_of(coded));
       const bool better = best_.empty() || error < best_error_;
       if (better) best_ = levels, best_error_ = error;
@@ -62,35 +61,35 @@ class LevelFit {
   }
 
   Expected<double> error_of(const ir::Rows& coded) const {
-    std::vector<float> decoded(weights_.size());
-    THIMBLE_TRY(decode_rows(encoding_, coded, rows_, inputs_, decoded.data()));
+    std::vector<float> decoded(weights_.values.size());
+    THIMBLE_TRY(decode_rows(encoding_, coded, weights_.rows, weights_.inputs, decoded.data()));
     double error = 0;
     for (std::size_t i = 0; i < decoded.size(); ++i) {
-      const double e = static_cast<double>(weights_[i]) - static_cast<double>(decoded[i]);
-      error += importance(static_cast<std::int64_t>(i) % inputs_) * e * e;
+      const double e = static_cast<double>(weights_.values[i]) - static_cast<double>(decoded[i]);
+      error += importance(static_cast<std::int64_t>(i) % weights_.inputs) * e * e;
     }
     return error;
   }
 
   double scale_of(const ir::Rows& coded, std::int64_t row, std::int64_t group) const {
-    const std::int64_t groups = encoding_.groups(inputs_);
+    const std::int64_t groups = encoding_.groups(weights_.inputs);
     const auto at = static_cast<std::size_t>(row * groups + group);
     if (encoding_.kind != ir::EncodingKind::kSuperBlock) return coded.scales[at];
     const std::int64_t super = group * encoding_.group_size / encoding_.super_size;
-    return coded.scales[static_cast<std::size_t>(row * encoding_.supers(inputs_) + super)] *
+    return coded.scales[static_cast<std::size_t>(row * encoding_.supers(weights_.inputs) + super)] *
            static_cast<double>(coded.sub_scales[at] - encoding_.sub_scale_zero);
   }
 
   // Every weight under the scales found; groups of zeros say nothing.
   void collect(const ir::Rows& coded) {
     points_.clear();
-    const std::int64_t size = encoding_.group_width(inputs_);
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      for (std::int64_t begin = 0; begin < inputs_; begin += size) {
+    const std::int64_t inputs = weights_.inputs, size = encoding_.group_width(inputs);
+    for (std::int64_t row = 0; row < weights_.rows; ++row) {
+      for (std::int64_t begin = 0; begin < inputs; begin += size) {
         const double scale = scale_of(coded, row, begin / size);
         if (scale == 0) continue;
-        for (std::int64_t k = begin; k < std::min(inputs_, begin + size); ++k) {
-          const double w = weights_[static_cast<std::size_t>(row * inputs_ + k)];
+        for (std::int64_t k = begin; k < std::min(inputs, begin + size); ++k) {
+          const double w = weights_.values[static_cast<std::size_t>(row * inputs + k)];
           points_.push_back({w / scale, importance(k) * scale * scale});
         }
       }
@@ -138,8 +137,7 @@ class LevelFit {
     return out;
   }
 
-  std::span<const float> weights_;
-  std::int64_t rows_, inputs_;
+  WeightMatrix weights_;
   ir::Encoding encoding_;
   const SearchOptions& options_;
   std::vector<Point> points_;            // ascending
@@ -218,10 +216,9 @@ std::vector<float> iq4_nl_levels() {
   return {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 }
 
-Expected<std::vector<float>> fit_levels(std::span<const float> weights, std::int64_t rows,
-                                        std::int64_t inputs, const ir::Encoding& encoding,
+Expected<std::vector<float>> fit_levels(const WeightMatrix& weights, const ir::Encoding& encoding,
                                         const SearchOptions& options) {
-  LevelFit fit(weights, rows, inputs, encoding, options);
+  LevelFit fit(weights, encoding, options);
   THIMBLE_TRY(fit.improve(normal_levels(encoding.bits)));
   THIMBLE_TRY(fit.improve(uniform_levels(encoding.bits)));
   return std::move(fit).best();
@@ -234,8 +231,7 @@ Expected<std::vector<float>> fit_levels(const ir::Weight& from, const ir::Encodi
   const std::int64_t rows = encoded.rows(), inputs = encoded.inputs();
   if (rows == 0 || inputs == 0) return normal_levels(encoding.bits);
   THIMBLE_ASSIGN(const std::vector<float> weights, sample(from, encoding, rows, inputs));
-  auto levels = fit_levels(weights, static_cast<std::int64_t>(weights.size()) / inputs, inputs,
-                           encoding, options);
+  auto levels = fit_levels({weights, std::ssize(weights) / inputs, inputs}, encoding, options);
   if (!levels) return std::move(levels).error().at_tensor(from.name);
   return levels;
 }

@@ -28,14 +28,13 @@ std::vector<float> ternary_levels();
 int nvfp4_exponent(float extreme);
 Expected<int> nvfp4_exponent(const ir::Weight& weight);
 
-// Levels for weights [rows, inputs], row-major, of least squared error weighted by
+// Levels for weights of least squared error weighted by
 // `options.importance`: weighted k-means in one dimension (Lloyd 1982) over weights divided by
 // their groups' scales, by turns with the search for scales. Starts from the normal levels and
 // again from uniform ones, and keeps the best levels seen, so never worse than either on these
 // weights. `encoding` is a codebook of 2 to 4 bits or a super-block with one; its own table counts
 // for nothing. The same levels on every machine. A weight that isn't finite is an error.
-Expected<std::vector<float>> fit_levels(std::span<const float> weights, std::int64_t rows,
-                                        std::int64_t inputs, const ir::Encoding& encoding,
+Expected<std::vector<float>> fit_levels(const WeightMatrix& weights, const ir::Encoding& encoding,
                                         const SearchOptions& options);
 
 // The same for a weight that is to be written in `encoding`. Of more than 65536 numbers a part

@@ -26,22 +26,19 @@ void place(const std::vector<T>& part, std::vector<T>& stream, std::int64_t begi
 
 }  // namespace
 
-Status quantize_rows_parallel(std::span<const float> weights, std::int64_t rows,
-                              std::int64_t inputs, const ir::Encoding& encoding,
+Status quantize_rows_parallel(const WeightMatrix& weights, const ir::Encoding& encoding,
                               const SearchOptions& options, ir::Rows& out, ThreadPool& pool) {
   THIMBLE_CHECK(!encoding.per_tensor, "rows that don't depend on each other");
-  const auto chunks = static_cast<std::size_t>(ceil_div(rows, kChunk));
-  if (chunks <= 1) return quantize_rows(weights, rows, inputs, encoding, options, out);
-  out = empty_rows(encoding, rows, inputs);
+  const auto chunks = static_cast<std::size_t>(ceil_div(weights.rows, kChunk));
+  if (chunks <= 1) return quantize_rows(weights, encoding, options, out);
+  out = empty_rows(encoding, weights.rows, weights.inputs);
   std::vector<std::uint8_t> failed(chunks);
   pool.parallel_for(chunks, 1, [&](std::size_t begin, std::size_t end) {
     for (std::size_t chunk = begin; chunk < end; ++chunk) {
       const std::int64_t row = static_cast<std::int64_t>(chunk) * kChunk;
-      const std::int64_t count = std::min(kChunk, rows - row);
-      const auto part = weights.subspan(static_cast<std::size_t>(row * inputs),
-                                        static_cast<std::size_t>(count * inputs));
+      const std::int64_t count = std::min(kChunk, weights.rows - row);
       ir::Rows streams;
-      failed[chunk] = !quantize_rows(part, count, inputs, encoding, options, streams);
+      failed[chunk] = !quantize_rows(weights.part(row, count), encoding, options, streams);
       if (failed[chunk]) continue;
       place(streams.codes, out.codes, row, count);
       place(streams.scales, out.scales, row, count);
@@ -51,13 +48,13 @@ Status quantize_rows_parallel(std::span<const float> weights, std::int64_t rows,
     }
   });
   if (std::ranges::count(failed, 0) == std::ssize(failed)) return ok();
-  return quantize_rows(weights, rows, inputs, encoding, options, out);  // to name the row
+  return quantize_rows(weights, encoding, options, out);  // to name the row
 }
 
-Expected<std::vector<float>> rounding_errors(std::span<const float> weights, const ir::Rows& rows,
-                                             std::int64_t inputs, const ir::Encoding& encoding,
-                                             ThreadPool& pool) {
-  std::vector<float> errors(weights.size());
+Expected<std::vector<float>> rounding_errors(const WeightMatrix& weights, const ir::Rows& rows,
+                                             const ir::Encoding& encoding, ThreadPool& pool) {
+  const std::int64_t inputs = weights.inputs;
+  std::vector<float> errors(weights.values.size());
   const auto chunks = static_cast<std::size_t>(ceil_div(rows.count, kChunk));
   std::vector<Status> statuses(chunks);
   pool.parallel_for(chunks, 1, [&](std::size_t begin, std::size_t end) {
@@ -75,7 +72,7 @@ Expected<std::vector<float>> rounding_errors(std::span<const float> weights, con
       float* out = errors.data() + row * inputs;
       statuses[chunk] = decode_rows(encoding, part, count, inputs, out);
       for (std::int64_t i = 0; i < count * inputs; ++i) {
-        out[i] = weights[static_cast<std::size_t>(row * inputs + i)] - out[i];
+        out[i] = weights.values[static_cast<std::size_t>(row * inputs + i)] - out[i];
       }
     }
   });

@@ -12,13 +12,11 @@
 namespace thimble::quant {
 
 // quantize_rows() over all threads: the same result. Not for per-tensor encodings.
-Status quantize_rows_parallel(std::span<const float> weights, std::int64_t rows,
-                              std::int64_t inputs, const ir::Encoding& encoding,
+Status quantize_rows_parallel(const WeightMatrix& weights, const ir::Encoding& encoding,
                               const SearchOptions& options, ir::Rows& out, ThreadPool& pool);
 
 // weights - decoded(rows), [rows, inputs].
-Expected<std::vector<float>> rounding_errors(std::span<const float> weights, const ir::Rows& rows,
-                                             std::int64_t inputs, const ir::Encoding& encoding,
-                                             ThreadPool& pool);
+Expected<std::vector<float>> rounding_errors(const WeightMatrix& weights, const ir::Rows& rows,
+                                             const ir::Encoding& encoding, ThreadPool& pool);
 
 }  // namespace thimble::quant

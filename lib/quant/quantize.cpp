@@ -77,10 +77,9 @@ Rounder minimum_rounder(ir::DType type) {
   return type == ir::DType::kBF16 ? round_lanes<round_bfloat> : keep_lanes;
 }
 
-Status check(std::span<const float> weights, std::int64_t rows, std::int64_t inputs) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const auto begin = static_cast<std::size_t>(row * inputs);
-    if (all_finite(weights.subspan(begin, static_cast<std::size_t>(inputs)))) continue;
+Status check(const WeightMatrix& weights) {
+  for (std::int64_t row = 0; row < weights.rows; ++row) {
+    if (all_finite(weights.row(row))) continue;
     return unsupported("row " + std::to_string(row) + " holds a weight that is not finite")
         .fix("leave this tensor unquantized (`skip: true` in a rule), or repair the model");
   }
@@ -89,22 +88,21 @@ Status check(std::span<const float> weights, std::int64_t rows, std::int64_t inp
 
 class Quantizer {
  public:
-  Quantizer(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-            const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
-            const TensorParameters* tensor, RowErrors* errors)
-      : weights_(weights),
-        rows_(rows),
-        inputs_(inputs),
+  Quantizer(const WeightMatrix& weights, const ir::Encoding& encoding, const SearchOptions& options,
+            ir::Rows& out, const TensorParameters* tensor, RowErrors* errors)
+      : weights_(weights.values),
+        rows_(weights.rows),
+        inputs_(weights.inputs),
         encoding_(encoding),
         options_(options),
         out_(out),
         tensor_(tensor),
         errors_(errors),
-        groups_(encoding.groups(inputs)),
-        size_(encoding.group_width(inputs)) {
+        groups_(encoding.groups(inputs_)),
+        size_(encoding.group_width(inputs_)) {
     input_ = fit_input(encoding, options.search == Search::kMse);
     super_ = encoding.kind == ir::EncodingKind::kSuperBlock;
-    lanes_.resize(static_cast<std::size_t>((super_ ? inputs : size_) * kLanes));
+    lanes_.resize(static_cast<std::size_t>((super_ ? inputs_ : size_) * kLanes));
     codes_.resize(static_cast<std::size_t>(size_ * kLanes));
   }
 
@@ -260,9 +258,9 @@ FitInput fit_input(const ir::Encoding& encoding, bool search) {
   return input;
 }
 
-Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-                     const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
-                     const TensorParameters* tensor, RowErrors* errors) {
+Status quantize_rows(const WeightMatrix& weights, const ir::Encoding& encoding,
+                     const SearchOptions& options, ir::Rows& out, const TensorParameters* tensor,
+                     RowErrors* errors) {
   const bool around_constant = encoding.zero == ir::ZeroKind::kConstant;
   const bool known = encoding.kind == ir::EncodingKind::kAffine ||
                      (around_constant && (encoding.kind == ir::EncodingKind::kSuperBlock ||
@@ -274,13 +272,12 @@ Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int
       encoding.table.empty() || (encoding.table.size() == std::size_t{1} << encoding.bits &&
                                  std::is_sorted(encoding.table.begin(), encoding.table.end())),
       "a table has an entry for each code, ascending");
-  THIMBLE_CHECK(weights.size() == static_cast<std::size_t>(rows * inputs),
-                "weights are [rows, inputs]");
-  THIMBLE_CHECK(options.importance.empty() || std::ssize(options.importance) == inputs,
+  THIMBLE_CHECK(weights.is_whole(), "weights are [rows, inputs]");
+  THIMBLE_CHECK(options.importance.empty() || std::ssize(options.importance) == weights.inputs,
                 "one importance per input");
   THIMBLE_CHECK(!encoding.per_tensor || tensor != nullptr, "parameters of the tensor are given");
-  THIMBLE_TRY(check(weights, rows, inputs));
-  Quantizer(weights, rows, inputs, encoding, options, out, tensor, errors).run();
+  THIMBLE_TRY(check(weights));
+  Quantizer(weights, encoding, options, out, tensor, errors).run();
   return ok();
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ir/weight.h"
+#include "quant/weight_matrix.h"
 
 namespace thimble::quant {
 
@@ -32,10 +33,8 @@ struct RowErrors {
   std::vector<double> signal;
 };
 
-// Groups of the encoding whose weights are all 0, in weights [rows, inputs]; with one scale for
-// the tensor, rows of zeros.
-std::uint64_t count_zero_groups(std::span<const float> weights, std::int64_t inputs,
-                                const ir::Encoding& encoding);
+// Groups of the encoding whose weights are all 0; with one scale for the tensor, rows of zeros.
+std::uint64_t count_zero_groups(const WeightMatrix& weights, const ir::Encoding& encoding);
 
 // The scale of a whole tensor (per_tensor encodings).
 struct TensorParameters {
@@ -47,23 +46,20 @@ struct TensorParameters {
 // Rows with every stream of the encoding at its size, all 0.
 ir::Rows empty_rows(const ir::Encoding& encoding, std::int64_t rows, std::int64_t inputs);
 
-// Quantizes weights [rows, inputs], row-major, to an affine encoding, one with a table (ascending)
-// or a super-block around a constant zero. Scales and minima are rounded
-// to the encoding's scale_type before codes are chosen against them; codes round half to even. A
-// row's result depends on that row alone, whatever else is in the call, and is the same on every
-// machine.
-//   - A group of zeros gets scale 0; its codes are those of 0.
-//   - Affine: kMse never does worse than kAbsmax in any group. Symmetric scales may be negative:
-//   codes reach one
-//     step further below zero than above.
-//   - kAbsmax: symmetric codes stay within +-(2^(bits-1) - 1).
-//   - Scales past the largest f16 become that number (weights are cut); those below the least
-//   subnormal
-//     become it.
-//   - A weight that isn't finite is an error that names the row.
+// Quantizes weights to an affine encoding, one with a table (ascending) or a super-block around a
+// constant zero. Scales and minima are rounded to the encoding's scale_type before codes are chosen
+// against them; codes round half to even. A row's result depends on that row alone, whatever else
+// is in the call, and is the same on every machine.
+// - A group of zeros gets scale 0; its codes are those of 0.
+// - Affine: kMse never does worse than kAbsmax in any group. Symmetric scales may be negative:
+//   codes reach one step further below zero than above.
+// - kAbsmax: symmetric codes stay within +-(2^(bits-1) - 1).
+// - Scales past the largest f16 become that number (weights are cut); those below the least
+//   subnormal become it.
+// - A weight that isn't finite is an error that names the row.
 // With a per-tensor encoding `tensor` must hold the parameters; else it is ignored.
-Status quantize_rows(std::span<const float> weights, std::int64_t rows, std::int64_t inputs,
-                     const ir::Encoding& encoding, const SearchOptions& options, ir::Rows& out,
+Status quantize_rows(const WeightMatrix& weights, const ir::Encoding& encoding,
+                     const SearchOptions& options, ir::Rows& out,
                      const TensorParameters* tensor = nullptr, RowErrors* errors = nullptr);
 
 // Finds the parameters of a per-tensor encoding from blocks of weights: add() every block in order,
@@ -95,10 +91,9 @@ Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Wei
                                                                    const ir::Encoding& encoding,
                                                                    const SearchOptions& options);
 
-// The same with rows quantized by another method: it is given weights [rows, inputs] and fills
-// every stream; a row's result must depend on that row alone.
-using RowQuantizer =
-    std::function<Status(std::span<const float> weights, std::int64_t rows, ir::Rows& out)>;
+// The same with rows quantized by another method, which fills every stream; a row's result must
+// depend on that row alone.
+using RowQuantizer = std::function<Status(const WeightMatrix& weights, ir::Rows& out)>;
 Expected<std::shared_ptr<const ir::WeightSource>> quantized_source(const ir::Weight& from,
                                                                    const ir::Encoding& encoding,
                                                                    RowQuantizer quantizer);

@@ -126,23 +126,22 @@ class QuantizedSource : public ir::WeightSource {
       if (!*fit_) return fit_->error();
       tensor = &**fit_;
     }
-    THIMBLE_ASSIGN(const std::vector<float> weights, matrix_.read(begin, end));
+    THIMBLE_ASSIGN(const std::vector<float> values, matrix_.read(begin, end));
+    const WeightMatrix weights{values, end - begin, matrix_.inputs()};
     ir::Rows rows;
     RowErrors errors;
-    const std::int64_t count = end - begin;
-    Status status = quantizer_ ? quantize_otherwise(weights, count, rows, errors)
-                               : quantize_rows(weights, count, matrix_.inputs(), encoding_,
-                                               options_, rows, tensor, &errors);
+    Status status = quantizer_ ? quantize_otherwise(weights, rows, errors)
+                               : quantize_rows(weights, encoding_, options_, rows, tensor, &errors);
     if (!status) {
       return std::move(status)
           .error()
           .at_tensor(matrix_.from().name)
           .note("in rows " + std::to_string(begin) + " to " + std::to_string(end));
     }
-    const auto inputs = static_cast<std::size_t>(matrix_.inputs());
     for (std::size_t i = 0; i < errors.noise.size(); ++i) {
-      zeros_[static_cast<std::size_t>(begin) + i] = static_cast<std::uint32_t>(count_zero_groups(
-          std::span(weights).subspan(i * inputs, inputs), matrix_.inputs(), encoding_));
+      const WeightMatrix row = weights.part(static_cast<std::int64_t>(i), 1);
+      zeros_[static_cast<std::size_t>(begin) + i] =
+          static_cast<std::uint32_t>(count_zero_groups(row, encoding_));
       noise_[static_cast<std::size_t>(begin) + i] = errors.noise[i];
       signal_[static_cast<std::size_t>(begin) + i] = errors.signal[i];
     }
@@ -176,16 +175,15 @@ class QuantizedSource : public ir::WeightSource {
   }
 
  private:
-  Status quantize_otherwise(std::span<const float> weights, std::int64_t count, ir::Rows& rows,
-                            RowErrors& errors) const {
-    THIMBLE_TRY(quantizer_(weights, count, rows));
-    const auto inputs = static_cast<std::size_t>(matrix_.inputs());
-    std::vector<float> decoded(weights.size());
-    THIMBLE_TRY(decode_rows(encoding_, rows, count, matrix_.inputs(), decoded.data()));
-    for (std::size_t at = 0; at < weights.size(); at += inputs) {
+  Status quantize_otherwise(const WeightMatrix& weights, ir::Rows& rows, RowErrors& errors) const {
+    THIMBLE_TRY(quantizer_(weights, rows));
+    const auto inputs = static_cast<std::size_t>(weights.inputs);
+    std::vector<float> decoded(weights.values.size());
+    THIMBLE_TRY(decode_rows(encoding_, rows, weights.rows, weights.inputs, decoded.data()));
+    for (std::size_t at = 0; at < decoded.size(); at += inputs) {
       double noise = 0, signal = 0;
       for (std::size_t i = at; i < at + inputs; ++i) {
-        const double w = weights[i], e = w - decoded[i];
+        const double w = weights.values[i], e = w - decoded[i];
         noise += e * e;
         signal += w * w;
       }
@@ -245,17 +243,16 @@ std::optional<std::uint64_t> zero_groups(const ir::WeightSource& source) {
   return quantized == nullptr ? std::nullopt : quantized->zero_groups();
 }
 
-std::uint64_t count_zero_groups(std::span<const float> weights, std::int64_t inputs,
-                                const ir::Encoding& encoding) {
-  if (inputs == 0) return 0;
-  const auto size = static_cast<std::size_t>(encoding.group_width(inputs));
-  const auto width = static_cast<std::size_t>(inputs);
+std::uint64_t count_zero_groups(const WeightMatrix& weights, const ir::Encoding& encoding) {
+  if (weights.inputs == 0) return 0;
+  const auto size = static_cast<std::size_t>(encoding.group_width(weights.inputs));
   std::uint64_t count = 0;
-  for (std::size_t row = 0; row < weights.size(); row += width) {
-    for (std::size_t at = 0; at < width; at += size) {
-      if (weights[row + at] != 0) continue;  // nearly always settled
-      std::uint32_t any = 0;                 // -0 is 0 as well
-      for (const float w : weights.subspan(row + at, std::min(size, width - at)))
+  for (std::int64_t r = 0; r < weights.rows; ++r) {
+    const std::span<const float> row = weights.row(r);
+    for (std::size_t at = 0; at < row.size(); at += size) {
+      if (row[at] != 0) continue;  // nearly always settled
+      std::uint32_t any = 0;       // -0 is 0 as well
+      for (const float w : row.subspan(at, std::min(size, row.size() - at)))
         any |= std::bit_cast<std::uint32_t>(w) << 1;
       count += any == 0;
     }

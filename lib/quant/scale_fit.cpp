@@ -17,18 +17,18 @@ constexpr double kRidge = 1e-6;
 
 class Fitter {
  public:
-  Fitter(std::span<const float> weights, std::int64_t inputs, const ir::Rows& streams,
-         const ir::Encoding& encoding, const Hessian& hessian, ThreadPool& pool)
-      : weights_(weights),
-        inputs_(inputs),
+  Fitter(const WeightMatrix& weights, const ir::Rows& streams, const ir::Encoding& encoding,
+         const Hessian& hessian, ThreadPool& pool)
+      : weights_(weights.values),
+        inputs_(weights.inputs),
         streams_(streams),
         encoding_(encoding),
         pool_(pool),
-        groups_(encoding.groups(inputs)),
-        size_(encoding.group_width(inputs)),
+        groups_(encoding.groups(inputs_)),
+        size_(encoding.group_width(inputs_)),
         round_(fit_input(encoding, false).round_scales) {
-    for (std::int64_t i = 0; i < inputs; ++i) {
-      for (std::int64_t j = 0; j < inputs; ++j) h_.push_back(hessian.at(i, j));
+    for (std::int64_t i = 0; i < inputs_; ++i) {
+      for (std::int64_t j = 0; j < inputs_; ++j) h_.push_back(hessian.at(i, j));
     }
   }
 
@@ -169,20 +169,19 @@ class Fitter {
 
 }  // namespace
 
-Expected<ScaleFit> fit_scales(std::span<const float> weights, std::int64_t rows,
-                              std::int64_t inputs, const ir::Rows& streams,
+Expected<ScaleFit> fit_scales(const WeightMatrix& weights, const ir::Rows& streams,
                               const ir::Encoding& encoding, std::span<const double> hessian,
                               ThreadPool& pool) {
-  THIMBLE_CHECK(std::ssize(weights) == rows * inputs && streams.count == rows,
+  THIMBLE_CHECK(weights.is_whole() && streams.count == weights.rows,
                 "weights and streams are of the same rows");
   THIMBLE_CHECK(encoding.kind == ir::EncodingKind::kAffine && !encoding.per_tensor,
                 "scales of rows or groups are fitted, not of " + encoding.to_string());
-  THIMBLE_ASSIGN(const Hessian view, Hessian::make(hessian, inputs));
+  THIMBLE_ASSIGN(const Hessian view, Hessian::make(hessian, weights.inputs));
   ScaleFit out;
   out.rows = streams;
-  Fitter fitter(weights, inputs, streams, encoding, view, pool);
-  for (std::int64_t row = 0; row < rows; row += kRowsAtOnce)
-    fitter.fit(row, std::min(kRowsAtOnce, rows - row), out);
+  Fitter fitter(weights, streams, encoding, view, pool);
+  for (std::int64_t row = 0; row < weights.rows; row += kRowsAtOnce)
+    fitter.fit(row, std::min(kRowsAtOnce, weights.rows - row), out);
   return out;
 }
 

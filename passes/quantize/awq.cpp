@@ -202,8 +202,8 @@ class Awq : public pass::Pass {
       weight.source->release(0, weight.rows());
       matrices.push_back(std::move(matrix));
       const Settings& settings = target.choices[i]->settings;
-      layers.push_back({matrices.back(), std::ssize(matrices.back()) / site.width,
-                        settings.encoding(weight, use.axis)});
+      const std::int64_t rows = std::ssize(matrices.back()) / site.width;
+      layers.push_back({{matrices.back(), rows, site.width}, settings.encoding(weight, use.axis)});
       options.search = settings.search;
     }
     const std::vector<float> magnitudes = magnitudes_of(model, site, seen, report);
@@ -217,7 +217,7 @@ class Awq : public pass::Pass {
       result.factors[static_cast<std::size_t>(site.factor_of[c])] = found->scales[c];
     THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(seen.gram, site.width));
     for (const quant::AwqLayer& layer : layers)
-      result.signal += hessian.error(layer.weights, layer.rows, context.pool);
+      result.signal += hessian.error(layer.weights.values, layer.weights.rows, context.pool);
     return result;
   }
 

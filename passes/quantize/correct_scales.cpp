@@ -61,7 +61,7 @@ class CorrectScales : public CorrectionPass {
     const std::int64_t rows = target.linear.rows, inputs = target.linear.inputs;
     THIMBLE_ASSIGN(const Errors errors, errors_of(model, context, target));
     THIMBLE_ASSIGN(const ir::Rows streams, weight.source->read(0, weight.rows()));
-    auto fitted = quant::fit_scales(errors.original, rows, inputs, streams, weight.encoding,
+    auto fitted = quant::fit_scales({errors.original, rows, inputs}, streams, weight.encoding,
                                     statistics.gram, context.pool);
     if (!fitted) return std::move(fitted).error().at_tensor(weight.name);
     THIMBLE_ASSIGN(const quant::Hessian hessian, quant::Hessian::make(statistics.gram, inputs));

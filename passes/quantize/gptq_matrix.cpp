@@ -31,21 +31,18 @@ class MatrixRun {
       : encoding_(encoding), search_(search), pool_(pool) {}
 
   // Rows don't depend on each other: as many at a time as memory allows.
-  Status add_group(std::span<const float> matrix, const quant::GptqFactors& factors) {
-    const std::int64_t inputs = factors.hessian.inputs();
-    const std::int64_t total = static_cast<std::int64_t>(matrix.size()) / inputs;
-    const std::int64_t step = std::max<std::int64_t>(16, kWeightBytes / (16 * inputs) / 16 * 16);
-    for (std::int64_t row = 0; row < total; row += step) {
-      const std::int64_t count = std::min(step, total - row);
-      const auto part = matrix.subspan(static_cast<std::size_t>(row * inputs),
-                                       static_cast<std::size_t>(count * inputs));
+  Status add_group(const quant::WeightMatrix& matrix, const quant::GptqFactors& factors) {
+    const std::int64_t step =
+        std::max<std::int64_t>(16, kWeightBytes / (16 * matrix.inputs) / 16 * 16);
+    for (std::int64_t row = 0; row < matrix.rows; row += step) {
+      const quant::WeightMatrix part = matrix.part(row, std::min(step, matrix.rows - row));
       THIMBLE_ASSIGN(const quant::GptqResult done,
-                     quant::gptq(part, count, factors, encoding_, search_, pool_));
-      THIMBLE_TRY(add_plain_errors(part, inputs, done.rows));
+                     quant::gptq(part, factors, encoding_, search_, pool_));
+      THIMBLE_TRY(add_plain_errors(part, done.rows));
       output_error_ += done.error;
       rounding_error_ += done.rounding_error;
-      output_signal_ += factors.hessian.error(part, count, pool_);
-      result_.zero_groups += quant::count_zero_groups(part, inputs, encoding_);
+      output_signal_ += factors.hessian.error(part.values, part.rows, pool_);
+      result_.zero_groups += quant::count_zero_groups(part, encoding_);
       append(result_.rows, done.rows);
     }
     result_.dead += factors.hessian.dead().size();
@@ -60,11 +57,10 @@ class MatrixRun {
   }
 
  private:
-  Status add_plain_errors(std::span<const float> weights, std::int64_t inputs,
-                          const ir::Rows& rows) {
-    std::vector<float> decoded(weights.size());
-    THIMBLE_TRY(quant::decode_rows(encoding_, rows, rows.count, inputs, decoded.data()));
-    plain_.add(weights, decoded);
+  Status add_plain_errors(const quant::WeightMatrix& weights, const ir::Rows& rows) {
+    std::vector<float> decoded(weights.values.size());
+    THIMBLE_TRY(quant::decode_rows(encoding_, rows, weights.rows, weights.inputs, decoded.data()));
+    plain_.add(weights.values, decoded);
     return ok();
   }
 
@@ -84,8 +80,12 @@ Expected<GptqMatrix> gptq_matrix(std::span<const float> matrix,
                                  ThreadPool& pool) {
   MatrixRun run(encoding, search, pool);
   const std::size_t part = matrix.size() / groups.size();
-  for (std::size_t g = 0; g < groups.size(); ++g)
-    THIMBLE_TRY(run.add_group(matrix.subspan(g * part, part), groups[g]));
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    const std::int64_t inputs = groups[g].hessian.inputs();
+    THIMBLE_TRY(run.add_group(
+        {matrix.subspan(g * part, part), static_cast<std::int64_t>(part) / inputs, inputs},
+        groups[g]));
+  }
   return run.finish();
 }
 

@@ -54,11 +54,10 @@ class Hqq : public pass::Pass {
     encoding.zero = ir::ZeroKind::kMinima;
     encoding.constant_zero = 0;
     if (weight.source != nullptr) {  // none in a graph that was parsed from text
-      const std::int64_t inputs = weight.dims[static_cast<std::size_t>(use.axis)];
-      const auto rows_of = [encoding, inputs, options = hqq_](std::span<const float> weights,
-                                                              std::int64_t rows, ir::Rows& out) {
+      const auto rows_of = [encoding, options = hqq_](const quant::WeightMatrix& weights,
+                                                      ir::Rows& out) {
         ThreadPool here(1);
-        return quant::hqq(weights, rows, inputs, encoding, options, out, here);
+        return quant::hqq(weights, encoding, options, out, here);
       };
       THIMBLE_ASSIGN(weight.source, quant::quantized_source(weight, encoding, rows_of));
     }

@@ -87,7 +87,7 @@ void measure(const linalg::GemmKernels& kernels, std::int64_t n, ThreadPool& poo
   options.gemm_kernels = &kernels;
   const double gptq = seconds([&] {
     const auto factors = quant::gptq_factors(hessian, n, options, pool);
-    (void)quant::gptq(weights, n, *factors, encoding, quant::Search::kMse, pool).has_value();
+    (void)quant::gptq({weights, n, n}, *factors, encoding, quant::Search::kMse, pool).has_value();
   });
   report("gptq of [n, n], 4 bits", gptq, 1.5 * size * size * size, most);
 }

@@ -23,7 +23,7 @@ struct Example {
     weight.encoding.bits = 3;
     weight.encoding.group_size = 32;
     weight.encoding.constant_zero = 4;
-    REQUIRE(quant::quantize_rows(values, 5, 64, weight.encoding, {}, rows).has_value());
+    REQUIRE(quant::quantize_rows({values, 5, 64}, weight.encoding, {}, rows).has_value());
   }
 };
 

@@ -117,9 +117,10 @@ TEST_CASE("groups of zeros are counted as rows are written") {
 
   ir::Encoding encoding = weight.encoding;
   encoding.group_size = 16;
-  CHECK(quant::count_zero_groups(std::vector<float>(40), 20, encoding) == 4);
+  const std::vector<float> zeros(40);
+  CHECK(quant::count_zero_groups({zeros, 2, 20}, encoding) == 4);
   encoding.per_tensor = true;
-  CHECK(quant::count_zero_groups(std::vector<float>(40), 20, encoding) == 2);
+  CHECK(quant::count_zero_groups({zeros, 2, 20}, encoding) == 2);
 }
 
 TEST_CASE("a shape that an encoding can't take is named with its rule") {

@@ -47,7 +47,7 @@ TEST_CASE("AWQ never does worse than no scales and doesn't depend on threads") {
   for (const auto zero : {ir::ZeroKind::kConstant, ir::ZeroKind::kPoints, ir::ZeroKind::kMinima}) {
     for (const auto& h : {hessian, diagonal}) {
       const auto encoding = test::affine(3, 32, zero);
-      const AwqLayer layer[] = {{weights, kRows, encoding}};
+      const AwqLayer layer[] = {{{weights, kRows, kInputs}, encoding}};
       ThreadPool one(1), five(5);
       const auto a = awq(layer, kInputs, magnitudes, h, {}, one);
       const auto b = awq(layer, kInputs, magnitudes, h, {}, five);
@@ -61,7 +61,8 @@ TEST_CASE("AWQ never does worse than no scales and doesn't depend on threads") {
   }
   magnitudes[3] = INFINITY;
   ThreadPool pool(1);
-  const AwqLayer layer[] = {{weights, kRows, test::affine(3, 32, ir::ZeroKind::kConstant)}};
+  const AwqLayer layer[] = {
+      {{weights, kRows, kInputs}, test::affine(3, 32, ir::ZeroKind::kConstant)}};
   CHECK_FALSE(awq(layer, kInputs, magnitudes, hessian, {}, pool));
 }
 
@@ -72,12 +73,12 @@ TEST_CASE("AWQ's layers of one input are searched together, each in its own enco
   const auto magnitudes = magnitudes_of(x);
   const std::span<const float> all(weights);
   const auto fine = test::affine(4, 32, ir::ZeroKind::kPoints);
-  const AwqLayer whole[] = {{all, kRows, fine}};
-  const AwqLayer parts[] = {{all.first(20 * kInputs), 20, fine},
-                            {all.subspan(20 * kInputs), kRows - 20, fine}};
+  const AwqLayer whole[] = {{{all, kRows, kInputs}, fine}};
+  const AwqLayer parts[] = {{{all.first(20 * kInputs), 20, kInputs}, fine},
+                            {{all.subspan(20 * kInputs), kRows - 20, kInputs}, fine}};
   const AwqLayer mixed[] = {
-      {all.first(20 * kInputs), 20, test::affine(2, 0, ir::ZeroKind::kPoints)},
-      {all.subspan(20 * kInputs), kRows - 20, fine}};
+      {{all.first(20 * kInputs), 20, kInputs}, test::affine(2, 0, ir::ZeroKind::kPoints)},
+      {{all.subspan(20 * kInputs), kRows - 20, kInputs}, fine}};
   ThreadPool pool(2);
   const auto a = awq(whole, kInputs, magnitudes, hessian, {}, pool);
   const auto b = awq(parts, kInputs, magnitudes, hessian, {}, pool);
@@ -103,8 +104,8 @@ TEST_CASE("cut weights never lose more, in any group and for any threads") {
       INFO(encoding.to_string());
       ThreadPool one(1), five(5);
       const SearchOptions absmax{Search::kAbsmax, {}};
-      const auto a = clip(weights, kRows, kInputs, scales, *hessian, encoding, absmax, one);
-      const auto b = clip(weights, kRows, kInputs, scales, *hessian, encoding, absmax, five);
+      const auto a = clip({weights, kRows, kInputs}, scales, *hessian, encoding, absmax, one);
+      const auto b = clip({weights, kRows, kInputs}, scales, *hessian, encoding, absmax, five);
       REQUIRE(a);
       REQUIRE(b);
       CHECK(a->limits == b->limits);
@@ -126,9 +127,9 @@ TEST_CASE("HQQ's minima leave smaller errors than the extremes'") {
       INFO(encoding.to_string());
       ThreadPool one(1), five(5);
       ir::Rows plain, rows, again;
-      REQUIRE(quantize_rows(weights, kRows, kInputs, encoding, {Search::kAbsmax, {}}, plain));
-      REQUIRE(hqq(weights, kRows, kInputs, encoding, {}, rows, one));
-      REQUIRE(hqq(weights, kRows, kInputs, encoding, {}, again, five));
+      REQUIRE(quantize_rows({weights, kRows, kInputs}, encoding, {Search::kAbsmax, {}}, plain));
+      REQUIRE(hqq({weights, kRows, kInputs}, encoding, {}, rows, one));
+      REQUIRE(hqq({weights, kRows, kInputs}, encoding, {}, again, five));
       CHECK(rows.codes == again.codes);
       CHECK(rows.minima == again.minima);
       CHECK(mean_size(weights, rows, encoding) < mean_size(weights, plain, encoding));
@@ -138,7 +139,7 @@ TEST_CASE("HQQ's minima leave smaller errors than the extremes'") {
   ir::Rows rows;
   const std::vector<float> zeros(kRows * kInputs);
   const auto encoding = test::affine(4, 32, ir::ZeroKind::kMinima);
-  REQUIRE(hqq(zeros, kRows, kInputs, encoding, {}, rows, pool));
+  REQUIRE(hqq({zeros, kRows, kInputs}, encoding, {}, rows, pool));
   CHECK(mean_size(zeros, rows, encoding) == 0);
 }
 

@@ -66,7 +66,7 @@ TEST_CASE("GPTQ chooses the codes of the papers' equations") {
     ThreadPool pool(2);
     const auto encoding = test::affine(c.bits, c.group, c.zero, ir::DType::kF32);
     const auto result =
-        test::gptq(weights, kRows, kInputs, hessian, encoding, options, pool, Search::kAbsmax);
+        test::gptq({weights, kRows, kInputs}, hessian, encoding, options, pool, Search::kAbsmax);
     REQUIRE(result);
     const std::string prefix = std::string("gptq.") + c.name;
     CHECK(result->rows.codes == cases.get<std::uint8_t>(prefix + ".codes"));
@@ -83,7 +83,7 @@ TEST_CASE("AWQ finds the scales with the least error") {
   options.search = Search::kAbsmax;
   const auto weights = cases.get<float>("weights");
   const AwqLayer layer[] = {
-      {weights, kRows, test::affine(3, 16, ir::ZeroKind::kConstant, ir::DType::kF32)}};
+      {{weights, kRows, kInputs}, test::affine(3, 16, ir::ZeroKind::kConstant, ir::DType::kF32)}};
   const auto result = awq(layer, kInputs, cases.get<float>("awq.magnitudes"),
                           cases.get<double>("hessian"), options, pool);
   REQUIRE(result);
@@ -98,7 +98,7 @@ TEST_CASE("HQQ alternates as its equations do") {
   const Cases cases;
   ThreadPool pool(2);
   ir::Rows rows;
-  REQUIRE(hqq(cases.get<float>("weights"), kRows, kInputs,
+  REQUIRE(hqq({cases.get<float>("weights"), kRows, kInputs},
               test::affine(4, 16, ir::ZeroKind::kMinima, ir::DType::kF32), {}, rows, pool));
   CHECK(rows.codes == cases.get<std::uint8_t>("hqq.codes"));
   const auto minima = cases.get<float>("hqq.minima");

@@ -47,7 +47,7 @@ double output_error(const Problem& p, const ir::Rows& rows, const ir::Encoding& 
 GptqResult solve(const Problem& p, const ir::Encoding& encoding, const GptqOptions& options,
                  int threads = 1) {
   ThreadPool pool(threads);
-  auto result = test::gptq(p.weights, kRows, kInputs, p.hessian, encoding, options, pool);
+  auto result = test::gptq({p.weights, kRows, kInputs}, p.hessian, encoding, options, pool);
   REQUIRE(result);
   return std::move(*result);
 }
@@ -79,7 +79,7 @@ TEST_CASE("GPTQ loses less of the outputs than rounding, and both are what it sa
             search.importance.push_back(static_cast<float>(p.hessian[i * kInputs + i] / most));
           }
           ir::Rows rounded;
-          REQUIRE(quantize_rows(p.weights, kRows, kInputs, encoding, search, rounded));
+          REQUIRE(quantize_rows({p.weights, kRows, kInputs}, encoding, search, rounded));
           CHECK(result.rounding_error == Approx(output_error(p, rounded, encoding)).epsilon(2e-3));
         }
       }
@@ -137,7 +137,7 @@ TEST_CASE("a row's codes don't depend on the rows beside it") {
   const auto encoding = test::affine(3, 32, ir::ZeroKind::kPoints);
   const GptqResult all = solve(p, encoding, {});
   ThreadPool pool(1);
-  const auto one = test::gptq(std::span(p.weights).subspan(20 * kInputs, kInputs), 1, kInputs,
+  const auto one = test::gptq({std::span(p.weights).subspan(20 * kInputs, kInputs), 1, kInputs},
                               p.hessian, encoding, {}, pool);
   REQUIRE(one);
   CHECK(std::equal(one->rows.codes.begin(), one->rows.codes.end(),
@@ -160,7 +160,7 @@ TEST_CASE("inputs that were always 0 are reported and keep the codes of rounding
   const GptqResult none = solve(p, encoding, {});
   CHECK(none.dead.size() == kInputs);
   ir::Rows rounded;
-  REQUIRE(quantize_rows(p.weights, kRows, kInputs, encoding, {}, rounded));
+  REQUIRE(quantize_rows({p.weights, kRows, kInputs}, encoding, {}, rounded));
   CHECK(same(none.rows, rounded));
 }
 
@@ -224,7 +224,7 @@ TEST_CASE("GPTQ refuses what it cannot solve") {
   ThreadPool pool(1);
   const auto encoding = test::affine(4, 32, ir::ZeroKind::kPoints);
   const auto refused = [&](const std::string& part) {
-    const auto result = test::gptq(p.weights, kRows, kInputs, p.hessian, encoding, {}, pool);
+    const auto result = test::gptq({p.weights, kRows, kInputs}, p.hessian, encoding, {}, pool);
     REQUIRE_FALSE(result);
     INFO(result.error().to_string());
     CHECK(result.error().to_string().find(part) != std::string::npos);

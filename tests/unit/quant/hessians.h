@@ -37,13 +37,13 @@ inline std::vector<double> hessian_of(const std::vector<float>& x, std::int64_t 
 }
 
 // Factors of the Hessian for one weight alone.
-inline Expected<quant::GptqResult> gptq(std::span<const float> weights, std::int64_t rows,
-                                        std::int64_t inputs, std::span<const double> hessian,
+inline Expected<quant::GptqResult> gptq(const quant::WeightMatrix& weights,
+                                        std::span<const double> hessian,
                                         const ir::Encoding& encoding,
                                         const quant::GptqOptions& options, ThreadPool& pool,
                                         quant::Search search = quant::Search::kMse) {
-  THIMBLE_ASSIGN(const auto factors, quant::gptq_factors(hessian, inputs, options, pool));
-  return quant::gptq(weights, rows, factors, encoding, search, pool);
+  THIMBLE_ASSIGN(const auto factors, quant::gptq_factors(hessian, weights.inputs, options, pool));
+  return quant::gptq(weights, factors, encoding, search, pool);
 }
 
 }  // namespace thimble::test

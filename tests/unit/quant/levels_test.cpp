@@ -30,7 +30,7 @@ double error_of(const std::vector<float>& weights, std::int64_t inputs, const ir
                 const SearchOptions& options) {
   const std::int64_t rows = std::ssize(weights) / inputs;
   ir::Rows out;
-  REQUIRE(quantize_rows(weights, rows, inputs, e, options, out));
+  REQUIRE(quantize_rows({weights, rows, inputs}, e, options, out));
   std::vector<float> decoded(weights.size());
   REQUIRE(decode_rows(e, out, rows, inputs, decoded.data()));
   double error = 0;
@@ -71,7 +71,7 @@ TEST_CASE("NF4 has the levels and codes of its paper") {
   ir::Rows out;
   SearchOptions absmax;
   absmax.search = Search::kAbsmax;
-  REQUIRE(quantize_rows(weights, std::ssize(weights) / inputs, inputs, encoding, absmax, out));
+  REQUIRE(quantize_rows({weights, std::ssize(weights) / inputs, inputs}, encoding, absmax, out));
   CHECK(out.codes == read<std::uint8_t>(*arrays, "codes"));
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("fitted levels never lose to normal or uniform ones") {
       CAPTURE(bits, group);
       const ir::Encoding plain = test::affine(bits, group, ir::ZeroKind::kConstant);
       const ir::Encoding normal = with_table(normal_levels(bits), bits, group);
-      const auto levels = fit_levels(weights, kRows, kInputs, normal, options);
+      const auto levels = fit_levels({weights, kRows, kInputs}, normal, options);
       REQUIRE(levels);
       for (const float level : *levels) CHECK((level == std::round(level) && level >= -128));
       const double fitted = error_of(weights, kInputs, with_table(*levels, bits, group), options);
@@ -107,7 +107,7 @@ TEST_CASE("levels are found where weights take few values") {
   Rng rng(9, "choice");
   for (float& w : weights) w = 0.05f * values[rng.below(4)];
   ir::Encoding encoding = with_table({}, 2, 32);
-  const auto levels = fit_levels(weights, kRows, kInputs, encoding, {});
+  const auto levels = fit_levels({weights, kRows, kInputs}, encoding, {});
   REQUIRE(levels);
   encoding.table = *levels;
   const double signal = std::inner_product(weights.begin(), weights.end(), weights.begin(), 0.0);
@@ -123,16 +123,16 @@ TEST_CASE("levels are fitted to super-blocks, to zeros and to few rows") {
   super.sub_bits = 6;
   super.sub_scale_zero = 32;
   const std::vector<float> weights = test::heavy_tailed(20 * 96, 8);
-  const auto levels = fit_levels(weights, 20, 96, super, {});
+  const auto levels = fit_levels({weights, 20, 96}, super, {});
   REQUIRE(levels);
   super.table = *levels;
   const double fitted = error_of(weights, 96, super, {});
   super.table = normal_levels(3);
   CHECK(fitted <= error_of(weights, 96, super, {}));
   const std::vector<float> zeros(32);
-  CHECK(fit_levels(zeros, 1, 32, with_table({}, 4, 32), {}).value() == normal_levels(4));
+  CHECK(fit_levels({zeros, 1, 32}, with_table({}, 4, 32), {}).value() == normal_levels(4));
   const std::vector<float> broken = {1.0f, std::numeric_limits<float>::quiet_NaN()};
-  CHECK_FALSE(fit_levels(broken, 1, 2, with_table({}, 4, 32), {}));
+  CHECK_FALSE(fit_levels({broken, 1, 2}, with_table({}, 4, 32), {}));
 }
 
 namespace {
@@ -166,7 +166,7 @@ TEST_CASE("MXFP4 takes the specification's powers of two") {
   SearchOptions absmax;
   absmax.search = Search::kAbsmax;
   ir::Rows out;
-  REQUIRE(quantize_rows(weights, 32, inputs, e, absmax, out));
+  REQUIRE(quantize_rows({weights, 32, inputs}, e, absmax, out));
   std::vector<float> decoded(weights.size());
   REQUIRE(decode_rows(e, out, 32, inputs, decoded.data()));
   for (std::size_t g = 0; g < out.scales.size(); ++g) {
@@ -196,7 +196,7 @@ TEST_CASE("NVFP4's scales are numbers of E4M3 times a power of two") {
     e.scale_type = ir::DType::kF8E4M3FN;
     e.scale_exponent = nvfp4_exponent(extreme);
     ir::Rows out;
-    REQUIRE(quantize_rows(weights, 16, 64, e, {}, out));
+    REQUIRE(quantize_rows({weights, 16, 64}, e, {}, out));
     for (const float scale : out.scales) {
       const double units = std::ldexp(static_cast<double>(scale), -e.scale_exponent);
       CHECK(std::find(numbers.begin(), numbers.end(), units) != numbers.end());
@@ -211,7 +211,7 @@ TEST_CASE("ternary codes are -1, 0 and 1") {
   const std::vector<float> weights = test::heavy_tailed(16 * 256, 7);
   ir::Rows out;
   const ir::Encoding e = with_table(ternary_levels(), 2, 256);
-  REQUIRE(quantize_rows(weights, 16, 256, e, {}, out));
+  REQUIRE(quantize_rows({weights, 16, 256}, e, {}, out));
   std::vector<float> decoded(weights.size());
   REQUIRE(decode_rows(e, out, 16, 256, decoded.data()));
   for (std::size_t i = 0; i < decoded.size(); ++i) {

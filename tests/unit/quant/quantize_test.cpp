@@ -27,7 +27,7 @@ ir::Rows quantize(const std::vector<float>& weights, std::int64_t rows, const ir
   options.search = search;
   options.importance = std::move(importance);
   const auto inputs = static_cast<std::int64_t>(weights.size()) / rows;
-  REQUIRE(quantize_rows(weights, rows, inputs, e, options, out).has_value());
+  REQUIRE(quantize_rows({weights, rows, inputs}, e, options, out).has_value());
   REQUIRE(out.count == rows);
   return out;
 }
@@ -246,7 +246,8 @@ TEST_CASE("numbers that are not finite are refused by row") {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
     w[85] = bad;
     ir::Rows out;
-    const Status status = quantize_rows(w, 3, 40, affine(4, 32, ir::ZeroKind::kConstant), {}, out);
+    const Status status =
+        quantize_rows({w, 3, 40}, affine(4, 32, ir::ZeroKind::kConstant), {}, out);
     REQUIRE_FALSE(status.has_value());
     CHECK(status.error().message == "row 2 holds a weight that is not finite");
   }

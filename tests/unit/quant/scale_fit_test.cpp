@@ -34,8 +34,8 @@ TEST_CASE("fitted scales are where no scale can move to lose less") {
     for (const std::int64_t group : {0, 32, 40}) {  // the last group of 40 is shorter
       auto encoding = test::affine(3, group, zero, ir::DType::kF32);
       ir::Rows rows;
-      REQUIRE(quantize_rows(weights, kRows, kInputs, encoding, {Search::kAbsmax, {}}, rows));
-      const auto fit = fit_scales(weights, kRows, kInputs, rows, encoding, hessian, one);
+      REQUIRE(quantize_rows({weights, kRows, kInputs}, encoding, {Search::kAbsmax, {}}, rows));
+      const auto fit = fit_scales({weights, kRows, kInputs}, rows, encoding, hessian, one);
       REQUIRE(fit);
       CHECK(fit->rows.codes == rows.codes);
       CHECK(fit->error_before == Approx(error_of(weights, rows, encoding, hessian)).epsilon(1e-5));
@@ -49,7 +49,7 @@ TEST_CASE("fitted scales are where no scale can move to lose less") {
           CHECK(error_of(weights, moved, encoding, hessian) >= least);
         }
       }
-      const auto again = fit_scales(weights, kRows, kInputs, rows, encoding, hessian, five);
+      const auto again = fit_scales({weights, kRows, kInputs}, rows, encoding, hessian, five);
       REQUIRE(again);
       CHECK(again->rows.scales == fit->rows.scales);
       CHECK(again->error == fit->error);
@@ -68,13 +68,13 @@ TEST_CASE("groups of zeros, dead inputs and coarse scale types keep what they ha
   const auto encoding = test::affine(3, 32, ir::ZeroKind::kConstant, ir::DType::kBF16);
   ThreadPool pool(2);
   ir::Rows rows;
-  REQUIRE(quantize_rows(weights, kRows, kInputs, encoding, {Search::kAbsmax, {}}, rows));
-  const auto fit = fit_scales(weights, kRows, kInputs, rows, encoding, hessian, pool);
+  REQUIRE(quantize_rows({weights, kRows, kInputs}, encoding, {Search::kAbsmax, {}}, rows));
+  const auto fit = fit_scales({weights, kRows, kInputs}, rows, encoding, hessian, pool);
   REQUIRE(fit);
   CHECK(fit->rows.scales[0] == 0);
   CHECK(fit->rows.scales[1] == rows.scales[1]);
   CHECK(fit->error <= fit->error_before);
   const std::vector<double> none(kInputs * kInputs);
-  CHECK(fit_scales(weights, kRows, kInputs, rows, encoding, none, pool)->rows.scales ==
+  CHECK(fit_scales({weights, kRows, kInputs}, rows, encoding, none, pool)->rows.scales ==
         rows.scales);
 }

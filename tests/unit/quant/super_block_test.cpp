@@ -38,7 +38,7 @@ ir::Rows quantize(const std::vector<float>& weights, const ir::Encoding& e, Sear
   options.importance = std::move(importance);
   ir::Rows out;
   const auto rows = static_cast<std::int64_t>(weights.size()) / kInputs;
-  REQUIRE(quantize_rows(weights, rows, kInputs, e, options, out).has_value());
+  REQUIRE(quantize_rows({weights, rows, kInputs}, e, options, out).has_value());
   return out;
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("a row of super-blocks depends on itself alone, and zeros stay zeros")
   for (std::size_t i = 32; i < 64; ++i) CHECK(decoded[3 * kInputs + i] == 0);
   ThreadPool pool(3);
   ir::Rows parallel;
-  REQUIRE(quantize_rows_parallel(weights, kRows, kInputs, e, SearchOptions(), parallel, pool));
+  REQUIRE(quantize_rows_parallel({weights, kRows, kInputs}, e, SearchOptions(), parallel, pool));
   CHECK(parallel.codes == all.codes);
   CHECK(parallel.sub_scales == all.sub_scales);
   CHECK(parallel.scales == all.scales);
@@ -133,7 +133,7 @@ TEST_CASE("GPTQ writes super-blocks and tables") {
     for (const bool act_order : {false, true}) {
       GptqOptions options;
       options.act_order = act_order;
-      const auto result = test::gptq(weights, kRows, kInputs, hessian, e, options, pool);
+      const auto result = test::gptq({weights, kRows, kInputs}, hessian, e, options, pool);
       REQUIRE(result);
       CHECK(result->error < 0.8 * result->rounding_error);
       // Scales are those of rounding; only codes changed.
