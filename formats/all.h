@@ -19,8 +19,7 @@ struct ReadOptions {
 };
 
 // `path` is a Hugging Face folder, a GGUF or ONNX file, or the name of a model in the local Hugging
-// Face cache
-// ("org/name"). Errors name the file, the place in it and the remedy.
+// Face cache ("org/name"). Errors name the file, the place in it and the remedy.
 Expected<ir::Model> read_model(const std::string& path, const ReadOptions& options);
 
 // A TensorProto file of ONNX's (test_data_set_N/input_M.pb), its bytes in place.

@@ -8,11 +8,11 @@
 // An encoded weight is seen as a matrix [rows, inputs]: `inputs` runs along the axis that the
 // product sums over (a convolution's: the axes), `rows` over everything else in order. Streams are
 // canonical:
-//   codes        one unsigned byte per code, [rows, inputs] (a code may later stand for several
-//   weights) scales       f32 values that are exact in `scale_type`, [rows, groups] (super-blocks:
-//   [rows, supers]) zero points  one byte each, [rows, groups] minima       f32 values exact in
-//   `scale_type`, [rows, groups] (super-blocks: [rows, supers]) sub-scales, sub-minima   one byte
-//   each, [rows, groups] (super-blocks only)
+// - codes: one unsigned byte per code, [rows, inputs] (a code may later stand for several weights)
+// - scales: f32 values exact in `scale_type`, [rows, groups] (super-blocks: [rows, supers])
+// - zero points: one byte each, [rows, groups]
+// - minima: f32 values exact in `scale_type`, [rows, groups] (super-blocks: [rows, supers])
+// - sub-scales, sub-minima: one byte each, [rows, groups] (super-blocks only)
 
 #include <cstdint>
 #include <string>
@@ -86,8 +86,8 @@ struct Encoding {
   std::vector<StreamKind> streams() const;
   // Payload bits of a [rows, inputs] matrix in this encoding, packed without padding.
   std::uint64_t payload_bits(std::int64_t rows, std::int64_t inputs, DType dense_type) const;
-  std::string to_string()
-      const;  // "dense", "int4 group 32 symmetric f16", "uint4 per-channel points f16", ...
+  // "dense", "int4 group 32 symmetric f16", "uint4 per-channel points f16", ...
+  std::string to_string() const;
   static Expected<Encoding> parse(std::string_view text);  // the inverse of to_string
 };
 

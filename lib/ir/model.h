@@ -48,11 +48,10 @@ struct Model {
   GenerationConfig generation;
   std::string architecture;  // "LlamaForCausalLM"
   std::string source_path;
-  std::vector<std::string>
-      source_files;           // every file that the model was read from, in a fixed order
-  std::string source_format;  // "huggingface", "gguf", "safetensors", "thimble"
-  std::map<std::string, std::string>
-      metadata;  // config.json values that writers need, licence, ...
+  std::vector<std::string> source_files;  // that it was read from, all of them, in a fixed order
+  std::string source_format;              // "huggingface", "gguf", "safetensors", "thimble"
+  // config.json values that writers need, licence, ...
+  std::map<std::string, std::string> metadata;
 
   WeightId add_weight(Weight weight);
   const Weight& weight(WeightId id) const;

@@ -72,8 +72,7 @@ struct Slot {
   Kind kind = Kind::kActivation;
   Type type = Type::kF32;
   std::vector<Size> dims;
-  bool dynamic =
-      false;  // dims are known only when the producer ran (NonZero); `dims` is then empty
+  bool dynamic = false;      // dims are known once the producer ran (NonZero); `dims` is empty
   std::int32_t tensor = -1;  // kConstant: index into Program::tensors
 };
 

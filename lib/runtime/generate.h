@@ -44,8 +44,8 @@ bool ends_text(const program::Bundle& bundle, const tokenizer::Tokenizer* tokeni
 // [1, n, vocabulary].
 class Decoder {
  public:
-  static constexpr std::int64_t kChunk =
-      512;  // tokens per prefill call; bounds the activation memory
+  // Tokens per prefill call; bounds the activation memory.
+  static constexpr std::int64_t kChunk = 512;
 
   static Expected<std::unique_ptr<Decoder>> create(const program::Bundle& bundle, ThreadPool& pool,
                                                    const SessionOptions& options = {});

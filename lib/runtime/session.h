@@ -34,8 +34,8 @@ struct SessionOptions {
   program::CacheType cache = program::CacheType::kF32;
   std::optional<program::CacheType> value_cache;  // of values; none: as the keys'
   bool cache_from_program = true;                 // take the program's types instead
-  bool float_activations =
-      false;  // every product in f32 on decoded weights (kl_weights), but on codes
+  // Every product in f32 on decoded weights (kl_weights), but on codes.
+  bool float_activations = false;
   // Of one value whose size is found as it is computed: a file may ask for any. 0: the machine's
   // memory.
   std::uint64_t max_value_bytes = 0;

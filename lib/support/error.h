@@ -13,9 +13,8 @@
 
 namespace thimble {
 
-// What kind of thing went wrong. The code decides the exit status (see exit_status) and is printed
-// in
-// --json output under the name that `code_name` gives, so names are stable.
+// What kind of thing went wrong. The code decides the exit status (see exit_status). Output of
+// --json holds the name that `code_name` gives, so names are stable.
 enum class ErrorCode : std::uint8_t {
   kInvalidFile,      // bytes that break their format's rules
   kUnsupported,      // well-formed, but something that we cannot do
@@ -92,8 +91,7 @@ std::string suggestion(std::string_view word, const std::vector<std::string>& ca
 
 }  // namespace thimble
 
-// A broken invariant of ours: prints the place and aborts (the tool turns the signal into status
-// 70).
+// A broken invariant of ours: prints the place and aborts (which the tool makes status 70).
 #define THIMBLE_CHECK(condition, why)                                               \
   do {                                                                              \
     if (!(condition)) ::thimble::check_failed(#condition, __FILE__, __LINE__, why); \

@@ -103,9 +103,9 @@ enum class Decode : std::uint8_t {
   kByteFallback = 4,  // <0x41> is a byte
 };
 
-// One step with its texts: Prepend {what}, Replace {from, to}, Charsmap {the map},
-// ReplaceSpaces {to}, Metaspace {"always" | "first" |
-// "never"}, kPattern and kLiteral {behavior, inverted, pattern: see pattern.h}.
+// One step with its texts: Prepend {what}, Replace {from, to}, Charsmap {the map}, ReplaceSpaces
+// {to}, Metaspace {"always" | "first" | "never"}, kPattern and kLiteral {behavior, inverted,
+// pattern: see pattern.h}.
 struct NormalizeStep {
   Normalize what;
   std::string a, b;

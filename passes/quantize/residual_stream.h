@@ -26,11 +26,10 @@ struct ResidualStream {
   std::int64_t width = 0;
   std::vector<ir::ValueId> values;  // all of it
   // Writers.
-  std::vector<ir::WeightId> tables;      // embeddings of the stream's own
-  std::vector<ir::NodeId> tied_gathers;  // Gathers of embeddings that products multiply by too
-  std::vector<ir::Linear> products;      // that write the stream
-  std::vector<StreamConstant>
-      constants;  // biases and learned vectors, the width along the last dim
+  std::vector<ir::WeightId> tables;       // embeddings of the stream's own
+  std::vector<ir::NodeId> tied_gathers;   // Gathers of embeddings that products multiply by too
+  std::vector<ir::Linear> products;       // that write the stream
+  std::vector<StreamConstant> constants;  // vectors, learned or biases, along the last dim
   std::vector<ir::ValueId> norm_results;  // norms whose results are added (norms around a layer)
   // Readers.
   std::vector<NormReader> norms;
