@@ -102,7 +102,7 @@ class Parser {
   static Status parse_model(const pass::Options& options, Recipe& recipe) {
     recipe.model_sha256 = options.text("sha256");
     if (!options.has("sha256")) return ok();
-    recipe.model_sha256_place = options.find("sha256")->place;
+    recipe.model_sha256_place = options.place("sha256");
     for (char& c : recipe.model_sha256) {
       if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
     }
@@ -236,19 +236,23 @@ class Parser {
     return ok();
   }
 
+  static Expected<std::int64_t> context_of(const pass::Options& checked) {
+    const std::int64_t context = checked.integer("context");
+    if (context == 0 || context >= 8) return context;
+    return wrong(checked.place("context"), "'context' is 0, or 8 tokens and more");
+  }
+
   Status parse_calibration(const OptionValue& value, Recipe& recipe) {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(calibrate_options(), value));
     THIMBLE_TRY(parse_source(checked, recipe.calibration, true));
     if (checked.has("imatrix")) recipe.calibration.imatrix = beside(checked.text("imatrix"));
     recipe.calibration.tokens = checked.integer("tokens");
-    recipe.calibration.context = checked.integer("context");
-    const std::int64_t context = recipe.calibration.context;
-    if (context != 0 && context < 8)
-      return wrong(checked.find("context")->place, "'context' is 0, or 8 tokens and more");
-    if (context > recipe.calibration.tokens)
-      return wrong(checked.find("context")->place,
-                   "a 'context' of " + std::to_string(context) + " does not fit into " +
-                       std::to_string(recipe.calibration.tokens) + " 'tokens'");
+    THIMBLE_ASSIGN(recipe.calibration.context, context_of(checked));
+    if (recipe.calibration.context > recipe.calibration.tokens)
+      return wrong(checked.place("context"),
+                   "a 'context' of " + std::to_string(recipe.calibration.context) +
+                       " does not fit into " + std::to_string(recipe.calibration.tokens) +
+                       " 'tokens'");
     return ok();
   }
 
@@ -256,10 +260,7 @@ class Parser {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(tune_options(), value));
     THIMBLE_TRY(parse_source(checked, recipe.tune));
     recipe.tune.tokens = checked.integer("tokens");
-    recipe.tune.context = checked.integer("context");
-    const std::int64_t context = recipe.tune.context;
-    if (context != 0 && context < 8)
-      return wrong(checked.place("context"), "'context' is 0, or 8 tokens and more");
+    THIMBLE_ASSIGN(recipe.tune.context, context_of(checked));
     return ok();
   }
 
@@ -380,6 +381,14 @@ Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
   return ok();
 }
 
+Expected<Recipe> read_opened(const Source& source, const ReadOptions& options) {
+  Recipe recipe;
+  recipe.name = source.file;
+  THIMBLE_TRY(read_into(source, options, 0, recipe));
+  THIMBLE_TRY(check_overrides(options, recipe));
+  return recipe;
+}
+
 }  // namespace
 
 Expected<pass::Budget> size_budget(const std::string& size) {
@@ -414,11 +423,7 @@ void name_calibration(const std::string& name, CalibrationSource& source) {
 
 Expected<Recipe> read_recipe(const std::string& source, const ReadOptions& options) {
   THIMBLE_ASSIGN(const Source opened, open_source(source, ""));
-  Recipe recipe;
-  recipe.name = opened.file;
-  THIMBLE_TRY(read_into(opened, options, 0, recipe));
-  THIMBLE_TRY(check_overrides(options, recipe));
-  return recipe;
+  return read_opened(opened, options);
 }
 
 Expected<std::string> recipe_text(const std::string& source) {
@@ -428,11 +433,7 @@ Expected<std::string> recipe_text(const std::string& source) {
 
 Expected<Recipe> parse_recipe(std::string_view text, const std::string& file,
                               const ReadOptions& options) {
-  Recipe recipe;
-  recipe.name = file;
-  THIMBLE_TRY(read_into({file, std::string(text), ""}, options, 0, recipe));
-  THIMBLE_TRY(check_overrides(options, recipe));
-  return recipe;
+  return read_opened({file, std::string(text), ""}, options);
 }
 
 }  // namespace thimble::recipe
