@@ -85,9 +85,7 @@ Expected<double> parse_size(std::string_view text) { return parse_value(text, tr
 
 Expected<Gate> parse_gate(std::string_view text, const Place& place) {
   auto wrong = [&](std::string message) {
-    Error error(ErrorCode::kInvalidRecipe, std::move(message));
-    error.place = place;
-    return error;
+    return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(place);
   };
   for (const Operator& op : kOperators) {
     const auto at = text.find(op.text);

@@ -163,9 +163,7 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
 }  // namespace
 
 Error wrong(const OptionValue& value, std::string message) {
-  Error error(ErrorCode::kInvalidRecipe, std::move(message));
-  error.place = value.place;
-  return error;
+  return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(value.place);
 }
 
 std::string OptionValue::to_string() const {

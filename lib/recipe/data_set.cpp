@@ -34,9 +34,7 @@ constexpr Belongs kBelongs[] = {
 
 Status check_kinds(const pass::Options& options) {
   const auto wrong = [&](std::string_view key, std::string message) {
-    Error error(ErrorCode::kInvalidRecipe, std::move(message));
-    error.place = options.place(key);
-    return error;
+    return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(options.place(key));
   };
   std::string_view named;
   for (const std::string_view kind : kKinds) {

@@ -17,9 +17,7 @@ using pass::OptionValue;
 constexpr int kMaxExtends = 8;
 
 Error wrong(const Place& place, std::string message) {
-  Error error(ErrorCode::kInvalidRecipe, std::move(message));
-  error.place = place;
-  return error;
+  return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(place);
 }
 
 const OptionValue* find(const OptionValue::Map& map, std::string_view key) {

@@ -78,9 +78,7 @@ class Reader {
   }
 
   Error wrong(const YAML::Node& node, std::string message) const {
-    Error error(ErrorCode::kInvalidRecipe, std::move(message));
-    error.place = place(node);
-    return error;
+    return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(place(node));
   }
 
   Expected<OptionValue> read_map(const YAML::Node& node, int depth) {

@@ -81,6 +81,11 @@ int exit_status(ErrorCode code) {
   return 70;
 }
 
+Error&& Error::at(Place where) && {
+  place = std::move(where);
+  return std::move(*this);
+}
+
 Error&& Error::in(std::string file) && {
   if (place.file.empty()) place.file = std::move(file);
   return std::move(*this);

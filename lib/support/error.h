@@ -53,6 +53,7 @@ struct Error {
   Error(ErrorCode c, std::string m) : code(c), message(std::move(m)) {}
 
   // Builders, to be chained on a temporary: return Error(...).in(path).at_tensor(name).fix("...").
+  Error&& at(Place where) &&;       // sets all of the place
   Error&& in(std::string file) &&;  // sets the file unless one is set already
   Error&& at_offset(std::uint64_t offset) &&;
   Error&& at_line(int line, int column) &&;

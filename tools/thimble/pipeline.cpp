@@ -95,10 +95,9 @@ Status check_sha256(const ir::Model& model, const recipe::Recipe& recipe,
   environment.progress.end();
   const std::string actual = hasher.hex();
   if (actual == recipe.model_sha256) return ok();
-  Error error(ErrorCode::kInvalidFile,
-              "the model is another one than the recipe is for: its sha256 is " + actual);
-  error.place = recipe.model_sha256_place;
-  return std::move(error)
+  return Error(ErrorCode::kInvalidFile,
+               "the model is another one than the recipe is for: its sha256 is " + actual)
+      .at(recipe.model_sha256_place)
       .note("of " + names)
       .fix("use the recipe's model, or correct its `model: {sha256}`");
 }
