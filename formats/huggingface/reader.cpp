@@ -47,8 +47,7 @@ class SafetensorsWeights : public WeightProvider {
 
 Expected<std::string> read_all(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
-  const auto bytes = file->bytes();
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::string(file->text());
 }
 
 void read_generation(const text::Json& json, ir::GenerationConfig& out) {

@@ -45,8 +45,7 @@ std::vector<Window> slide(const std::vector<std::int32_t>& tokens, std::int64_t 
 Expected<std::string> read_text(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
   if (file->size() > kMaxTextBytes) return invalid_argument("a text has at most 1 GB").in(path);
-  const auto bytes = file->bytes();
-  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return std::string(file->text());
 }
 
 Expected<std::vector<Window>> make_windows(std::string_view text,

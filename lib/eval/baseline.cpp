@@ -20,9 +20,8 @@ constexpr std::uint64_t kMaxBytes = 1 << 20;
 Expected<Json> read_json(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
   if (file->size() > kMaxBytes) return invalid_file("a baseline has at most 1 MB").in(path);
-  const std::string_view content(reinterpret_cast<const char*>(file->bytes().data()), file->size());
-  THIMBLE_TRY(text::check_json_depth(content, path));
-  Json json = Json::parse(content, nullptr, false);
+  THIMBLE_TRY(text::check_json_depth(file->text(), path));
+  Json json = Json::parse(file->text(), nullptr, false);
   const bool right = json.is_object() && json.contains("metrics") && json["metrics"].is_object();
   if (!right) return invalid_file("not a baseline").in(path).fix("make one with --update-baseline");
   return json;

@@ -333,10 +333,7 @@ Expected<Source> open_source(const std::string& name, const std::string& directo
   std::error_code error;
   if (std::filesystem::is_regular_file(path, error)) {
     THIMBLE_ASSIGN(const auto file, MappedFile::open(path.string()));
-    const auto bytes = file->bytes();
-    return Source{path.string(),
-                  std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-                  path.parent_path().string()};
+    return Source{path.string(), std::string(file->text()), path.parent_path().string()};
   }
   if (std::filesystem::is_fifo(path, error) || std::filesystem::is_character_file(path, error))
     return read_stream(path.string(), path.string());

@@ -66,8 +66,7 @@ Expected<Json> parse_json(std::string_view text, const std::string& file) {
 
 Expected<Json> read_json(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
-  const auto bytes = file->bytes();
-  return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path);
+  return parse_json(file->text(), path);
 }
 
 std::string text_of(const Json& json, const char* key) {
