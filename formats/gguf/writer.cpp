@@ -207,14 +207,11 @@ Status write_matrix(const Output& output, ThreadPool& pool, Progress& progress, 
     THIMBLE_TRY(system::check_interrupt());
     std::vector<std::vector<std::byte>> parts(threads);
     std::vector<Status> results(threads);
-    pool.parallel_for(threads, 1, [&](std::size_t from, std::size_t to) {
-      for (std::size_t i = from; i < to; ++i) {
-        const std::int64_t begin = first + static_cast<std::int64_t>(i) * step;
-        const std::int64_t end = std::min(rows, begin + step);
-        if (begin >= end) continue;
-        results[i] =
-            gguf::append_rows(weight, *output.type, begin, end, output.head_rows, parts[i]);
-      }
+    pool.parallel_each(threads, 1, [&](std::size_t i) {
+      const std::int64_t begin = first + static_cast<std::int64_t>(i) * step;
+      const std::int64_t end = std::min(rows, begin + step);
+      if (begin >= end) return;
+      results[i] = gguf::append_rows(weight, *output.type, begin, end, output.head_rows, parts[i]);
     });
     for (std::size_t i = 0; i < threads; ++i) {
       if (!results[i]) return std::move(results[i]);

@@ -37,10 +37,9 @@ double mean_kl(const Outputs& reference, const Outputs& other, ThreadPool& pool)
   for (std::size_t o = 0; o < reference.size(); ++o) {
     const std::size_t width = reference[o].width;
     std::vector<double> rows(reference[o].values.size() / width);
-    pool.parallel_for(rows.size(), 1, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t r = begin; r < end; ++r)
-        rows[r] = row_kl(std::span(reference[o].values).subspan(r * width, width),
-                         std::span(other[o].values).subspan(r * width, width));
+    pool.parallel_each(rows.size(), 1, [&](std::size_t r) {
+      rows[r] = row_kl(std::span(reference[o].values).subspan(r * width, width),
+                       std::span(other[o].values).subspan(r * width, width));
     });
     for (const double kl : rows) sum += kl;
     count += rows.size();

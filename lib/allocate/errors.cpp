@@ -130,13 +130,11 @@ Status for_each_offer(const pass::OpenWeight& open, ThreadPool& pool,
                       const std::function<Status(std::size_t)>& what) {
   std::mutex mutex;
   Status failed = ok();
-  pool.parallel_for(open.offers.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end && !system::interrupted(); ++i) {
-      if (open.offers[i].encoding.is_dense() || !which(i)) continue;
-      Status status = what(i);
-      const std::lock_guard lock(mutex);
-      if (!status && failed) failed = std::move(status);
-    }
+  pool.parallel_each(open.offers.size(), 1, [&](std::size_t i) {
+    if (system::interrupted() || open.offers[i].encoding.is_dense() || !which(i)) return;
+    Status status = what(i);
+    const std::lock_guard lock(mutex);
+    if (!status && failed) failed = std::move(status);
   });
   THIMBLE_TRY(system::check_interrupt());
   return failed;

@@ -131,14 +131,12 @@ class TextScorer {
     }
     std::vector<TokenScore> scores(targets.size());
     std::vector<double> weight_kl(targets.size());
-    pool_.parallel_for(targets.size(), 1, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) {
-        scores[i] = reference_ == nullptr
-                        ? score_alone(candidate_->row(i), targets[i])
-                        : score_pair(reference_->row(i), candidate_->row(i), targets[i]);
-        if (weights_ != nullptr)
-          weight_kl[i] = score_pair(reference_->row(i), weights_->row(i), targets[i]).kl;
-      }
+    pool_.parallel_each(targets.size(), 1, [&](std::size_t i) {
+      scores[i] = reference_ == nullptr
+                      ? score_alone(candidate_->row(i), targets[i])
+                      : score_pair(reference_->row(i), candidate_->row(i), targets[i]);
+      if (weights_ != nullptr)
+        weight_kl[i] = score_pair(reference_->row(i), weights_->row(i), targets[i]).kl;
     });
     for (std::size_t i = 0; i < scores.size(); ++i) {
       sum.tokens += 1;

@@ -159,12 +159,11 @@ Expected<std::vector<float>> inverse_upper(std::span<double> h, std::int64_t n, 
   invert_lower(h, n, pool, kernels);
   // U's element (i, j) is at (n-1-i, n-1-j): a row of U is one of these, back to front.
   std::vector<float> upper(static_cast<std::size_t>(n * n));
-  pool.parallel_for(static_cast<std::size_t>(n), 16, [&](std::size_t begin, std::size_t end) {
-    for (auto i = static_cast<std::int64_t>(begin); i < static_cast<std::int64_t>(end); ++i) {
-      const double* row = h.data() + (n - 1 - i) * n;
-      float* out = upper.data() + i * n;
-      for (std::int64_t j = i; j < n; ++j) out[j] = static_cast<float>(row[n - 1 - j]);
-    }
+  pool.parallel_each(static_cast<std::size_t>(n), 16, [&](std::size_t turn) {
+    const auto i = static_cast<std::int64_t>(turn);
+    const double* row = h.data() + (n - 1 - i) * n;
+    float* out = upper.data() + i * n;
+    for (std::int64_t j = i; j < n; ++j) out[j] = static_cast<float>(row[n - 1 - j]);
   });
   return upper;
 }

@@ -92,13 +92,10 @@ void pack_panel(Matrix<const T> from, std::int64_t width, bool negate, T* panel)
 template <class T>
 void pack(Matrix<const T> from, int width, bool negate, T* to, ThreadPool& pool) {
   const std::int64_t panels = ceil_div<std::int64_t>(from.columns, width);
-  pool.parallel_for(static_cast<std::size_t>(panels), 1, [&](std::size_t begin, std::size_t end) {
-    for (auto p = static_cast<std::int64_t>(begin); p < static_cast<std::int64_t>(end); ++p) {
-      T* panel = to + p * from.rows * width;
-      const std::int64_t first = p * width;
-      const std::int64_t count = std::min<std::int64_t>(width, from.columns - first);
-      pack_panel(from.block(0, first, from.rows, count), width, negate, panel);
-    }
+  pool.parallel_each(static_cast<std::size_t>(panels), 1, [&](std::size_t panel) {
+    const std::int64_t first = static_cast<std::int64_t>(panel) * width;
+    const std::int64_t count = std::min<std::int64_t>(width, from.columns - first);
+    pack_panel(from.block(0, first, from.rows, count), width, negate, to + first * from.rows);
   });
 }
 
@@ -187,9 +184,7 @@ void multiply(const TileKernels<T>& kernels, Matrix<const T> a, Matrix<const T> 
          left.data(), pool);
     pack(b.block(k, 0, depth, b.columns), kernels.columns, false, right.data(), pool);
     const Multiplier<T> multiplier(kernels, left.data(), right.data(), depth, c, region);
-    pool.parallel_for(multiplier.tasks(), 1, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t task = begin; task < end; ++task) multiplier.run(task);
-    });
+    pool.parallel_each(multiplier.tasks(), 1, [&](std::size_t task) { multiplier.run(task); });
   }
 }
 

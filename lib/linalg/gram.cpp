@@ -23,9 +23,7 @@ void cross_gram(std::span<const float> x, std::span<const float> y, std::int64_t
 
 void fold(std::span<const float> shard, std::span<double> total, ThreadPool& pool) {
   THIMBLE_CHECK(shard.size() == total.size(), "sizes agree");
-  pool.parallel_for(shard.size(), 1 << 16, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) total[i] += shard[i];
-  });
+  pool.parallel_each(shard.size(), 1 << 16, [&](std::size_t i) { total[i] += shard[i]; });
 }
 
 }  // namespace thimble::linalg

@@ -65,14 +65,11 @@ class Awq {
  private:
   template <class F>
   void each_row(F f) const {
-    pool_.parallel_for(static_cast<std::size_t>(weights_.rows), 16,
-                       [&](std::size_t begin, std::size_t end) {
-                         for (std::size_t row = begin; row < end; ++row) {
-                           for (std::int64_t i = 0; i < weights_.inputs; ++i) {
-                             f(static_cast<std::int64_t>(row) * weights_.inputs + i, i);
-                           }
-                         }
-                       });
+    pool_.parallel_each(static_cast<std::size_t>(weights_.rows), 16, [&](std::size_t row) {
+      for (std::int64_t i = 0; i < weights_.inputs; ++i) {
+        f(static_cast<std::int64_t>(row) * weights_.inputs + i, i);
+      }
+    });
   }
 
   WeightMatrix like_weights(std::span<const float> values) const {

@@ -97,11 +97,8 @@ class ClipSearch {
  private:
   template <class F>
   void each_row(F f) const {
-    pool_.parallel_for(static_cast<std::size_t>(rows_), 16,
-                       [&](std::size_t begin, std::size_t end) {
-                         for (std::size_t row = begin; row < end; ++row)
-                           f(static_cast<std::int64_t>(row));
-                       });
+    pool_.parallel_each(static_cast<std::size_t>(rows_), 16,
+                        [&](std::size_t row) { f(static_cast<std::int64_t>(row)); });
   }
 
   WeightMatrix weights_;

@@ -108,11 +108,9 @@ class Solver {
   template <class F>
   void each_strip(F f) {
     const auto strips = static_cast<std::size_t>(width_ / kLanes);
-    pool_.parallel_for(strips, 1, [&](std::size_t begin, std::size_t end) {
-      for (std::size_t strip = begin; strip < end; ++strip) {
-        const std::int64_t row = static_cast<std::int64_t>(strip) * kLanes;
-        f(row, std::min<std::int64_t>(kLanes, rows_ - row));
-      }
+    pool_.parallel_each(strips, 1, [&](std::size_t strip) {
+      const std::int64_t row = static_cast<std::int64_t>(strip) * kLanes;
+      f(row, std::min<std::int64_t>(kLanes, rows_ - row));
     });
   }
 

@@ -13,9 +13,8 @@ namespace {
 template <class F>
 double sum_over_rows(std::int64_t rows, ThreadPool& pool, F term) {
   std::vector<double> sums(static_cast<std::size_t>(rows));
-  pool.parallel_for(sums.size(), 16, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) sums[i] = term(static_cast<std::int64_t>(i));
-  });
+  pool.parallel_each(sums.size(), 16,
+                     [&](std::size_t i) { sums[i] = term(static_cast<std::int64_t>(i)); });
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
@@ -76,12 +75,10 @@ std::vector<float> Hessian::importance() const { return relative_importance(diag
 std::vector<double> Hessian::permuted(std::span<const std::int64_t> order, double damp,
                                       ThreadPool& pool) const {
   std::vector<double> out(static_cast<std::size_t>(inputs_ * inputs_));
-  pool.parallel_for(order.size(), 16, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end; ++i) {
-      double* row = out.data() + static_cast<std::int64_t>(i) * inputs_;
-      for (std::size_t j = 0; j <= i; ++j) row[j] = at(order[i], order[j]) * unit_;
-      row[i] = (row[i] == 0 ? 1 : row[i]) + damp;
-    }
+  pool.parallel_each(order.size(), 16, [&](std::size_t i) {
+    double* row = out.data() + static_cast<std::int64_t>(i) * inputs_;
+    for (std::size_t j = 0; j <= i; ++j) row[j] = at(order[i], order[j]) * unit_;
+    row[i] = (row[i] == 0 ? 1 : row[i]) + damp;
   });
   return out;
 }

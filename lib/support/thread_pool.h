@@ -47,6 +47,14 @@ class ThreadPool {
     parallel_for(count, grain, RangeFunction(f));
   }
 
+  // The same one at a time: calls f(i) for each i in [0, count).
+  template <class F>
+  void parallel_each(std::size_t count, std::size_t grain, F&& f) {
+    parallel_for(count, grain, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t i = begin; i < end; ++i) f(i);
+    });
+  }
+
   // The smaller of CPU affinity and cgroup quota, at least 1.
   static int default_threads();
 

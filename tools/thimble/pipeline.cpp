@@ -24,12 +24,11 @@ constexpr std::uint64_t kHashChunk = 8u << 20;
 Status hash_file(const std::string& path, Environment& environment, Hasher& hasher) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
   std::vector<Digest> chunks(ceil_div(file->size(), kHashChunk));
-  environment.pool.parallel_for(chunks.size(), 1, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t i = begin; i < end && !system::interrupted(); ++i) {
-      const std::uint64_t at = i * kHashChunk, size = std::min(kHashChunk, file->size() - at);
-      chunks[i] = digest_of(file->bytes().subspan(at, size));
-      file->release(at, size);
-    }
+  environment.pool.parallel_each(chunks.size(), 1, [&](std::size_t i) {
+    if (system::interrupted()) return;
+    const std::uint64_t at = i * kHashChunk, size = std::min(kHashChunk, file->size() - at);
+    chunks[i] = digest_of(file->bytes().subspan(at, size));
+    file->release(at, size);
   });
   THIMBLE_TRY(system::check_interrupt());
   hasher.update(std::to_string(file->size()));
