@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "support/checked.h"
 #include "support/error.h"
 
 namespace thimble::allocate {
@@ -122,7 +123,7 @@ class Table {
  public:
   Table(const std::vector<Item>& items, std::uint64_t spare)
       : items_(items),
-        unit_(std::max<std::uint64_t>(1, (spare + kUnits - 1) / kUnits)),
+        unit_(std::max<std::uint64_t>(1, ceil_div(spare, kUnits))),
         width_(spare / unit_ + 1),
         cost_(width_, 0) {}
 

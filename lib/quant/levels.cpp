@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "quant/decode.h"
+#include "support/checked.h"
 
 namespace thimble::quant {
 namespace {
@@ -149,7 +150,7 @@ class LevelFit {
 // Runs of rows, evenly spread, that hold about kSample numbers.
 Expected<std::vector<float>> sample(const ir::Weight& from, const ir::Encoding& encoding,
                                     std::int64_t rows, std::int64_t inputs) {
-  const std::int64_t runs = (rows + kRun - 1) / kRun;
+  const std::int64_t runs = ceil_div(rows, kRun);
   const std::int64_t wanted = std::max<std::int64_t>(1, kSample / (kRun * inputs));
   const std::int64_t taken = std::min(runs, wanted);
   std::vector<float> weights;

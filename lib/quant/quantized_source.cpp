@@ -9,6 +9,7 @@
 #include "ir/dim.h"
 #include "quant/decode.h"
 #include "quant/quantize.h"
+#include "support/checked.h"
 
 namespace thimble::quant {
 namespace {
@@ -48,7 +49,7 @@ class MatrixRows {
     if (columns_) return read_columns(begin, end);
     // Rows of the source hold a whole number of ours.
     const std::int64_t per_row = per_source_row();
-    const std::int64_t first = begin / per_row, last = (end + per_row - 1) / per_row;
+    const std::int64_t first = begin / per_row, last = ceil_div(end, per_row);
     THIMBLE_ASSIGN(std::vector<float> values, decode_rows(from_, first, last));
     if (per_row == 1) return values;
     const auto at = values.begin() + (begin - first * per_row) * inputs_;

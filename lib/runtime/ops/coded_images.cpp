@@ -95,7 +95,7 @@ void decode_run(Machine& machine, const std::uint8_t* x, std::int64_t channels, 
 template <class F>
 void over_place_runs(Call& call, std::int64_t batch, std::int64_t channels, std::int64_t places,
                      F f) {
-  const std::int64_t runs = (places + kPlaces - 1) / kPlaces;
+  const std::int64_t runs = ceil_div(places, kPlaces);
   over_each(call.machine, batch * runs, channels * kPlaces, [&](std::int64_t job) {
     const std::int64_t first = job % runs * kPlaces;
     f(job / runs, first, std::min(kPlaces, places - first));
@@ -176,7 +176,7 @@ Status run_mix(Call& call) {
   const auto *a = data_of<std::uint8_t>(*call.inputs[0]),
              *b = data_of<std::uint8_t>(*call.inputs[1]);
   auto* y = data_of<std::uint8_t>(*call.outputs[0]);
-  over_rows(call.machine, (count + kPiece - 1) / kPiece, kPiece,
+  over_rows(call.machine, ceil_div(count, kPiece), kPiece,
             [&](std::int64_t begin, std::int64_t end) {
               const std::int64_t from = begin * kPiece;
               const std::int64_t to = std::min(end * kPiece, count);

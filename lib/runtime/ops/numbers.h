@@ -6,6 +6,7 @@
 #include <span>
 
 #include "runtime/ops/operands.h"
+#include "support/checked.h"
 
 namespace thimble::runtime {
 
@@ -74,7 +75,7 @@ Axis axis_view(const Dims& dims, std::size_t axis);
 template <class F>
 void over_pieces(Call& call, std::int64_t count, F f) {
   constexpr std::int64_t kPiece = 1024;
-  const std::int64_t pieces = (count + kPiece - 1) / kPiece;
+  const std::int64_t pieces = ceil_div(count, kPiece);
   over_rows(call.machine, pieces, kPiece * 4, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t from = begin * kPiece;
     const std::int64_t to = std::min(end * kPiece, count);

@@ -226,7 +226,7 @@ bool reduce_block(Call& call, Reduce kind, const std::vector<bool>& gone) {
   const std::int64_t inner = product_of(x.dims, end, x.dims.size());
   const std::int64_t size = product_of(x.dims, begin, end);
   constexpr std::int64_t kColumns = 64;  // of `inner`, folded side by side
-  const std::int64_t parts = (inner + kColumns - 1) / kColumns;
+  const std::int64_t parts = ceil_div(inner, kColumns);
   over_each(call.machine, product_of(x.dims, 0, begin) * parts, size * std::min(inner, kColumns),
             [&](std::int64_t part) {
               const std::int64_t outer = part / parts, column = part % parts * kColumns;

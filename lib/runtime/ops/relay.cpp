@@ -211,7 +211,7 @@ Expected<Dims> part_sizes(const Call& call, std::int64_t whole) {
                        "a split's sizes don't fit"));
     return sizes;
   }
-  const std::int64_t size = (whole + parts - 1) / parts;
+  const std::int64_t size = ceil_div(whole, parts);
   Dims sizes;
   for (std::int64_t i = 0, rest = whole; i < parts; ++i) {
     sizes.push_back(std::min(size, rest));
