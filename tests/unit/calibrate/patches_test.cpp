@@ -5,6 +5,7 @@
 #include "ir/model.h"
 #include "lower/lower.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble::calibrate {
 namespace {
@@ -28,18 +29,16 @@ struct Case {
 // The convolution's own result against its weight times the patches.
 void check(const Case& c) {
   INFO(c.weight << c.attributes);
-  auto model = ir::parse("weight @w: f32[" + c.weight + "] = [" + weight_text(c.weights) +
-                         "]\ngraph main(%x: f32[" + c.image + "]) {\n  %y = Conv(%x, @w)" +
-                         c.attributes + "\n  return %y\n}");
-  REQUIRE(model);
-  REQUIRE(ir::infer_shapes(*model));
+  const ir::Model model = test::inferred(
+      "weight @w: f32[" + c.weight + "] = [" + weight_text(c.weights) + "]\ngraph main(%x: f32[" +
+      c.image + "]) {\n  %y = Conv(%x, @w)" + c.attributes + "\n  return %y\n}");
   std::int64_t count = 1;
   for (const std::int64_t dim : c.dims) count *= dim;
   std::vector<float> x;
   for (std::int64_t i = 0; i < count; ++i) x.push_back(number(static_cast<std::size_t>(i)));
   const runtime::TensorView image{program::Type::kF32, c.dims, x.data()};
   ThreadPool pool(1);
-  const auto bundle = lower::load(*model, pool);
+  const auto bundle = lower::load(model, pool);
   REQUIRE(bundle);
   const auto session = runtime::Session::create(*bundle, pool);
   REQUIRE(session);
@@ -47,12 +46,12 @@ void check(const Case& c) {
   const runtime::TensorView& y = (*session)->outputs().front();
   const auto* expected = static_cast<const float*>(y.data);
 
-  const ir::NodeId node = model->graph.order().front();
-  const auto convolution = ir::match_convolution(*model, node);
+  const ir::NodeId node = model.graph.order().front();
+  const auto convolution = ir::match_convolution(model, node);
   REQUIRE(convolution);
-  const Patches patches = Patches::of(*model, node, *convolution);
+  const Patches patches = Patches::of(model, node, *convolution);
   REQUIRE(patches.width() == convolution->inputs);
-  const auto w = ir::read_floats(model->weight(convolution->weight));
+  const auto w = ir::read_floats(model.weight(convolution->weight));
   REQUIRE(w);
   const std::int64_t positions = y.count() / y.dims[0] / y.dims[1];
   const std::int64_t outputs = convolution->outputs / patches.groups;

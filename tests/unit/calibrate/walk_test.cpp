@@ -8,6 +8,7 @@
 #include "ir/match.h"
 #include "lower/lower.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble::calibrate {
 namespace {
@@ -92,10 +93,9 @@ TEST_CASE("a decoder is cut into a prologue, its layers and an epilogue") {
 }
 
 TEST_CASE("a graph without layers is one block") {
-  const auto model =
-      ir::parse("graph g(%x: f32[n, 2]) {\n  %y: f32[n, 2] = Relu(%x)\n  return %y\n}\n");
-  if (!model) FAIL(model.error().to_string());
-  CHECK(cut_into_blocks(*model).size() == 1);
+  const ir::Model model =
+      test::parsed("graph g(%x: f32[n, 2]) {\n  %y: f32[n, 2] = Relu(%x)\n  return %y\n}\n");
+  CHECK(cut_into_blocks(model).size() == 1);
 }
 
 TEST_CASE("block by block, products read what they read in a run of the whole model, bit for bit") {

@@ -5,6 +5,7 @@
 
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 #include "unit/support/scratch_folder.h"
 
 using namespace thimble;
@@ -31,16 +32,15 @@ std::string error_of(const std::string& bytes) {
 }
 
 ir::Model small_llama() {
-  auto model = ir::parse(R"(weight @model.layers.0.mlp.up_proj.weight: f32[4, 3]
+  ir::Model model = test::parsed(R"(weight @model.layers.0.mlp.up_proj.weight: f32[4, 3]
 weight @model.layers.0.mlp.down_proj.weight: f32[3, 4]
 graph main(%x: f32[n, 3]) {
   %u = Gemm(%x, @model.layers.0.mlp.up_proj.weight) {transB = 1}
   %d = Gemm(%u, @model.layers.0.mlp.down_proj.weight) {transB = 1}
   return %d
 })");
-  REQUIRE(model);
-  model->architecture = "LlamaForCausalLM";
-  return *std::move(model);
+  model.architecture = "LlamaForCausalLM";
+  return model;
 }
 
 }  // namespace

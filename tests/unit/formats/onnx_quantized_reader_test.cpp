@@ -4,6 +4,7 @@
 
 #include "formats/onnx/quantized.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble::formats::onnx {
 namespace {
@@ -13,14 +14,12 @@ std::string tensor(const std::string& name, const std::string& type, const std::
 }
 
 ir::Model recognized(const std::string& text) {
-  Expected<ir::Model> model = ir::parse(text);
-  if (!model) FAIL(model.error().to_string());
-  REQUIRE(ir::infer_shapes(*model).has_value());
-  const Status status = recognize_quantized(*model);
+  ir::Model model = test::inferred(text);
+  const Status status = recognize_quantized(model);
   if (!status) FAIL(status.error().to_string());
-  const Status verified = ir::verify(*model);
+  const Status verified = ir::verify(model);
   if (!verified) FAIL(verified.error().to_string());
-  return std::move(*model);
+  return model;
 }
 
 std::vector<std::string> ops_of(const ir::Model& model) {

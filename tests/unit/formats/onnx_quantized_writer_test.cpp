@@ -11,6 +11,7 @@
 #include "runtime/session.h"
 #include "support/half.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 #include "unit/support/scratch_folder.h"
 
 namespace thimble {
@@ -67,11 +68,10 @@ void fill(ir::Weight& w, Numbers& numbers) {
 }
 
 ir::Model model_of(const std::string& text) {
-  auto model = ir::parse(text);
-  if (!model) FAIL(model.error().to_string());
+  ir::Model model = test::parsed(text);
   Numbers numbers;
-  for (ir::Weight& weight : model->weights) fill(weight, numbers);
-  return std::move(*model);
+  for (ir::Weight& weight : model.weights) fill(weight, numbers);
+  return model;
 }
 
 struct File {

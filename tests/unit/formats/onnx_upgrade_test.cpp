@@ -5,9 +5,11 @@
 
 #include "formats/onnx/upgrade.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble;
 using formats::onnx::upgrade;
+using test::parsed;
 
 namespace {
 
@@ -35,12 +37,6 @@ std::vector<std::string> lines_of(const std::string& text) {
     at = end + 1;
   }
   return lines;
-}
-
-ir::Model parsed(const std::string& text) {
-  auto model = ir::parse(text);
-  if (!model) FAIL(model.error().to_string());
-  return std::move(*model);
 }
 
 void check(const Case& c) {

@@ -2,6 +2,7 @@
 
 #include "formats/all.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 #include "unit/support/scratch_folder.h"
 
 namespace thimble {
@@ -35,10 +36,9 @@ std::string through_file(const ir::Model& model, std::uint64_t threshold) {
 }  // namespace
 
 TEST_CASE("a graph written as ONNX reads back as the same text", "[onnx]") {
-  const auto model = ir::parse(kText);
-  if (!model) FAIL(model.error().to_string());
-  CHECK(through_file(*model, 1 << 20) == ir::print(*model));
-  CHECK(through_file(*model, 0) == ir::print(*model));
+  const ir::Model model = test::parsed(kText);
+  CHECK(through_file(model, 1 << 20) == ir::print(model));
+  CHECK(through_file(model, 0) == ir::print(model));
 }
 
 }  // namespace thimble

@@ -2,6 +2,7 @@
 
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble;
 using namespace thimble::ir;
@@ -27,11 +28,7 @@ graph main(%x: f32[n], %c: bool[]) {
 }
 )";
 
-Model example() {
-  auto model = parse(kModel);
-  REQUIRE(model.has_value());
-  return *std::move(model);
-}
+Model example() { return test::parsed(kModel); }
 
 ValueId value(const Graph& graph, std::string_view name) {
   const auto found = graph.find_value(name);

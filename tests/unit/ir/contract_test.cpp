@@ -3,18 +3,16 @@
 #include "ir/match.h"
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble::ir;
 
 namespace {
 
-Model inferred(const char* text) {
-  auto model = parse(text);
-  REQUIRE(model.has_value());
-  if (const thimble::Status status = infer_shapes(*model); !status)
-    FAIL(status.error().to_string());
-  if (const thimble::Status status = verify(*model); !status) FAIL(status.error().to_string());
-  return *std::move(model);
+Model verified(const char* text) {
+  Model model = thimble::test::inferred(text);
+  if (const thimble::Status status = verify(model); !status) FAIL(status.error().to_string());
+  return model;
 }
 
 std::string type_of(const Model& model, const char* name) {
@@ -25,7 +23,7 @@ std::string type_of(const Model& model, const char* name) {
 }  // namespace
 
 TEST_CASE("a decoder: norms, rope, a cache, tied head, soft cap, long rope and a window") {
-  const Model model = inferred(R"(
+  const Model model = verified(R"(
 model {max_context = 2048, task = "generate"}
 state %past_key.0 <- %present_key.0
 state %past_value.0 <- %present_value.0
@@ -93,7 +91,7 @@ graph main(%input_ids: i64[batch, seq], %position_ids: i64[batch, seq], %logit_p
 }
 
 TEST_CASE("an encoder: computed positions, a mask, pooling and normalising") {
-  const Model model = inferred(R"(
+  const Model model = verified(R"(
 weight @words: f32[1000, 64]
 weight @places: f32[512, 64]
 weight @kinds: f32[2, 64]

@@ -2,17 +2,11 @@
 
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble::ir;
 
 namespace {
-
-Model model_of(const std::string& text) {
-  auto model = parse(text);
-  REQUIRE(model.has_value());
-  REQUIRE(infer_shapes(*model).has_value());
-  return std::move(*model);
-}
 
 std::string shape_of(const Model& model, const std::string& value) {
   return to_string(*model.graph.value(*model.graph.find_value(value)).shape);
@@ -45,7 +39,7 @@ TEST_CASE("ranges settle the larger of two sizes") {
 }
 
 TEST_CASE("a bound symbol is a number everywhere, and a range is kept") {
-  Model model = model_of(R"(weight @starts: i64[1] = [0]
+  Model model = thimble::test::inferred(R"(weight @starts: i64[1] = [0]
 weight @ends: i64[1] = [512]
 weight @axes: i64[1] = [1]
 graph main(%x: f32[batch, seq, 4]) {
@@ -61,7 +55,8 @@ graph main(%x: f32[batch, seq, 4]) {
 }
 
 TEST_CASE("a size that no input has is refused") {
-  Model model = model_of("graph main(%x: f32[batch, 4]) {\n  %y = Relu(%x)\n  return %y\n}");
+  Model model =
+      thimble::test::inferred("graph main(%x: f32[batch, 4]) {\n  %y = Relu(%x)\n  return %y\n}");
   const auto status = bind_dims(model, *parse_dim_ranges("batches=1"));
   REQUIRE_FALSE(status.has_value());
   CHECK(status.error().message == "no input has a size 'batches' (did you mean 'batch'?)");

@@ -2,11 +2,12 @@
 
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble {
 
 TEST_CASE("integer forms: whose scales matter, and where the codes go", "[ir]") {
-  const auto model = ir::parse(R"(weight @w: f32[2, 2, 1, 1] = [1.0, 0.0, 0.0, 1.0]
+  const ir::Model model = test::parsed(R"(weight @w: f32[2, 2, 1, 1] = [1.0, 0.0, 0.0, 1.0]
 weight @dims: i64[2] = [1, -1]
 graph main(%x: f32[1, 2, 4, 4]) {
   %a = Conv(%x, @w)
@@ -17,8 +18,7 @@ graph main(%x: f32[1, 2, 4, 4]) {
   %f = Reshape(%t, @dims)
   return %f
 })");
-  REQUIRE(model);
-  const ir::Graph& graph = model->graph;
+  const ir::Graph& graph = model.graph;
   const auto node = [&](const char* result) -> const ir::Node& {
     return graph.node(graph.value(*graph.find_value(result)).producer);
   };

@@ -1,17 +1,16 @@
 #include "ir/match.h"
 
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble::ir;
 
 namespace {
 
 Model model_of(const char* text) {
-  auto model = parse(text);
-  REQUIRE(model.has_value());
-  REQUIRE(infer_shapes(*model).has_value());
-  REQUIRE(verify(*model).has_value());
-  return *std::move(model);
+  Model model = thimble::test::inferred(text);
+  REQUIRE(verify(model).has_value());
+  return model;
 }
 
 constexpr const char* kTied = R"(

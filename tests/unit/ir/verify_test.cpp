@@ -1,21 +1,21 @@
 #include "ir/model.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble::ir;
 
 namespace {
 
 Model good() {
-  auto model = parse(R"(
+  const Model model = thimble::test::parsed(R"(
 weight @w: f32[4, 2]
 graph main(%x: f32[n, 4], %s: f32[n, 2]) {
   %y: f32[n, 2] = MatMul(%x, @w)
   %z: f32[n, 2] = Relu(%y)
   return %z
 })");
-  REQUIRE(model.has_value());
-  REQUIRE(verify(*model).has_value());
-  return *std::move(model);
+  REQUIRE(verify(model).has_value());
+  return model;
 }
 
 std::string complaint(const Model& model) {

@@ -6,15 +6,13 @@
 #include "ir/model.h"
 #include "lower/lower.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble::lower {
 namespace {
 
 std::vector<std::string> instructions_of(const std::string& text) {
-  Expected<ir::Model> model = ir::parse(text);
-  REQUIRE(model.has_value());
-  REQUIRE(ir::infer_shapes(*model).has_value());
-  const auto lowered = lower(*model);
+  const auto lowered = lower(test::inferred(text));
   REQUIRE(lowered.has_value());
   std::vector<std::string> names;
   for (const program::Instruction& i : lowered->program.regions[0].instructions)

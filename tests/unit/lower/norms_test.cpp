@@ -6,19 +6,18 @@
 #include "ir/model.h"
 #include "lower/lower.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble::lower {
 namespace {
 
 std::vector<program::Instruction> instructions_of_norm(const std::string& body) {
-  Expected<ir::Model> model = ir::parse(R"(weight @s: f32[4]
+  const ir::Model model = test::inferred(R"(weight @s: f32[4]
 weight @c: f32[4]
 weight @m: f32[4, 4]
 graph main(%x: f32[3, 4], %r: f32[3, 4], %one: f32[4]) {
 )" + body + "}\n");
-  REQUIRE(model.has_value());
-  REQUIRE(ir::infer_shapes(*model).has_value());
-  const auto lowered = lower(*model);
+  const auto lowered = lower(model);
   REQUIRE(lowered.has_value());
   return lowered->program.regions[0].instructions;
 }

@@ -80,15 +80,13 @@ TEST_CASE("correct-bias moves the bias by the mean error of the outputs") {
   std::string values;
   for (int i = 0; i < 64; ++i)
     values += (i > 0 ? ", " : "") + std::to_string((i * 37 % 64 - 31) * 0.01);
-  auto model = ir::parse("weight @w: f32[2, 32] = [" + values + R"(]
+  const ir::Model model = inferred("weight @w: f32[2, 32] = [" + values + R"(]
 weight @b: f32[2] = [1.0, 2.0]
 graph main(%x: f32[n, 32]) {
   %y = Gemm(%x, @w) {transB = 1}
   %z = Add(%y, @b)
   return %z
 })");
-  REQUIRE(model);
-  REQUIRE(ir::infer_shapes(*model));
   std::vector<float> x;
   std::vector<double> mean(32);
   for (int i = 0; i < 96; ++i) {
@@ -102,9 +100,9 @@ graph main(%x: f32[n, 32]) {
       std::make_shared<const std::vector<std::byte>>(bytes, bytes + x.size() * 4)};
   PassOn round = kRound;
   round.options = map({{"bits", number(2)}});
-  const PassRun run = run_with(*model, {round, {"correct-bias"}}, {{{"x", input}}});
+  const PassRun run = run_with(model, {round, {"correct-bias"}}, {{{"x", input}}});
   REQUIRE(run.error == "");
-  const auto w = ir::read_floats(model->weight(ir::WeightId{0}));
+  const auto w = ir::read_floats(model.weight(ir::WeightId{0}));
   const auto q = ir::read_floats(run.model.weight(ir::WeightId{0}));
   const auto b = ir::read_floats(run.model.weight(ir::WeightId{1}));
   REQUIRE(q);
@@ -147,7 +145,7 @@ TEST_CASE("compensation names what it cannot compensate") {
     REQUIRE(count_decisions(tied, 1, true) == 1);
     CHECK(tied.report.passes[1].decisions[0].why == "not compensated: it is an embedding");
   }
-  auto other = ir::parse(R"(weight @k: f32[8, 4, 3]
+  const ir::Model other = inferred(R"(weight @k: f32[8, 4, 3]
 weight @w: f32[1, 64, 8]
 weight @r: f32[1, 64, 16]
 graph main(%x: f32[5, 4, 9]) {
@@ -156,10 +154,8 @@ graph main(%x: f32[5, 4, 9]) {
   %y = LSTM(%s, @w, @r) {hidden_size = 16}
   return %y
 })");
-  REQUIRE(other);
-  REQUIRE(ir::infer_shapes(*other));
   for (const char* pass : {"low-rank", "correct-bias", "correct-scales"}) {
-    const PassRun run = run_with(*other, {{"quantize-weights"}, {pass}}, {});
+    const PassRun run = run_with(other, {{"quantize-weights"}, {pass}}, {});
     REQUIRE(run.error == "");
     REQUIRE(count_decisions(run, 1, true) == 3);
     const auto& kept = run.report.passes[1].decisions;

@@ -19,10 +19,7 @@ ir::Model product(F&& element) {
   text << "weight @w: f32[4, 64] = [";
   for (int i = 0; i < 256; ++i) text << (i > 0 ? ", " : "") << element(i / 64, i % 64);
   text << "]\ngraph main(%x: f32[n, 64]) {\n  %y = Gemm(%x, @w) {transB = 1}\n  return %y\n}";
-  auto model = ir::parse(text.str());
-  REQUIRE(model);
-  REQUIRE(ir::infer_shapes(*model));
-  return *std::move(model);
+  return inferred(text.str());
 }
 
 std::string plain(int row, int column) {
@@ -157,10 +154,8 @@ graph main(%x: f32[n, 3]) {
   %y = Gemm(%c, @w) {transB = 1}
   return %y
 })";
-  const auto model = ir::parse(text);
-  REQUIRE(model);
   ThreadPool pool(2);
-  const auto found = pass::find_not_finite(*model, pool);
+  const auto found = pass::find_not_finite(parsed(text), pool);
   REQUIRE(found);
   REQUIRE(found->size() == 2);
   CHECK((*found)[0].to_string() == "'w': 2 weights are not finite, first in row 0");

@@ -65,12 +65,10 @@ std::string numbers(int count) {
 // gptq of the one product of a graph of one node, and its weight afterwards.
 PassRun run_node(const std::string& weight, int weights, const std::string& input,
                  const std::string& node, const calibrate::Held& x) {
-  auto model =
-      ir::parse("weight @w: f32[" + weight + "] = [" + numbers(weights) + "]\ngraph main(%x: f32[" +
-                input + "]) {\n  %y = " + node + "\n  return %y\n}");
-  REQUIRE(model);
-  REQUIRE(ir::infer_shapes(*model));
-  PassRun run = run_with(*model, {{"gptq", map({{"bits", number(3)}})}}, {{{"x", x}}});
+  const ir::Model model =
+      inferred("weight @w: f32[" + weight + "] = [" + numbers(weights) + "]\ngraph main(%x: f32[" +
+               input + "]) {\n  %y = " + node + "\n  return %y\n}");
+  PassRun run = run_with(model, {{"gptq", map({{"bits", number(3)}})}}, {{{"x", x}}});
   REQUIRE(run.error == "");
   return run;
 }

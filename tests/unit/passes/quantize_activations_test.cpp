@@ -13,10 +13,7 @@ namespace {
 // Calibrated on one sample: x rises from -1 to 1.
 PassRun quantize_activations(const std::string& text, std::vector<std::int64_t> dims) {
   PassRun run;
-  Expected<ir::Model> model = ir::parse(text);
-  REQUIRE(model.has_value());
-  run.model = *std::move(model);
-  REQUIRE(ir::infer_shapes(run.model).has_value());
+  run.model = inferred(text);
   std::int64_t count = 1;
   for (const std::int64_t dim : dims) count *= dim;
   auto bytes = std::make_shared<std::vector<std::byte>>(static_cast<std::size_t>(count) * 4);

@@ -33,16 +33,14 @@ double quantized_db(const std::string& op, int gates, int hidden, int directions
       "(%x, @w, @r, @b) {hidden_size = " + std::to_string(hidden) +
       (directions == 2 ? ", direction = \"bidirectional\"" : "") + attributes +
       "}\n  return %y, %h\n}";
-  auto before = thimble::ir::parse(text);
-  if (!before) FAIL(before.error().to_string());
-  REQUIRE(thimble::ir::infer_shapes(*before).has_value());
+  const thimble::ir::Model before = inferred(text);
   const PassRun run = run_pass("quantize-weights", text, map({{"bits", number(bits)}}));
   INFO(run.error);
   REQUIRE(run.error.empty());
   REQUIRE(run.report.passes.at(0).changes == 2);
   CHECK_FALSE(run.model.weights[0].encoding.is_dense());
   CHECK_FALSE(run.model.weights[1].encoding.is_dense());
-  return agreement_db(SeededRun(*before), SeededRun(run.model));
+  return agreement_db(SeededRun(before), SeededRun(run.model));
 }
 
 }  // namespace
@@ -83,9 +81,7 @@ graph main(%x: f32[5, 2, 40]) {
   %out: f32[2, 8, 1] = If(%flag) {else_branch = #1, then_branch = #0}
   return %out
 })";
-  auto before = thimble::ir::parse(text);
-  if (!before) FAIL(before.error().to_string());
-  REQUIRE(thimble::ir::infer_shapes(*before).has_value());
+  const thimble::ir::Model before = inferred(text);
   const PassRun folded = run_pass("fold-constants", text);
   CHECK(folded.report.passes.at(0).changes == 2);
   for (const char* pass : {"quantize-weights", "hqq"}) {
@@ -97,7 +93,7 @@ graph main(%x: f32[5, 2, 40]) {
   }
   const PassRun first = run_pass("quantize-weights", text, map({{"bits", number(8)}}));
   CHECK(first.report.passes.at(0).changes == 1);  // the Conv alone
-  CHECK(agreement_db(SeededRun(*before), SeededRun(first.model)) > 40);
+  CHECK(agreement_db(SeededRun(before), SeededRun(first.model)) > 40);
 }
 
 TEST_CASE("what does not begin with a tile is decoded beforehand") {

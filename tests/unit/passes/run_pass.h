@@ -9,6 +9,7 @@
 #include "pass/pass.h"
 #include "passes/all.h"
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 namespace thimble::test {
 
@@ -37,10 +38,7 @@ inline Texts findings_of(const PassRun& run, std::size_t pass) {
 inline PassRun run_pass(std::string_view name, std::string_view text,
                         const pass::OptionValue& options = map({}), bool calibrated = true) {
   PassRun run;
-  Expected<ir::Model> model = ir::parse(text);
-  REQUIRE(model.has_value());
-  run.model = *std::move(model);
-  REQUIRE(ir::infer_shapes(run.model).has_value());
+  run.model = inferred(text);
   const pass::Registration* registration = passes::find(name);
   REQUIRE(registration != nullptr);
   Expected<pass::Options> checked = pass::Options::check(registration->info.options, options);

@@ -99,15 +99,13 @@ inline double agreement_db(const SeededRun& before, const SeededRun& after) {
 // The graph after the pass, shown to compute what it computed before to 80 dB.
 inline ir::Model lossless(std::string_view pass, const std::string& text) {
   INFO(text);
-  Expected<ir::Model> before = ir::parse(text);
-  if (!before) FAIL(before.error().to_string());
-  REQUIRE(ir::infer_shapes(*before).has_value());
+  const ir::Model before = inferred(text);
   PassRun run = run_pass(pass, text);
   REQUIRE(run.error.empty());
   REQUIRE(run.report.passes.at(0).changes > 0);
   const std::string after = ir::print(run.model);
   INFO(after);
-  const SeededRun first(*before), second(run.model);
+  const SeededRun first(before), second(run.model);
   CHECK(agreement_db(first, second) >= 80);
   return std::move(run.model);
 }
