@@ -99,7 +99,7 @@ Expected<ir::ValueId> FixedActivations::bias(ir::Graph& graph, ir::ValueId x, ir
   if (w.encoding.groups(w.inputs()) != 1 || !b.encoding.is_dense() ||
       (b.dims != std::vector{w.rows()} && b.dims != std::vector<std::int64_t>{1, w.rows()}))
     return bias;
-  THIMBLE_ASSIGN(std::vector<float> scales, ir::read_floats(group_scales(w, false)));
+  THIMBLE_ASSIGN(std::vector<float> scales, ir::read_floats(group_scales(w, Order::kRows)));
   THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(b));
   std::vector<std::byte> codes;
   for (std::size_t i = 0; i < scales.size(); ++i) {

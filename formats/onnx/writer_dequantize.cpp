@@ -13,7 +13,7 @@ ir::ValueId with_minima(const ir::Model& model, ir::ValueId w, ir::WeightId id,
                      size = weight.encoding.group_size;
   const std::int64_t groups = weight.encoding.groups(inputs);
   ir::ValueId minima = emit.constant(key_of(id, "row minima"), [&] {
-    ir::Weight made = group_minima(weight, form, false);
+    ir::Weight made = group_minima(weight, form, Order::kRows);
     if (groups == 1) made.dims = {1, rows};
     return made;
   });
@@ -37,7 +37,7 @@ ir::ValueId product_of_constants(const ir::Model& model, ir::WeightId id, const 
   const std::int64_t rows = weight.rows(), groups = weight.encoding.groups(weight.inputs());
   const std::int64_t size = weight.inputs() / groups;
   const ir::ValueId codes = emit.constant(key_of(id, "folded"), [&] {
-    return signed_codes(weight, form, {rows, groups, size}, false);
+    return signed_codes(weight, form, {rows, groups, size}, Order::kRows);
   });
   names[codes] = weight.name;
   const ir::ValueId scales = emit.constant(key_of(id, "folded scales"), [&] {
@@ -70,6 +70,7 @@ ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Em
   const std::int64_t rows = weight.rows(), inputs = weight.inputs(), groups = e.groups(inputs);
   const bool minima = e.zero == ir::ZeroKind::kMinima;
   const bool turned = !last_axis(weight), columns = turned && !minima;
+  const Order order = columns ? Order::kColumns : Order::kRows;
   const bool direct = groups == 1 && !minima && weight.dims.size() >= 2 && weight.dims[0] == rows;
   const std::vector<std::int64_t> dims =
       columns || direct ? weight.dims : std::vector{rows, inputs};
@@ -78,15 +79,15 @@ ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Em
   if (folded && whole && !minima && !turned && !form.points)
     return product_of_constants(model, id, form, emit, names);
   const std::string tail = std::to_string(form.bits);
-  const ir::ValueId codes = emit.constant(
-      key_of(id, "dequantized " + tail), [&] { return signed_codes(weight, form, dims, columns); });
+  const ir::ValueId codes = emit.constant(key_of(id, "dequantized " + tail),
+                                          [&] { return signed_codes(weight, form, dims, order); });
   names[codes] = weight.name;
   std::vector<ir::ValueId> parts = {codes, emit.constant(key_of(id, "group scales"), [&] {
-                                      return group_scales(weight, columns);
+                                      return group_scales(weight, order);
                                     })};
   if (form.points)
     parts.push_back(emit.constant(key_of(id, "group zeros " + tail),
-                                  [&] { return signed_zeros(weight, form, columns); }));
+                                  [&] { return signed_zeros(weight, form, order); }));
   std::vector<ir::Attribute> attributes = {{"axis", std::int64_t{(groups > 1) != columns}}};
   if (groups > 1) attributes.push_back({"block_size", e.group_size});
   ir::ValueId w = emit.node("DequantizeLinear", std::move(parts), std::move(attributes),

@@ -299,7 +299,7 @@ class EncodingWriter {
                                  {{"keepdims", std::int64_t{groups == 1}}}, name + "_sums");
     }
     const ir::ValueId minima = emit_.constant(key_of(id, "minima"), [&] {
-      ir::Weight made = group_minima(weight, form, true);
+      ir::Weight made = group_minima(weight, form, Order::kColumns);
       if (groups == 1) made.dims = {1, made.dims[0]};
       return made;
     });
@@ -313,11 +313,12 @@ class EncodingWriter {
   Columns columns(ir::WeightId id, const CodeForm& form) {
     const ir::Weight weight = model_.weight(id);
     Columns out;
-    out.codes = codes(id, "columns", [&] { return signed_codes(weight, form, {}, true); });
-    out.scales =
-        emit_.constant(key_of(id, "row scales"), [&] { return group_scales(weight, false); });
-    out.zeros =
-        emit_.constant(key_of(id, "row zeros"), [&] { return signed_zeros(weight, form, false); });
+    out.codes =
+        codes(id, "columns", [&] { return signed_codes(weight, form, {}, Order::kColumns); });
+    out.scales = emit_.constant(key_of(id, "row scales"),
+                                [&] { return group_scales(weight, Order::kRows); });
+    out.zeros = emit_.constant(key_of(id, "row zeros"),
+                               [&] { return signed_zeros(weight, form, Order::kRows); });
     tell_width(weight, form);
     return out;
   }
@@ -473,7 +474,7 @@ std::uint64_t encoded_bytes(const ir::Weight& weight) {
       packed_codes(weight, form, block).byte_size() + block_scales(weight, block).byte_size();
   if (form.points) bytes += packed_zeros(weight, form, block).byte_size();
   if (weight.encoding.zero == ir::ZeroKind::kMinima)
-    bytes += group_minima(weight, form, true).byte_size();
+    bytes += group_minima(weight, form, Order::kColumns).byte_size();
   return bytes;
 }
 

@@ -146,8 +146,11 @@ class BlockSource : public MadeSource {
 
 class MatrixSource : public MadeSource {
  public:
-  MatrixSource(ir::Weight of, const CodeForm& form, Part part, bool columns, bool whole)
-      : MadeSource(std::move(of), whole), form_(form), part_(part), columns_(columns) {}
+  MatrixSource(ir::Weight of, const CodeForm& form, Part part, Order order, bool whole)
+      : MadeSource(std::move(of), whole),
+        form_(form),
+        part_(part),
+        columns_(order == Order::kColumns) {}
 
   Expected<ir::Rows> read(std::int64_t begin, std::int64_t end) const override {
     const std::int64_t rows = of().rows();
@@ -247,15 +250,16 @@ ir::Weight made(const ir::Weight& of, std::string name, ir::DType type,
 }
 
 // What goes with a weight's codes: one number for each group.
-ir::Weight per_group(const ir::Weight& w, const std::string& suffix, ir::DType type, bool columns,
+ir::Weight per_group(const ir::Weight& w, const std::string& suffix, ir::DType type, Order order,
                      const CodeForm& form, Part part) {
   const std::int64_t rows = w.rows(), groups = w.encoding.groups(w.inputs());
+  const bool columns = order == Order::kColumns;
   std::vector<std::int64_t> dims = {rows};
   if (groups > 1) dims = columns ? std::vector{groups, rows} : std::vector{rows, groups};
   ir::Weight out = made(w, w.name + suffix, type, std::move(dims));
   out.source_parameters = 0;
-  out.source =
-      std::make_shared<MatrixSource>(w, form, part, columns && groups > 1, columns || groups == 1);
+  out.source = std::make_shared<MatrixSource>(w, form, part, groups > 1 ? order : Order::kRows,
+                                              columns || groups == 1);
   return out;
 }
 
@@ -309,25 +313,26 @@ ir::Weight block_scales(const ir::Weight& w, std::int64_t block) {
 }
 
 ir::Weight signed_codes(const ir::Weight& w, const CodeForm& form, std::vector<std::int64_t> dims,
-                        bool columns) {
+                        Order order) {
+  const bool columns = order == Order::kColumns;
   if (columns) dims = {w.inputs(), w.rows()};
   ir::Weight out =
       made(w, w.name, form.bits == 8 ? ir::DType::kI8 : ir::DType::kI4, std::move(dims));
-  out.source = std::make_shared<MatrixSource>(w, form, Part::kCodes, columns, columns);
+  out.source = std::make_shared<MatrixSource>(w, form, Part::kCodes, order, columns);
   return out;
 }
 
-ir::Weight signed_zeros(const ir::Weight& w, const CodeForm& form, bool columns) {
-  return per_group(w, "_zero_points", form.bits == 8 ? ir::DType::kI8 : ir::DType::kI4, columns,
-                   form, Part::kZeros);
+ir::Weight signed_zeros(const ir::Weight& w, const CodeForm& form, Order order) {
+  return per_group(w, "_zero_points", form.bits == 8 ? ir::DType::kI8 : ir::DType::kI4, order, form,
+                   Part::kZeros);
 }
 
-ir::Weight group_scales(const ir::Weight& w, bool columns) {
-  return per_group(w, "_scales", BlockSource::scale_type(w), columns, CodeForm(), Part::kScales);
+ir::Weight group_scales(const ir::Weight& w, Order order) {
+  return per_group(w, "_scales", BlockSource::scale_type(w), order, CodeForm(), Part::kScales);
 }
 
-ir::Weight group_minima(const ir::Weight& w, const CodeForm& form, bool columns) {
-  return per_group(w, "_minima", ir::DType::kF32, columns, form, Part::kMinima);
+ir::Weight group_minima(const ir::Weight& w, const CodeForm& form, Order order) {
+  return per_group(w, "_minima", ir::DType::kF32, order, form, Part::kMinima);
 }
 
 ir::Weight decoded(const ir::Weight& w) {

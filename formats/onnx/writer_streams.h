@@ -34,15 +34,18 @@ ir::Weight packed_zeros(const ir::Weight& weight, const CodeForm& form, std::int
 // [rows, blocks] of the encoding's scale type (f32 where scales are products).
 ir::Weight block_scales(const ir::Weight& weight, std::int64_t block);
 
+// How numbers of a matrix lie: row after row, or turned, column after column.
+enum class Order : std::uint8_t { kRows, kColumns };
+
 // For DequantizeLinear. Codes as i4 or i8 around 0, of shape `dims` (the weight's, or another with
-// as many elements whose first dim is `rows`); or, with `columns`, of shape [inputs, rows].
+// as many elements whose first dim is `rows`); by columns, of shape [inputs, rows].
 ir::Weight signed_codes(const ir::Weight& weight, const CodeForm& form,
-                        std::vector<std::int64_t> dims, bool columns);
-// The same numbers for each group: [rows, groups] ([rows] where there is one), or turned.
-ir::Weight signed_zeros(const ir::Weight& weight, const CodeForm& form, bool columns);
-ir::Weight group_scales(const ir::Weight& weight, bool columns);
-// f32: what to add where w = scale * (code - centre) + minimum. Turned: [groups, rows].
-ir::Weight group_minima(const ir::Weight& weight, const CodeForm& form, bool columns);
+                        std::vector<std::int64_t> dims, Order order);
+// The same numbers for each group: [rows, groups] ([rows] where there is one), or [groups, rows].
+ir::Weight signed_zeros(const ir::Weight& weight, const CodeForm& form, Order order);
+ir::Weight group_scales(const ir::Weight& weight, Order order);
+// f32: what to add where w = scale * (code - centre) + minimum.
+ir::Weight group_minima(const ir::Weight& weight, const CodeForm& form, Order order);
 
 // The numbers that the weight stands for, f32, in its own dims.
 ir::Weight decoded(const ir::Weight& weight);
