@@ -252,8 +252,8 @@ class Awq : public pass::Pass {
                     pass::Context& context, pass::PassReport& report) {
     const ScalingSite& site = target.site;
     if (!result && !context.dry_run) {
-      report.findings.push_back({pass::FindingKind::kLeftAsIs, model.graph.value(site.input).name,
-                                 0, "left as it is: it is constant", ""});
+      report.findings.push_back(
+          left_as_it_is(model.graph.value(site.input).name, "it is constant"));
       return;
     }
     const std::vector<float> ones(static_cast<std::size_t>(site.factors), 1.0f);

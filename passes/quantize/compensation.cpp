@@ -103,9 +103,8 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
   }
   for (std::size_t i = 0; i < targets.size(); ++i) {
     if (!done[i]) {
-      report.findings.push_back({pass::FindingKind::kLeftAsIs,
-                                 model.weight(targets[i].use.weight).name, 0,
-                                 "left as it is: what it multiplies is constant", ""});
+      report.findings.push_back(left_as_it_is(model.weight(targets[i].use.weight).name,
+                                              "what it multiplies is constant"));
     }
   }
   context.progress.end();

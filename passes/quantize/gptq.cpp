@@ -103,9 +103,8 @@ class Gptq : public pass::Pass {
       next = end;
     }
     for (; next != targets.end(); ++next) {
-      report.current().findings.push_back(
-          {FindingKind::kLeftAsIs, model.weight(next->use.weight).name, 0,
-           "left as it is: what it multiplies is constant", next->choice.why});
+      report.current().findings.push_back(left_as_it_is(
+          model.weight(next->use.weight).name, "what it multiplies is constant", next->choice.why));
     }
     if (asymmetry_ > 0 && blocks < 2) {
       report.current().findings.push_back(
@@ -147,8 +146,8 @@ class Gptq : public pass::Pass {
         continue;
       }
       if (use.nodes.size() > 1) {
-        report.findings.push_back({FindingKind::kLeftAsIs, weight.name, 0,
-                                   "left as it is: several products share it", choice->why});
+        report.findings.push_back(
+            left_as_it_is(weight.name, "several products share it", choice->why));
         continue;
       }
       THIMBLE_TRY(rules_.settle(model, use, Taker::kCompensates, context, *choice));

@@ -321,6 +321,11 @@ pass::Finding no_effect(std::string text) {
   return {pass::FindingKind::kNoEffect, "", 0, std::move(text), ""};
 }
 
+pass::Finding left_as_it_is(std::string tensor, const std::string& why, std::string rule) {
+  return {pass::FindingKind::kLeftAsIs, std::move(tensor), 0, "left as it is: " + why,
+          std::move(rule)};
+}
+
 pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule) {
   return {pass::FindingKind::kZeroGroup, tensor, count,
           std::to_string(count) + " groups of weights are all 0; their scale is 0", rule};

@@ -134,6 +134,7 @@ pass::TensorDecision decision_on(const ir::Weight& weight, std::string why);
 pass::TensorDecision kept(const ir::Weight& weight, std::string why);
 
 pass::Finding no_effect(std::string text);
+pass::Finding left_as_it_is(std::string tensor, const std::string& why, std::string rule = "");
 pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule);
 // Where next to nothing is left of a weight, or of what its product gives: by scales that their
 // type can't hold, say.
