@@ -65,39 +65,6 @@ Expected<Held> held_array(data::Array array, ir::DType wanted) {
   return Held{view.type, view.dims, std::make_shared<const std::vector<std::byte>>(array.bytes)};
 }
 
-// Runs the model from call to call for the states that it hands on.
-class StateRun {
- public:
-  static Expected<StateRun> create(const ir::Model& model,
-                                   const std::vector<eval::CarriedState>& states,
-                                   ThreadPool& pool) {
-    auto bundle = std::make_unique<program::Bundle>();
-    THIMBLE_ASSIGN(*bundle, lower::load(model, pool));
-    THIMBLE_ASSIGN(eval::Carrier carrier, eval::Carrier::create(bundle->program, states));
-    THIMBLE_ASSIGN(auto session, runtime::Session::create(*bundle, pool));
-    return StateRun(std::move(bundle), std::move(carrier), std::move(session));
-  }
-
-  Status add_states(std::vector<data::Array>& arrays, bool begins) {
-    session_->reset();
-    if (begins) carrier_.reset();
-    carrier_.give(arrays);
-    THIMBLE_ASSIGN(const auto views, eval::bind_inputs(bundle_->program, arrays));
-    THIMBLE_TRY(session_->run(views));
-    carrier_.take(*session_);
-    return ok();
-  }
-
- private:
-  StateRun(std::unique_ptr<program::Bundle> bundle, eval::Carrier carrier,
-           std::unique_ptr<runtime::Session> session)
-      : bundle_(std::move(bundle)), carrier_(std::move(carrier)), session_(std::move(session)) {}
-
-  std::unique_ptr<program::Bundle> bundle_;  // at one address: the others point at it
-  eval::Carrier carrier_;
-  std::unique_ptr<runtime::Session> session_;
-};
-
 }  // namespace
 
 std::string descr_of(ir::DType type) {
@@ -145,14 +112,16 @@ Expected<Calibration> Calibration::from_data(const ir::Model& model,
                                              ThreadPool& pool) {
   const std::size_t calls =
       count == 0 ? source.size() : std::min(source.size(), static_cast<std::size_t>(count));
-  std::optional<StateRun> run;
+  program::Bundle bundle;  // runs from call to call for the states that it hands on
+  std::optional<eval::CarryingSession> run;
   if (!states.empty()) {
-    THIMBLE_ASSIGN(run, StateRun::create(model, states, pool));
+    THIMBLE_ASSIGN(bundle, lower::load(model, pool));
+    THIMBLE_ASSIGN(run, eval::CarryingSession::create(bundle, states, pool));
   }
   std::vector<Sample> samples(calls);
   for (std::size_t s = 0; s < calls; ++s) {
     THIMBLE_ASSIGN(std::vector<data::Array> arrays, source.read(s));
-    if (run) THIMBLE_TRY(run->add_states(arrays, source.begins(s)));
+    if (run) THIMBLE_TRY(run->call(arrays, source.begins(s)));
     for (const ir::ValueId id : model.graph.inputs()) {
       const ir::Value& input = model.graph.value(id);
       if (is_state(model, input.name)) continue;

@@ -126,4 +126,23 @@ void Carrier::take(const runtime::Session& session) {
     held_.push_back(array_of(link.input, session.outputs()[link.output]));
 }
 
+Expected<CarryingSession> CarryingSession::create(const program::Bundle& bundle,
+                                                  const std::vector<CarriedState>& states,
+                                                  ThreadPool& pool,
+                                                  const runtime::SessionOptions& options) {
+  THIMBLE_ASSIGN(Carrier carrier, Carrier::create(bundle.program, states));
+  THIMBLE_ASSIGN(auto session, runtime::Session::create(bundle, pool, options));
+  return CarryingSession(std::move(carrier), std::move(session));
+}
+
+Status CarryingSession::call(std::vector<data::Array>& arrays, bool begins) {
+  session_->reset();
+  if (begins) carrier_.reset();
+  carrier_.give(arrays);
+  THIMBLE_ASSIGN(const auto views, bind_inputs(session_->bundle().program, arrays));
+  THIMBLE_TRY(session_->run(views));
+  carrier_.take(*session_);
+  return ok();
+}
+
 }  // namespace thimble::eval

@@ -2,6 +2,7 @@
 // States of models that are called frame by frame: what one call gives goes into the next by name.
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,25 @@ class Carrier {
   const program::Program* program_;
   std::vector<Link> links_;
   std::vector<data::Array> held_;
+};
+
+// A session that is called with arrays, and hands the states on.
+class CarryingSession {
+ public:
+  // The bundle must outlive it.
+  static Expected<CarryingSession> create(const program::Bundle& bundle,
+                                          const std::vector<CarriedState>& states, ThreadPool& pool,
+                                          const runtime::SessionOptions& options = {});
+  // The arrays gain the states. `begins`: a new sequence.
+  Status call(std::vector<data::Array>& arrays, bool begins);
+  const std::vector<runtime::TensorView>& outputs() const { return session_->outputs(); }
+
+ private:
+  CarryingSession(Carrier carrier, std::unique_ptr<runtime::Session> session)
+      : carrier_(std::move(carrier)), session_(std::move(session)) {}
+
+  Carrier carrier_;
+  std::unique_ptr<runtime::Session> session_;
 };
 
 }  // namespace thimble::eval

@@ -56,40 +56,16 @@ struct Result {
   }
 };
 
-class Runner {
- public:
-  static Expected<Runner> create(const program::Bundle& bundle, ThreadPool& pool,
-                                 const std::vector<CarriedState>& states,
-                                 const runtime::SessionOptions& options) {
-    THIMBLE_ASSIGN(Carrier carrier, Carrier::create(bundle.program, states));
-    THIMBLE_ASSIGN(auto session, runtime::Session::create(bundle, pool, options));
-    return Runner(std::move(carrier), std::move(session));
+Expected<Result> result_of(CarryingSession& session, std::vector<data::Array> arrays, bool begins) {
+  THIMBLE_TRY(session.call(arrays, begins));
+  Result result;
+  for (const runtime::TensorView& view : session.outputs()) {
+    append(view, result.all);
+    if (result.first == 0) result.first = result.all.size();
   }
-
-  // `begins`: a new sequence.
-  Expected<Result> run(std::vector<data::Array> arrays, bool begins) {
-    session_->reset();
-    if (begins) carrier_.reset();
-    carrier_.give(arrays);
-    THIMBLE_ASSIGN(const auto views, bind_inputs(session_->bundle().program, arrays));
-    THIMBLE_TRY(session_->run(views));
-    carrier_.take(*session_);
-    Result result;
-    for (const runtime::TensorView& view : session_->outputs()) {
-      append(view, result.all);
-      if (result.first == 0) result.first = result.all.size();
-    }
-    if (result.all.empty()) return unsupported("the model gives no numbers to compare");
-    return result;
-  }
-
- private:
-  Runner(Carrier carrier, std::unique_ptr<runtime::Session> session)
-      : carrier_(std::move(carrier)), session_(std::move(session)) {}
-
-  Carrier carrier_;
-  std::unique_ptr<runtime::Session> session_;
-};
+  if (result.all.empty()) return unsupported("the model gives no numbers to compare");
+  return result;
+}
 
 void compare(const Result& candidate, const Result& reference, CallScore& score) {
   double dot = 0, own = 0;
@@ -139,11 +115,12 @@ Expected<TensorScores> score_tensors(const program::Bundle& candidate,
                                      const program::Bundle* reference,
                                      const data::SampleSource& source, ThreadPool& pool,
                                      const TensorScoreOptions& options) {
-  THIMBLE_ASSIGN(Runner own, Runner::create(candidate, pool, options.states, options.candidate));
-  std::optional<Runner> other;
+  THIMBLE_ASSIGN(CarryingSession own,
+                 CarryingSession::create(candidate, options.states, pool, options.candidate));
+  std::optional<CarryingSession> other;
   if (reference != nullptr) {
-    THIMBLE_ASSIGN(
-        other, Runner::create(*reference, pool, options.states, runtime::SessionOptions::exact()));
+    const auto exact = runtime::SessionOptions::exact();
+    THIMBLE_ASSIGN(other, CarryingSession::create(*reference, options.states, pool, exact));
   }
   TensorScores scores;
   scores.has_reference = reference != nullptr;
@@ -152,13 +129,13 @@ Expected<TensorScores> score_tensors(const program::Bundle& candidate,
   for (std::size_t i = 0; i < count; ++i) {
     THIMBLE_TRY(system::check_interrupt());
     THIMBLE_ASSIGN(const std::vector<data::Array> arrays, source.read(i));
-    THIMBLE_ASSIGN(const Result result, own.run(arrays, source.begins(i)));
+    THIMBLE_ASSIGN(const Result result, result_of(own, arrays, source.begins(i)));
     CallScore score;
     const std::optional<std::int64_t> label = source.label(i);
     score.labelled = label.has_value();
     score.right = label && result.top() == *label;
     if (other) {
-      THIMBLE_ASSIGN(const Result expected, other->run(arrays, source.begins(i)));
+      THIMBLE_ASSIGN(const Result expected, result_of(*other, arrays, source.begins(i)));
       if (expected.all.size() != result.all.size())
         return invalid_argument("the two models give outputs of different sizes")
             .fix("compare copies of one model");
