@@ -130,9 +130,10 @@ class ErrorRun {
         unseen_.begin(), unseen_.end(), [&](ir::ValueId input) { return walk.at_hand(input); });
     const std::vector<ir::ValueId> here(unseen_.begin(), later);
     unseen_.erase(unseen_.begin(), later);
-    THIMBLE_ASSIGN(
-        const calibrate::Statistics statistics,
-        calibrate::observe_block(walk, here, compensates(survey_), {.move = !unseen_.empty()}));
+    const auto products =
+        compensates(survey_) ? calibrate::Products::kGram : calibrate::Products::kNone;
+    THIMBLE_ASSIGN(const calibrate::Statistics statistics,
+                   calibrate::observe_block(walk, here, products, {.move = !unseen_.empty()}));
     for (const ir::ValueId input : here) THIMBLE_TRY(add(input, statistics.at(input)));
     return ok();
   }

@@ -113,11 +113,10 @@ Expected<std::vector<GroupStatistics>> observe(Walk& walk, std::span<const Input
 
 }  // namespace
 
-Expected<Statistics> observe_block(Walk& walk, std::span<const ir::ValueId> values, bool with_gram,
-                                   const RunOptions& options) {
+Expected<Statistics> observe_block(Walk& walk, std::span<const ir::ValueId> values,
+                                   Products products, const RunOptions& options) {
   std::vector<Input> inputs;
   for (const ir::ValueId value : values) inputs.push_back({value, {}});
-  const Products products = with_gram ? Products::kGram : Products::kNone;
   THIMBLE_ASSIGN(std::vector<GroupStatistics> all, observe(walk, inputs, products, options));
   Statistics out;
   for (std::size_t i = 0; i < values.size(); ++i) out.emplace(values[i], std::move(all[i][0]));
@@ -152,7 +151,7 @@ Expected<Statistics> observe_model(const ir::Model& model, std::span<const Sampl
       if (!all.contains(value) && walk.at_hand(value)) here.push_back(value);
     }
     const bool last = all.size() + here.size() == values.size();
-    THIMBLE_ASSIGN(Statistics part, observe_block(walk, here, false, {.move = !last}));
+    THIMBLE_ASSIGN(Statistics part, observe_block(walk, here, Products::kNone, {.move = !last}));
     all.merge(part);
   }
   return all;

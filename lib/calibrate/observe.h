@@ -16,8 +16,8 @@ using Statistics = std::map<ir::ValueId, InputStatistics>;
 
 // Of values f32 [..., width] of a constant width that the walk's block reads or computes. Runs the
 // block once, and moves on if the options say so.
-Expected<Statistics> observe_block(Walk& walk, std::span<const ir::ValueId> values, bool with_gram,
-                                   const RunOptions& options);
+Expected<Statistics> observe_block(Walk& walk, std::span<const ir::ValueId> values,
+                                   Products products, const RunOptions& options);
 
 // What a weight is multiplied with: the rows of a value f32 [..., width], or windows of an image.
 struct Input {

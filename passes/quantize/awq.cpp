@@ -154,7 +154,7 @@ class Awq : public pass::Pass {
     }
     const ir::ValueId inputs[] = {target.site.input};
     THIMBLE_ASSIGN(const calibrate::Statistics seen,
-                   calibrate::observe_block(walk, inputs, true, {}));
+                   calibrate::observe_block(walk, inputs, calibrate::Products::kGram, {}));
     THIMBLE_ASSIGN(Result result,
                    search(model, target, seen.at(target.site.input), context, report.current()));
     if (journal != nullptr) {

@@ -60,11 +60,11 @@ Expected<Errors> errors_of(const ir::Model& model, const pass::Context& context,
 }
 
 Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassReport& report,
-                    std::span<const Compensated> targets, bool with_gram, const Visitor& visit) {
+                    std::span<const Compensated> targets, calibrate::Products products,
+                    const Visitor& visit) {
   THIMBLE_ASSIGN(calibrate::Walk walk,
                  calibrate::Walk::create(model, context.calibration->samples(), context.pool));
   context.progress.begin(report.pass, static_cast<double>(targets.size()), "weights");
-  const auto products = with_gram ? calibrate::Products::kGram : calibrate::Products::kNone;
   std::vector<bool> done(targets.size());
   std::size_t left = targets.size();
   while (left > 0 && !walk.done()) {
@@ -82,14 +82,14 @@ Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassRe
       }
       if (inputs.empty()) break;
       THIMBLE_ASSIGN(const calibrate::Statistics statistics,
-                     calibrate::observe_block(walk, inputs, with_gram, {}));
+                     calibrate::observe_block(walk, inputs, products, {}));
       for (std::size_t i = 0; i < targets.size(); ++i) {
         const auto found = statistics.find(targets[i].linear.input);
         if (done[i] || found == statistics.end()) continue;
         THIMBLE_TRY(system::check_interrupt());
         const calibrate::InputStatistics& seen = found->second;
         const auto dead = std::count(seen.energy.begin(), seen.energy.end(), 0.0);
-        if (with_gram) {
+        if (products == calibrate::Products::kGram) {
           find_poor_inputs(model.weight(targets[i].use.weight), static_cast<std::uint64_t>(dead),
                            "their errors stay", seen.tokens, seen.width, "", report);
         }
@@ -121,7 +121,7 @@ Status CorrectionPass::run(ir::Model& model, pass::Context& context, pass::Repor
   std::vector<Compensated> targets = find_compensated(model, context, only_, here);
   if (!targets.empty()) THIMBLE_TRY(prepare(model, here, targets));
   if (targets.empty() || context.dry_run) return ok();
-  return visit_blocks(model, context, here, targets, with_gram_,
+  return visit_blocks(model, context, here, targets, products_,
                       [&](const Compensated& target, const calibrate::InputStatistics& statistics) {
                         return correct(model, context, report, target, statistics);
                       });

@@ -41,12 +41,13 @@ Expected<Errors> errors_of(const ir::Model& model, const pass::Context& context,
 using Visitor =
     std::function<Status(const Compensated& target, const calibrate::InputStatistics& statistics)>;
 Status visit_blocks(const ir::Model& model, pass::Context& context, pass::PassReport& report,
-                    std::span<const Compensated> targets, bool with_gram, const Visitor& visit);
+                    std::span<const Compensated> targets, calibrate::Products products,
+                    const Visitor& visit);
 
 // A pass that corrects weights, or what goes with them, block by block; its option is `only`.
 class CorrectionPass : public pass::Pass {
  public:
-  explicit CorrectionPass(bool with_gram) : with_gram_(with_gram) {}
+  explicit CorrectionPass(calibrate::Products products) : products_(products) {}
   Status configure(const pass::Options& options) override;
   bool needs_calibration() const override { return true; }
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override;
@@ -60,7 +61,7 @@ class CorrectionPass : public pass::Pass {
                          const calibrate::InputStatistics& statistics) = 0;
 
  private:
-  bool with_gram_;
+  calibrate::Products products_;
   pass::Selector only_;
 };
 

@@ -16,7 +16,7 @@ namespace {
 
 class CorrectBias : public CorrectionPass {
  public:
-  CorrectBias() : CorrectionPass(false) {}
+  CorrectBias() : CorrectionPass(calibrate::Products::kNone) {}
 
  protected:
   Status prepare(ir::Model& model, pass::PassReport&, std::vector<Compensated>& targets) override {

@@ -15,7 +15,7 @@ namespace {
 
 class CorrectScales : public CorrectionPass {
  public:
-  CorrectScales() : CorrectionPass(true) {}
+  CorrectScales() : CorrectionPass(calibrate::Products::kGram) {}
 
  protected:
   Status prepare(ir::Model& model, pass::PassReport& report,

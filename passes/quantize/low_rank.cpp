@@ -67,7 +67,8 @@ class LowRank : public pass::Pass {
         decide(model, target, factors.at(target.use.weight.index), here);
       return ok();
     }
-    if (whiten_) return visit_blocks(model, context, here, targets, true, fill);
+    if (whiten_)
+      return visit_blocks(model, context, here, targets, calibrate::Products::kGram, fill);
     for (const Compensated& target : targets) THIMBLE_TRY(fill(target, {}));
     return ok();
   }
