@@ -76,7 +76,7 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   const std::uint64_t start = file_->size();
   std::uint64_t end = start;
   for (std::size_t s = 0; s < piece.size(); ++s) {
-    program::Segment& segment = header_.program.segments[static_cast<std::size_t>(segments[s])];
+    program::Segment& segment = header_.program.segment(segments[s]);
     segment.offset = round_up(end, program::kSegmentAlignment);
     end = segment.offset + segment.size;
     per_piece += piece[s];
@@ -86,8 +86,7 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   auto write_batch = [&](const Batch& batch, std::int64_t begin) -> Status {
     for (std::size_t s = 0; s < piece.size(); ++s) {
       hashers[s].update(batch.streams[s]);
-      const std::uint64_t offset =
-          header_.program.segments[static_cast<std::size_t>(segments[s])].offset;
+      const std::uint64_t offset = header_.program.segment(segments[s]).offset;
       THIMBLE_TRY(
           file_->write_at(offset + static_cast<std::uint64_t>(begin) * piece[s], batch.streams[s]));
     }
@@ -116,7 +115,7 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   }
   THIMBLE_TRY(std::move(failed));
   for (std::size_t s = 0; s < piece.size(); ++s)
-    header_.program.segments[static_cast<std::size_t>(segments[s])].digest = hashers[s].finish();
+    header_.program.segment(segments[s]).digest = hashers[s].finish();
   return share_streams(index, start);
 }
 
@@ -126,14 +125,13 @@ Status ThimbleWriter::share_streams(std::size_t index, std::uint64_t start) {
   std::vector<const program::Segment*> earlier;
   const auto& segments = header_.program.tensors[index].segments;
   for (const std::int32_t segment : segments) {
-    const program::Segment& own = header_.program.segments[static_cast<std::size_t>(segment)];
+    const program::Segment& own = header_.program.segment(segment);
     const auto found = by_digest_.find({own.digest.bytes, own.size});
-    if (found != by_digest_.end())
-      earlier.push_back(&header_.program.segments[static_cast<std::size_t>(found->second)]);
+    if (found != by_digest_.end()) earlier.push_back(&header_.program.segment(found->second));
   }
   const bool twin = earlier.size() == segments.size();
   for (std::size_t s = 0; s < segments.size(); ++s) {
-    program::Segment& own = header_.program.segments[static_cast<std::size_t>(segments[s])];
+    program::Segment& own = header_.program.segment(segments[s]);
     if (twin)
       own.offset = earlier[s]->offset;
     else

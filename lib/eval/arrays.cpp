@@ -54,7 +54,7 @@ void write_float(double value, program::Type type, std::byte* bytes) {
 }
 
 const program::Slot& slot_at(const program::Program& program, std::int32_t index) {
-  return program.slots[static_cast<std::size_t>(index)];
+  return program.slot(index);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 std::int64_t size_of_symbol(const program::Program& program, const std::string& symbol,
                             const std::vector<data::Array>& arrays) {
   for (const std::int32_t index : program.regions[0].inputs) {
-    const program::Slot& slot = program.slots[static_cast<std::size_t>(index)];
+    const program::Slot& slot = program.slot(index);
     const data::Array* array = data::find(arrays, slot.name);
     if (array == nullptr) continue;
     for (std::size_t d = 0; d < std::min(slot.dims.size(), array->dims.size()); ++d) {
@@ -51,7 +51,7 @@ std::vector<data::InputSpec> without_states(std::vector<data::InputSpec> inputs,
 Expected<Carrier::Link> Carrier::link(const CarriedState& state) const {
   std::vector<std::string> inputs;
   for (const std::int32_t index : program_->regions[0].inputs) {
-    const program::Slot& slot = program_->slots[static_cast<std::size_t>(index)];
+    const program::Slot& slot = program_->slot(index);
     if (slot.kind != program::Slot::Kind::kInput) continue;
     if (slot.name != state.input) {
       inputs.push_back(slot.name);
@@ -98,7 +98,7 @@ Expected<Carrier> Carrier::create(const program::Program& program,
 }
 
 data::Array Carrier::zeros(const Link& link, const std::vector<data::Array>& arrays) const {
-  const program::Slot& slot = program_->slots[static_cast<std::size_t>(link.slot)];
+  const program::Slot& slot = program_->slot(link.slot);
   runtime::TensorView view{slot.type, {}, nullptr};
   for (const program::Size& size : slot.dims) {
     const std::int64_t fixed = fixed_size(size);

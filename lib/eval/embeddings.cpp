@@ -115,7 +115,7 @@ Expected<std::vector<float>> embed(runtime::Session& session,
   const std::vector<std::int64_t> ones(tokens.size(), 1), zeros(tokens.size(), 0);
   std::vector<runtime::TensorView> inputs;
   for (const std::int32_t slot : program.regions[0].inputs) {
-    const std::string& name = program.slots[static_cast<std::size_t>(slot)].name;
+    const std::string& name = program.slot(slot).name;
     const auto& values = name == "input_ids" ? ids : name == "attention_mask" ? ones : zeros;
     inputs.push_back({program::Type::kI64, {1, length}, values.data()});
   }

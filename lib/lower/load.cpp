@@ -75,8 +75,7 @@ Expected<program::Bundle> load(const ir::Model& model, ThreadPool& pool) {
     }
     std::vector<std::span<std::byte>> streams;
     for (const std::int32_t index : indices) {
-      const auto buffer = std::make_shared<AlignedBuffer>(
-          bundle.program.segments[static_cast<std::size_t>(index)].size);
+      const auto buffer = std::make_shared<AlignedBuffer>(bundle.program.segment(index).size);
       streams.push_back(buffer->bytes);
       bundle.segments[static_cast<std::size_t>(index)] = buffer->bytes;
       bundle.keep.push_back(buffer);

@@ -54,7 +54,7 @@ Status verify_tensor(const Program& program, const Tensor& tensor) {
     if (index < 0 || index >= static_cast<std::int32_t>(program.segments.size())) {
       return broken("a tensor names a segment that isn't there", tensor.name);
     }
-    if (program.segments[static_cast<std::size_t>(index)].size != streams[s]) {
+    if (program.segment(index).size != streams[s]) {
       return broken("a segment's size isn't what the tensor's shape says", tensor.name);
     }
   }
@@ -115,7 +115,7 @@ class RegionVerifier {
       return broken("an instruction names a body that isn't there or isn't its own", name);
     if (++depth_ > kMaxDepth) return broken("bodies are nested too deep", name);
     visited_[static_cast<std::size_t>(index)] = true;
-    const Region& region = program_.regions[static_cast<std::size_t>(index)];
+    const Region& region = program_.region(index);
     std::vector<bool> outer = ready_;
     for (const std::int32_t slot : region.inputs) {
       if (!is_slot(slot, 0)) return broken("a body names a slot that isn't there", name);
@@ -219,13 +219,11 @@ Status verify_state(const Program& program, const State& state) {
     return invalid_file("a state names a slot that isn't there");
   }
   constexpr std::int64_t kMost = 1 << 20;
-  const auto slot = [&](std::int32_t i) -> const Slot& {
-    return program.slots[static_cast<std::size_t>(i)];
-  };
-  if (slot(state.input).kind != Slot::Kind::kState)
-    return broken("a state's input is of another kind", slot(state.input).name);
-  if (state.kind == State::Kind::kCopy && slot(state.output).kind != Slot::Kind::kActivation)
-    return broken("a state's output isn't computed", slot(state.output).name);
+  if (program.slot(state.input).kind != Slot::Kind::kState)
+    return broken("a state's input is of another kind", program.slot(state.input).name);
+  if (state.kind == State::Kind::kCopy &&
+      program.slot(state.output).kind != Slot::Kind::kActivation)
+    return broken("a state's output isn't computed", program.slot(state.output).name);
   if (state.kind == State::Kind::kCache &&
       (state.heads < 1 || state.heads > kMost || state.head_dim < 1 || state.head_dim > kMost ||
        state.window < 0)) {
@@ -239,12 +237,11 @@ Status verify_state(const Program& program, const State& state) {
 Status verify_bound(const Program& program) {
   std::vector<int> given(program.slots.size(), 0);
   for (const std::int32_t slot : program.regions[0].inputs) {
-    const Slot::Kind kind = program.slots[static_cast<std::size_t>(slot)].kind;
+    const Slot::Kind kind = program.slot(slot).kind;
     if (kind == Slot::Kind::kInput)
       ++given[static_cast<std::size_t>(slot)];
     else if (kind != Slot::Kind::kState)
-      return broken("an input is of another kind",
-                    program.slots[static_cast<std::size_t>(slot)].name);
+      return broken("an input is of another kind", program.slot(slot).name);
   }
   for (const State& state : program.states) ++given[static_cast<std::size_t>(state.input)];
   for (std::size_t i = 0; i < program.slots.size(); ++i) {
@@ -253,9 +250,9 @@ Status verify_bound(const Program& program) {
     if (needed && given[i] != 1) return broken("an input is given never or twice", slot.name);
   }
   for (const std::int32_t index : program.regions[0].outputs) {
-    const Slot& slot = program.slots[static_cast<std::size_t>(index)];
+    const Slot& slot = program.slot(index);
     if (slot.kind == Slot::Kind::kConstant &&
-        program.tensors[static_cast<std::size_t>(slot.tensor)].layout != Layout::kRowMajor) {
+        program.tensor(slot.tensor).layout != Layout::kRowMajor) {
       return broken("a tensor in tiles can't be an output", slot.name);
     }
   }
@@ -269,10 +266,9 @@ Status verify_caches(const Program& program) {
     if (state.kind != State::Kind::kCache) continue;
     for (const std::int32_t slot : {state.input, state.output}) {
       if (cached[static_cast<std::size_t>(slot)])
-        return broken("a cache is named twice", program.slots[static_cast<std::size_t>(slot)].name);
-      if (program.slots[static_cast<std::size_t>(slot)].dims.size() != 4)
-        return broken("a cache has four dimensions",
-                      program.slots[static_cast<std::size_t>(slot)].name);
+        return broken("a cache is named twice", program.slot(slot).name);
+      if (program.slot(slot).dims.size() != 4)
+        return broken("a cache has four dimensions", program.slot(slot).name);
       cached[static_cast<std::size_t>(slot)] = true;
     }
   }

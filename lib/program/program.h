@@ -269,6 +269,20 @@ struct Program {
   CacheType cache = CacheType::kF32;     // what a session uses unless told otherwise
   std::optional<CacheType> value_cache;  // of values; none: as the keys'
   std::int64_t max_context = 0;
+
+  // By the indices that they name each other by.
+  const Slot& slot(std::int32_t index) const { return slots[static_cast<std::size_t>(index)]; }
+  Slot& slot(std::int32_t index) { return slots[static_cast<std::size_t>(index)]; }
+  const Tensor& tensor(std::int32_t index) const {
+    return tensors[static_cast<std::size_t>(index)];
+  }
+  const Segment& segment(std::int32_t index) const {
+    return segments[static_cast<std::size_t>(index)];
+  }
+  Segment& segment(std::int32_t index) { return segments[static_cast<std::size_t>(index)]; }
+  const Region& region(std::int32_t index) const {
+    return regions[static_cast<std::size_t>(index)];
+  }
 };
 
 // Checks every index, arity, attribute and size rule, so that the runtime can trust the program.

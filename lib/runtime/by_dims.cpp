@@ -51,8 +51,7 @@ bool depends_on_dims(const program::Instruction& instruction, const program::Pro
     case Op::kReduceOver:
       return std::all_of(
           instruction.inputs.begin() + 1, instruction.inputs.end(), [&](std::int32_t index) {
-            return index < 0 || program.slots[static_cast<std::size_t>(index)].kind ==
-                                    program::Slot::Kind::kConstant;
+            return index < 0 || program.slot(index).kind == program::Slot::Kind::kConstant;
           });
     default:
       return false;

@@ -95,13 +95,12 @@ void list_names(thimble_model& model) {
                        [&](const auto& s) { return s.input == slot || s.output == slot; });
   };
   for (const std::int32_t slot : program.regions[0].inputs) {
-    if (!is_state(slot))
-      model.input_names.push_back(program.slots[static_cast<std::size_t>(slot)].name);
+    if (!is_state(slot)) model.input_names.push_back(program.slot(slot).name);
   }
   for (std::size_t i = 0; i < program.regions[0].outputs.size(); ++i) {
     const std::int32_t slot = program.regions[0].outputs[i];
     if (is_state(slot)) continue;
-    model.output_names.push_back(program.slots[static_cast<std::size_t>(slot)].name);
+    model.output_names.push_back(program.slot(slot).name);
     model.output_index.push_back(i);
   }
   model.inputs.resize(model.input_names.size());

@@ -224,7 +224,7 @@ Status Session::State::run_if(Bound& bound) {
   const program::Instruction& instruction = bound.call.instruction;
   THIMBLE_ASSIGN(const bool yes, truth(*bound.call.inputs[0]));
   const std::int32_t chosen = instruction.regions[yes ? 0 : 1];
-  const program::Region& body = program().regions[static_cast<std::size_t>(chosen)];
+  const program::Region& body = program().region(chosen);
   if (body.outputs.size() != instruction.outputs.size())
     return invalid_file("a branch gives another number of results");
   THIMBLE_TRY(run_region(chosen));
@@ -240,7 +240,7 @@ Status Session::State::run_loop(Bound& bound) {
   const program::Instruction& instruction = bound.call.instruction;
   const auto& inputs = bound.call.inputs;
   const std::int32_t index = instruction.regions[0];
-  const program::Region& body = program().regions[static_cast<std::size_t>(index)];
+  const program::Region& body = program().region(index);
   const std::size_t carried = inputs.size() > 2 ? inputs.size() - 2 : 0;
   if (body.inputs.size() != carried + 2 || body.outputs.size() < carried + 1 ||
       instruction.outputs.size() != body.outputs.size() - 1 || !has_inputs(instruction, 2)) {
@@ -290,7 +290,7 @@ Status Session::State::run_scan(Bound& bound) {
   const program::Instruction& instruction = bound.call.instruction;
   const auto& inputs = bound.call.inputs;
   const std::int32_t index = instruction.regions[0];
-  const program::Region& body = program().regions[static_cast<std::size_t>(index)];
+  const program::Region& body = program().region(index);
   const std::int64_t scans = instruction.integer("num_scan_inputs", 0);
   const auto carried = static_cast<std::size_t>(static_cast<std::int64_t>(inputs.size()) - scans);
   if (scans < 1 || scans > static_cast<std::int64_t>(inputs.size()) ||

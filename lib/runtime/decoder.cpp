@@ -35,7 +35,7 @@ Status Decoder::State::feed_chunk(std::span<const std::int32_t> tokens, std::int
   std::vector<TensorView> inputs;
   const program::Program& program = session->bundle().program;
   for (const std::int32_t index : program.regions[0].inputs) {
-    const program::Slot& slot = program.slots[static_cast<std::size_t>(index)];
+    const program::Slot& slot = program.slot(index);
     if (slot.kind == program::Slot::Kind::kState) continue;
     if (slot.name == "input_ids") inputs.push_back({program::Type::kI64, {1, count}, ids.data()});
     if (slot.name == "position_ids")
@@ -56,7 +56,7 @@ Expected<std::unique_ptr<Decoder>> Decoder::create(const program::Bundle& bundle
   THIMBLE_ASSIGN(state->session, Session::create(bundle, pool, options));
   const auto& outputs = program.regions[0].outputs;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const program::Slot& slot = program.slots[static_cast<std::size_t>(outputs[i])];
+    const program::Slot& slot = program.slot(outputs[i]);
     if (slot.name != "logits" || slot.dims.empty()) continue;
     THIMBLE_ASSIGN(
         state->vocabulary,

@@ -56,7 +56,7 @@ void Planner::read_in(const program::Instruction& instruction, std::size_t at,
     }
   }
   for (const std::int32_t index : instruction.regions) {
-    const program::Region& body = program_.regions[static_cast<std::size_t>(index)];
+    const program::Region& body = program_.region(index);
     for (const program::Instruction& inner : body.instructions) read_in(inner, at, last);
     for (const std::int32_t slot : body.outputs) last[static_cast<std::size_t>(root(slot))] = at;
   }

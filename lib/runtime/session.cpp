@@ -102,7 +102,7 @@ void Session::State::prepare_constants() {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Slot& described = program().slots[i];
     if (described.kind != Slot::Kind::kConstant) continue;
-    const program::Tensor& tensor = program().tensors[static_cast<std::size_t>(described.tensor)];
+    const program::Tensor& tensor = program().tensor(described.tensor);
     Value& value = values[i];
     value.dims = tensor.dims;
     if (tensor.layout == program::Layout::kTiles) {

@@ -67,9 +67,7 @@ struct Session::State {
   Value* value(std::int32_t slot) {
     return slot < 0 ? nullptr : &values[static_cast<std::size_t>(slot)];
   }
-  const program::Slot& slot(std::int32_t index) const {
-    return program().slots[static_cast<std::size_t>(index)];
-  }
+  const program::Slot& slot(std::int32_t index) const { return program().slot(index); }
 
   // session.cpp
   Status prepare();

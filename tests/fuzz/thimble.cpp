@@ -47,7 +47,7 @@ void run(const program::Bundle& bundle, std::int64_t size) {
   const std::vector<std::int64_t> zeros(kMostElements, 0);
   std::vector<runtime::TensorView> inputs;
   for (const std::int32_t index : program.regions[0].inputs) {
-    const program::Slot& slot = program.slots[static_cast<std::size_t>(index)];
+    const program::Slot& slot = program.slot(index);
     if (slot.kind != program::Slot::Kind::kInput) continue;
     runtime::TensorView view{slot.type, {}, zeros.data()};
     elements(program, slot, size, &view.dims);

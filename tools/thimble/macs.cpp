@@ -31,10 +31,9 @@ class Counter {
   }
 
   const program::Tensor* tensor_of(std::int32_t slot) const {
-    const program::Slot& described = program_.slots[static_cast<std::size_t>(slot)];
-    return described.kind == program::Slot::Kind::kConstant
-               ? &program_.tensors[static_cast<std::size_t>(described.tensor)]
-               : nullptr;
+    const program::Slot& described = program_.slot(slot);
+    return described.kind == program::Slot::Kind::kConstant ? &program_.tensor(described.tensor)
+                                                            : nullptr;
   }
 
   std::vector<std::int64_t> dims_of(std::int32_t slot) const {

@@ -80,8 +80,7 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,
 
 std::uint64_t tensor_bytes(const program::Program& program, const program::Tensor& tensor) {
   std::uint64_t bytes = 0;
-  for (const std::int32_t segment : tensor.segments)
-    bytes += program.segments[static_cast<std::size_t>(segment)].size;
+  for (const std::int32_t segment : tensor.segments) bytes += program.segment(segment).size;
   return bytes;
 }
 

@@ -64,7 +64,7 @@ std::map<std::string, Bytes> observe_whole(const ir::Model& model, const Sample&
   REQUIRE(session.has_value());
   std::map<std::string, Bytes> seen;
   (*session)->set_observer([&](std::int32_t slot, const runtime::TensorView& view) {
-    seen[bundle->program.slots[static_cast<std::size_t>(slot)].name] = bytes_of(view);
+    seen[bundle->program.slot(slot).name] = bytes_of(view);
   });
   std::vector<runtime::TensorView> inputs;
   for (const char* name : {"input_ids", "position_ids", "logit_positions"})

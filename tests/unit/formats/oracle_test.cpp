@@ -67,7 +67,7 @@ Rows run_encoder(const program::Bundle& bundle, ThreadPool& pool,
   const std::vector<std::int64_t> ones(ids.size(), 1), zeros(ids.size(), 0);
   std::vector<runtime::TensorView> inputs;
   for (const std::int32_t slot : bundle.program.regions[0].inputs) {
-    const std::string& name = bundle.program.slots[static_cast<std::size_t>(slot)].name;
+    const std::string& name = bundle.program.slot(slot).name;
     const auto& from = name == "input_ids" ? ids : name == "attention_mask" ? ones : zeros;
     inputs.push_back({program::Type::kI64, {1, length}, from.data()});
   }

@@ -188,8 +188,7 @@ TEST_CASE("headers that say what can't be are refused") {
 TEST_CASE("equal tensors may share their segment") {
   REQUIRE(message_of(with_header([](p::Header& h) {
             p::Tensor twin = h.program.tensors[1];
-            h.program.segments.push_back(
-                h.program.segments[static_cast<std::size_t>(twin.segments[0])]);
+            h.program.segments.push_back(h.program.segment(twin.segments[0]));
             twin.segments[0] = static_cast<std::int32_t>(h.program.segments.size()) - 1;
             h.program.tensors.push_back(twin);
           })).empty());

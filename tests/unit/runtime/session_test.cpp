@@ -147,8 +147,7 @@ TEST_CASE("a loop without end is stopped, and the session goes on") {
   const std::int32_t round = b.activation("round", Type::kI64, {});
   const std::int32_t going = b.activation("going", Type::kBool, {});
   const std::int32_t carried = b.activation("carried", Type::kF32, {number(1)});
-  for (const std::int32_t slot : {y, round, going, carried})
-    b.program().slots[static_cast<std::size_t>(slot)].dynamic = true;
+  for (const std::int32_t slot : {y, round, going, carried}) b.program().slot(slot).dynamic = true;
   b.run(Op::kLoop, {rounds, -1, x}, {y});
   b.output(y);
   b.region().instructions[0].regions = {1};
