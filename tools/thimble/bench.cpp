@@ -159,28 +159,22 @@ void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
   auto choices = std::make_shared<BenchChoices>();
   CLI::App* command =
       add_command(app, globals, selected, "bench", "Measure speed and memory",
-                  "  thimble bench out.thimble\n  thimble bench out.thimble --threads 1 --prompt "
-                  "512 --profile\n"
+                  "  thimble bench out.thimble\n"
+                  "  thimble bench out.thimble --threads 1 --prompt 512 --profile\n"
                   "  thimble bench cnn.onnx --dim batch=1\n"
                   "  thimble bench encoder.onnx --inputs in.npz",
                   [choices](Environment& environment) { return run_bench(*choices, environment); });
   command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
       ->required();
-  command
-      ->add_option("--prompt", choices->prompt,
-                   "Tokens of prefill, or of an encoder's text; 128 unless given")
-      ->check(CLI::Range(1, 1 << 20))
-      ->type_name("N");
-  command->add_option("--tokens", choices->tokens, "Tokens to decode; 64 unless given")
-      ->check(CLI::Range(2, 1 << 20))
-      ->type_name("N");
+  add_count(*command, "--prompt", choices->prompt, {1, 1 << 20},
+            "Tokens of prefill, or of an encoder's text; 128 unless given");
+  add_count(*command, "--tokens", choices->tokens, {2, 1 << 20},
+            "Tokens to decode; 64 unless given");
   command
       ->add_option("--inputs", choices->inputs,
                    "Of a model that takes tensors: arrays by name; made up unless given")
       ->type_name("NPZ");
-  command->add_option("--repeat", choices->repeat, "Rounds; the median counts")
-      ->check(CLI::Range(1, 1000))
-      ->type_name("N");
+  add_count(*command, "--repeat", choices->repeat, {1, 1000}, "Rounds; the median counts");
   add_cache_option(*command, choices->cache);
   add_dim_option(*command, globals);
   command->add_flag("--profile", choices->profile, "Also the slowest instructions");

@@ -2,6 +2,7 @@
 // What subcommands share. Each lives in a file of its own, adds itself to the command line with
 // add_NAME, and leaves its work in `Selected::run` when the user chose it.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,6 +45,13 @@ struct Selected {
 // Adds a subcommand with the global options and examples under its help.
 CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const std::string& name,
                       const std::string& summary, const std::string& examples, Run run);
+
+// Adds an option that takes a whole number of the range, ends included.
+struct CountRange {
+  std::int64_t least, most;
+};
+void add_count(CLI::App& command, const std::string& name, std::int64_t& value,
+               const CountRange& range, const std::string& help);
 
 void add_compress(CLI::App& app, Globals& globals, Selected& selected);
 void add_convert(CLI::App& app, Globals& globals, Selected& selected);

@@ -187,9 +187,8 @@ void add_compare(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("--text", choices->text.text, "Also score both on this text")
       ->type_name("FILE");
   add_window_options(*command, choices->text.windows);
-  command->add_option("--count", choices->count, "Tensors to list, worst first; 12 unless given")
-      ->check(CLI::Range(0, 1 << 24))
-      ->type_name("N");
+  add_count(*command, "--count", choices->count, {0, 1 << 24},
+            "Tensors to list, worst first; 12 unless given");
 }
 
 }  // namespace thimble::cli

@@ -297,16 +297,10 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
       ->add_option("--text", choices->text,
                    "Text, .npz or .wav to evaluate on, in place of the recipe's")
       ->type_name("FILE");
-  command
-      ->add_option("--context", choices->windows.context,
-                   "Tokens of a window of that text, in place of the recipe's")
-      ->check(CLI::Range(8, 1 << 20))
-      ->type_name("N");
-  command
-      ->add_option("--max-windows", choices->windows.max_windows,
-                   "Evaluate on this many windows only")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
+  add_count(*command, "--context", choices->windows.context, {8, 1 << 20},
+            "Tokens of a window of that text, in place of the recipe's");
+  add_count(*command, "--max-windows", choices->windows.max_windows, {1, 1 << 30},
+            "Evaluate on this many windows only");
   command->add_option("--max-memory", globals.max_memory, "Refuse to start if more would be needed")
       ->type_name("SIZE");
   command->add_option("--disable-pass", choices->manager.disable, "Leave a pass out")

@@ -170,12 +170,13 @@ EvaluationRequest request_of(const recipe::Evaluation& evaluation,
 void add_sequence_options(CLI::App& command, recipe::DataSet& data) {
   command.add_option("--wav", data.wav, "Sound, a file or a folder of them, cut into frames")
       ->type_name("FILE");
-  const auto number = [&](const char* name, std::int64_t& into, const char* help) {
-    command.add_option(name, into, help)->check(CLI::Range(1, 1 << 24))->type_name("N");
-  };
-  number("--frame", data.framing.frame, "Samples that the model hears at once");
-  number("--hop", data.framing.hop, "Samples from one frame to the next; the frame unless given");
-  number("--rate", data.framing.rate, "Samples per second that the sound must have");
+  constexpr CountRange kSamples{1, 1 << 24};
+  add_count(command, "--frame", data.framing.frame, kSamples,
+            "Samples that the model hears at once");
+  add_count(command, "--hop", data.framing.hop, kSamples,
+            "Samples from one frame to the next; the frame unless given");
+  add_count(command, "--rate", data.framing.rate, kSamples,
+            "Samples per second that the sound must have");
   command.add_option("--fill", data.fill, "Numbers for other inputs, as in sr=16000")
       ->type_name("NAME=X");
   command
@@ -185,12 +186,9 @@ void add_sequence_options(CLI::App& command, recipe::DataSet& data) {
 }
 
 void add_window_options(CLI::App& command, data::WindowOptions& windows) {
-  command.add_option("--context", windows.context, "Tokens of a window; 512 unless given")
-      ->check(CLI::Range(8, 1 << 20))
-      ->type_name("N");
-  command.add_option("--max-windows", windows.max_windows, "Score only this many")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
+  add_count(command, "--context", windows.context, {8, 1 << 20},
+            "Tokens of a window; 512 unless given");
+  add_count(command, "--max-windows", windows.max_windows, {1, 1 << 30}, "Score only this many");
 }
 
 void add_text_options(CLI::App& command, TextChoices& choices) {
@@ -203,11 +201,8 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
       .add_option("--images", choices.data.images,
                   "Pictures to score, a folder of PNG or JPEG files")
       ->type_name("FOLDER");
-  command
-      .add_option("--resize", choices.data.resize,
-                  "Their shorter side, before the middle is cut out")
-      ->check(CLI::Range(1, 1 << 14))
-      ->type_name("N");
+  add_count(command, "--resize", choices.data.resize, {1, 1 << 14},
+            "Their shorter side, before the middle is cut out");
   command
       .add_option("--onnx-test-data", choices.data.onnx_test_data,
                   "A folder of test_data_set_N to score")
@@ -224,23 +219,15 @@ void add_text_options(CLI::App& command, TextChoices& choices) {
   command
       .add_option("--std", choices.data.preprocessing.deviation, "One number, or one per channel")
       ->type_name("X");
-  command.add_option("--samples", choices.data.samples, "Score only this many")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
+  add_count(command, "--samples", choices.data.samples, {1, 1 << 30}, "Score only this many");
   command
       .add_option("--reference", choices.reference, "The float model that this one was made from")
       ->type_name("MODEL");
   add_window_options(command, choices.windows);
-  command
-      .add_option("--stride", choices.windows.stride,
-                  "Overlapping windows in Hugging Face's manner")
-      ->check(CLI::Range(1, 1 << 20))
-      ->type_name("N");
-  command
-      .add_option("--greedy-windows", choices.greedy_windows,
-                  "Also let both models write greedy text from this many windows")
-      ->check(CLI::Range(1, 1 << 30))
-      ->type_name("N");
+  add_count(command, "--stride", choices.windows.stride, {1, 1 << 20},
+            "Overlapping windows in Hugging Face's manner");
+  add_count(command, "--greedy-windows", choices.greedy_windows, {1, 1 << 30},
+            "Also let both models write greedy text from this many windows");
   add_cache_option(command, choices.cache);
 }
 

@@ -300,9 +300,8 @@ Expected<int> embed_text(const program::Bundle& bundle, const std::string& path,
 
 void add_generation_options(CLI::App& command, GenerationChoices& choices) {
   command.add_option("-p,--prompt", choices.prompt, "The text to continue");
-  command.add_option("-n,--tokens", choices.tokens, "Tokens to generate at most; 256 unless given")
-      ->check(CLI::Range(1, 1 << 24))
-      ->type_name("N");
+  add_count(command, "-n,--tokens", choices.tokens, {1, 1 << 24},
+            "Tokens to generate at most; 256 unless given");
   command.add_flag("--chat", choices.chat,
                    "Use the model's chat template; turns are read from stdin without -p");
   command.add_option("--system", choices.system, "The system message of a chat");
@@ -338,9 +337,7 @@ void add_generation_options(CLI::App& command, GenerationChoices& choices) {
       })
       ->type_name("N");
   add_cache_option(command, choices.cache);
-  command.add_option("--context", choices.context, "Positions to make room for")
-      ->check(CLI::Range(1, 1 << 24))
-      ->type_name("N");
+  add_count(command, "--context", choices.context, {1, 1 << 24}, "Positions to make room for");
   command.add_flag("--ignore-eos", choices.ignore_eos, "Go on after an end token");
 }
 

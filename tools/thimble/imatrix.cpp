@@ -72,14 +72,10 @@ void add_imatrix(CLI::App& app, Globals& globals, Selected& selected) {
   command->add_option("-o,--output", choices->output, "The GGUF file to write")
       ->required()
       ->type_name("FILE");
-  command->add_option("--tokens", choices->options.tokens, "At most; whole windows count (32768)")
-      ->check(CLI::Range(8, 1 << 28))
-      ->type_name("N");
-  command
-      ->add_option("--context", choices->options.context,
-                   "Tokens of a window (512, or the model's limit if that is less)")
-      ->check(CLI::Range(8, 1 << 20))
-      ->type_name("N");
+  add_count(*command, "--tokens", choices->options.tokens, {8, 1 << 28},
+            "At most; whole windows count (32768)");
+  add_count(*command, "--context", choices->options.context, {8, 1 << 20},
+            "Tokens of a window (512, or the model's limit if that is less)");
 }
 
 }  // namespace thimble::cli

@@ -126,6 +126,11 @@ CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const
   return command;
 }
 
+void add_count(CLI::App& command, const std::string& name, std::int64_t& value,
+               const CountRange& range, const std::string& help) {
+  command.add_option(name, value, help)->check(CLI::Range(range.least, range.most))->type_name("N");
+}
+
 }  // namespace thimble::cli
 
 int main(int argc, char** argv) {
