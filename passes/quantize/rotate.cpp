@@ -39,14 +39,18 @@ void note(Notes& notes, ir::WeightId weight, const std::string& text) {
 // Folds the rotation of one residual stream into the model.
 class StreamRotator {
  public:
-  StreamRotator(ir::Model& model, const ResidualStream& stream, Rotation rotation, bool untie,
-                bool look, Notes& notes)
+  struct Choices {
+    bool untie;  // a tied head gets a weight of its own
+    bool look;   // at values; else sizes alone are right
+  };
+  StreamRotator(ir::Model& model, const ResidualStream& stream, Rotation rotation,
+                const Choices& choices, Notes& notes)
       : model_(model),
         stream_(stream),
         rotation_(std::move(rotation)),
         nodes_(model, *rotation_),
-        untie_(untie),
-        look_(look),
+        untie_(choices.untie),
+        look_(choices.look),
         notes_(notes) {}
 
   Status run() {
@@ -65,13 +69,13 @@ class StreamRotator {
     }
     for (const ir::Linear& linear : stream_.products) {
       rotate_weight(model_.weight(linear.weight),
-                    {rotation_, 1 - linear.axis, 0, 1, stream_.centred});
+                    {.rotation = rotation_, .axis = 1 - linear.axis, .centre = stream_.centred});
       note(notes_, linear.weight, "outputs rotated (" + mixes(*rotation_) + ")");
     }
     for (const StreamConstant& constant : stream_.constants) {
       ir::Weight& weight = model_.weight(own_constant(model_, constant.node, constant.input));
       const int last = static_cast<int>(weight.dims.size()) - 1;
-      rotate_weight(weight, {rotation_, last, 0, 1, stream_.centred});
+      rotate_weight(weight, {.rotation = rotation_, .axis = last, .centre = stream_.centred});
     }
     for (const ir::ValueId value : stream_.norm_results) nodes_.after(value, stream_.centred);
     return ok();
@@ -82,11 +86,12 @@ class StreamRotator {
 
  private:
   void rotate_table(ir::WeightId table) {
-    rotate_weight(model_.weight(table), {rotation_, 1, 0, 1, stream_.centred});
+    rotate_weight(model_.weight(table),
+                  {.rotation = rotation_, .axis = 1, .centre = stream_.centred});
     note(notes_, table, "rows rotated (" + mixes(*rotation_) + ")");
   }
   void rotate_inputs(const ir::Linear& linear) {
-    rotate_weight(model_.weight(linear.weight), {rotation_, linear.axis, 0, 1, false});
+    rotate_weight(model_.weight(linear.weight), {.rotation = rotation_, .axis = linear.axis});
     note(notes_, linear.weight, "inputs rotated (" + mixes(*rotation_) + ")");
   }
 
@@ -233,13 +238,16 @@ class Rotate : public pass::Pass {
           std::make_shared<const linalg::HadamardRotation>(size, context.seed, "heads");
       for (const Absorber& absorber : site.absorbers) {
         const ir::WeightId id = own_constant(model, absorber.node, absorber.input);
-        rotate_weight(model.weight(id),
-                      {rotation, absorber.axis, absorber.offset, kv_heads, false});
+        rotate_weight(model.weight(id), {.rotation = rotation,
+                                         .axis = absorber.axis,
+                                         .offset = absorber.offset,
+                                         .repeats = kv_heads});
         if (model.weight(id).element_count() > site.factors)
           note(notes, id, "values of heads rotated (" + mixes(*rotation) + ")");
       }
       for (const ir::WeightUse& use : site.products) {
-        rotate_weight(model.weight(use.weight), {rotation, use.axis, 0, site.width / size, false});
+        rotate_weight(model.weight(use.weight),
+                      {.rotation = rotation, .axis = use.axis, .repeats = site.width / size});
         note(notes, use.weight, "inputs rotated head by head (" + mixes(*rotation) + ")");
       }
     }
@@ -257,7 +265,8 @@ class Rotate : public pass::Pass {
       }
       const auto rotation =
           std::make_shared<const linalg::HadamardRotation>(stream.width, context.seed, "residual");
-      StreamRotator rotator(model, stream, rotation, untie_, !context.dry_run, notes);
+      StreamRotator rotator(model, stream, rotation, {.untie = untie_, .look = !context.dry_run},
+                            notes);
       THIMBLE_TRY(rotator.run());
       describe(model, stream, rotator, report);
     }
