@@ -16,6 +16,7 @@ Needs the standard library alone.
 import argparse
 import json
 import pathlib
+import statistics
 import tempfile
 
 from pages import replace_section
@@ -89,11 +90,8 @@ def table(results, types):
         ratios.append(value)
         lines.append(line + f" {ours['bits']:.3f} | {mean(ours['kl']):.5f} | {value:.2f} ({low:.2f} .. {high:.2f}) |")
     if ratios:
-        ratios.sort()
-        middle = len(ratios) // 2
-        median = ratios[middle] if len(ratios) % 2 else (ratios[middle - 1] + ratios[middle]) / 2
-        lines.append(f"\nOurs over theirs: median {median:.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}, "
-                     f"of {len(ratios)} types.")
+        lines.append(f"\nOurs over theirs: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} "
+                     f"to {max(ratios):.2f}, of {len(ratios)} types.")
     return "\n".join(lines) + "\n"
 
 
