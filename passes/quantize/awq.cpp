@@ -4,7 +4,7 @@
 // or gptq with the same settings then write the weights; with `clip: false` the model computes what
 // it did.
 
-#include "passes/quantize/awq.h"
+#include "quant/awq.h"
 
 #include <algorithm>
 
@@ -14,7 +14,7 @@
 #include "passes/quantize/rewritten.h"
 #include "passes/quantize/scaling.h"
 #include "passes/quantize/settings.h"
-#include "quant/awq.h"
+#include "passes/registrations.h"
 #include "quant/hessian.h"
 #include "support/system.h"
 

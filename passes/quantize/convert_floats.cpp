@@ -1,13 +1,12 @@
 // convert-floats: writes the weights of products and embeddings in a narrower float type. Norms,
 // biases and tables stay in f32: they are small, and their rounding costs more than it saves.
 
-#include "passes/quantize/convert_floats.h"
-
 #include <cmath>
 
 #include "ir/decode.h"
 #include "ir/match.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 #include "quant/decode.h"
 #include "support/text.h"
 

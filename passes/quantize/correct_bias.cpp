@@ -2,14 +2,13 @@
 // b + (W - Q(W)) E[x], with E[x] from the calibration (Nagel et al. 2019, arXiv 1906.04721, section
 // 4.2). Layer by layer, so later layers see the corrected ones. A product without a bias gets one.
 
-#include "passes/quantize/correct_bias.h"
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 
 #include "passes/quantize/compensation.h"
 #include "passes/quantize/rewritten.h"
+#include "passes/registrations.h"
 
 namespace thimble::passes {
 namespace {

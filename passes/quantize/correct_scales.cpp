@@ -2,9 +2,8 @@
 // products' outputs over the calibration, in closed form. Layer by layer, so later layers see the
 // corrected ones.
 
-#include "passes/quantize/correct_scales.h"
-
 #include "passes/quantize/compensation.h"
+#include "passes/registrations.h"
 #include "quant/decode.h"
 #include "quant/error_metrics.h"
 #include "quant/hessian.h"

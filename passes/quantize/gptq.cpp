@@ -5,8 +5,6 @@
 // from the latter. Embeddings, recurrent weights and those that several products share are left to
 // quantize-weights.
 
-#include "passes/quantize/gptq.h"
-
 #include <algorithm>
 #include <map>
 
@@ -14,6 +12,7 @@
 #include "passes/quantize/gptq_matrix.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 #include "support/system.h"
 
 namespace thimble::passes {

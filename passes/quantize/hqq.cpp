@@ -2,10 +2,10 @@
 // (half-quadratic quantization, Badri and Shaji 2023). Rows are computed on each use, as those of
 // quantize-weights are.
 
-#include "passes/quantize/hqq.h"
+#include "quant/hqq.h"
 
 #include "passes/quantize/settings.h"
-#include "quant/hqq.h"
+#include "passes/registrations.h"
 
 namespace thimble::passes {
 namespace {

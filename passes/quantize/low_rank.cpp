@@ -3,7 +3,7 @@
 // arXiv 2303.08302) or, given a calibration, in the outputs (EoRA, Liu et al. 2024, arXiv
 // 2410.21271). Ordinary nodes; their bytes count.
 
-#include "passes/quantize/low_rank.h"
+#include "quant/low_rank.h"
 
 #include <map>
 
@@ -11,8 +11,8 @@
 #include "passes/quantize/compensation.h"
 #include "passes/quantize/rewritten.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 #include "quant/hessian.h"
-#include "quant/low_rank.h"
 
 namespace thimble::passes {
 namespace {

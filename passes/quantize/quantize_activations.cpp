@@ -3,8 +3,6 @@
 // of convolutions, sums, pools. What goes in is the model as the passes before left it, so weights
 // should be quantized first. Values whose products keep their activations in floats stay so.
 
-#include "passes/quantize/quantize_activations.h"
-
 #include <algorithm>
 #include <map>
 
@@ -13,6 +11,7 @@
 #include "ir/match.h"
 #include "passes/quantize/integer_islands.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 #include "support/text.h"
 
 namespace thimble::passes {

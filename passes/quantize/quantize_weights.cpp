@@ -2,12 +2,11 @@
 // extremes or from a search for the least squared error. Weights are shared, so a tied embedding is
 // decided on once.
 
-#include "passes/quantize/quantize_weights.h"
-
 #include "calibrate/calibration.h"
 #include "calibrate/energies.h"
 #include "ir/match.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 #include "quant/quantize.h"
 
 namespace thimble::passes {

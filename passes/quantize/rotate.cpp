@@ -4,8 +4,6 @@
 // computes what it did: gains of norms are folded into products first, and so are the mean and
 // bias of LayerNormalization.
 
-#include "passes/quantize/rotate.h"
-
 #include <algorithm>
 #include <map>
 #include <set>
@@ -17,6 +15,7 @@
 #include "passes/quantize/rotation_nodes.h"
 #include "passes/quantize/scaling.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 
 namespace thimble::passes {
 namespace {

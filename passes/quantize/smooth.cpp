@@ -3,8 +3,6 @@
 // divided by max|x_j|^alpha / max|w_j|^(1 - alpha), its weights multiplied. What the operator
 // before makes is divided in its own weights, so the model computes what it did.
 
-#include "passes/quantize/smooth.h"
-
 #include <algorithm>
 #include <cmath>
 
@@ -12,6 +10,7 @@
 #include "calibrate/observe.h"
 #include "passes/quantize/scaling.h"
 #include "passes/quantize/settings.h"
+#include "passes/registrations.h"
 #include "support/math.h"
 
 namespace thimble::passes {

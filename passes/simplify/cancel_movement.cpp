@@ -2,10 +2,9 @@
 // and Cast after Cast become one. A Transpose or Reshape moves behind an elementwise node of one
 // input when another one follows that it meets there.
 
-#include "passes/simplify/cancel_movement.h"
-
 #include <algorithm>
 
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

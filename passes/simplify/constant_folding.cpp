@@ -3,14 +3,13 @@
 // and, within a budget of bytes that this may add, whatever else the runtime can work out.
 // Large constants stay as they are: a Transpose of a weight is the emitter's business.
 
-#include "passes/simplify/constant_folding.h"
-
 #include <algorithm>
 #include <cmath>
 #include <optional>
 #include <vector>
 
 #include "ir/ops/shape_context.h"
+#include "passes/registrations.h"
 #include "passes/simplify/constant_execution.h"
 #include "passes/simplify/rewrite.h"
 

@@ -1,11 +1,10 @@
 // remove-dead-code: drops nodes whose results nobody uses, constants without users, bodies of no
 // node, and weights that no graph refers to any more.
 
-#include "passes/simplify/dead_code.h"
-
 #include <algorithm>
 #include <vector>
 
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

@@ -2,12 +2,11 @@
 // training, a threshold. What asks about them is then settled: fold-branches and fold-constants
 // take it from there.
 
-#include "passes/simplify/fix_inputs.h"
-
 #include <algorithm>
 
 #include "calibrate/calibration.h"
 #include "data/fill.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

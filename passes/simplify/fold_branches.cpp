@@ -2,13 +2,12 @@
 // takes. Exporters that trace a script leave such questions behind, about sizes and flags that were
 // settled long before.
 
-#include "passes/simplify/fold_branches.h"
-
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

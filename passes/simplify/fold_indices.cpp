@@ -3,10 +3,9 @@
 // the elementwise nodes that read it broadcast all the same. Exporters of attention masks write
 // these.
 
-#include "passes/simplify/fold_indices.h"
-
 #include <algorithm>
 
+#include "passes/registrations.h"
 #include "passes/simplify/index_grid.h"
 #include "passes/simplify/rewrite.h"
 

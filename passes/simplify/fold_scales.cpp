@@ -2,13 +2,12 @@
 // the weight and bias of the Conv, ConvTranspose, Gemm or MatMul before it. The weight is scaled as
 // it is read; one that something else uses as well stays as it is, and the report says so.
 
-#include "passes/simplify/fold_scales.h"
-
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "ir/match.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

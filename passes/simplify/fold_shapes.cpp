@@ -1,8 +1,7 @@
 // fold-shapes: a Reshape whose target is computed from shapes (Shape, Gather, Concat, ...) takes a
 // constant instead, where shape inference knows the result: sizes, 0 for those that stay, one -1.
 
-#include "passes/simplify/fold_shapes.h"
-
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

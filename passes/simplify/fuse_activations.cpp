@@ -2,11 +2,10 @@
 // HardSwish, Mish. Matched as x * f(x) on the graph's products and sums in normal form
 // (ir/algebra.h), so the order of factors and the place of constants don't matter.
 
-#include "passes/simplify/fuse_activations.h"
-
 #include <cmath>
 
 #include "ir/algebra.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

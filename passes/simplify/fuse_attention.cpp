@@ -4,11 +4,10 @@
 // number becomes the bool that it stands for. Q, K and V may be parts of one product [batch, seq,
 // 3 * heads * dim], and keys and values heads that were repeated for groups of queries (GQA).
 
-#include "passes/simplify/fuse_attention.h"
-
 #include <algorithm>
 
 #include "ir/algebra.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

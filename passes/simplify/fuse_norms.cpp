@@ -2,9 +2,8 @@
 // LayerNormalization, x / sqrt(mean square + epsilon) * scale RMSNormalization, in whatever order
 // an exporter wrote them.
 
-#include "passes/simplify/fuse_norms.h"
-
 #include "ir/algebra.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

@@ -6,11 +6,10 @@
 // Where x is [batch, seq, heads, dim] transposed, as before attention, the turn is put before the
 // Transpose, on [batch, seq, heads * dim], so that fuse-attention finds the heads split after it.
 
-#include "passes/simplify/fuse_rope.h"
-
 #include <algorithm>
 
 #include "ir/algebra.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

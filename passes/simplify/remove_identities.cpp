@@ -3,11 +3,10 @@
 // Transpose that keeps the order, an Expand, Tile, Pad or Slice of everything, a Concat of one, a
 // sum with 0, a product with 1.
 
-#include "passes/simplify/remove_identities.h"
-
 #include <algorithm>
 
 #include "ir/algebra.h"
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

@@ -1,11 +1,10 @@
 // share-expressions: of nodes that compute the same from the same, the first computes it for all
 // (common subexpressions). Nodes that draw random numbers or hold bodies stay apart.
 
-#include "passes/simplify/share_expressions.h"
-
 #include <cstring>
 #include <unordered_map>
 
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {

@@ -2,13 +2,12 @@
 // are told apart by a digest of their beginning, so that a model of many equal layers isn't read
 // for this; those that begin alike by a digest of the whole, a piece at a time.
 
-#include "passes/simplify/share_weights.h"
-
 #include <algorithm>
 #include <limits>
 #include <map>
 #include <string>
 
+#include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"
 #include "support/hash.h"
 

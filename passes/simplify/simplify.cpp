@@ -1,25 +1,9 @@
 // simplify: every lossless pass, in an order that lets each profit from those before it. What a
 // recipe for a model from outside begins with.
 
-#include "passes/simplify/simplify.h"
-
 #include <algorithm>
 
-#include "passes/simplify/cancel_movement.h"
-#include "passes/simplify/constant_folding.h"
-#include "passes/simplify/dead_code.h"
-#include "passes/simplify/fold_branches.h"
-#include "passes/simplify/fold_indices.h"
-#include "passes/simplify/fold_pads.h"
-#include "passes/simplify/fold_scales.h"
-#include "passes/simplify/fold_shapes.h"
-#include "passes/simplify/fuse_activations.h"
-#include "passes/simplify/fuse_attention.h"
-#include "passes/simplify/fuse_norms.h"
-#include "passes/simplify/fuse_rope.h"
-#include "passes/simplify/remove_identities.h"
-#include "passes/simplify/share_expressions.h"
-#include "passes/simplify/share_weights.h"
+#include "passes/registrations.h"
 
 namespace thimble::passes {
 namespace {

@@ -1,8 +1,0 @@
-#pragma once
-#include "pass/pass.h"
-
-namespace thimble::passes {
-
-pass::Registration correct_scales();
-
-}  // namespace thimble::passes

@@ -1,8 +1,0 @@
-#pragma once
-#include "pass/pass.h"
-
-namespace thimble::passes {
-
-pass::Registration constant_folding();
-
-}  // namespace thimble::passes

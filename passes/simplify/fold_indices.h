@@ -1,9 +1,0 @@
-#pragma once
-
-#include "pass/pass.h"
-
-namespace thimble::passes {
-
-pass::Registration fold_indices();
-
-}  // namespace thimble::passes

@@ -1,9 +1,0 @@
-#pragma once
-
-#include "pass/pass.h"
-
-namespace thimble::passes {
-
-pass::Registration share_weights();
-
-}  // namespace thimble::passes
