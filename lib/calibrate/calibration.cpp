@@ -52,6 +52,18 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const ir::Model& model) {
   return tokenizer::Tokenizer::load(model.tokenizer);
 }
 
+// A stride leaves a part at the text's end, which doesn't count. Errors: no whole window.
+Expected<std::vector<data::Window>> whole_windows(const std::vector<std::int32_t>& tokens,
+                                                  const tokenizer::Tokenizer& tokenizer,
+                                                  data::WindowOptions options) {
+  if (std::ssize(tokens) < options.context) options.stride = 0;
+  THIMBLE_ASSIGN(auto windows, data::make_windows(tokens, tokenizer, options));
+  std::erase_if(windows, [&](const data::Window& window) {
+    return std::ssize(window.tokens) < options.context;
+  });
+  return windows;
+}
+
 Expected<Held> held_array(data::Array array, ir::DType wanted) {
   const auto type = static_cast<program::Type>(wanted);  // both are ONNX's numbers
   eval::fit_floats(array, type);
@@ -146,6 +158,7 @@ Expected<data::WindowOptions> window_options(const ir::Model& model, const TextO
   }
   data::WindowOptions windows;
   windows.context = options.context > 0 ? options.context : std::min(kContext, limit);
+  windows.stride = options.stride;
   windows.max_windows = std::max<std::int64_t>(1, options.tokens / windows.context);
   return windows;
 }
@@ -154,8 +167,8 @@ Expected<Calibration> Calibration::from_text(const ir::Model& model, std::string
                                              const TextOptions& options) {
   THIMBLE_ASSIGN(const tokenizer::Tokenizer tokenizer, tokenizer_of(model));
   THIMBLE_ASSIGN(const data::WindowOptions windows, window_options(model, options));
-  THIMBLE_ASSIGN(const auto cut, data::make_windows(text, tokenizer, windows));
-  return from_windows(model, cut);
+  THIMBLE_ASSIGN(const auto whole, whole_windows(tokenizer.encode(text), tokenizer, windows));
+  return from_windows(model, whole);
 }
 
 Expected<Calibration> Calibration::from_chats(const ir::Model& model,
@@ -172,8 +185,8 @@ Expected<Calibration> Calibration::from_chats(const ir::Model& model,
   }
   THIMBLE_ASSIGN(const data::WindowOptions windows, window_options(model, options));
   const auto tokens = data::chat_tokens(chats, form, tokenizer);
-  THIMBLE_ASSIGN(const auto cut, data::make_windows(tokens, tokenizer, windows));
-  return from_windows(model, cut);
+  THIMBLE_ASSIGN(const auto whole, whole_windows(tokens, tokenizer, windows));
+  return from_windows(model, whole);
 }
 
 Expected<Calibration> Calibration::from_windows(const ir::Model& model,

@@ -22,13 +22,15 @@ namespace thimble::calibrate {
 struct TextOptions {
   std::int64_t tokens = 32768;  // at most; whole windows of `context`
   std::int64_t context = 0;     // 0: 512, or the model's limit if that is less
+  std::int64_t stride = 0;      // from a window to the next, at most the context; 0: the context
 };
 
 // NumPy's name of the type of arrays for an input; empty where a calibration takes none. Halves are
 // asked for as f32.
 std::string descr_of(ir::DType type);
 
-// What these options mean for a model. Errors: a context longer than the model's.
+// What these options mean for a model. Errors: a context longer than the model's, or shorter than
+// the stride.
 Expected<data::WindowOptions> window_options(const ir::Model& model, const TextOptions& options);
 
 class Calibration {

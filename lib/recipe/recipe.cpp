@@ -251,6 +251,7 @@ class Parser {
                    "a 'context' of " + std::to_string(recipe.calibration.context) +
                        " does not fit into " + std::to_string(recipe.calibration.tokens) +
                        " 'tokens'");
+    recipe.calibration.stride = checked.integer("stride");
     return ok();
   }
 

@@ -33,6 +33,7 @@ struct CalibrationSource {
   bool teacher = false;  // the model writes its own text
   std::int64_t tokens = 32768;
   std::int64_t context = 0;  // 0: 512, or the model's limit if that is less
+  std::int64_t stride = 0;   // of calibration; 0: windows follow each other
   DataSet data;              // in place of a text
   std::string imatrix;       // a file; beside either or alone
 };

@@ -85,6 +85,13 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
        .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},
       tokens_option("32768"),
       context_option(),
+      {.name = "stride",
+       .type = OptionType::kInteger,
+       .fallback = "0",
+       .unit = "tokens",
+       .help = "from a window to the next; 0: windows follow each other",
+       .minimum = 0,
+       .maximum = 1 << 20},
   });
   return kOptions;
 }

@@ -78,14 +78,14 @@ Expected<calibrate::Calibration> make_samples(const ir::Model& model, const reci
   if (!input.data.empty())
     return samples_of_data(model, input.data, input.data.samples, environment.pool);
   if (input.tokens == 0) return calibrate::Calibration(std::vector<calibrate::Sample>());
-  const calibrate::TextOptions options{recipe.calibration.tokens, recipe.calibration.context};
+  const recipe::CalibrationSource& source = recipe.calibration;
+  const calibrate::TextOptions options{source.tokens, source.context, source.stride};
   if (input.teacher) {
     THIMBLE_ASSIGN(const auto windows,
                    calibrate::write_windows(model, options, recipe.seed, "teacher", journal,
                                             environment.pool, environment.progress));
     return calibrate::Calibration::from_windows(model, windows);
   }
-  const recipe::CalibrationSource& source = recipe.calibration;
   auto made = input.chats.empty() ? calibrate::Calibration::from_text(model, input.text, options)
                                   : calibrate::Calibration::from_chats(model, input.chats, options);
   if (!made) return std::move(made).error().in(source.chat.empty() ? source.text : source.chat);

@@ -21,3 +21,10 @@ ls *.thimble
 # A window may hold more tokens than one step of a prompt does.
 printf '%s\n' 'version: 1' 'calibrate: {tokens: 2048, context: 1024}' 'passes: [gptq: {bits: 4}]' >long.yaml
 status $thimble compress $fable -q -r long.yaml --calibrate $fable/calibrate.txt -o long.thimble | tail -n 1
+# Windows that overlap see more of a short text; a stride over the context would leave some out.
+head -c 250 $fable/calibrate.txt >some.txt
+for stride in 0 8 64; do
+  echo "{version: 1, calibrate: {tokens: 96, context: 32, stride: $stride}, passes: [gptq: {bits: 4, only: {last: 1}}]}" >stride.yaml
+  status $thimble compress $fable -q -r stride.yaml --calibrate some.txt -o $stride.thimble | tail -n 1
+done
+cmp -s 0.thimble 8.thimble || echo "other windows"
