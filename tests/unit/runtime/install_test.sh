@@ -20,7 +20,7 @@ add_executable(version version.cpp)
 target_link_libraries(generate PRIVATE thimble::runtime)
 target_link_libraries(version PRIVATE thimble::runtime)
 C
-cmake -S "$work/app" -B "$work/app/build" -DCMAKE_PREFIX_PATH="$work/installed" -DCMAKE_C_COMPILER="$3" \
+cmake -G Ninja -S "$work/app" -B "$work/app/build" -DCMAKE_PREFIX_PATH="$work/installed" -DCMAKE_C_COMPILER="$3" \
   -DCMAKE_CXX_COMPILER="$4" >/dev/null
 cmake --build "$work/app/build" >/dev/null
 "$work/app/build/version"
