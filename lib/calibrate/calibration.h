@@ -29,15 +29,14 @@ struct TextOptions {
 // asked for as f32.
 std::string descr_of(ir::DType type);
 
-// What these options mean for a model. Errors: a context longer than the model's, or shorter than
-// the stride.
+// What these options mean for a model. Errors: a context longer than the model's.
 Expected<data::WindowOptions> window_options(const ir::Model& model, const TextOptions& options);
 
 class Calibration {
  public:
   // Windows of a text as `thimble eval` cuts them, each a whole sequence from position 0. Errors: a
   // model without a tokenizer, an input that text can't fill, a text shorter than one window, a
-  // context longer than the model's.
+  // context longer than the model's, or shorter than the stride.
   static Expected<Calibration> from_text(const ir::Model& model, std::string_view text,
                                          const TextOptions& options);
   // The same of conversations (data/chat.h) in the model's chat template. Errors also: a template

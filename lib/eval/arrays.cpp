@@ -53,10 +53,6 @@ void write_float(double value, program::Type type, std::byte* bytes) {
     std::memcpy(bytes, &half, sizeof half);
 }
 
-const program::Slot& slot_at(const program::Program& program, std::int32_t index) {
-  return program.slot(index);
-}
-
 }  // namespace
 
 Expected<runtime::TensorView> view_of(const data::Array& array) {
@@ -110,7 +106,7 @@ std::optional<std::string> symbol_of(const program::Program& program, const prog
 std::vector<const program::Slot*> input_slots(const program::Program& program) {
   std::vector<const program::Slot*> slots;
   for (const std::int32_t index : program.regions[0].inputs) {
-    const program::Slot& slot = slot_at(program, index);
+    const program::Slot& slot = program.slot(index);
     if (slot.kind == program::Slot::Kind::kInput) slots.push_back(&slot);
   }
   return slots;
@@ -151,7 +147,7 @@ Expected<std::vector<runtime::TensorView>> bind_inputs(const program::Program& p
 std::vector<std::string> output_names(const program::Program& program) {
   std::vector<std::string> names;
   for (const std::int32_t index : program.regions[0].outputs)
-    names.push_back(slot_at(program, index).name);
+    names.push_back(program.slot(index).name);
   return names;
 }
 

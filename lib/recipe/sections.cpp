@@ -25,6 +25,16 @@ pass::OptionInfo context_option() {
           .maximum = 1 << 20};
 }
 
+pass::OptionInfo stride_option() {
+  return {.name = "stride",
+          .type = OptionType::kInteger,
+          .fallback = "0",
+          .unit = "tokens",
+          .help = "from a window to the next; 0: windows don't overlap",
+          .minimum = 0,
+          .maximum = 1 << 20};
+}
+
 pass::OptionInfo tokens_option(const char* fallback) {
   return {.name = "tokens",
           .type = OptionType::kInteger,
@@ -47,13 +57,7 @@ const std::vector<pass::OptionInfo>& evaluate_options() {
        .help = "of a window",
        .minimum = 8,
        .maximum = 1 << 20},
-      {.name = "stride",
-       .type = OptionType::kInteger,
-       .fallback = "0",
-       .unit = "tokens",
-       .help = "0: windows don't overlap",
-       .minimum = 0,
-       .maximum = 1 << 20},
+      stride_option(),
       {.name = "max_windows",
        .type = OptionType::kInteger,
        .fallback = "0",
@@ -85,13 +89,7 @@ const std::vector<pass::OptionInfo>& calibrate_options() {
        .help = "llama.cpp's importance matrix, for `importance: true` of quantize-weights"},
       tokens_option("32768"),
       context_option(),
-      {.name = "stride",
-       .type = OptionType::kInteger,
-       .fallback = "0",
-       .unit = "tokens",
-       .help = "from a window to the next; 0: windows follow each other",
-       .minimum = 0,
-       .maximum = 1 << 20},
+      stride_option(),
   });
   return kOptions;
 }

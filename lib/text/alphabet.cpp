@@ -46,4 +46,16 @@ Expected<std::string> alphabet_to_bytes(std::string_view text) {
   return out;
 }
 
+std::vector<std::string> spelled_tokens(const tokenizer::Tables& tables) {
+  std::vector<bool> added(tables.tokens.size(), false);
+  for (const tokenizer::AddedToken& token : tables.added)
+    added[static_cast<std::size_t>(token.id)] = true;
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
+    const std::string& bytes = tables.tokens[i].bytes;
+    out.push_back(tables.byte_level && !added[i] ? bytes_to_alphabet(bytes) : bytes);
+  }
+  return out;
+}
+
 }  // namespace thimble::text

@@ -54,6 +54,10 @@ struct NamedFile {
 Expected<std::vector<NamedFile>> to_folder(const tokenizer::Tables& tables,
                                            const std::string& chat_template);
 
+// Each token as vocabularies spell it: those of a byte-level tokenizer in GPT-2's alphabet, but for
+// added ones.
+std::vector<std::string> spelled_tokens(const tokenizer::Tables& tables);
+
 // GPT-2's spelling of bytes as printable characters, and back. An error for a character outside the
 // alphabet.
 std::string bytes_to_alphabet(std::string_view bytes);

@@ -23,16 +23,12 @@ bool is_utf8(std::string_view text) {
 
 // As vocabularies have them: different texts, of UTF-8.
 Expected<Spelling> spell(const Tables& tables) {
-  std::vector<bool> added(tables.tokens.size(), false);
-  for (const AddedToken& token : tables.added) added[static_cast<std::size_t>(token.id)] = true;
-  Spelling out;
-  std::unordered_set<std::string> known;
-  for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
-    const std::string& bytes = tables.tokens[i].bytes;
-    out.push_back(tables.byte_level && !added[i] ? bytes_to_alphabet(bytes) : bytes);
-    if (!is_utf8(out.back()))
+  Spelling out = spelled_tokens(tables);
+  std::unordered_set<std::string_view> known;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (!is_utf8(out[i]))
       return unsupported("token " + std::to_string(i) + " is not a text of UTF-8");
-    if (out.back().empty() || !known.insert(out.back()).second)
+    if (out[i].empty() || !known.insert(out[i]).second)
       return unsupported("token " + std::to_string(i) + " has the text of another, or none");
   }
   return out;

@@ -111,11 +111,8 @@ Expected<GgufVocabulary> to_gguf(const Tables& tables) {
   if (v.pre.empty() && bytes) {
     THIMBLE_ASSIGN(v.pre, pre_of(tables));
   }
-  std::vector<bool> added(tables.tokens.size(), false);
-  for (const AddedToken& token : tables.added) added[static_cast<std::size_t>(token.id)] = true;
-  for (std::size_t i = 0; i < tables.tokens.size(); ++i) {
-    const Token& token = tables.tokens[i];
-    v.tokens.push_back(bytes && !added[i] ? bytes_to_alphabet(token.bytes) : token.bytes);
+  v.tokens = spelled_tokens(tables);
+  for (const Token& token : tables.tokens) {
     v.scores.push_back(token.score);
     v.types.push_back(piece_type(token.kind));
   }

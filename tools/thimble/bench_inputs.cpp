@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 
 #include "eval/arrays.h"
 #include "support/checked.h"
 #include "support/rng.h"
+#include "support/text.h"
 #include "tokenizer/tokenizer.h"
 
 namespace thimble::cli {
@@ -47,16 +47,13 @@ std::vector<OpenSize> open_sizes(const std::vector<const program::Slot*>& inputs
 
 Status check_said(const program::Program& program, const std::vector<OpenSize>& open,
                   const ir::DimRanges& said) {
-  std::string names;
-  std::set<std::string> known;
-  for (const OpenSize& size : open) {
-    const std::string& name = program.symbols[size.symbol];
-    if (known.insert(name).second) names += (names.empty() ? "" : ", ") + name;
-  }
+  std::vector<std::string> names;
+  for (const OpenSize& size : open) names.push_back(program.symbols[size.symbol]);
   for (const auto& [name, range] : said) {
-    if (!known.contains(name)) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
       return Error(ErrorCode::kUsage, "no input has an open size '" + name + "'")
-          .fix(names.empty() ? "leave --dim out: all sizes are settled" : "open are: " + names);
+          .fix(names.empty() ? "leave --dim out: all sizes are settled"
+                             : "open are: " + join(names, ", "));
     }
     if (range.low != range.high) {
       return Error(ErrorCode::kUsage, "a run has one size '" + name + "', not a range of them")
