@@ -20,10 +20,13 @@ std::string number_text(double value) {
 }
 
 Status check_range(const OptionInfo& info, const OptionValue& value, double number) {
-  if (info.minimum == info.maximum || (number >= info.minimum && number <= info.maximum))
-    return ok();
-  return wrong(value, "'" + info.name + "' is " + number_text(number) + "; it must lie in " +
-                          range_text(info));
+  const bool any = info.minimum == info.maximum && info.numbers.empty();
+  const bool listed =
+      std::find(info.numbers.begin(), info.numbers.end(), number) != info.numbers.end();
+  if (any || listed || (number >= info.minimum && number <= info.maximum)) return ok();
+  return wrong(value, "'" + info.name + "' is " + number_text(number) +
+                          (info.numbers.empty() ? "; it must lie in " : "; it can be ") +
+                          numbers_text(info));
 }
 
 Status check_word(const OptionInfo& info, const OptionValue& value, const std::string& word) {
@@ -188,8 +191,12 @@ std::string OptionValue::to_string() const {
   return std::visit(Printer{}, value);
 }
 
-std::string range_text(const OptionInfo& info) {
-  return number_text(info.minimum) + ".." + number_text(info.maximum);
+std::string numbers_text(const OptionInfo& info) {
+  if (info.minimum != info.maximum)
+    return number_text(info.minimum) + ".." + number_text(info.maximum);
+  std::vector<std::string> numbers;
+  for (const std::int64_t number : info.numbers) numbers.push_back(std::to_string(number));
+  return join(numbers, ", ");
 }
 
 Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const OptionValue& map) {

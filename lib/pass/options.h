@@ -41,7 +41,7 @@ struct OptionEntry {
 
 enum class OptionType : std::uint8_t {
   kBool,           // or one of `words`
-  kInteger,        // minimum..maximum
+  kInteger,        // minimum..maximum, or one of `numbers`
   kReal,           // minimum..maximum
   kWord,           // one of `words`
   kIntegerOrWord,  // either
@@ -59,10 +59,11 @@ struct OptionInfo {
   std::string help;      // one clause
   double minimum = 0;
   double maximum = 0;
+  std::vector<std::int64_t> numbers;
   std::vector<std::string> words;
 };
 
-std::string range_text(const OptionInfo& info);  // "2..8"
+std::string numbers_text(const OptionInfo& info);  // "2..8", "0, 4, 6, 8"; empty: any
 
 // The options of one pass as the recipe sets them, checked against their descriptions.
 class Options {

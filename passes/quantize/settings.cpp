@@ -28,23 +28,17 @@ void apply_symmetric(const OptionValue& value, Settings& settings) {
   if (!settings.open.symmetric) settings.symmetric = std::get<bool>(value.value);
 }
 
-Status apply_group_size(const OptionValue& value, Settings& settings) {
-  const auto* size = std::get_if<std::int64_t>(&value.value);
+void apply_group_size(const OptionValue& value, Settings& settings) {
   settings.open.group_size = is_auto(value);
-  if (settings.open.group_size) return ok();
+  if (settings.open.group_size) return;
+  const auto* size = std::get_if<std::int64_t>(&value.value);
   settings.per_tensor = size == nullptr && *value.text() == "tensor";
   settings.group_size = size == nullptr ? 0 : *size;
-  if (size == nullptr || *size == 16 || *size % 32 == 0) return ok();
-  return wrong(value,
-               "'group_size' is " + std::to_string(*size) + "; it must be 16 or a multiple of 32");
 }
 
-Status apply_sub_scale_bits(const OptionValue& value, Settings& settings) {
+void apply_sub_scale_bits(const OptionValue& value, Settings& settings) {
   settings.open.sub_scale_bits = is_auto(value);
   settings.sub_scale_bits = settings.open.sub_scale_bits ? 0 : std::get<std::int64_t>(value.value);
-  const std::int64_t bits = settings.sub_scale_bits;
-  if (bits == 0 || bits == 4 || bits == 6 || bits == 8) return ok();
-  return wrong(value, "'sub_scale_bits' is " + std::to_string(bits) + "; it must be 0, 4, 6 or 8");
 }
 
 void apply_codes(const OptionValue& value, Settings& settings) {
@@ -89,17 +83,16 @@ Status check_together(const OptionValue& value, const Settings& s) {
 }
 
 // One option that was checked already, over what is set so far.
-Status apply(const std::string& key, const OptionValue& value, Settings& settings) {
+void apply(const std::string& key, const OptionValue& value, Settings& settings) {
   if (key == "bits") apply_bits(value, settings);
-  if (key == "group_size") THIMBLE_TRY(apply_group_size(value, settings));
+  if (key == "group_size") apply_group_size(value, settings);
   if (key == "symmetric") apply_symmetric(value, settings);
-  if (key == "sub_scale_bits") THIMBLE_TRY(apply_sub_scale_bits(value, settings));
+  if (key == "sub_scale_bits") apply_sub_scale_bits(value, settings);
   if (key == "codes") apply_codes(value, settings);
   if (key == "scale") settings.scale_type = *ir::dtype_from_name(*value.text());
   if (key == "search")
     settings.search = *value.text() == "mse" ? quant::Search::kMse : quant::Search::kAbsmax;
   if (key == "activations") settings.activation = *ir::activation_named(*value.text());
-  return ok();
 }
 
 OptionValue selector_part(const OptionValue& rule) {
@@ -200,7 +193,7 @@ Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings&
   }
   for (const auto& [key, item] : *value.map()) {
     if (key == "skip") rule.skip = std::get<bool>(item.value);
-    if (key != "codes") THIMBLE_TRY(apply(key, item, rule.settings));
+    if (key != "codes") apply(key, item, rule.settings);
   }
   THIMBLE_TRY(check_together(value, rule.settings));
   std::string text = selector.to_string();
@@ -212,7 +205,7 @@ Expected<Rules::Rule> Rules::make_rule(const OptionValue& value, const Settings&
 Status Rules::configure(const pass::Options& options) {
   for (const char* key : {"codes", "bits", "group_size", "symmetric", "sub_scale_bits", "scale",
                           "search", "activations"}) {
-    if (const OptionValue* value = options.find(key)) THIMBLE_TRY(apply(key, *value, base_));
+    if (const OptionValue* value = options.find(key)) apply(key, *value, base_);
   }
   for (const char* key : {"sub_scale_bits", "codes"}) {
     if (const OptionValue* value = options.find(key)) THIMBLE_TRY(check_together(*value, base_));

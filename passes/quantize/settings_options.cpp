@@ -11,11 +11,8 @@ pass::OptionInfo sub_scale_bits_option() {
           .type = OptionType::kInteger,
           .fallback = "0",
           .unit = "bits",
-          .help =
-              "width of a group's scale, a code under the row's scale: 4, 6 or 8; 0: a scale of "
-              "its own",
-          .minimum = 0,
-          .maximum = 8};
+          .help = "width of a group's scale, a code under the row's scale; 0: a scale of its own",
+          .numbers = {0, 4, 6, 8}};
 }
 
 pass::OptionInfo codes_option() {
@@ -99,17 +96,15 @@ pass::OptionInfo rules_option() {
 }
 
 pass::OptionInfo group_size_option(bool per_tensor) {
-  pass::OptionInfo info = {
-      .name = "group_size",
-      .type = OptionType::kIntegerOrWord,
-      .fallback = "32",
-      .unit = "inputs",
-      .help = "inputs that share a scale: 16, a multiple of 32 or a whole channel",
-      .minimum = 16,
-      .maximum = 256,
-      .words = {"channel"}};
+  pass::OptionInfo info = {.name = "group_size",
+                           .type = OptionType::kIntegerOrWord,
+                           .fallback = "32",
+                           .unit = "inputs",
+                           .help = "inputs that share a scale; channel: all of one",
+                           .numbers = {16, 32, 64, 96, 128, 160, 192, 224, 256},
+                           .words = {"channel"}};
   if (!per_tensor) return info;
-  info.help = "inputs that share a scale: 16, a multiple of 32, a whole channel or the tensor";
+  info.help += "; tensor: all";
   info.words.push_back("tensor");
   return info;
 }

@@ -38,10 +38,8 @@ std::string allowed_text(const pass::OptionInfo& option) {
     case pass::OptionType::kInteger:
     case pass::OptionType::kReal:
     case pass::OptionType::kIntegerOrWord:
-      if (option.minimum != option.maximum) {
-        const std::string range = pass::range_text(option);
-        return words.empty() ? range : range + ", " + words;
-      }
+      if (const std::string numbers = pass::numbers_text(option); !numbers.empty())
+        return words.empty() ? numbers : numbers + ", " + words;
       return words;
     case pass::OptionType::kSelector:
       return "a selector";
