@@ -12,6 +12,7 @@ namespace {
 
 #include "kernels/lanes_avx2.h"
 
+constexpr bool kFourCodes = false;
 constexpr int kCodedTiles = 1, kCodedTokens = 4;
 
 struct Sums {

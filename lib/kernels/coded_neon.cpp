@@ -15,6 +15,7 @@ namespace {
 #include "kernels/coded_neon.inc"
 // clang-format on
 
+constexpr bool kFourCodes = false;
 constexpr int kCodedTiles = 1, kCodedTokens = 4;
 
 template <int TILES, int TOKENS>

@@ -13,6 +13,7 @@ namespace {
 
 #include "kernels/lanes_scalar.h"
 
+constexpr bool kFourCodes = false;
 constexpr int kCodedTiles = 1, kCodedTokens = 4;
 
 struct Sums {
