@@ -64,8 +64,9 @@ struct Case {
 };
 
 TEST_CASE("products of codes are exact and rounded as defined") {
-  for (const Case& c : {Case{1, 1, 1}, Case{64, 16, 8}, Case{100, 40, 13}, Case{576, 33, 50},
-                        Case{130, 64, 33}, Case{200, 7, 5}, Case{64, 96, 70}, Case{1300, 40, 71}}) {
+  for (const Case& c :
+       {Case{1, 1, 1}, Case{64, 16, 8}, Case{100, 40, 13}, Case{576, 33, 50}, Case{130, 64, 33},
+        Case{200, 7, 5}, Case{64, 96, 70}, Case{1300, 40, 71}, Case{2600, 20, 71}}) {
     const std::int64_t padded = coded_row_bytes(c.inputs), stride = padded + 3,
                        y_stride = c.outputs + 2;
     Weights w = random_bytes<std::int8_t>(c.outputs * c.inputs, 1);
@@ -98,7 +99,7 @@ TEST_CASE("products of codes are exact and rounded as defined") {
 
 TEST_CASE("products of codes become floats as defined, with zeros of the weights and a bias") {
   for (const Case& c :
-       {Case{1, 1, 1}, Case{64, 16, 8}, Case{100, 40, 13}, Case{384, 33, 50}, Case{1030, 24, 70}}) {
+       {Case{1, 1, 1}, Case{64, 16, 8}, Case{100, 40, 13}, Case{384, 33, 50}, Case{2570, 24, 70}}) {
     const std::int64_t stride = coded_row_bytes(c.inputs), y_stride = c.outputs + 2;
     const Weights w = random_bytes<std::int8_t>(c.outputs * c.inputs, 7);
     const Bytes x = random_bytes<std::uint8_t>(c.rows * stride, 8);  // the weight's padding is 0
