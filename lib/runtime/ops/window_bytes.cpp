@@ -21,6 +21,13 @@ inline std::uint8_t* copy_bytes(const std::uint8_t* from, std::int64_t count, st
   return end;
 }
 
+bool lies_inside(const Windows& w, const Space& start) {
+  for (std::size_t d = 0; d < 3; ++d) {
+    if (start[d] < 0 || start[d] + w.extent(d) > w.in[d]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 WindowBytes::Rows WindowBytes::rows(const std::uint8_t* x, const WindowRun& run,
@@ -35,16 +42,36 @@ void WindowBytes::fill(const std::uint8_t* x, std::int64_t first, std::int64_t c
                        std::uint8_t* rows) const {
   const Windows& w = c_.windows;
   const std::int64_t bytes = row_bytes();
+  const bool whole_lines = w.dilation[2] == 1 && c_.group == 1;
   Space at = w.place(first);
   for (std::int64_t i = 0; i < count; ++i) {
     std::uint8_t* row = rows + i * bytes;
     std::memset(row + bytes - kernels::kCodedStep, 0, kernels::kCodedStep);
-    fill_window(x, w.start_at(at), row);
+    const Space start = w.start_at(at);
+    if (whole_lines && lies_inside(w, start)) {
+      fill_inside(x, start, row);
+    } else {
+      fill_window(x, start, row);
+    }
     if (++at[2] < w.out[2]) continue;
     at[2] = 0;
     if (++at[1] < w.out[1]) continue;
     at[1] = 0;
     ++at[0];
+  }
+}
+
+// A window of the image alone, whose lines are one piece each: most are such, and where lines are
+// short, asking after each one's edges would take longer than copying it.
+void WindowBytes::fill_inside(const std::uint8_t* x, const Space& start, std::uint8_t* to) const {
+  const Windows& w = c_.windows;
+  const std::int64_t row = w.in[2] * c_.channels, line = w.kernel[2] * c_.channels;
+  const std::uint8_t* plane =
+      x + start[0] * w.in[1] * row + start[1] * row + start[2] * c_.channels;
+  for (std::int64_t a = 0; a < w.kernel[0]; ++a, plane += w.dilation[0] * w.in[1] * row) {
+    const std::uint8_t* from = plane;
+    for (std::int64_t b = 0; b < w.kernel[1]; ++b, from += w.dilation[1] * row)
+      to = copy_bytes(from, line, to);
   }
 }
 

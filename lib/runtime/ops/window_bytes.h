@@ -64,6 +64,7 @@ class WindowBytes {
  private:
   void fill(const std::uint8_t* x, std::int64_t first, std::int64_t count,
             std::uint8_t* rows) const;
+  void fill_inside(const std::uint8_t* x, const Space& start, std::uint8_t* to) const;
   void fill_window(const std::uint8_t* x, const Space& start, std::uint8_t* to) const;
   std::uint8_t* fill_outside(std::int64_t bytes, std::uint8_t* to) const;
   std::uint8_t* fill_line(const std::uint8_t* line, const Taps& taps, std::uint8_t* to) const;
