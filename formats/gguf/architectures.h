@@ -1,6 +1,8 @@
 #pragma once
-// The architectures that GGUF files are read for, and how they differ from Hugging Face's.
+// The architectures that GGUF files are read and written for, and how they differ from Hugging
+// Face's.
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -8,22 +10,64 @@
 
 namespace thimble::formats::gguf {
 
+enum class Windows {
+  kNone,     // every layer sees all before it
+  kAll,      // all layers have the window
+  kPeriodic  // of each `period` layers all but the last have the window
+};
+
+// What llama.cpp computes for the name, beyond what the keys of a file say.
 struct Architecture {
   std::string_view gguf, huggingface;
-  Naming naming;
-  bool interleaved;        // rows of q and k are kept for interleaved rotary positions
-  bool gains_include_one;  // norms hold 1 + w where Hugging Face holds w
-  bool writable;
+  Naming naming = Naming::kLlama;
+  bool interleaved = false;        // rows of q and k are kept for interleaved rotary positions
+  bool gains_include_one = false;  // norms hold 1 + w where Hugging Face holds w
+  bool gelu = false;               // by tanh, not silu
+  bool all_biases = false;         // otherwise q, k and v alone may have some
+  bool rope_factors = false;       // reads rope_freqs.weight
+  bool own_head = true;            // may have another matrix than the embedding
+  bool softcaps = false;           // of attention and logits, both
+  Windows windows = Windows::kNone;
+  std::int64_t window = 0, period = 0;  // where no key says others
+  std::int64_t largest = 0;  // with so many layers, attention is scaled by hidden / heads
 };
 
 inline constexpr Architecture kArchitectures[] = {
-    {"llama", "LlamaForCausalLM", Naming::kLlama, true, false, true},
-    {"llama", "MistralForCausalLM", Naming::kLlama, true, false, true},
-    {"qwen2", "Qwen2ForCausalLM", Naming::kLlama, false, false, true},
-    {"qwen3", "Qwen3ForCausalLM", Naming::kLlama, false, false, true},
-    {"gemma2", "Gemma2ForCausalLM", Naming::kGemma, false, true, false},
-    {"gemma3", "Gemma3ForCausalLM", Naming::kGemma, false, true, false},
-    {"phi3", "Phi3ForCausalLM", Naming::kPhi3, false, false, true},
+    {.gguf = "llama",
+     .huggingface = "LlamaForCausalLM",
+     .interleaved = true,
+     .all_biases = true,
+     .rope_factors = true},
+    {.gguf = "llama",
+     .huggingface = "MistralForCausalLM",
+     .interleaved = true,
+     .all_biases = true,
+     .rope_factors = true},
+    {.gguf = "qwen2", .huggingface = "Qwen2ForCausalLM"},
+    {.gguf = "qwen3", .huggingface = "Qwen3ForCausalLM"},
+    {.gguf = "gemma2",
+     .huggingface = "Gemma2ForCausalLM",
+     .naming = Naming::kGemma,
+     .gains_include_one = true,
+     .gelu = true,
+     .own_head = false,
+     .softcaps = true,
+     .windows = Windows::kPeriodic,
+     .window = 4096,
+     .period = 2,
+     .largest = 46},
+    {.gguf = "gemma3",
+     .huggingface = "Gemma3ForCausalLM",
+     .naming = Naming::kGemma,
+     .gains_include_one = true,
+     .gelu = true,
+     .windows = Windows::kPeriodic,
+     .period = 6,
+     .largest = 62},
+    {.gguf = "phi3",
+     .huggingface = "Phi3ForCausalLM",
+     .naming = Naming::kPhi3,
+     .windows = Windows::kAll},
 };
 
 }  // namespace thimble::formats::gguf

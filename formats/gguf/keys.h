@@ -46,7 +46,11 @@ struct Network {
   std::int64_t heads = 0, kv_heads = 0, vocabulary = 0;
   std::vector<ir::Weight> rotary_factors;
 };
-Expected<Network> add_network(const ir::Model& model, const Architecture& architecture, Keys& keys);
+Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
+                              Keys& keys);  // network.cpp
+
+// What llama.cpp multiplies yarn's sines and cosines by; attn_factor comes on top.
+double yarn_attention(double factor);
 
 // Vocabulary and chat template. The vocabulary is filled up to the rows of the embedding.
 Status add_tokenizer(const ir::Model& model, std::int64_t vocabulary, Keys& keys);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "formats/gguf/architectures.h"
+#include "formats/gguf/keys.h"
 #include "formats/gguf/source.h"
 #include "formats/huggingface/reader.h"
 #include "text/compile.h"
@@ -172,7 +173,10 @@ class Metadata {
     if (type && *type != "none") scaling["rope_type"] = *type;
     if (scaling.contains("rope_type") && factor) scaling["factor"] = *factor;
     if (original) scaling["original_max_position_embeddings"] = *original;
-    if (attention) scaling["attention_factor"] = *attention;
+    const bool yarn = type && *type == "yarn";
+    if (attention)
+      scaling["attention_factor"] =
+          *attention * (yarn ? gguf::yarn_attention(factor.value_or(1)) : 1);
     THIMBLE_TRY(factors(scaling));
     if (scaling.contains("rope_type")) out_["rope_scaling"] = std::move(scaling);
     return ok();
@@ -193,7 +197,10 @@ class Metadata {
     THIMBLE_ASSIGN(const Json both, list("rope_freqs.weight"));
     THIMBLE_ASSIGN(const Json near, list("rope_factors_short.weight"));
     THIMBLE_ASSIGN(const Json far, list("rope_factors_long.weight"));
-    if (!both.is_null()) scaling = {{"rope_type", "factors"}, {"factors", both}};
+    if (!both.is_null()) {
+      const Json attention = scaling.value("attention_factor", Json(1));
+      scaling = {{"rope_type", "factors"}, {"factors", both}, {"attention_factor", attention}};
+    }
     if (!near.is_null() && !far.is_null()) {
       scaling["rope_type"] = "longrope";
       scaling["short_factor"] = near;
@@ -211,21 +218,35 @@ class Metadata {
       if (file_.tensors.contains("blk.0.ffn_down.bias")) out_["mlp_bias"] = true;
     }
     THIMBLE_TRY(copy_real("rope.freq_base_swa", "rope_local_base_freq"));
+    THIMBLE_TRY(windows());
+    if (architecture_.largest == 0) return ok();
+    // The largest models divide by the width of a head as if heads made up the whole width.
+    const bool largest = field("num_hidden_layers") == architecture_.largest;
+    out_["query_pre_attn_scalar"] =
+        largest ? field("hidden_size") / field("num_attention_heads") : field("head_dim");
+    return ok();
+  }
+
+  Status windows() {
     THIMBLE_ASSIGN(const auto window, count("attention.sliding_window"));
-    const bool gemma = architecture_.naming == Naming::kGemma;
-    if (gemma || architecture_.naming == Naming::kPhi3) {
-      if (window) out_["sliding_window"] = *window;
-    } else if (window && *window > 0) {
+    THIMBLE_ASSIGN(const auto given, count("attention.sliding_window_pattern"));
+    if (architecture_.windows == gguf::Windows::kNone && window && *window > 0) {
       return unsupported("a sliding window with architecture '" + std::string(architecture_.gguf) +
                          "'")
           .in(file_.file->path());
     }
-    if (!gemma) return ok();
-    // The 27B models divide by the width of a head as if heads made up the whole width.
+    if (window && architecture_.windows != gguf::Windows::kNone) out_["sliding_window"] = *window;
+    if (architecture_.windows != gguf::Windows::kPeriodic) return ok();
+    const bool any = window.value_or(architecture_.window) > 0;
+    const std::int64_t period = any ? given.value_or(architecture_.period) : 1;
     const std::int64_t layers = field("num_hidden_layers");
-    const bool largest = layers == (architecture_.gguf == "gemma2" ? 46 : 62);
-    out_["query_pre_attn_scalar"] =
-        largest ? field("hidden_size") / field("num_attention_heads") : field("head_dim");
+    if (period < 0 || layers > kMostLayers)
+      return invalid_file("too many layers").in(file_.file->path());
+    Json& types = out_["layer_types"] = Json::array();
+    for (std::int64_t i = 0; i < layers; ++i) {
+      const bool slides = period == 0 || i % period < period - 1;
+      types.push_back(slides ? "sliding_attention" : "full_attention");
+    }
     return ok();
   }
 

@@ -31,7 +31,6 @@ struct Output {
 Expected<const Architecture*> architecture_of(const ir::Model& model) {
   std::string known;
   for (const Architecture& architecture : gguf::kArchitectures) {
-    if (!architecture.writable) continue;
     if (architecture.huggingface == model.architecture) return &architecture;
     known += (known.empty() ? "" : ", ") + std::string(architecture.huggingface);
   }
@@ -65,7 +64,8 @@ std::vector<ir::WeightId> used_weights(const ir::Model& model) {
 // Constants that builders make: shapes, scalars, frequencies. GGUF's readers make their own.
 bool made_up(const ir::Weight& weight) {
   return weight.source_parameters == 0 &&
-         (weight.name.starts_with("constant.") || weight.name.starts_with("model.rotary."));
+         (weight.name.starts_with("constant.") || weight.name.starts_with("model.rotary.") ||
+          weight.name.starts_with("model.local_rotary."));
 }
 
 Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architecture& architecture,

@@ -1,5 +1,5 @@
 #pragma once
-// Writes Llama, Mistral, Qwen2 and Qwen3 models for llama.cpp.
+// Writes models of the architectures that architectures.h lists, for llama.cpp.
 
 #include <string>
 

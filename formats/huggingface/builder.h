@@ -27,9 +27,13 @@ class WeightProvider {
 struct Rotary {
   std::vector<float> frequencies;
   std::vector<float> long_frequencies;  // longrope: used once positions pass `original_context`
-  std::int64_t original_context = 0;
+  std::int64_t original_context = 0;    // yarn's, too
   float attention_factor = 1;
   std::int64_t dim = 0;  // of the head's rotated part
+  // As the configuration says it, for writers.
+  std::string type = "default";
+  double theta = 10000, factor = 1;
+  bool usual_ramp = false;  // yarn, from 32 rotations to 1, cut to whole pairs
 };
 
 struct RotaryValues {

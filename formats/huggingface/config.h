@@ -12,8 +12,9 @@
 
 namespace thimble::formats {
 
-// The widest layer or vocabulary that a config.json may ask for.
+// The widest layer or vocabulary that a config.json may ask for, and the most layers.
 constexpr std::int64_t kMostWidth = 1 << 22;
+constexpr std::int64_t kMostLayers = 4096;
 
 class Config {
  public:

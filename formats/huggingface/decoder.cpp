@@ -5,7 +5,6 @@
 namespace thimble::formats {
 namespace {
 
-constexpr std::int64_t kMostLayers = 4096;
 class DecoderBuilder {
  public:
   DecoderBuilder(Builder& builder, const DecoderSpec& spec) : b_(builder), spec_(spec) {}

@@ -47,6 +47,9 @@ Expected<DecoderSpec> read_gemma2(const Config& config);
 Expected<DecoderSpec> read_gemma3(const Config& config);
 Expected<DecoderSpec> read_phi3(const Config& config);
 
+// By name, "LlamaForCausalLM".
+Expected<DecoderSpec> read_spec(const std::string& architecture, const Config& config);
+
 // Those that are not variations of it.
 Status build_gpt2(Builder& builder, const Config& config);
 Status build_bert(Builder& builder, const Config& config, const Sentences& sentences);

@@ -19,7 +19,7 @@ Expected<Gpt2> read(const Config& config) {
   THIMBLE_ASSIGN(g.hidden, config.integer("n_embd", 1, kMostWidth));
   THIMBLE_ASSIGN(g.heads, config.integer("n_head", 1, 65536));
   if (g.hidden % g.heads != 0) return config.wrong("n_head", "does not divide n_embd");
-  THIMBLE_ASSIGN(g.layers, config.integer("n_layer", 1, 4096));
+  THIMBLE_ASSIGN(g.layers, config.integer("n_layer", 1, kMostLayers));
   THIMBLE_ASSIGN(g.inner, config.integer_or("n_inner", 4 * g.hidden, 1, kMostWidth));
   THIMBLE_ASSIGN(g.positions, config.integer("n_positions", 1, kMostWidth));
   THIMBLE_ASSIGN(g.vocabulary, config.integer("vocab_size", 1, kMostWidth));

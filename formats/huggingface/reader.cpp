@@ -173,7 +173,7 @@ void keep_metadata(const text::Json& json, ir::Model& model) {
     if (value.is_number() || value.is_boolean()) model.metadata[key] = value.dump();
     if (value.is_string() && value.get<std::string>().size() < 256)
       model.metadata[key] = value.get<std::string>();
-    if (value.is_object() && (key == "rope_scaling" || key == "rope_parameters"))
+    if (key == "rope_scaling" || key == "rope_parameters" || key == "layer_types")
       model.metadata[key] = value.dump();
   }
 }
@@ -185,6 +185,13 @@ text::Json metadata_config(const ir::Model& model) {
     config[key] = parsed.is_discarded() ? text::Json(value) : std::move(parsed);
   }
   return config;
+}
+
+Expected<DecoderSpec> read_spec(const std::string& architecture, const Config& config) {
+  for (const DecoderArchitecture& known : kDecoders) {
+    if (known.name == architecture) return known.read(config);
+  }
+  return unknown_architecture(architecture);
 }
 
 std::string model_type_of(const std::string& architecture) {

@@ -47,7 +47,7 @@ double attention_scale(double factor, double multiplier) {
 }
 
 Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t dim,
-                  std::vector<double>& frequencies, float& attention_factor) {
+                  std::vector<double>& frequencies, Rotary& rotary) {
   THIMBLE_ASSIGN(const double original, p.real_or("original_max_position_embeddings",
                                                   static_cast<double>(request.max_context)));
   THIMBLE_ASSIGN(const double factor,
@@ -58,10 +58,13 @@ Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t di
                                                                attention_scale(factor, mscale_all)
                                                          : attention_scale(factor, 1);
   THIMBLE_ASSIGN(const double given, p.real_or("attention_factor", computed));
-  attention_factor = static_cast<float>(given);
+  rotary.attention_factor = static_cast<float>(given);
+  rotary.factor = factor;
+  rotary.original_context = static_cast<std::int64_t>(original);
   THIMBLE_ASSIGN(const double fast, p.real_or("beta_fast", 32));
   THIMBLE_ASSIGN(const double slow, p.real_or("beta_slow", 1));
   THIMBLE_ASSIGN(const bool truncate, p.boolean_or("truncate", true));
+  rotary.usual_ramp = fast == 32 && slow == 1 && truncate;
   auto pair_of = [&](double rotations) {
     return static_cast<double>(dim) * math::log(original / (rotations * 2 * kPi)) /
            (2 * math::log(request.theta));
@@ -122,17 +125,21 @@ Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
   std::vector<double> frequencies = plain_frequencies(request, rotary.dim);
   THIMBLE_ASSIGN(const std::string old_name, p.text_or("type", "default"));
   THIMBLE_ASSIGN(const std::string type, p.text_or("rope_type", old_name));
+  rotary.type = type;
+  rotary.theta = request.theta;
   (void)p.has("rope_theta");
   (void)p.has("partial_rotary_factor");
   if (type == "linear") {
-    THIMBLE_ASSIGN(const double factor, p.real_or("factor", 1));
-    for (double& f : frequencies) f /= factor;
+    THIMBLE_ASSIGN(rotary.factor, p.real_or("factor", 1));
+    for (double& f : frequencies) f /= rotary.factor;
   } else if (type == "llama3") {
     THIMBLE_TRY(scale_llama3(p, frequencies));
   } else if (type == "yarn") {
-    THIMBLE_TRY(scale_yarn(p, request, rotary.dim, frequencies, rotary.attention_factor));
+    THIMBLE_TRY(scale_yarn(p, request, rotary.dim, frequencies, rotary));
   } else if (type == "factors") {
     THIMBLE_ASSIGN(rotary.frequencies, divided(p, "factors", frequencies));
+    THIMBLE_ASSIGN(const double attention, p.real_or("attention_factor", 1));
+    rotary.attention_factor = static_cast<float>(attention);
   } else if (type == "longrope" || type == "su") {
     THIMBLE_TRY(scale_longrope(p, request, frequencies, rotary));
   } else if (type == "dynamic") {

@@ -1,6 +1,9 @@
 // Models written in another format and read back compute the same.
 
 #include <filesystem>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
 
 #include "data/npz.h"
 #include "formats/all.h"
@@ -33,12 +36,26 @@ std::vector<float> last_logits(const ir::Model& model, std::span<const std::int3
   return {logits.begin(), logits.end()};
 }
 
-std::vector<float> through(const std::string& name, const formats::Target& target) {
+// The model of an oracle with some of its configuration replaced (null: taken out).
+ir::Model changed(const std::string& name, const std::string& patch) {
+  static const ScratchFolder folder;  // whose weights stay mapped
+  static int count = 0;
+  const fs::path work = folder.path(std::to_string(count++));
+  fs::create_directory(work);
+  fs::copy_file(kOracle + name + "/model.safetensors", work / "model.safetensors");
+  auto config = nlohmann::json::parse(std::ifstream(kOracle + name + "/config.json"));
+  config.merge_patch(nlohmann::json::parse(patch));
+  std::ofstream(work / "config.json") << config.dump();
+  return value(formats::read_model(work.string(), {}));
+}
+
+std::vector<float> through(const std::string& name, const formats::Target& target,
+                           const std::string& patch = "{}") {
   ThreadPool pool(2);
   Progress quiet(Progress::Style::kQuiet);
   const ScratchFolder folder;
   const std::string path = folder.path(target.format == "gguf" ? "m.gguf" : "m");
-  const ir::Model model = value(formats::read_model(kOracle + name, {}));
+  const ir::Model model = changed(name, patch);
   const Status written = formats::write_model(model, path, target, pool, quiet);
   if (!written) FAIL(written.error().to_string());
   const std::vector<std::int32_t> tokens = {5, 60, 33, 7, 12, 90, 4, 4, 71, 20, 21, 35};
@@ -65,6 +82,35 @@ TEST_CASE("a model comes back from GGUF as it went") {
   for (const char* name : {"llama-llama3", "phi3-longrope-short", "phi3-longrope-long"}) {
     CAPTURE(name);
     CHECK(largest(through(name, {"gguf", ""})) < 1e-4f);
+  }
+}
+
+constexpr const char* kUsualScale = R"({"query_pre_attn_scalar": 16})";  // the width of a head
+
+TEST_CASE("Gemma's windows and softcaps come back from GGUF") {
+  CHECK(largest(through("gemma2", {"gguf", ""}, kUsualScale)) == 0);
+  CHECK(largest(through("gemma3", {"gguf", ""}, kUsualScale)) == 0);
+  for (
+      const char* types :
+      {R"(["full_attention", "full_attention", "full_attention", "full_attention"])",
+       R"(["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"])",
+       R"(["sliding_attention", "sliding_attention", "sliding_attention", "sliding_attention"])"}) {
+    CAPTURE(types);
+    const std::string patch =
+        R"({"query_pre_attn_scalar": 16, "layer_types": )" + std::string(types) + "}";
+    CHECK(largest(through("gemma2", {"gguf", ""}, patch)) == 0);
+    CHECK(largest(through("gemma3", {"gguf", ""}, patch)) == 0);
+  }
+}
+
+TEST_CASE("yarn's frequencies come back from GGUF") {
+  // The usual ramp has keys, another becomes factors.
+  for (const char* patch :
+       {R"({"rope_parameters": {"beta_fast": null}})",
+        R"({"rope_parameters": {"beta_fast": null, "attention_factor": 0.8}})", "{}",
+        R"({"rope_parameters": {"attention_factor": 0.8, "truncate": false}})"}) {
+    CAPTURE(patch);
+    CHECK(largest(through("llama-yarn", {"gguf", ""}, patch)) < 1e-4f);
   }
 }
 
@@ -132,9 +178,21 @@ TEST_CASE("a folder made of a GGUF file has what a run needs") {
 TEST_CASE("what GGUF cannot say is refused") {
   ThreadPool pool(1);
   Progress quiet(Progress::Style::kQuiet);
-  for (const char* name : {"mistral", "qwen2", "llama-yarn", "gpt2", "gemma2"}) {
-    CAPTURE(name);
-    const ir::Model model = value(formats::read_model(kOracle + name, {}));
+  const std::pair<const char*, const char*> kCases[] = {
+      {"mistral", "{}"},
+      {"qwen2", "{}"},
+      {"gpt2", "{}"},
+      {"gemma2", "{}"},  // its query_pre_attn_scalar is not the width of a head
+      {"gemma3", "{}"},
+      {"gemma2", R"({"query_pre_attn_scalar": 16, "final_logit_softcapping": 0})"},
+      {"gemma2", R"({"query_pre_attn_scalar": 16, "layer_types": ["full_attention",
+          "sliding_attention", "sliding_attention", "full_attention"]})"},
+      {"qwen3", R"({"rope_parameters": {"rope_type": "llama3", "factor": 4.0}})"},
+      {"qwen3", R"({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 4}})"},
+  };
+  for (const auto& [name, patch] : kCases) {
+    CAPTURE(name, patch);
+    const ir::Model model = changed(name, patch);
     const Status written = formats::write_model(model, "never.gguf", {"gguf", ""}, pool, quiet);
     REQUIRE_FALSE(written.has_value());
     CHECK(written.error().code == ErrorCode::kUnsupported);

@@ -1,0 +1,185 @@
+// The keys that say what a network computes, or why they can't.
+
+#include <cmath>
+
+#include "formats/gguf/keys.h"
+#include "formats/huggingface/decoder.h"
+#include "formats/huggingface/reader.h"
+#include "support/math.h"
+
+namespace thimble::formats::gguf {
+namespace {
+
+Error cannot_say(const std::string& what) {
+  return unsupported("GGUF cannot say " + what).fix("write a .thimble file, or safetensors");
+}
+
+class NetworkKeys {
+ public:
+  NetworkKeys(const Architecture& architecture, const DecoderSpec& spec, Keys& keys)
+      : architecture_(architecture), spec_(spec), keys_(keys) {}
+
+  Expected<Network> add() {
+    THIMBLE_TRY(check());
+    sizes();
+    THIMBLE_TRY(windows());
+    softcaps();
+    THIMBLE_TRY(rotary());
+    THIMBLE_TRY(local_rotary());
+    network_.heads = spec_.heads;
+    network_.kv_heads = spec_.kv_heads;
+    network_.vocabulary = spec_.vocabulary;
+    return std::move(network_);
+  }
+
+ private:
+  void count(const char* key, std::int64_t value) {
+    keys_.integer(named(key), static_cast<std::uint32_t>(value));
+  }
+  void real(const char* key, double value) { keys_.real(named(key), static_cast<float>(value)); }
+  std::string named(const char* key) const { return std::string(architecture_.gguf) + "." + key; }
+
+  // What no key says: llama.cpp knows it by the architecture.
+  Status check() const {
+    const std::string& act = spec_.activation;
+    const bool gelu = act == "gelu_pytorch_tanh" || act == "gelu_new" || act == "gelu_fast";
+    if (architecture_.gelu ? !gelu : act != "silu")
+      return cannot_say("an activation '" + act + "' in this architecture");
+    if (!architecture_.all_biases && (spec_.output_bias || spec_.mlp_bias))
+      return cannot_say("a bias of attention's output or of the MLP in this architecture");
+    if (!architecture_.own_head && !spec_.tied)
+      return cannot_say("a head of its own in this architecture");
+    const bool caps = spec_.attention_softcap > 0 && spec_.final_softcap > 0;
+    if (architecture_.softcaps ? !caps : spec_.attention_softcap != 0)
+      return cannot_say("these softcaps in this architecture");
+    return check_scale();
+  }
+
+  Status check_scale() const {
+    if (spec_.attention_scale == 0) return ok();
+    const bool largest = static_cast<std::int64_t>(spec_.layers.size()) == architecture_.largest;
+    const double divisor =
+        static_cast<double>(largest ? spec_.hidden / spec_.heads : spec_.head_dim);
+    const bool same = std::fabs(spec_.attention_scale * std::sqrt(divisor) - 1) < 1e-5;
+    return same ? ok() : Status(cannot_say("this query_pre_attn_scalar"));
+  }
+
+  void sizes() {
+    count("context_length", spec_.max_context);
+    count("embedding_length", spec_.hidden);
+    count("block_count", static_cast<std::int64_t>(spec_.layers.size()));
+    count("feed_forward_length", spec_.intermediate);
+    count("attention.head_count", spec_.heads);
+    count("attention.head_count_kv", spec_.kv_heads);
+    count("attention.key_length", spec_.head_dim);
+    count("attention.value_length", spec_.head_dim);
+    count("vocab_size", spec_.vocabulary);
+    real("attention.layer_norm_rms_epsilon", spec_.epsilon);
+  }
+
+  // Do all layers but the last of each `period` have the window? 0: all have, 1: none.
+  bool has_period(std::int64_t period) const {
+    for (std::size_t i = 0; i < spec_.layers.size(); ++i) {
+      const auto index = static_cast<std::int64_t>(i);
+      const bool inside = period == 0 || index % period < period - 1;
+      if (inside != (spec_.layers[i].window > 0)) return false;
+    }
+    return true;
+  }
+
+  Status windows() {
+    std::int64_t window = 0;
+    for (const DecoderLayer& layer : spec_.layers) window = std::max(window, layer.window);
+    if (window == 0 && architecture_.windows != Windows::kPeriodic) return ok();
+    if (architecture_.windows == Windows::kNone)
+      return cannot_say("a sliding window in architecture '" + std::string(architecture_.gguf) +
+                        "': llama.cpp would let every layer see all before it");
+    std::int64_t period = architecture_.period;
+    if (!has_period(period)) period = 0;
+    const auto layers = static_cast<std::int64_t>(spec_.layers.size());
+    while (period <= layers && !has_period(period)) ++period;
+    if (!has_period(period)) return cannot_say("which layers have sliding windows");
+    if (window > 0) count("attention.sliding_window", window);
+    if (period != architecture_.period) count("attention.sliding_window_pattern", period);
+    return ok();
+  }
+
+  void softcaps() {
+    if (spec_.attention_softcap > 0) real("attn_logit_softcapping", spec_.attention_softcap);
+    if (spec_.final_softcap > 0) real("final_logit_softcapping", spec_.final_softcap);
+  }
+
+  Status rotary() {
+    const Rotary& r = spec_.rotary;
+    const bool phi3 = architecture_.naming == Naming::kPhi3;
+    if (r.dim != spec_.head_dim && !phi3) return cannot_say("that a part of each head rotates");
+    count("rope.dimension_count", r.dim);
+    real("rope.freq_base", r.theta);
+    const bool known_yarn = r.type == "yarn" && r.usual_ramp;
+    if (r.type == "linear" || (known_yarn && architecture_.windows != Windows::kPeriodic)) {
+      scaling();
+    } else if (phi3 && (r.type == "longrope" || r.type == "su")) {
+      add_factors("rope_factors_long.weight", r.long_frequencies);
+      add_factors("rope_factors_short.weight", r.frequencies);
+      count("rope.scaling.original_context_length", r.original_context);
+      real("rope.scaling.attn_factor", r.attention_factor);
+    } else if (architecture_.rope_factors && r.type != "default" && r.long_frequencies.empty()) {
+      add_factors("rope_freqs.weight", r.frequencies);
+      if (r.attention_factor != 1) real("rope.scaling.attn_factor", r.attention_factor);
+    } else if (r.type != "default") {
+      return cannot_say("a rope type '" + r.type + "' as it was trained in this architecture");
+    }
+    return ok();
+  }
+
+  // A stretching that llama.cpp computes itself.
+  void scaling() {
+    const Rotary& r = spec_.rotary;
+    keys_.text(named("rope.scaling.type"), r.type);
+    real("rope.scaling.factor", r.factor);
+    if (r.type != "yarn") return;
+    count("rope.scaling.original_context_length", r.original_context);
+    const double beyond = r.attention_factor / yarn_attention(r.factor);
+    if (std::fabs(beyond - 1) > 1e-6) real("rope.scaling.attn_factor", beyond);
+  }
+
+  // Frequencies as factors that plain ones are divided by.
+  void add_factors(const char* name, const std::vector<float>& stretched) {
+    std::vector<float> factors;
+    for (std::size_t i = 0; i < stretched.size(); ++i) {
+      const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(spec_.rotary.dim);
+      const auto plain = static_cast<float>(1.0 / math::pow(spec_.rotary.theta, exponent));
+      factors.push_back(plain / stretched[i]);
+    }
+    network_.rotary_factors.push_back(ir::make_dense(
+        name, {static_cast<std::int64_t>(factors.size())}, std::span<const float>(factors)));
+  }
+
+  // Of layers with a window.
+  Status local_rotary() {
+    const Rotary& local = spec_.local_rotary;
+    if (local.frequencies.empty()) return ok();
+    if (local.type != "default")
+      return cannot_say("a rope type '" + local.type + "' of layers with a window");
+    real("rope.freq_base_swa", local.theta);
+    return ok();
+  }
+
+  const Architecture& architecture_;
+  const DecoderSpec& spec_;
+  Keys& keys_;
+  Network network_;
+};
+
+}  // namespace
+
+double yarn_attention(double factor) { return factor <= 1 ? 1.0 : 0.1 * math::log(factor) + 1.0; }
+
+Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
+                              Keys& keys) {
+  const Config config(metadata_config(model), model.source_path);
+  THIMBLE_ASSIGN(const DecoderSpec spec, read_spec(model.architecture, config));
+  return NetworkKeys(architecture, spec, keys).add();
+}
+
+}  // namespace thimble::formats::gguf
