@@ -68,6 +68,11 @@ inline constexpr Architecture kArchitectures[] = {
      .huggingface = "Phi3ForCausalLM",
      .naming = Naming::kPhi3,
      .windows = Windows::kAll},
+    {.gguf = "gpt2",
+     .huggingface = "GPT2LMHeadModel",
+     .naming = Naming::kGpt2,
+     .gelu = true,
+     .all_biases = true},
 };
 
 }  // namespace thimble::formats::gguf

@@ -28,10 +28,31 @@ constexpr Pair kPhi3Layer[] = {{"ffn_norm", "post_attention_layernorm"},
                                {"attn_qkv", "self_attn.qkv_proj"},
                                {"ffn_up", "mlp.gate_up_proj"}};
 
-std::span<const Pair> own_names(Naming naming) {
-  if (naming == Naming::kGemma) return kGemmaLayer;
-  if (naming == Naming::kPhi3) return kPhi3Layer;
-  return kLlamaLayer;
+constexpr Pair kGpt2Whole[] = {{"token_embd", "wte"},
+                               {"position_embd", "wpe"},
+                               {"output_norm", "ln_f"},
+                               {"output", "lm_head"}};
+constexpr Pair kGpt2Layer[] = {{"attn_norm", "ln_1"},          {"attn_qkv", "attn.c_attn"},
+                               {"attn_output", "attn.c_proj"}, {"ffn_norm", "ln_2"},
+                               {"ffn_up", "mlp.c_fc"},         {"ffn_down", "mlp.c_proj"}};
+
+struct Names {
+  std::string_view layers;  // what layers' numbers follow
+  std::span<const Pair> whole, own, shared;
+};
+
+Names names_of(Naming naming) {
+  constexpr std::string_view kLayers = "model.layers.";
+  switch (naming) {
+    case Naming::kGemma:
+      return {kLayers, kWhole, kGemmaLayer, kLayer};
+    case Naming::kPhi3:
+      return {kLayers, kWhole, kPhi3Layer, kLayer};
+    case Naming::kGpt2:
+      return {"h.", kGpt2Whole, kGpt2Layer, {}};
+    default:
+      return {kLayers, kWhole, kLlamaLayer, kLayer};
+  }
 }
 
 using Side = std::string_view Pair::*;
@@ -43,14 +64,14 @@ std::string_view lookup(std::span<const Pair> pairs, std::string_view name, Side
   return {};
 }
 
-std::string translate(std::string_view name, Naming naming, Side from, Side to,
+std::string translate(std::string_view name, const Names& names, Side from, Side to,
                       std::string_view from_layers, std::string_view to_layers) {
   const auto dot = name.rfind('.');
   if (dot == std::string_view::npos) return "";
   const std::string_view module = name.substr(0, dot), kind = name.substr(dot);
   if (kind != ".weight" && kind != ".bias") return "";
   if (!module.starts_with(from_layers)) {
-    const auto found = lookup(kWhole, module, from, to);
+    const auto found = lookup(names.whole, module, from, to);
     return found.empty() ? "" : std::string(found) + std::string(kind);
   }
   const std::string_view rest = module.substr(from_layers.size());
@@ -60,8 +81,8 @@ std::string translate(std::string_view name, Naming naming, Side from, Side to,
   for (const char c : number) {
     if (std::isdigit(static_cast<unsigned char>(c)) == 0) return "";
   }
-  std::string_view found = lookup(own_names(naming), part, from, to);
-  if (found.empty()) found = lookup(kLayer, part, from, to);
+  std::string_view found = lookup(names.own, part, from, to);
+  if (found.empty()) found = lookup(names.shared, part, from, to);
   if (found.empty()) return "";
   return std::string(to_layers) + std::string(number) + "." + std::string(found) +
          std::string(kind);
@@ -70,11 +91,13 @@ std::string translate(std::string_view name, Naming naming, Side from, Side to,
 }  // namespace
 
 std::string to_huggingface(std::string_view name, Naming naming) {
-  return translate(name, naming, &Pair::gguf, &Pair::huggingface, "blk.", "model.layers.");
+  const Names names = names_of(naming);
+  return translate(name, names, &Pair::gguf, &Pair::huggingface, "blk.", names.layers);
 }
 
 std::string to_gguf(std::string_view name, Naming naming) {
-  return translate(name, naming, &Pair::huggingface, &Pair::gguf, "model.layers.", "blk.");
+  const Names names = names_of(naming);
+  return translate(name, names, &Pair::huggingface, &Pair::gguf, names.layers, "blk.");
 }
 
 }  // namespace thimble::formats::gguf

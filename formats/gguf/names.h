@@ -11,6 +11,7 @@ enum class Naming {
   kLlama,  // ffn_norm is the norm after attention
   kGemma,  // norms on both sides of attention and MLP
   kPhi3,   // fused projections: attn_qkv; ffn_up holds gate and up
+  kGpt2,   // learnt positions; all names differ, and its products are stored the other way round
 };
 
 // "blk.0.attn_q.weight" to "model.layers.0.self_attn.q_proj.weight" and back. Empty: no such name.

@@ -14,6 +14,10 @@ Error cannot_say(const std::string& what) {
   return unsupported("GGUF cannot say " + what).fix("write a .thimble file, or safetensors");
 }
 
+bool tanh_gelu(const std::string& activation) {
+  return activation == "gelu_pytorch_tanh" || activation == "gelu_new" || activation == "gelu_fast";
+}
+
 class NetworkKeys {
  public:
   NetworkKeys(const Architecture& architecture, const DecoderSpec& spec, Keys& keys)
@@ -42,8 +46,7 @@ class NetworkKeys {
   // What no key says: llama.cpp knows it by the architecture.
   Status check() const {
     const std::string& act = spec_.activation;
-    const bool gelu = act == "gelu_pytorch_tanh" || act == "gelu_new" || act == "gelu_fast";
-    if (architecture_.gelu ? !gelu : act != "silu")
+    if (architecture_.gelu ? !tanh_gelu(act) : act != "silu")
       return cannot_say("an activation '" + act + "' in this architecture");
     if (!architecture_.all_biases && (spec_.output_bias || spec_.mlp_bias))
       return cannot_say("a bias of attention's output or of the MLP in this architecture");
@@ -171,6 +174,22 @@ class NetworkKeys {
   Network network_;
 };
 
+Expected<Network> add_gpt2(const Gpt2Spec& spec, const Architecture& architecture, Keys& keys) {
+  if (!tanh_gelu(spec.activation))
+    return cannot_say("an activation '" + spec.activation + "' in this architecture");
+  const float usual = 1.0f / std::sqrt(static_cast<float>(spec.hidden / spec.heads));
+  if (spec.scale != usual || spec.scale_by_layer) return cannot_say("this scale of attention");
+  const std::pair<const char*, std::int64_t> kCounts[] = {
+      {"context_length", spec.positions},   {"embedding_length", spec.hidden},
+      {"block_count", spec.layers},         {"feed_forward_length", spec.inner},
+      {"attention.head_count", spec.heads}, {"vocab_size", spec.vocabulary}};
+  const std::string prefix = std::string(architecture.gguf) + ".";
+  for (const auto& [key, value] : kCounts)
+    keys.integer(prefix + key, static_cast<std::uint32_t>(value));
+  keys.real(prefix + "attention.layer_norm_epsilon", spec.epsilon);
+  return Network{spec.heads, spec.heads, spec.vocabulary, {}};
+}
+
 }  // namespace
 
 double yarn_attention(double factor) { return factor <= 1 ? 1.0 : 0.1 * math::log(factor) + 1.0; }
@@ -178,6 +197,10 @@ double yarn_attention(double factor) { return factor <= 1 ? 1.0 : 0.1 * math::lo
 Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
                               Keys& keys) {
   const Config config(metadata_config(model), model.source_path);
+  if (architecture.naming == Naming::kGpt2) {
+    THIMBLE_ASSIGN(const Gpt2Spec spec, read_gpt2(config));
+    return add_gpt2(spec, architecture, keys);
+  }
   THIMBLE_ASSIGN(const DecoderSpec spec, read_spec(model.architecture, config));
   return NetworkKeys(architecture, spec, keys).add();
 }

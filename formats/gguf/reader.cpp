@@ -44,6 +44,7 @@ class GgufWeights : public WeightProvider {
   }
 
   bool gains_include_one() const override { return architecture_.gains_include_one; }
+  bool outputs_first() const override { return true; }
 
   std::optional<ir::Weight> find(const std::string& name) const override {
     const auto at = file_.tensors.find(gguf::to_gguf(name, architecture_.naming));
@@ -84,9 +85,14 @@ class Metadata {
   Expected<Json> config() {
     out_ = Json::object();
     out_["architectures"] = Json::array({std::string(architecture_.huggingface)});
-    THIMBLE_TRY(sizes());
-    THIMBLE_TRY(rotary());
-    THIMBLE_TRY(attention());
+    if (architecture_.naming == Naming::kGpt2) {
+      THIMBLE_TRY(gpt2());
+    } else {
+      THIMBLE_TRY(sizes());
+      THIMBLE_TRY(rotary());
+      THIMBLE_TRY(attention());
+    }
+    THIMBLE_TRY(vocabulary());
     out_["tie_word_embeddings"] = !file_.tensors.contains("output.weight");
     THIMBLE_TRY(refuse_others());
     return std::move(out_);
@@ -145,6 +151,20 @@ class Metadata {
     if (value_length && *value_length != field("head_dim")) {
       return unsupported("keys and values of different widths").in(file_.file->path());
     }
+    return ok();
+  }
+
+  Status gpt2() {
+    const std::pair<const char*, const char*> kCounts[] = {{"embedding_length", "n_embd"},
+                                                           {"block_count", "n_layer"},
+                                                           {"feed_forward_length", "n_inner"},
+                                                           {"attention.head_count", "n_head"},
+                                                           {"context_length", "n_positions"}};
+    for (const auto& [key, name] : kCounts) THIMBLE_TRY(copy_count(key, name, true));
+    return copy_real("attention.layer_norm_epsilon", "layer_norm_epsilon");
+  }
+
+  Status vocabulary() {
     asked("vocab_size");
     const auto embedding = file_.tensors.find("token_embd.weight");
     if (embedding == file_.tensors.end() || embedding->second.dims.size() != 2) {

@@ -7,6 +7,8 @@
 
 #include "formats/gguf/keys.h"
 #include "formats/gguf/pack.h"
+#include "formats/turned.h"
+#include "ir/match.h"
 #include "support/atomic_file.h"
 #include "support/checked.h"
 #include "support/system.h"
@@ -22,7 +24,7 @@ constexpr std::size_t kChunkBytes = 8u << 20;
 
 struct Output {
   std::string name;
-  const ir::Weight* weight = nullptr;
+  ir::Weight weight;
   const BlockType* type = nullptr;
   std::int64_t head_rows = 0;
   std::uint64_t size = 0;
@@ -68,19 +70,44 @@ bool made_up(const ir::Weight& weight) {
           weight.name.starts_with("model.local_rotary."));
 }
 
+// Weights that their products take as [inputs, outputs].
+std::set<ir::WeightId> inputs_first(const ir::Model& model) {
+  std::set<ir::WeightId> out;
+  for (const ir::NodeId id : model.graph.order()) {
+    const auto linear = ir::match_linear(model, id);
+    if (linear && linear->axis == 0) out.insert(linear->weight);
+  }
+  return out;
+}
+
+// As GGUF has every product: [outputs, inputs].
+Expected<ir::Weight> outputs_first(const ir::Weight& weight) {
+  if (weight.encoding.is_dense()) return turned(weight);
+  if (weight.encoding.axis != 0 || weight.dims.size() != 2)
+    return unsupported("GGUF cannot hold groups across outputs").at_tensor(weight.name);
+  ir::Weight out = weight;  // encoded rows are the outputs' already
+  out.dims = {weight.dims[1], weight.dims[0]};
+  out.encoding.axis = -1;
+  return out;
+}
+
 Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architecture& architecture,
                                          const gguf::Network& network, const Target& target) {
   std::vector<Output> out;
+  const std::set<ir::WeightId> turn = inputs_first(model);
   for (const ir::WeightId id : used_weights(model)) {
     const ir::Weight& weight = model.weight(id);
     if (made_up(weight)) continue;
-    Output output{gguf::to_gguf(weight.name, architecture.naming), &weight};
+    Output output{gguf::to_gguf(weight.name, architecture.naming), weight};
     if (output.name.empty()) {
       return unsupported("GGUF has no place for this tensor")
           .at_tensor(weight.name)
           .fix("leave out the pass that added it, or write a .thimble file");
     }
-    THIMBLE_ASSIGN(output.type, gguf::choose_type(weight, target));
+    if (turn.contains(id)) {
+      THIMBLE_ASSIGN(output.weight, outputs_first(weight));
+    }
+    THIMBLE_ASSIGN(output.type, gguf::choose_type(output.weight, target));
     const bool q = weight.name.find(".q_proj.") != std::string::npos;
     const bool k = weight.name.find(".k_proj.") != std::string::npos;
     if (architecture.interleaved && (q || k)) {
@@ -91,8 +118,8 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
       output.head_rows = weight.dims.front() / heads;
     }
     output.size = weight.dims.size() < 2 ? static_cast<std::uint64_t>(weight.element_count()) * 4
-                                         : gguf::row_bytes(*output.type, weight) *
-                                               static_cast<std::uint64_t>(weight.rows());
+                                         : gguf::row_bytes(*output.type, output.weight) *
+                                               static_cast<std::uint64_t>(output.weight.rows());
     out.push_back(std::move(output));
   }
   return out;
@@ -153,7 +180,7 @@ std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs
     offset += round_up(size, kAlignment);
   };
   for (const Output& output : outputs) {
-    entry(output.name, output.weight->dims, output.type->id, output.size);
+    entry(output.name, output.weight.dims, output.type->id, output.size);
   }
   for (const ir::Weight& weight : factors) entry(weight.name, weight.dims, 0, weight.byte_size());
   return out;
@@ -186,7 +213,7 @@ Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
 }
 
 Status write_vector(const Output& output, AtomicFile& file) {
-  THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(*output.weight));
+  THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(output.weight));
   std::vector<float> out = values;
   const auto head = static_cast<std::size_t>(output.head_rows);
   for (std::size_t row = 0; head > 0 && row < out.size(); ++row) {
@@ -197,7 +224,7 @@ Status write_vector(const Output& output, AtomicFile& file) {
 }
 
 Status write_matrix(const Output& output, ThreadPool& pool, Progress& progress, AtomicFile& file) {
-  const ir::Weight& weight = *output.weight;
+  const ir::Weight& weight = output.weight;
   const std::uint64_t bytes = std::max<std::uint64_t>(1, gguf::row_bytes(*output.type, weight));
   std::int64_t step = std::max<std::int64_t>(1, static_cast<std::int64_t>(kChunkBytes / bytes));
   if (output.head_rows > 0) step = round_up(step, output.head_rows);
@@ -226,8 +253,8 @@ Status write_matrix(const Output& output, ThreadPool& pool, Progress& progress, 
 void tell_forms(const std::vector<Output>& outputs, Progress& progress) {
   std::map<std::string, int> counts;
   for (const Output& output : outputs) {
-    const ir::Encoding& e = output.weight->encoding;
-    if (e.is_dense() || output.weight->dims.size() < 2) continue;
+    const ir::Encoding& e = output.weight.encoding;
+    if (e.is_dense() || output.weight.dims.size() < 2) continue;
     const std::string type(output.type->name);
     if (output.type->encoding == nullptr) {
       ++counts["as " + type + ": GGUF has no block type for " + e.to_string()];
@@ -265,8 +292,8 @@ Status write_gguf(const ir::Model& model, const std::string& path, const Target&
   if (!target.decode) tell_forms(plan.outputs, progress);
   progress.begin("writing", total / 1e6, "MB");
   for (const Output& output : plan.outputs) {
-    THIMBLE_TRY(output.weight->dims.size() < 2 ? write_vector(output, *file)
-                                               : write_matrix(output, pool, progress, *file));
+    THIMBLE_TRY(output.weight.dims.size() < 2 ? write_vector(output, *file)
+                                              : write_matrix(output, pool, progress, *file));
     THIMBLE_TRY(file->pad_to(kAlignment));
   }
   progress.end();

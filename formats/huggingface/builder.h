@@ -21,6 +21,8 @@ class WeightProvider {
   virtual std::vector<std::string> names() const = 0;
   // Gemma's norms multiply by 1 + w: does the source keep 1 + w itself?
   virtual bool gains_include_one() const { return false; }
+  // GPT-2's products are [inputs, outputs]: does the source keep them like everybody's?
+  virtual bool outputs_first() const { return false; }
 };
 
 // Rotary frequencies, one per pair of a head's rotated part.
@@ -50,6 +52,7 @@ class Builder {
 
   // The constant value of a weight of the source; an error when it isn't there or has other dims.
   Expected<ir::ValueId> weight(const std::string& name, const std::vector<std::int64_t>& dims);
+  bool outputs_first() const { return weights_.outputs_first(); }
   bool has(const std::string& name) const { return weights_.find(name).has_value(); }
   // 1 + w: norms that store their gain as an offset.
   Expected<ir::ValueId> weight_plus_one(const std::string& name,

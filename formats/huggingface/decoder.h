@@ -51,6 +51,13 @@ Expected<DecoderSpec> read_phi3(const Config& config);
 Expected<DecoderSpec> read_spec(const std::string& architecture, const Config& config);
 
 // Those that are not variations of it.
+struct Gpt2Spec {
+  std::int64_t hidden = 0, heads = 0, layers = 0, inner = 0, positions = 0, vocabulary = 0;
+  float epsilon = 1e-5f, scale = 0;  // of attention
+  bool scale_by_layer = false;
+  std::string activation;
+};
+Expected<Gpt2Spec> read_gpt2(const Config& config);
 Status build_gpt2(Builder& builder, const Config& config);
 Status build_bert(Builder& builder, const Config& config, const Sentences& sentences);
 Status build_roberta(Builder& builder, const Config& config, const Sentences& sentences);

@@ -7,39 +7,15 @@
 namespace thimble::formats {
 namespace {
 
-struct Gpt2 {
-  std::int64_t hidden, heads, layers, inner, positions, vocabulary;
-  float epsilon, scale;
-  bool scale_by_layer;
-  std::string activation;
-};
-
-Expected<Gpt2> read(const Config& config) {
-  Gpt2 g;
-  THIMBLE_ASSIGN(g.hidden, config.integer("n_embd", 1, kMostWidth));
-  THIMBLE_ASSIGN(g.heads, config.integer("n_head", 1, 65536));
-  if (g.hidden % g.heads != 0) return config.wrong("n_head", "does not divide n_embd");
-  THIMBLE_ASSIGN(g.layers, config.integer("n_layer", 1, kMostLayers));
-  THIMBLE_ASSIGN(g.inner, config.integer_or("n_inner", 4 * g.hidden, 1, kMostWidth));
-  THIMBLE_ASSIGN(g.positions, config.integer("n_positions", 1, kMostWidth));
-  THIMBLE_ASSIGN(g.vocabulary, config.integer("vocab_size", 1, kMostWidth));
-  THIMBLE_ASSIGN(const double epsilon, config.real_or("layer_norm_epsilon", 1e-5));
-  g.epsilon = static_cast<float>(epsilon);
-  THIMBLE_ASSIGN(g.activation, config.text_or("activation_function", "gelu_new"));
-  THIMBLE_ASSIGN(const bool scaled, config.boolean_or("scale_attn_weights", true));
-  g.scale = scaled ? 1.0f / std::sqrt(static_cast<float>(g.hidden / g.heads)) : 1.0f;
-  THIMBLE_ASSIGN(g.scale_by_layer, config.boolean_or("scale_attn_by_inverse_layer_idx", false));
-  return g;
-}
-
 Expected<ir::ValueId> conv1d(Builder& b, ir::ValueId x, const std::string& module,
                              std::int64_t inputs, std::int64_t outputs) {
+  if (b.outputs_first()) return b.linear(x, module, outputs, inputs, true);
   THIMBLE_ASSIGN(const ir::ValueId w, b.weight(module + ".weight", {inputs, outputs}));
   THIMBLE_ASSIGN(const ir::ValueId bias, b.weight(module + ".bias", {outputs}));
   return b.node("Add", {b.node("MatMul", {x, w}, module), bias}, module);
 }
 
-Expected<ir::ValueId> block(Builder& b, const Gpt2& g, ir::ValueId x, std::int64_t index,
+Expected<ir::ValueId> block(Builder& b, const Gpt2Spec& g, ir::ValueId x, std::int64_t index,
                             std::vector<ir::ValueId>& presents) {
   const std::string base = "h." + std::to_string(index);
   THIMBLE_ASSIGN(const ir::ValueId before, b.layer_norm(x, base + ".ln_1", g.hidden, g.epsilon));
@@ -63,8 +39,26 @@ Expected<ir::ValueId> block(Builder& b, const Gpt2& g, ir::ValueId x, std::int64
 
 }  // namespace
 
+Expected<Gpt2Spec> read_gpt2(const Config& config) {
+  Gpt2Spec g;
+  THIMBLE_ASSIGN(g.hidden, config.integer("n_embd", 1, kMostWidth));
+  THIMBLE_ASSIGN(g.heads, config.integer("n_head", 1, 65536));
+  if (g.hidden % g.heads != 0) return config.wrong("n_head", "does not divide n_embd");
+  THIMBLE_ASSIGN(g.layers, config.integer("n_layer", 1, kMostLayers));
+  THIMBLE_ASSIGN(g.inner, config.integer_or("n_inner", 4 * g.hidden, 1, kMostWidth));
+  THIMBLE_ASSIGN(g.positions, config.integer("n_positions", 1, kMostWidth));
+  THIMBLE_ASSIGN(g.vocabulary, config.integer("vocab_size", 1, kMostWidth));
+  THIMBLE_ASSIGN(const double epsilon, config.real_or("layer_norm_epsilon", 1e-5));
+  g.epsilon = static_cast<float>(epsilon);
+  THIMBLE_ASSIGN(g.activation, config.text_or("activation_function", "gelu_new"));
+  THIMBLE_ASSIGN(const bool scaled, config.boolean_or("scale_attn_weights", true));
+  g.scale = scaled ? 1.0f / std::sqrt(static_cast<float>(g.hidden / g.heads)) : 1.0f;
+  THIMBLE_ASSIGN(g.scale_by_layer, config.boolean_or("scale_attn_by_inverse_layer_idx", false));
+  return g;
+}
+
 Status build_gpt2(Builder& b, const Config& config) {
-  THIMBLE_ASSIGN(const Gpt2 g, read(config));
+  THIMBLE_ASSIGN(const Gpt2Spec g, read_gpt2(config));
   b.model().max_context = g.positions;
   const DecoderInputs inputs = add_decoder_inputs(b);
   THIMBLE_ASSIGN(const ir::ValueId table, b.weight("wte.weight", {g.vocabulary, g.hidden}));

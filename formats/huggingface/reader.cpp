@@ -198,7 +198,7 @@ std::string model_type_of(const std::string& architecture) {
   for (const DecoderArchitecture& known : kDecoders) {
     if (known.name == architecture) return std::string(known.model_type);
   }
-  return "";
+  return architecture == "GPT2LMHeadModel" ? "gpt2" : "";
 }
 
 Status build_architecture(const std::string& architecture, const Config& config,

@@ -1,10 +1,12 @@
 #include "formats/huggingface/writer.h"
 
+#include <deque>
 #include <filesystem>
 #include <set>
 
 #include "formats/huggingface/reader.h"
 #include "formats/safetensors/writer.h"
+#include "formats/turned.h"
 #include "support/atomic_file.h"
 #include "text/compile.h"
 
@@ -85,6 +87,16 @@ Status write_config(const ir::Model& model, const std::string& folder) {
   return write_file(folder + "/generation_config.json", generation.dump(2) + "\n");
 }
 
+// GPT-2's products are [inputs, outputs] there: encoded ones are seen the other way round, and GGUF
+// keeps all of them so.
+bool is_turned(const ir::Model& model, const ir::Weight& weight) {
+  if (weight.dims.size() != 2) return false;
+  return weight.encoding.is_dense() || weight.encoding.axis == -1
+             ? model.source_format == "gguf" && model.architecture == "GPT2LMHeadModel" &&
+                   weight.name.starts_with("h.")
+             : weight.encoding.axis == 0;
+}
+
 }  // namespace
 
 Status check_huggingface(const ir::Model& model, const Target& target) {
@@ -113,12 +125,15 @@ Status write_huggingface(const ir::Model& model, const std::string& folder, cons
   if (error) return io_error("cannot make the folder", error.value()).in(folder);
   std::vector<TensorToWrite> tensors;
   std::set<std::string> names;
+  std::deque<ir::Weight> others;  // that are written in place of the model's
   const bool gains_plus_one = model.architecture.starts_with("Gemma");
   for (const ir::ValueId constant : model.graph.constants()) {
     const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
     if (weight.source_parameters == 0 || !names.insert(weight.name).second) continue;
     const bool gain = gains_plus_one && weight.name.ends_with("norm.weight");
-    tensors.push_back({&weight, gain ? 1.0f : 0.0f});
+    const bool turn = is_turned(model, weight);
+    if (turn) others.push_back(turned(weight));
+    tensors.push_back({turn ? &others.back() : &weight, gain ? 1.0f : 0.0f});
   }
   THIMBLE_TRY(write_safetensors(folder + "/model.safetensors", std::move(tensors), type, progress));
   if (model.source_format == "huggingface") return copy_files(model.source_path, folder);

@@ -85,6 +85,21 @@ TEST_CASE("a model comes back from GGUF as it went") {
   }
 }
 
+TEST_CASE("GPT-2 comes back from GGUF, its products turned") {
+  CHECK(largest(through("gpt2", {"gguf", ""})) == 0);
+  ThreadPool pool(2);
+  Progress quiet(Progress::Style::kQuiet);
+  const ScratchFolder folder;
+  const ir::Model model = value(formats::read_model(kOracle + "gpt2", {}));
+  REQUIRE(formats::write_model(model, folder.path("m.gguf"), {"gguf", "f16"}, pool, quiet));
+  // And as a folder again, the other way round.
+  const ir::Model half = value(formats::read_model(folder.path("m.gguf"), {}));
+  REQUIRE(formats::write_model(half, folder.path("m"), {"safetensors", ""}, pool, quiet));
+  const ir::Model back = value(formats::read_model(folder.path("m"), {}));
+  const std::vector<std::int32_t> tokens = {5, 60, 33, 7, 12, 90, 4, 4, 71, 20, 21, 35};
+  CHECK(last_logits(back, tokens, pool) == last_logits(half, tokens, pool));
+}
+
 constexpr const char* kUsualScale = R"({"query_pre_attn_scalar": 16})";  // the width of a head
 
 TEST_CASE("Gemma's windows and softcaps come back from GGUF") {
@@ -181,7 +196,8 @@ TEST_CASE("what GGUF cannot say is refused") {
   const std::pair<const char*, const char*> kCases[] = {
       {"mistral", "{}"},
       {"qwen2", "{}"},
-      {"gpt2", "{}"},
+      {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
+      {"gpt2", R"({"activation_function": "relu"})"},
       {"gemma2", "{}"},  // its query_pre_attn_scalar is not the width of a head
       {"gemma3", "{}"},
       {"gemma2", R"({"query_pre_attn_scalar": 16, "final_logit_softcapping": 0})"},
