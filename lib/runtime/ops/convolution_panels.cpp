@@ -134,9 +134,13 @@ class PanelConvolution {
     const std::int64_t threads = call.machine.pool.threads();
     run_ = Pieces::pieces_of_run(w_, c.group_channels()) * kPiecePlaces;
     runs_ = ceil_div(places_, run_);
-    // Few runs are shared out by outputs as well.
+    // Few runs are shared out by outputs as well: into small parts where the last run is shorter
+    // than others, else into few, as each part copies what the windows see anew.
     const std::int64_t units = std::max<std::int64_t>(c.batch * c.group * runs_, 1);
-    parts_ = threads > 1 ? std::min({ceil_div(4 * threads, units), 2 * threads, panels_}) : 1;
+    const std::int64_t share = runs_ == 1 ? 1 : 2;
+    parts_ = threads > 1
+                 ? std::min({ceil_div(2 * share * threads, units), share * threads, panels_})
+                 : 1;
   }
 
   std::size_t bytes() const { return Pieces::bytes(w_, c_.group_channels()); }
