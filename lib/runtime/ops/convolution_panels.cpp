@@ -132,12 +132,14 @@ class PanelConvolution {
         panels_(ceil_div<std::int64_t>(c.group_outputs(), kPanelRows)),
         finish_(epilogue_of(call)) {
     const std::int64_t threads = call.machine.pool.threads();
-    run_ = Pieces::pieces_of_run(w_, c.group_channels()) * kPiecePlaces;
-    runs_ = ceil_div(places_, run_);
-    // Few runs are shared out by outputs as well: into small parts where the last run is shorter
-    // than others, else into few, as each part copies what the windows see anew.
+    const std::int64_t most = Pieces::pieces_of_run(w_, c.group_channels()) * kPiecePlaces;
+    runs_ = std::max<std::int64_t>(ceil_div(places_, most), 1);
+    run_ = round_up(ceil_div(places_, runs_), std::int64_t{kPiecePlaces});
+    // Few runs are shared out by outputs as well: into small parts where the last run is much
+    // shorter than others, else into few, as each part copies what the windows see anew.
     const std::int64_t units = std::max<std::int64_t>(c.batch * c.group * runs_, 1);
-    const std::int64_t share = runs_ == 1 ? 1 : 2;
+    const std::int64_t last = places_ - (runs_ - 1) * run_;
+    const std::int64_t share = runs_ == 1 || 4 * last >= 3 * run_ ? 1 : 2;
     parts_ = threads > 1
                  ? std::min({ceil_div(2 * share * threads, units), share * threads, panels_})
                  : 1;
