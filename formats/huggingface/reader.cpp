@@ -88,6 +88,30 @@ std::string chat_template_of(const text::Json& config) {
   return "";
 }
 
+bool has_vocab_merges(const std::string& folder) {
+  for (const char* other : {"/tokenizer.json", "/tokenizer.model", "/vocab.txt"}) {
+    if (fs::exists(folder + other)) return false;
+  }
+  return fs::exists(folder + "/vocab.json") && fs::exists(folder + "/merges.txt");
+}
+
+Expected<tokenizer::Tables> read_vocab_merges(const std::string& folder,
+                                              const std::string& architecture) {
+  text::VocabMerges files;
+  files.architecture = architecture;
+  const std::pair<const char*, std::string*> kFiles[] = {
+      {"/vocab.json", &files.vocabulary},
+      {"/merges.txt", &files.merges},
+      {"/tokenizer_config.json", &files.config},
+      {"/special_tokens_map.json", &files.special},
+      {"/added_tokens.json", &files.added}};
+  for (const auto& [name, content] : kFiles) {
+    if (!fs::exists(folder + name)) continue;
+    THIMBLE_ASSIGN(*content, read_all(folder + name));
+  }
+  return text::compile_vocab_merges(files, folder);
+}
+
 Status read_tokenizer(const std::string& folder, ir::Model& model) {
   std::optional<tokenizer::Tables> tables;
   const std::string json = folder + "/tokenizer.json", piece = folder + "/tokenizer.model",
@@ -101,11 +125,13 @@ Status read_tokenizer(const std::string& folder, ir::Model& model) {
   } else if (fs::exists(words)) {
     THIMBLE_ASSIGN(const std::string content, read_all(words));
     THIMBLE_ASSIGN(tables, text::compile_wordpiece(content, words, true));
+  } else if (has_vocab_merges(folder)) {
+    THIMBLE_ASSIGN(tables, read_vocab_merges(folder, model.architecture));
   }
   if (!tables) return ok();
   if (fs::exists(config)) {
     THIMBLE_ASSIGN(const std::string content, read_all(config));
-    const bool bare = !fs::exists(json);
+    const bool bare = !fs::exists(json) && !has_vocab_merges(folder);
     THIMBLE_TRY(text::apply_tokenizer_config(content, config, bare, *tables));
     THIMBLE_ASSIGN(const text::Json parsed, text::parse_json(content, config));
     if (parsed.is_object()) model.chat_template = chat_template_of(parsed);
@@ -251,6 +277,12 @@ Expected<ir::Model> read_huggingface(const std::string& folder) {
                            "/sentence_bert_config.json", "/tokenizer.json", "/tokenizer.model",
                            "/vocab.txt", "/tokenizer_config.json", "/chat_template.jinja"}) {
     if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
+  }
+  if (has_vocab_merges(folder)) {
+    for (const char* name :
+         {"/vocab.json", "/merges.txt", "/special_tokens_map.json", "/added_tokens.json"}) {
+      if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
+    }
   }
   const Config config(std::move(json), config_path);
   std::map<std::string, ir::Weight> packed;

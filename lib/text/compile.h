@@ -30,6 +30,15 @@ Expected<tokenizer::Tables> compile_sentencepiece(std::span<const std::byte> mod
 Expected<tokenizer::Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file,
                                               bool lower_case);
 
+// vocab.json and merges.txt of byte-level BPE (GPT-2, RoBERTa, older Qwen), and the files that say
+// which of their tokens are special. Empty: the folder has no such file.
+struct VocabMerges {
+  std::string vocabulary, merges, config, special, added;
+  std::string architecture;  // of the model
+};
+Expected<tokenizer::Tables> compile_vocab_merges(const VocabMerges& files,
+                                                 const std::string& folder);
+
 // The vocabulary of a GGUF file, as its metadata gives it and as our writer puts it.
 struct GgufVocabulary {
   std::string model;  // "llama" (SentencePiece) or "gpt2" (byte-level BPE)
