@@ -11,7 +11,8 @@ class Extraction {
       : from_(model),
         values_(model.graph.value_capacity()),
         weights_(model.weights.size()),
-        needed_(model.graph.node_capacity()) {
+        needed_(model.graph.node_capacity()),
+        read_(model.graph.value_capacity()) {
     part_.graphs = model.graphs;
     part_.source_path = model.source_path;
     part_.max_context = model.max_context;
@@ -25,7 +26,7 @@ class Extraction {
     find_nodes(wanted);
     find_states(wanted);
     for (const ValueId input : from_.graph.inputs()) {
-      if (reached(input) && !values_[input.index].valid()) add_input(input);
+      if (read_[input.index] && !values_[input.index].valid()) add_input(input);
     }
     for (const NodeId node : from_.graph.order()) {
       if (needed_[node.index]) add_node(node);
@@ -63,16 +64,11 @@ class Extraction {
       const NodeId producer = from_.graph.value(value).producer;
       if (!producer.valid() || values_[value.index].valid() || needed_[producer.index]) continue;
       needed_[producer.index] = true;
-      for (const ValueId input : from_.graph.node(producer).inputs) {
-        if (input.valid()) work.push_back(input);
+      for (const ValueId read : reads_of(from_, from_.graph, from_.graph.node(producer))) {
+        read_[read.index] = true;
+        work.push_back(read);
       }
     }
-  }
-
-  bool reached(ValueId input) const {
-    const std::vector<NodeId> users = from_.graph.users(input);
-    return std::any_of(users.begin(), users.end(),
-                       [&](NodeId node) { return needed_[node.index]; });
   }
 
   // A state is whole or absent: its output may need nodes that nothing else asks for.
@@ -80,7 +76,7 @@ class Extraction {
     for (const State& state : from_.states) {
       const auto input = from_.graph.find_value(state.input);
       const auto output = from_.graph.find_value(state.output);
-      if (!input || !output || !reached(*input)) continue;
+      if (!input || !output || !read_[input->index]) continue;
       find_nodes({*output});
       wanted.push_back(*output);
       part_.states.push_back(state);
@@ -105,6 +101,7 @@ class Extraction {
 
   void add_node(NodeId id) {
     Node node = from_.graph.node(id);
+    for (const ValueId read : reads_of(from_, from_.graph, node)) mapped(read);  // captures too
     for (ValueId& input : node.inputs) input = mapped(input);
     for (Attribute& attribute : node.attributes) {
       if (auto* weight = std::get_if<WeightId>(&attribute.value)) *weight = mapped(*weight);
@@ -135,6 +132,7 @@ class Extraction {
   std::vector<ValueId> values_;    // by the original's value
   std::vector<WeightId> weights_;  // by the original's weight
   std::vector<bool> needed_;       // by the original's node
+  std::vector<bool> read_;         // by the original's value: a needed node or its bodies read it
 };
 
 }  // namespace

@@ -72,6 +72,20 @@ std::vector<GraphId> bodies(const Node& node) {
   return out;
 }
 
+std::vector<ValueId> reads_of(const Model& model, const Graph& graph, const Node& node) {
+  std::vector<ValueId> out;
+  for (const ValueId input : node.inputs) {
+    if (input.valid()) out.push_back(input);
+  }
+  for (const GraphId id : bodies(node)) {
+    const Graph& body = model.graphs[id.index];
+    for (const ValueId capture : body.captures()) {
+      if (const auto outer = graph.find_value(body.value(capture).name)) out.push_back(*outer);
+    }
+  }
+  return out;
+}
+
 void rename(Model& model, Graph& graph, ValueId value, std::string name) {
   const auto captures = captures_of(model, graph, graph.value(value).name);
   graph.rename(value, std::move(name));

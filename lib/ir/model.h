@@ -86,6 +86,8 @@ bool is_captured(const Model& model, const Graph& graph, ValueId value);
 void erase_unused_constants(const Model& model, Graph& graph);
 // The bodies of a node: its attributes that are graphs.
 std::vector<GraphId> bodies(const Node& node);
+// What a node of the graph reads: its inputs, and the values that its bodies capture.
+std::vector<ValueId> reads_of(const Model& model, const Graph& graph, const Node& node);
 
 // Every rule that a graph must keep: ids in range, order topological, one producer, attributes and
 // inputs as the operator's schema says, weights' shapes as the values', encodings legal for their

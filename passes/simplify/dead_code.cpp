@@ -10,20 +10,6 @@
 namespace thimble::passes {
 namespace {
 
-// What a node and its bodies read.
-void mark_read(const ir::Model& model, const ir::Graph& graph, const ir::Node& node,
-               std::vector<bool>& read) {
-  for (const ir::ValueId input : node.inputs) {
-    if (input.valid()) read[input.index] = true;
-  }
-  for (const ir::GraphId id : ir::bodies(node)) {
-    const ir::Graph& body = model.graphs[id.index];
-    for (const ir::ValueId capture : body.captures()) {
-      if (const auto value = graph.find_value(body.value(capture).name)) read[value->index] = true;
-    }
-  }
-}
-
 // Users come after their producers, so one walk from the end finds whole chains.
 std::int64_t erase_dead_nodes(ir::Model& model, ir::Graph& graph) {
   std::int64_t erased = 0;
@@ -36,7 +22,7 @@ std::int64_t erase_dead_nodes(ir::Model& model, ir::Graph& graph) {
         std::any_of(node.outputs.begin(), node.outputs.end(),
                     [&](ir::ValueId output) { return output.valid() && read[output.index]; });
     if (used) {
-      mark_read(model, graph, node, read);
+      for (const ir::ValueId value : ir::reads_of(model, graph, node)) read[value.index] = true;
     } else {
       graph.erase(*id);
       ++erased;

@@ -1,6 +1,7 @@
 #include "ir/extract.h"
 
 #include "unit/catch.h"
+#include "unit/ir/parsed.h"
 
 using namespace thimble;
 using namespace thimble::ir;
@@ -69,4 +70,28 @@ TEST_CASE("an input given that is also an output passes through") {
   const Model part = extract(whole, cut, cut);
   CHECK(part.graph.order().empty());
   CHECK(part.graph.inputs() == part.graph.outputs());
+}
+
+TEST_CASE("what bodies capture comes along with the nodes that have them") {
+  const Model whole = test::parsed(R"(weight @k: f32[2] = [3.0, 4.0]
+body inner() captures (%a: f32[2], %z: f32[2], %k: f32[2]) {
+  %s: f32[2] = Add(%a, %z)
+  %t: f32[2] = Mul(%s, %k)
+  return %t
+}
+graph main(%x: f32[2], %z: f32[2], %c: bool[]) {
+  %a: f32[2] = Relu(%x)
+  %k = @k
+  %y: f32[2] = If(%c) {else_branch = #0, then_branch = #0}
+  return %y
+}
+)");
+  const Model part = extract(whole, {}, std::vector{id_of(whole, "y")});
+  REQUIRE(verify(part).has_value());
+  CHECK(part.graph.order().size() == 2);
+  CHECK(part.graph.inputs().size() == 3);
+  const Model later =
+      extract(whole, std::vector{id_of(whole, "a")}, std::vector{id_of(whole, "y")});
+  REQUIRE(verify(later).has_value());
+  CHECK(later.graph.order().size() == 1);
 }
