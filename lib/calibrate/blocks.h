@@ -1,6 +1,7 @@
 #pragma once
-// A graph cut into the pieces that a calibration streams through: one per layer, what comes before
-// the first, and what comes after the last.
+// A graph cut into the pieces that a calibration streams through. Nothing in it is the
+// calibration's own: whatever looks at a model piece by piece (what a piece costs, loses or could
+// do without) cuts it here. docs/decisions/0008-blocks.md says why it cuts where it does.
 
 #include <vector>
 
@@ -16,11 +17,20 @@ struct Block {
   std::vector<ir::ValueId> keeps;   // everything of it and before it that later blocks read
 };
 
-// Every node that depends on an input is in one block, and reads only what that block, those before
-// it or the graph's inputs give. A node takes the latest block of what it reads, or that of its
+// Every node that depends on an input is in one block, and reads (as do its bodies) only what that
+// block, those before it or the graph's inputs give. Nodes that depend on constants alone are in
+// none: who needs them computes them.
+//
+// Where names number layers, there is a block for each, one for what comes before the first, and
+// one for what comes after the last: a node takes the latest block of what it reads, or that of its
 // layer (ir::layer_of its weight's name or its own) if later; a product after the last layer starts
-// the last block. Nodes that depend on constants alone are in none: who needs them computes them. A
-// graph without layers is one block.
+// the last block. A graph without layers is cut wherever a single float carries on what weights
+// made so far: so a residual block stays whole. What has more than kMostWeights then, of a graph
+// with layers or without, is cut again where two carry it on, then three, up to kMostCarried. A
+// block of those has at least one weight that is multiplied.
 std::vector<Block> cut_into_blocks(const ir::Model& model);
+
+constexpr int kMostWeights = 12;
+constexpr int kMostCarried = 4;
 
 }  // namespace thimble::calibrate

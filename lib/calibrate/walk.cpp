@@ -37,14 +37,14 @@ bool is_state(const ir::Model& model, const std::string& name) {
 }
 
 Expected<Walk> Walk::create(const ir::Model& model, std::span<const Sample> samples,
-                            ThreadPool& pool) {
+                            ThreadPool& pool, std::uint64_t boundary_bytes) {
   if (samples.empty()) {
     return invalid_argument("the calibration holds nothing to run the model on")
         .fix(
             "add `calibrate: {text: FILE}` to the recipe: an importance matrix alone serves only "
             "`importance: true`");
   }
-  Walk walk(model, pool);
+  Walk walk(model, pool, boundary_bytes);
   walk.blocks_ = cut_into_blocks(model);
   walk.values_.resize(samples.size());
   for (const ir::ValueId input : model.graph.inputs()) {
@@ -68,6 +68,27 @@ bool Walk::at_hand(ir::ValueId value) const {
   return has(block().reads, value) || (producer.valid() && has(block().nodes, producer));
 }
 
+// What is held and read from there to the end of the block.
+std::vector<ir::ValueId> Walk::entering() const {
+  std::vector<ir::ValueId> values;
+  for (std::size_t b = held_from_; b <= position_; ++b) {
+    for (const ir::ValueId value : blocks_[b].reads) {
+      const bool known = std::find(values.begin(), values.end(), value) != values.end();
+      if (!known && values_.front().contains(value.index)) values.push_back(value);
+    }
+  }
+  return values;
+}
+
+// What later blocks read of all that runs with the block.
+std::vector<ir::ValueId> Walk::leaving() const {
+  std::vector<ir::ValueId> values;
+  for (const ir::ValueId value : block().keeps) {
+    if (!values_.front().contains(value.index)) values.push_back(value);
+  }
+  return values;
+}
+
 // The walk's block, ready to run on one sample after the other.
 class Walk::BlockRun {
  public:
@@ -76,10 +97,10 @@ class Walk::BlockRun {
                                                     const RunOptions& options) {
     THIMBLE_CHECK(!walk.done(), "a block is left to run");
     std::vector<ir::ValueId> outputs(watch.begin(), watch.end());
-    const std::vector<ir::ValueId>& writes = walk.block().writes;
-    if (options.move) outputs.insert(outputs.end(), writes.begin(), writes.end());
     std::unique_ptr<BlockRun> run(new BlockRun(walk));
-    run->part_ = ir::extract(*walk.model_, walk.block().reads, outputs);
+    run->leaving_ = walk.leaving();
+    if (options.move) outputs.insert(outputs.end(), run->leaving_.begin(), run->leaving_.end());
+    run->part_ = ir::extract(*walk.model_, walk.entering(), outputs);
     THIMBLE_ASSIGN(run->bundle_, lower::load(run->part_, *walk.pool_));
     runtime::SessionOptions session_options;
     session_options.cache_from_program = false;
@@ -107,7 +128,8 @@ class Walk::BlockRun {
     return session_->run(inputs);
   }
 
-  // Of a value that is watched or that the block writes; valid until the next run.
+  const std::vector<ir::ValueId>& leaving() const { return leaving_; }
+  // Of a value that is watched or leaves; valid until the next run.
   const runtime::TensorView& output(ir::ValueId value) const {
     const auto& outputs = part_.graph.outputs();
     const std::string& name = walk_.model_->graph.value(value).name;
@@ -119,6 +141,7 @@ class Walk::BlockRun {
   explicit BlockRun(const Walk& walk) : walk_(walk) {}
 
   const Walk& walk_;
+  std::vector<ir::ValueId> leaving_;
   ir::Model part_;
   program::Bundle bundle_;
   std::unique_ptr<runtime::Session> session_;  // points at the bundle
@@ -133,7 +156,7 @@ Status Walk::run(std::span<const ir::ValueId> watch, const Watcher& watcher,
       THIMBLE_TRY(watcher(s, w, run->output(watch[w])));
     if (options.move) move_sample(s, *run);
   }
-  if (options.move) position_ += 1;
+  if (options.move) go_on();
   return ok();
 }
 
@@ -151,19 +174,33 @@ Status Walk::run_beside(Walk& other, std::span<const ir::ValueId> watch, const P
     if (options.move) move_sample(s, *run);
     if (others.move) other.move_sample(s, *other_run);
   }
-  if (options.move) position_ += 1;
-  if (others.move) other.position_ += 1;
+  if (options.move) go_on();
+  if (others.move) other.go_on();
   return ok();
 }
 
 void Walk::move_sample(std::size_t sample, const BlockRun& run) {
+  if (sample == 0) holds_ = block().layer >= 0 || fits(run);
+  if (!holds_) return;
   Values& values = values_[sample];
-  for (const ir::ValueId value : block().writes)
+  for (const ir::ValueId value : run.leaving())
     values[value.index] = hold(value, run.output(value));
   std::erase_if(values, [&](const auto& entry) {
     const auto& keeps = block().keeps;
     return std::find(keeps.begin(), keeps.end(), ir::ValueId{entry.first}) == keeps.end();
   });
+}
+
+// Would all samples' values at the next boundary, if they are as large as this one's?
+bool Walk::fits(const BlockRun& run) const {
+  std::uint64_t bytes = 0;
+  for (const ir::ValueId value : run.leaving()) bytes += bytes_of(run.output(value));
+  return bytes * samples() <= boundary_bytes_;
+}
+
+void Walk::go_on() {
+  position_ += 1;
+  if (holds_) held_from_ = position_;
 }
 
 // The first sample has been through the block when another one looks there for an equal.

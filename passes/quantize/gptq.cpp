@@ -107,8 +107,7 @@ class Gptq : public pass::Pass {
     }
     if (asymmetry_ > 0 && blocks < 2) {
       report.current().findings.push_back(
-          no_effect("`asymmetry` changes nothing: no layer comes after a quantized one, as names "
-                    "tell layers"));
+          no_effect("`asymmetry` changes nothing: no block comes after a quantized one"));
     }
     context.progress.end();
     return ok();
@@ -347,13 +346,13 @@ std::vector<pass::OptionInfo> option_infos() {
       {.name = "sequential",
        .type = OptionType::kBool,
        .fallback = "true",
-       .help = "calibrate a layer on what the quantized layers before it give; false: on the float "
+       .help = "calibrate a block on what the quantized blocks before it give; false: on the float "
                "model's values"},
       {.name = "asymmetry",
        .type = OptionType::kReal,
        .fallback = "0",
        .help =
-           "share of GPTAQ's term, which has a layer's codes make up for what the layers before "
+           "share of GPTAQ's term, which has a block's codes make up for what the blocks before "
            "it lost; 1: all of it, 0: plain GPTQ (docs/asymmetry.md)",
        .minimum = 0,
        .maximum = 1},

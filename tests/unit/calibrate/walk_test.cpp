@@ -92,12 +92,6 @@ TEST_CASE("a decoder is cut into a prologue, its layers and an epilogue") {
   CHECK(blocks.back().keeps.empty());
 }
 
-TEST_CASE("a graph without layers is one block") {
-  const ir::Model model =
-      test::parsed("graph g(%x: f32[n, 2]) {\n  %y: f32[n, 2] = Relu(%x)\n  return %y\n}\n");
-  CHECK(cut_into_blocks(model).size() == 1);
-}
-
 TEST_CASE("block by block, products read what they read in a run of the whole model, bit for bit") {
   const ir::Model model = fable();
   ThreadPool pool(2);
@@ -125,6 +119,40 @@ TEST_CASE("block by block, products read what they read in a run of the whole mo
       CHECK(whole.at(name) == bytes);
     }
   }
+}
+
+TEST_CASE("a boundary that is too large isn't held, and what comes behind it is the same") {
+  const ir::Model model = test::inferred(
+      "weight @u: f32[1, 1] = [0.5]\nweight @v: f32[1, 1] = [-2.0]\nweight @w: f32[1, 1] = [3.0]\n"
+      "graph main(%x: f32[4, 1]) {\n  %a = MatMul(%x, @u)\n  %b = MatMul(%a, @v)\n"
+      "  %c = ReduceMean(%b) {keepdims = 1}\n  %d = MatMul(%c, @w)\n  %y = Neg(%d)\n"
+      "  return %y\n}\n");
+  ThreadPool pool(1);
+  const float numbers[] = {1, 2, 3, 5};
+  const auto* data = reinterpret_cast<const std::byte*>(numbers);
+  const Held x = {program::Type::kF32,
+                  {4, 1},
+                  std::make_shared<const std::vector<std::byte>>(data, data + sizeof(numbers))};
+  const std::vector<Sample> samples{{{"x", x}}};
+  auto walk = Walk::create(model, samples, pool), small = Walk::create(model, samples, pool, 8);
+  REQUIRE((walk && small));
+  std::string held;
+  while (!walk->done()) {
+    const auto watch = product_inputs(model, walk->block());
+    REQUIRE(watch.size() == 1);
+    CHECK(walk->at_hand(watch[0]));
+    CHECK(small->at_hand(watch[0]));
+    for (const auto& [value, values] : small->held(0))
+      held += model.graph.value(ir::ValueId{value}).name;
+    const auto compare = [&](std::size_t, std::size_t, const runtime::TensorView& view,
+                             const runtime::TensorView& other) {
+      CHECK(bytes_of(view) == bytes_of(other));
+      return ok();
+    };
+    REQUIRE(walk->run_beside(*small, watch, compare, {.move = true}, {.move = true}));
+  }
+  CHECK(small->done());
+  CHECK(held == "xxc");  // a is too large
 }
 
 TEST_CASE("two walks side by side see what each sees alone") {

@@ -138,6 +138,48 @@ TEST_CASE("gptq with asymmetry gives the same bytes for any threads and from its
   }
 }
 
+TEST_CASE("gptq takes a network without layers block by block, on what it made of those before") {
+  const ir::Model model = inferred(
+      "weight @u: f32[8, 4, 3, 3] = [" + numbers(288) + "]\nweight @v: f32[8, 8, 3, 3] = [" +
+      numbers(576) + "]\nweight @w: f32[4, 8, 3, 3] = [" + numbers(288) +
+      "]\ngraph main(%x: f32[1, 4, 12, 12]) {\n  %a = Conv(%x, @u)\n  %b = Relu(%a)\n"
+      "  %c = Conv(%b, @v) {pads = [1, 1, 1, 1]}\n  %r = Add(%c, %b)\n  %y = Conv(%r, @w)\n"
+      "  return %y\n}");
+  const calibrate::Held x = floats({1, 4, 12, 12}, channels(0, 4, 12));
+  const auto weights = [&](bool sequential, double asymmetry, int threads,
+                           std::unique_ptr<calibrate::Journal> journal = nullptr) {
+    const PassRun run = run_with(model,
+                                 {{"gptq", map({{"bits", number(3)},
+                                                {"sequential", flag(sequential)},
+                                                {"asymmetry", {asymmetry, {}}}})}},
+                                 {{{"x", x}}}, threads, std::move(journal));
+    REQUIRE(run.error == "");
+    std::vector<std::vector<float>> all;
+    for (const ir::WeightUse& use : ir::quantizable_weights(run.model))
+      all.push_back(*ir::read_floats(run.model.weight(use.weight)));
+    REQUIRE(all.size() == 3);
+    return all;
+  };
+  const auto apart = weights(false, 0, 1), plain = weights(true, 0, 1), drift = weights(true, 1, 1);
+  CHECK(plain[0] == apart[0]);
+  CHECK(plain[1] != apart[1]);
+  CHECK(plain[2] != apart[2]);
+  CHECK(drift[0] == plain[0]);
+  CHECK(drift[1] != plain[1]);
+  CHECK(weights(true, 1, 2) == drift);
+  CHECK(weights(true, 1, 5) == drift);
+  const ScratchFolder folder;
+  for (int time = 0; time < 3; ++time) {
+    auto journal = calibrate::Journal::open(folder.path(), "f");
+    REQUIRE(journal);
+    CHECK(weights(true, 1, 2, *std::move(journal)) == drift);
+    bool keep = false;
+    for (const auto& entry : fs::directory_iterator(folder.path())) {
+      if (entry.path().extension() == ".rows" && (keep = !keep)) fs::remove(entry.path());
+    }
+  }
+}
+
 TEST_CASE("gptq refuses an asymmetry where nothing drifts") {
   const PassRun run = run_on(read_tiny("oracle/llama"), {gptq(1, false)});
   CHECK(run.error.find("'asymmetry' needs `sequential: true`") != std::string::npos);
