@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "pass/selector.h"
+#include "support/mistakes.h"
 #include "support/text.h"
 
 namespace thimble::pass {
@@ -69,58 +70,54 @@ std::optional<double> number_of(const OptionValue& value) {
   return std::nullopt;
 }
 
-// The numbers of a list, or the one number; nothing when there is anything else.
-std::optional<std::vector<double>> numbers_of(const OptionValue& value) {
-  std::vector<double> numbers;
-  const OptionValue::List one = {value};
-  for (const OptionValue& item : value.list() != nullptr ? *value.list() : one) {
-    const std::optional<double> number = number_of(item);
-    if (!number) return std::nullopt;
-    numbers.push_back(*number);
-  }
-  return numbers;
+Error wrong_type(const OptionInfo& info, const OptionValue& value) {
+  return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) + ", not " +
+                          value.to_string());
 }
 
 Status check_numbers(const OptionInfo& info, const OptionValue& value) {
-  const auto numbers = numbers_of(value);
-  if (!numbers || numbers->empty())
-    return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) +
-                            ", not " + value.to_string());
-  for (const double number : *numbers) THIMBLE_TRY(check_range(info, value, number));
-  return ok();
+  const OptionValue::List one = {value};
+  const OptionValue::List& items = value.list() != nullptr ? *value.list() : one;
+  if (items.empty()) return wrong_type(info, value);
+  Mistakes mistakes;
+  for (const OptionValue& item : items) {
+    const std::optional<double> number = number_of(item);
+    mistakes.add(number ? check_range(info, item, *number) : wrong_type(info, item));
+  }
+  return std::move(mistakes).status();
 }
 
-Status check_rules(const std::vector<OptionInfo>& infos, const OptionValue& rules) {
-  for (const OptionValue& rule : *rules.list()) {
-    if (rule.map() == nullptr)
-      return wrong(rule, "a rule is a map such as {role: embedding, bits: 8}");
-    OptionValue own = rule;
-    OptionValue selector = rule;
-    auto& own_map = std::get<OptionValue::Map>(own.value);
-    auto& selector_map = std::get<OptionValue::Map>(selector.value);
-    std::erase_if(own_map, [](const auto& entry) {
-      return Selector::is_key(entry.first) || entry.first == "skip";
-    });
-    std::erase_if(selector_map, [](const auto& entry) { return !Selector::is_key(entry.first); });
-    THIMBLE_TRY(Selector::parse(selector));
-    std::vector<OptionInfo> inner = infos;
-    std::erase_if(inner, [](const OptionInfo& info) {
-      return info.type == OptionType::kRules || info.type == OptionType::kSelector;
-    });
-    std::vector<std::string> known = Selector::keys();
-    known.push_back("skip");
-    for (const OptionInfo& info : inner) known.push_back(info.name);
-    for (const auto& [key, value] : *rule.map()) {
-      if (std::find(known.begin(), known.end(), key) == known.end()) {
-        return wrong(value, "unknown condition or option '" + key + "'" +
-                                suggestion(key, known, "conditions and options"));
-      }
-      if (key == "skip" && !std::holds_alternative<bool>(value.value))
-        return wrong(value, "'skip' takes true or false");
+// Conditions, `skip` and the pass's own options, side by side.
+Status check_rule(const std::vector<OptionInfo>& infos, const OptionValue& rule) {
+  if (rule.map() == nullptr)
+    return wrong(rule, "a rule is a map such as {role: embedding, bits: 8}");
+  std::vector<std::string> known = Selector::keys();
+  known.push_back("skip");
+  for (const OptionInfo& info : infos) known.push_back(info.name);
+  OptionValue::Map own, conditions;
+  Mistakes mistakes;
+  for (const auto& [key, value] : *rule.map()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      mistakes.add(wrong(value, "unknown condition or option '" + key + "'" +
+                                    suggestion(key, known, "conditions and options")));
+    } else if (key != "skip") {
+      (Selector::is_key(key) ? conditions : own).emplace_back(key, value);
+    } else if (!std::holds_alternative<bool>(value.value)) {
+      mistakes.add(wrong(value, "'skip' takes true or false"));
     }
-    THIMBLE_TRY(Options::check(inner, own));
   }
-  return ok();
+  mistakes.add(Selector::parse({std::move(conditions), rule.place}));
+  mistakes.add(Options::check(infos, {std::move(own), rule.place}));
+  return std::move(mistakes).status();
+}
+
+Status check_rules(std::vector<OptionInfo> infos, const OptionValue& rules) {
+  std::erase_if(infos, [](const OptionInfo& info) {
+    return info.type == OptionType::kRules || info.type == OptionType::kSelector;
+  });
+  Mistakes mistakes;
+  for (const OptionValue& rule : *rules.list()) mistakes.add(check_rule(infos, rule));
+  return std::move(mistakes).status();
 }
 
 Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
@@ -159,8 +156,7 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
       if (value.list() == nullptr) break;
       return check_rules(infos, value);
   }
-  return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) + ", not " +
-                          value.to_string());
+  return wrong_type(info, value);
 }
 
 }  // namespace
@@ -207,15 +203,16 @@ Expected<Options> Options::check(const std::vector<OptionInfo>& infos, const Opt
     return wrong(map, "options are a map such as {bits: 4}, not " + map.to_string());
   std::vector<std::string> names;
   for (const OptionInfo& info : infos) names.push_back(info.name);
+  Mistakes mistakes;
   for (const auto& [key, value] : *map.map()) {
     const auto info = std::find_if(infos.begin(), infos.end(),
                                    [&name = key](const OptionInfo& i) { return i.name == name; });
-    if (info == infos.end()) {
-      return wrong(value, "unknown option '" + key + "'" + suggestion(key, names, "options"));
-    }
-    THIMBLE_TRY(check_value(infos, *info, value));
+    mistakes.add(info != infos.end() ? check_value(infos, *info, value)
+                                     : wrong(value, "unknown option '" + key + "'" +
+                                                        suggestion(key, names, "options")));
     options.values_.emplace_back(key, value);
   }
+  THIMBLE_TRY(std::move(mistakes).status());
   return options;
 }
 
@@ -255,8 +252,11 @@ double Options::real(std::string_view name) const {
 }
 
 std::vector<double> Options::reals(std::string_view name) const {
-  if (const OptionValue* value = find(name)) return *numbers_of(*value);
-  return {real(name)};
+  const OptionValue* value = find(name);
+  if (value == nullptr || value->list() == nullptr) return {real(name)};
+  std::vector<double> numbers;
+  for (const OptionValue& item : *value->list()) numbers.push_back(*number_of(item));
+  return numbers;
 }
 
 std::string Options::text(std::string_view name) const {

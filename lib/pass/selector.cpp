@@ -3,23 +3,34 @@
 #include <algorithm>
 #include <array>
 
+#include "support/mistakes.h"
+
 namespace thimble::pass {
 namespace {
 
 constexpr std::array<std::string_view, 5> kKeys = {"name", "operator", "role", "first", "last"};
 const std::vector<std::string> kRoles = {"embedding", "lm_head", "attention", "mlp"};
 
-// One word or a list of words.
+bool any_equal(const std::vector<std::string>& words, std::string_view word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// One word or a list of words, of the roles where it names some.
 Expected<std::vector<std::string>> words_of(std::string_view key, const OptionValue& value) {
-  if (value.text() != nullptr) return std::vector<std::string>{*value.text()};
-  if (value.list() == nullptr)
-    return wrong(value, "'" + std::string(key) + "' takes a word or a list of words");
+  const OptionValue::List one = {value};
   std::vector<std::string> words;
-  for (const OptionValue& item : *value.list()) {
-    if (item.text() == nullptr)
-      return wrong(item, "'" + std::string(key) + "' takes words, not " + item.to_string());
-    words.push_back(*item.text());
+  Mistakes mistakes;
+  for (const OptionValue& item : value.list() != nullptr ? *value.list() : one) {
+    if (item.text() == nullptr) {
+      mistakes.add(wrong(item, "'" + std::string(key) + "' takes a word or a list of words, not " +
+                                   item.to_string()));
+      continue;
+    }
+    const std::string& word = words.emplace_back(*item.text());
+    if (key == "role" && !any_equal(kRoles, word))
+      mistakes.add(wrong(item, "unknown role '" + word + "'" + suggestion(word, kRoles, "roles")));
   }
+  THIMBLE_TRY(std::move(mistakes).status());
   return words;
 }
 
@@ -29,10 +40,6 @@ Expected<std::int64_t> count_of(std::string_view key, const OptionValue& value) 
     return wrong(value, "'" + std::string(key) + "' takes a number of layers, 1 or more");
   }
   return *number;
-}
-
-bool any_equal(const std::vector<std::string>& words, std::string_view word) {
-  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 }  // namespace
@@ -65,25 +72,24 @@ bool Selector::is_key(std::string_view key) {
 Expected<Selector> Selector::parse(const OptionValue& value) {
   if (value.map() == nullptr) return wrong(value, "a selector is a map such as {role: mlp}");
   Selector selector;
+  Mistakes mistakes;
   for (const auto& [key, item] : *value.map()) {
     if (key == "name") {
-      THIMBLE_ASSIGN(selector.names, words_of(key, item));
+      mistakes.take(words_of(key, item), selector.names);
     } else if (key == "operator") {
-      THIMBLE_ASSIGN(selector.operators, words_of(key, item));
+      mistakes.take(words_of(key, item), selector.operators);
     } else if (key == "role") {
-      THIMBLE_ASSIGN(selector.roles, words_of(key, item));
-      for (const std::string& role : selector.roles) {
-        if (any_equal(kRoles, role)) continue;
-        return wrong(item, "unknown role '" + role + "'" + suggestion(role, kRoles, "roles"));
-      }
+      mistakes.take(words_of(key, item), selector.roles);
     } else if (key == "first") {
-      THIMBLE_ASSIGN(selector.first, count_of(key, item));
+      mistakes.take(count_of(key, item), selector.first);
     } else if (key == "last") {
-      THIMBLE_ASSIGN(selector.last, count_of(key, item));
+      mistakes.take(count_of(key, item), selector.last);
     } else {
-      return wrong(item, "unknown selector key '" + key + "'" + suggestion(key, keys(), "keys"));
+      mistakes.add(
+          wrong(item, "unknown selector key '" + key + "'" + suggestion(key, keys(), "keys")));
     }
   }
+  THIMBLE_TRY(std::move(mistakes).status());
   return selector;
 }
 

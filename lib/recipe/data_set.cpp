@@ -3,6 +3,7 @@
 #include "data/files.h"
 #include "support/hash.h"
 #include "support/mapped_file.h"
+#include "support/mistakes.h"
 
 namespace thimble::recipe {
 namespace {
@@ -33,25 +34,26 @@ constexpr Belongs kBelongs[] = {
     {"hop", "wav", ""},          {"rate", "wav", ""},        {"fill", "wav", ""}};
 
 Status check_kinds(const pass::Options& options) {
+  Mistakes mistakes;
   const auto wrong = [&](std::string_view key, std::string message) {
-    return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(options.place(key));
+    mistakes.add(Error(ErrorCode::kInvalidRecipe, std::move(message)).at(options.place(key)));
   };
   std::string_view named;
   for (const std::string_view kind : kKinds) {
     if (!options.has(kind)) continue;
     if (!named.empty()) {
-      return wrong(kind, "'" + std::string(named) + "' and '" + std::string(kind) +
-                             "' are two data sets; name one");
+      wrong(kind, "'" + std::string(named) + "' and '" + std::string(kind) +
+                      "' are two data sets; name one");
     }
     named = kind;
   }
   for (const auto& [key, kind, other] : kBelongs) {
-    if (!options.has(key) || named == kind || (!other.empty() && named == other)) continue;
-    return wrong(key, "'" + std::string(key) + "' goes with '" + std::string(kind) +
-                          (other.empty() ? "'" : "' or '" + std::string(other) + "'"));
+    if (!options.has(key) || options.has(kind) || options.has(other)) continue;
+    wrong(key, "'" + std::string(key) + "' goes with '" + std::string(kind) +
+                   (other.empty() ? "'" : "' or '" + std::string(other) + "'"));
   }
-  if (options.has("state") && named.empty()) return wrong("state", "'state' goes with a data set");
-  return ok();
+  if (options.has("state") && named.empty()) wrong("state", "'state' goes with a data set");
+  return std::move(mistakes).status();
 }
 
 }  // namespace

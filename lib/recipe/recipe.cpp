@@ -7,6 +7,7 @@
 
 #include "recipe/sections.h"
 #include "support/mapped_file.h"
+#include "support/mistakes.h"
 #include "support/text.h"
 
 namespace thimble::recipe {
@@ -26,43 +27,50 @@ const OptionValue* find(const OptionValue::Map& map, std::string_view key) {
   return at == map.end() ? nullptr : &at->second;
 }
 
+// --set PASS.OPTION=VALUE.
+struct Override {
+  std::string setting, pass, option;
+  OptionValue value;
+};
+
+Expected<std::vector<Override>> parse_overrides(const std::vector<std::string>& settings) {
+  std::vector<Override> overrides;
+  for (const std::string& setting : settings) {
+    const auto equals = setting.find('=');
+    const auto dot = setting.rfind('.', equals);
+    if (equals == std::string::npos || dot == std::string::npos)
+      return Error(ErrorCode::kUsage, "--set reads PASS.OPTION=VALUE, not '" + setting + "'");
+    THIMBLE_ASSIGN(OptionValue value,
+                   parse_yaml_value(setting.substr(equals + 1), "--set " + setting));
+    overrides.push_back({setting, setting.substr(0, dot), setting.substr(dot + 1, equals - dot - 1),
+                         std::move(value)});
+  }
+  return overrides;
+}
+
 const std::vector<std::string> kKeys = {"version", "requires", "seed",      "extends",
                                         "model",   "cache",    "calibrate", "tune",
                                         "passes",  "budget",   "evaluate",  "gates"};
 const std::vector<std::string> kCaches = {"f32", "f16", "int8", "int4"};
 
+// What several files, or a file and the command line, are read with.
+struct Reading {
+  const ReadOptions& options;
+  const std::vector<Override>& overrides;
+};
+
 class Parser {
  public:
-  Parser(const ReadOptions& options, std::string directory)
-      : options_(options), directory_(std::move(directory)) {}
+  Parser(const Reading& reading, std::string directory)
+      : reading_(reading), directory_(std::move(directory)) {}
 
   Status parse(const OptionValue& root, Recipe& recipe) {
     if (root.map() == nullptr)
       return wrong(root.place, "a recipe is a map that starts with 'version: 1'");
-    const OptionValue::Map& map = *root.map();
-    for (const auto& [key, value] : map) {
-      if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end()) {
-        return wrong(value.place, "unknown key '" + key + "'" + suggestion(key, kKeys, "keys"));
-      }
-    }
-    const OptionValue* version = find(map, "version");
-    if (version == nullptr) return wrong(root.place, "a recipe starts with 'version: 1'");
-    const auto* number = std::get_if<std::int64_t>(&version->value);
-    if (number == nullptr || *number != 1) {
-      return wrong(version->place, "recipe version " + version->to_string() +
-                                       " is not known; this program reads version 1");
-    }
-    if (const OptionValue* required = find(map, "requires")) THIMBLE_TRY(check_version(*required));
-    THIMBLE_TRY(parse_scalars(map, recipe));
-    if (const OptionValue* calibrate = find(map, "calibrate"))
-      THIMBLE_TRY(parse_calibration(*calibrate, recipe));
-    if (const OptionValue* tune = find(map, "tune")) THIMBLE_TRY(parse_tune(*tune, recipe));
-    if (const OptionValue* budget = find(map, "budget")) THIMBLE_TRY(parse_budget(*budget, recipe));
-    if (const OptionValue* passes = find(map, "passes")) THIMBLE_TRY(parse_passes(*passes, recipe));
-    if (const OptionValue* evaluate = find(map, "evaluate"))
-      THIMBLE_TRY(parse_evaluation(*evaluate, recipe));
-    if (const OptionValue* gates = find(map, "gates")) THIMBLE_TRY(parse_gates(*gates, recipe));
-    return ok();
+    THIMBLE_TRY(check_versions(root));
+    Mistakes mistakes;
+    for (const auto& [key, value] : *root.map()) mistakes.add(parse_key(key, value, recipe));
+    return std::move(mistakes).status();
   }
 
  private:
@@ -81,8 +89,35 @@ class Parser {
     return set;
   }
 
-  // 'thimble >= 0.1': before anything that an older program might not know.
-  static Status check_version(const OptionValue& required) {
+  // Before anything that a program of another version might not know.
+  static Status check_versions(const OptionValue& root) {
+    const OptionValue* version = find(*root.map(), "version");
+    if (version == nullptr) return wrong(root.place, "a recipe starts with 'version: 1'");
+    const auto* number = std::get_if<std::int64_t>(&version->value);
+    if (number == nullptr || *number != 1) {
+      return wrong(version->place, "recipe version " + version->to_string() +
+                                       " is not known; this program reads version 1");
+    }
+    const OptionValue* required = find(*root.map(), "requires");
+    return required == nullptr ? ok() : check_required(*required);
+  }
+
+  Status parse_key(const std::string& key, const OptionValue& value, Recipe& recipe) const {
+    if (key == "version" || key == "requires" || key == "extends") return ok();  // seen to
+    if (key == "seed") return parse_seed(value, recipe);
+    if (key == "model") return parse_model(value, recipe);
+    if (key == "cache") return parse_cache(value, recipe);
+    if (key == "calibrate") return parse_calibration(value, recipe);
+    if (key == "tune") return parse_tune(value, recipe);
+    if (key == "passes") return parse_passes(value, recipe);
+    if (key == "budget") return parse_budget(value, recipe);
+    if (key == "evaluate") return parse_evaluation(value, recipe);
+    if (key == "gates") return parse_gates(value, recipe);
+    return wrong(value.place, "unknown key '" + key + "'" + suggestion(key, kKeys, "keys"));
+  }
+
+  // 'thimble >= 0.1'.
+  static Status check_required(const OptionValue& required) {
     const std::string* text = required.text();
     std::array<int, 3> wanted{}, ours{};
     int end = -1;
@@ -97,7 +132,9 @@ class Parser {
                  "the recipe requires " + *text + "; this program is version " THIMBLE_VERSION);
   }
 
-  static Status parse_model(const pass::Options& options, Recipe& recipe) {
+  Status parse_model(const OptionValue& value, Recipe& recipe) const {
+    THIMBLE_ASSIGN(const pass::Options options, pass::Options::check(model_options(), value));
+    if (options.has("path")) recipe.model_path = beside(options.text("path"));
     recipe.model_sha256 = options.text("sha256");
     if (!options.has("sha256")) return ok();
     recipe.model_sha256_place = options.place("sha256");
@@ -123,87 +160,68 @@ class Parser {
     const OptionValue* values = find(*cache.map(), "values");
     if (keys == nullptr || values == nullptr || cache.map()->size() != 2)
       return wrong(cache.place, "'cache' takes a type, or {keys: TYPE, values: TYPE}");
-    THIMBLE_TRY(read(*keys, recipe.cache));
-    return read(*values, recipe.value_cache);
+    Mistakes mistakes;
+    mistakes.add(read(*keys, recipe.cache));
+    mistakes.add(read(*values, recipe.value_cache));
+    return std::move(mistakes).status();
   }
 
-  Status parse_scalars(const OptionValue::Map& map, Recipe& recipe) {
-    if (const OptionValue* seed = find(map, "seed")) {
-      const auto* value = std::get_if<std::int64_t>(&seed->value);
-      if (value == nullptr || *value < 0)
-        return wrong(seed->place, "'seed' takes a whole number from 0 to 9223372036854775807");
-      recipe.seed = static_cast<std::uint64_t>(*value);
-    }
-    if (const OptionValue* cache = find(map, "cache")) {
-      THIMBLE_TRY(parse_cache(*cache, recipe));
-    }
-    if (const OptionValue* model = find(map, "model")) {
-      THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(model_options(), *model));
-      if (checked.has("path")) recipe.model_path = beside(checked.text("path"));
-      THIMBLE_TRY(parse_model(checked, recipe));
-    }
+  static Status parse_seed(const OptionValue& seed, Recipe& recipe) {
+    const auto* value = std::get_if<std::int64_t>(&seed.value);
+    if (value == nullptr || *value < 0)
+      return wrong(seed.place, "'seed' takes a whole number from 0 to 9223372036854775807");
+    recipe.seed = static_cast<std::uint64_t>(*value);
     return ok();
   }
 
   const pass::Registration* registration(std::string_view name) const {
-    for (const pass::Registration& r : options_.registry) {
+    for (const pass::Registration& r : reading_.options.registry) {
       if (r.info.name == name) return &r;
     }
     return nullptr;
   }
 
-  Status parse_passes(const OptionValue& passes, Recipe& recipe) {
+  Status parse_passes(const OptionValue& passes, Recipe& recipe) const {
     if (passes.list() == nullptr) return wrong(passes.place, "'passes' is a list");
     recipe.passes.clear();
-    for (const OptionValue& item : *passes.list()) {
-      OptionValue none;
-      none.place = item.place;
-      std::string name;
-      const OptionValue* own = &none;
-      if (item.text() != nullptr) {
-        name = *item.text();
-      } else if (item.map() != nullptr && item.map()->size() == 1) {
-        name = item.map()->front().first;
-        own = &item.map()->front().second;
-      } else {
-        return wrong(item.place, "a pass reads '- NAME' or '- NAME: {option: value}'");
-      }
-      const pass::Registration* known = registration(name);
-      if (known == nullptr) {
-        std::vector<std::string> names;
-        for (const pass::Registration& r : options_.registry) names.push_back(r.info.name);
-        return wrong(own->place, "unknown pass '" + name + "'" + suggestion(name, names, "passes"));
-      }
-      THIMBLE_ASSIGN(const OptionValue merged, with_overrides(name, *own));
-      THIMBLE_ASSIGN(pass::Options checked, pass::Options::check(known->info.options, merged));
-      THIMBLE_TRY(known->make()->configure(checked));
-      recipe.passes.push_back({known, std::move(checked)});
+    Mistakes mistakes;
+    for (const OptionValue& item : *passes.list())
+      mistakes.take(parse_pass(item), recipe.passes.emplace_back());
+    return std::move(mistakes).status();
+  }
+
+  Expected<pass::Step> parse_pass(const OptionValue& item) const {
+    const bool alone = item.text() != nullptr;
+    if (!alone && (item.map() == nullptr || item.map()->size() != 1))
+      return wrong(item.place, "a pass reads '- NAME' or '- NAME: {option: value}'");
+    const std::string& name = alone ? *item.text() : item.map()->front().first;
+    const OptionValue own =
+        alone ? OptionValue{OptionValue::Map{}, item.place} : item.map()->front().second;
+    const pass::Registration* known = registration(name);
+    if (known == nullptr) {
+      std::vector<std::string> names;
+      for (const pass::Registration& r : reading_.options.registry) names.push_back(r.info.name);
+      return wrong(own.place, "unknown pass '" + name + "'" + suggestion(name, names, "passes"));
     }
-    return ok();
+    THIMBLE_ASSIGN(pass::Options checked,
+                   pass::Options::check(known->info.options, with_overrides(name, own)));
+    THIMBLE_TRY(known->make()->configure(checked));
+    return pass::Step{known, std::move(checked)};
   }
 
   // The pass's options with what --set says about it.
-  Expected<OptionValue> with_overrides(const std::string& name, const OptionValue& own) const {
-    OptionValue merged = own;
-    if (std::holds_alternative<std::monostate>(merged.value)) merged.value = OptionValue::Map{};
-    auto* map = std::get_if<OptionValue::Map>(&merged.value);
-    for (const std::string& setting : options_.set) {
-      const auto equals = setting.find('=');
-      const auto dot = setting.rfind('.', equals);
-      if (equals == std::string::npos || dot == std::string::npos) {
-        return Error(ErrorCode::kUsage, "--set reads PASS.OPTION=VALUE, not '" + setting + "'");
-      }
-      if (setting.substr(0, dot) != name || map == nullptr) continue;
-      THIMBLE_ASSIGN(OptionValue value,
-                     parse_yaml_value(setting.substr(equals + 1), "--set " + setting));
-      const std::string key = setting.substr(dot + 1, equals - dot - 1);
-      std::erase_if(*map, [&](const auto& entry) { return entry.first == key; });
-      map->emplace_back(key, std::move(value));
+  OptionValue with_overrides(const std::string& name, OptionValue own) const {
+    if (std::holds_alternative<std::monostate>(own.value)) own.value = OptionValue::Map{};
+    auto* map = std::get_if<OptionValue::Map>(&own.value);
+    for (const Override& set : reading_.overrides) {
+      if (set.pass != name || map == nullptr) continue;
+      std::erase_if(*map, [&](const auto& entry) { return entry.first == set.option; });
+      map->emplace_back(set.option, set.value);
     }
-    return merged;
+    return own;
   }
 
-  Status parse_evaluation(const OptionValue& value, Recipe& recipe) {
+  Status parse_evaluation(const OptionValue& value, Recipe& recipe) const {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(evaluate_options(), value));
     if (checked.has("text")) recipe.evaluation.text = beside(checked.text("text"));
     recipe.evaluation.context = checked.integer("context");
@@ -240,27 +258,30 @@ class Parser {
     return wrong(checked.place("context"), "'context' is 0, or 8 tokens and more");
   }
 
-  Status parse_calibration(const OptionValue& value, Recipe& recipe) {
+  Status parse_calibration(const OptionValue& value, Recipe& recipe) const {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(calibrate_options(), value));
-    THIMBLE_TRY(parse_source(checked, recipe.calibration, true));
+    Mistakes mistakes;
+    mistakes.add(parse_source(checked, recipe.calibration, true));
     if (checked.has("imatrix")) recipe.calibration.imatrix = beside(checked.text("imatrix"));
     recipe.calibration.tokens = checked.integer("tokens");
-    THIMBLE_ASSIGN(recipe.calibration.context, context_of(checked));
-    if (recipe.calibration.context > recipe.calibration.tokens)
-      return wrong(checked.place("context"),
-                   "a 'context' of " + std::to_string(recipe.calibration.context) +
-                       " does not fit into " + std::to_string(recipe.calibration.tokens) +
-                       " 'tokens'");
+    mistakes.take(context_of(checked), recipe.calibration.context);
+    if (recipe.calibration.context > recipe.calibration.tokens) {
+      mistakes.add(wrong(checked.place("context"),
+                         "a 'context' of " + std::to_string(recipe.calibration.context) +
+                             " does not fit into " + std::to_string(recipe.calibration.tokens) +
+                             " 'tokens'"));
+    }
     recipe.calibration.stride = checked.integer("stride");
-    return ok();
+    return std::move(mistakes).status();
   }
 
-  Status parse_tune(const OptionValue& value, Recipe& recipe) {
+  Status parse_tune(const OptionValue& value, Recipe& recipe) const {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(tune_options(), value));
-    THIMBLE_TRY(parse_source(checked, recipe.tune));
+    Mistakes mistakes;
+    mistakes.add(parse_source(checked, recipe.tune));
     recipe.tune.tokens = checked.integer("tokens");
-    THIMBLE_ASSIGN(recipe.tune.context, context_of(checked));
-    return ok();
+    mistakes.take(context_of(checked), recipe.tune.context);
+    return std::move(mistakes).status();
   }
 
   static Status parse_budget(const OptionValue& value, Recipe& recipe) {
@@ -287,19 +308,22 @@ class Parser {
     return ok();
   }
 
-  Status parse_gates(const OptionValue& gates, Recipe& recipe) {
+  static Status parse_gates(const OptionValue& gates, Recipe& recipe) {
     if (gates.list() == nullptr)
       return wrong(gates.place, "'gates' is a list such as [kl_mean <= 0.05]");
     recipe.gates.clear();
+    Mistakes mistakes;
     for (const OptionValue& gate : *gates.list()) {
-      if (gate.text() == nullptr) return wrong(gate.place, "a gate reads 'METRIC <= VALUE'");
-      THIMBLE_ASSIGN(eval::Gate parsed, eval::parse_gate(*gate.text(), gate.place));
-      recipe.gates.push_back(std::move(parsed));
+      if (gate.text() == nullptr) {
+        mistakes.add(wrong(gate.place, "a gate reads 'METRIC <= VALUE'"));
+      } else {
+        mistakes.take(eval::parse_gate(*gate.text(), gate.place), recipe.gates.emplace_back());
+      }
     }
-    return ok();
+    return std::move(mistakes).status();
   }
 
-  const ReadOptions& options_;
+  const Reading& reading_;
   std::string directory_;
 };
 
@@ -346,42 +370,51 @@ Expected<Source> open_source(const std::string& name, const std::string& directo
                    suggestion(name, names, "shipped recipes"));
 }
 
-Status read_into(const Source& source, const ReadOptions& options, int depth, Recipe& recipe) {
-  THIMBLE_ASSIGN(const OptionValue root, parse_yaml(source.text, source.file, options.variables));
-  if (root.map() != nullptr) {
-    if (const OptionValue* base = find(*root.map(), "extends")) {
-      if (base->text() == nullptr)
-        return wrong(base->place, "'extends' takes a file or a shipped recipe's name");
-      if (depth == kMaxExtends) {
-        return wrong(base->place, "'extends' goes round in a circle, or over more than " +
-                                      std::to_string(kMaxExtends) + " recipes");
-      }
-      auto opened = open_source(*base->text(), source.directory);
-      if (!opened) return wrong(base->place, opened.error().message);
-      THIMBLE_TRY(read_into(*opened, options, depth + 1, recipe));
-    }
+Status read_into(const Source& source, const Reading& reading, int depth, Recipe& recipe);
+
+// The recipe that this one extends.
+Status read_base(const OptionValue& base, const Source& source, const Reading& reading, int depth,
+                 Recipe& recipe) {
+  if (base.text() == nullptr)
+    return wrong(base.place, "'extends' takes a file or a shipped recipe's name");
+  if (depth == kMaxExtends) {
+    return wrong(base.place, "'extends' goes round in a circle, or over more than " +
+                                 std::to_string(kMaxExtends) + " recipes");
   }
-  recipe.text += source.text;
-  return Parser(options, source.directory).parse(root, recipe);
+  auto opened = open_source(*base.text(), source.directory);
+  if (!opened) return wrong(base.place, opened.error().message);
+  return read_into(*opened, reading, depth + 1, recipe);
 }
 
-Status check_overrides(const ReadOptions& options, const Recipe& recipe) {
+Status read_into(const Source& source, const Reading& reading, int depth, Recipe& recipe) {
+  Mistakes mistakes;
+  THIMBLE_ASSIGN(const OptionValue root,
+                 parse_yaml(source.text, source.file, reading.options.variables, mistakes));
+  const OptionValue* base = root.map() != nullptr ? find(*root.map(), "extends") : nullptr;
+  if (base != nullptr) mistakes.add(read_base(*base, source, reading, depth, recipe));
+  recipe.text += source.text;
+  mistakes.add(Parser(reading, source.directory).parse(root, recipe));
+  return std::move(mistakes).status();
+}
+
+Status check_overrides(const std::vector<Override>& overrides, const Recipe& recipe) {
   std::vector<std::string> names;
   for (const pass::Step& step : recipe.passes) names.push_back(step.registration->info.name);
-  for (const std::string& setting : options.set) {
-    const std::string name = setting.substr(0, setting.rfind('.', setting.find('=')));
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      return Error(ErrorCode::kUsage, "--set " + setting + ": the recipe has no pass '" + name +
-                                          "'" + suggestion(name, names, "its passes"));
+  for (const Override& set : overrides) {
+    if (std::find(names.begin(), names.end(), set.pass) == names.end())
+      return Error(ErrorCode::kUsage, "--set " + set.setting + ": the recipe has no pass '" +
+                                          set.pass + "'" +
+                                          suggestion(set.pass, names, "its passes"));
   }
   return ok();
 }
 
 Expected<Recipe> read_opened(const Source& source, const ReadOptions& options) {
+  THIMBLE_ASSIGN(const std::vector<Override> overrides, parse_overrides(options.set));
   Recipe recipe;
   recipe.name = source.file;
-  THIMBLE_TRY(read_into(source, options, 0, recipe));
-  THIMBLE_TRY(check_overrides(options, recipe));
+  THIMBLE_TRY(read_into(source, {options, overrides}, 0, recipe));
+  THIMBLE_TRY(check_overrides(overrides, recipe));
   return recipe;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // A recipe: what to do to a model and what it must keep, as a YAML file says. Every mistake is an
-// error at file:line:column with a suggestion. docs/RECIPES.md describes the language from the
-// user's side.
+// error at file:line:column with a suggestion, and one reading tells all of them. docs/RECIPES.md
+// describes the language from the user's side.
 
 #include <cstdint>
 #include <optional>

@@ -37,35 +37,10 @@ std::string with_marked_variables(std::string_view text) {
 
 class Reader {
  public:
-  Reader(const std::string& file, const Variables& variables)
-      : file_(file), variables_(variables) {}
+  Reader(const std::string& file, const Variables& variables, Mistakes& mistakes)
+      : file_(file), variables_(variables), mistakes_(mistakes) {}
 
-  Expected<OptionValue> read(const YAML::Node& node, int depth) {
-    if (depth > kMaxDepth || ++nodes_ > kMaxNodes)
-      return wrong(node, "nested too deeply, or too large");
-    const std::string& tag = node.Tag();
-    if (!tag.empty() && tag != "?" && tag != "!")
-      return wrong(node, "tags such as " + tag + " have no meaning here");
-    OptionValue out;
-    out.place = place(node);
-    switch (node.Type()) {
-      case YAML::NodeType::Map:
-        return read_map(node, depth);
-      case YAML::NodeType::Sequence: {
-        OptionValue::List list;
-        for (const YAML::Node& item : node) {
-          THIMBLE_ASSIGN(OptionValue value, read(item, depth + 1));
-          list.push_back(std::move(value));
-        }
-        out.value = std::move(list);
-        return out;
-      }
-      case YAML::NodeType::Scalar:
-        return read_scalar(node);
-      default:
-        return out;
-    }
-  }
+  Expected<OptionValue> read_root(const YAML::Node& node) { return read(node, place(node), 0); }
 
  private:
   Place place(const YAML::Node& node) const {
@@ -77,84 +52,112 @@ class Reader {
             .tensor = {}};
   }
 
-  Error wrong(const YAML::Node& node, std::string message) const {
-    return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(place(node));
+  // Of a value that cannot be read: null in its place, and reading goes on. Who finds that null is
+  // no such value complains at the same place, which is not told twice.
+  bool wrong(const Place& place, std::string message, std::string remedy = "") {
+    mistakes_.add(
+        Error(ErrorCode::kInvalidRecipe, std::move(message)).at(place).fix(std::move(remedy)));
+    return false;
   }
 
-  Expected<OptionValue> read_map(const YAML::Node& node, int depth) {
-    OptionValue::Map map;
-    for (const auto& entry : node) {
-      if (!entry.first.IsScalar()) return wrong(entry.first, "a key must be a word");
-      const std::string key = entry.first.Scalar();
-      if (key.find(kOpen) != std::string::npos)
-        return wrong(entry.first, "a variable stands for a value, not for a key");
-      if (key == "<<") return wrong(entry.first, "merge keys are not supported").fix("use extends");
-      const bool twice = std::any_of(map.begin(), map.end(),
-                                     [&](const auto& known) { return known.first == key; });
-      if (twice) return wrong(entry.first, "'" + key + "' is given twice");
-      THIMBLE_ASSIGN(OptionValue value, read(entry.second, depth + 1));
-      value.place = place(entry.first);
-      map.emplace_back(key, std::move(value));
-    }
+  // `where`: the key that the value belongs to, or the value.
+  Expected<OptionValue> read(const YAML::Node& node, const Place& where, int depth) {
+    if (depth > kMaxDepth || ++nodes_ > kMaxNodes)
+      return Error(ErrorCode::kInvalidRecipe, "nested too deeply, or too large").at(where);
     OptionValue out;
-    out.place = place(node);
-    out.value = std::move(map);
+    out.place = where;
+    const std::string& tag = node.Tag();
+    if (!tag.empty() && tag != "?" && tag != "!") {
+      wrong(where, "tags such as " + tag + " have no meaning here");
+    } else if (node.IsMap()) {
+      THIMBLE_ASSIGN(out.value, read_map(node, depth));
+    } else if (node.IsSequence()) {
+      THIMBLE_ASSIGN(out.value, read_list(node, depth));
+    } else if (node.IsScalar()) {
+      read_scalar(node, out);
+    }
     return out;
   }
 
-  Expected<std::string> substitute(const YAML::Node& node, const std::string& text) {
+  Expected<OptionValue::List> read_list(const YAML::Node& node, int depth) {
+    OptionValue::List list;
+    for (const YAML::Node& item : node) {
+      THIMBLE_ASSIGN(OptionValue value, read(item, place(item), depth + 1));
+      list.push_back(std::move(value));
+    }
+    return list;
+  }
+
+  Expected<OptionValue::Map> read_map(const YAML::Node& node, int depth) {
+    OptionValue::Map map;
+    for (const auto& entry : node) {
+      const Place where = place(entry.first);
+      const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "";
+      const bool twice = std::any_of(map.begin(), map.end(),
+                                     [&](const auto& known) { return known.first == key; });
+      if (!entry.first.IsScalar()) {
+        wrong(where, "a key must be a word");
+      } else if (key.find(kOpen) != std::string::npos) {
+        wrong(where, "a variable stands for a value, not for a key");
+      } else if (key == "<<") {
+        wrong(where, "merge keys are not supported", "use extends");
+      } else if (twice) {
+        wrong(where, "'" + key + "' is given twice");
+      } else {
+        THIMBLE_ASSIGN(OptionValue value, read(entry.second, where, depth + 1));
+        map.emplace_back(key, std::move(value));
+      }
+    }
+    return map;
+  }
+
+  // Puts in the values of variables; false where one has none.
+  bool substitute(const Place& where, std::string& text) {
     std::string out;
     std::size_t from = 0;
-    if (text.find("${") != std::string::npos) return wrong(node, "'${' without '}'");
+    if (text.find("${") != std::string::npos) return wrong(where, "'${' without '}'");
     for (std::size_t at; (at = text.find(kOpen, from)) != std::string::npos;) {
       const std::size_t end = text.find(kClose, at);
-      if (end == std::string::npos) return wrong(node, "'${' without '}'");
+      if (end == std::string::npos) return wrong(where, "'${' without '}'");
       const std::string name = text.substr(at + 2, end - at - 2);
       const auto known = std::find_if(variables_.begin(), variables_.end(),
                                       [&](const auto& v) { return v.first == name; });
       if (known == variables_.end()) {
-        return wrong(node, "no value for ${" + name + "}")
-            .fix("give one with --var " + name + "=VALUE");
+        return wrong(where, "no value for ${" + name + "}",
+                     "give one with --var " + name + "=VALUE");
       }
       out += text.substr(from, at - from) + known->second;
       from = end + 1;
     }
-    return out + text.substr(from);
+    text = out + text.substr(from);
+    return true;
   }
 
-  Expected<OptionValue> read_scalar(const YAML::Node& node) {
-    OptionValue out;
-    out.place = place(node);
-    THIMBLE_ASSIGN(std::string text, substitute(node, node.Scalar()));
-    if (node.Tag() == "!") {  // quoted
-      out.value = std::move(text);
-      return out;
-    }
+  void read_scalar(const YAML::Node& node, OptionValue& out) {
+    std::string text = node.Scalar();
+    if (!substitute(out.place, text)) return;
     static constexpr std::array<std::string_view, 12> kLookalikes = {
         "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"};
-    if (std::find(kLookalikes.begin(), kLookalikes.end(), text) != kLookalikes.end()) {
-      return wrong(node, "'" + text + "' could mean a word or a truth value")
-          .fix("write true or false, or quote it");
-    }
-    if (text == "true" || text == "false") {
+    if (node.Tag() == "!") {  // quoted
+      out.value = std::move(text);
+    } else if (std::find(kLookalikes.begin(), kLookalikes.end(), text) != kLookalikes.end()) {
+      wrong(out.place, "'" + text + "' could mean a word or a truth value",
+            "write true or false, or quote it");
+    } else if (text == "true" || text == "false") {
       out.value = text == "true";
-    } else if (text.empty() || text == "~" || text == "null") {
-      out.value = std::monostate{};
-    } else {
-      return read_number_or_text(node, std::move(text));
+    } else if (!text.empty() && text != "~" && text != "null") {
+      read_number_or_text(std::move(text), out);
     }
-    return out;
   }
 
-  Expected<OptionValue> read_number_or_text(const YAML::Node& node, std::string text) {
-    OptionValue out;
-    out.place = place(node);
+  void read_number_or_text(std::string text, OptionValue& out) {
     const std::string_view digits = std::string_view(text).substr(text.front() == '-' ? 1 : 0);
     const bool numeric =
         !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
     if (numeric && digits.size() > 1 && digits.front() == '0') {
-      return wrong(node, "'" + text + "' could mean an octal number")
-          .fix("write it without the leading 0, or quote it");
+      wrong(out.place, "'" + text + "' could mean an octal number",
+            "write it without the leading 0, or quote it");
+      return;
     }
     std::int64_t integer = 0;
     double real = 0;
@@ -169,11 +172,11 @@ class Reader {
     } else {
       out.value = std::move(text);
     }
-    return out;
   }
 
   const std::string& file_;
   const Variables& variables_;
+  Mistakes& mistakes_;
   int nodes_ = 0;
 };
 
@@ -219,7 +222,7 @@ Error explained(const YAML::Exception& e, const std::string& text) {
 }  // namespace
 
 Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
-                                 const Variables& variables) {
+                                 const Variables& variables, Mistakes& mistakes) {
   if (text.size() > kMaxBytes)
     return Error(ErrorCode::kInvalidRecipe, "a recipe has at most 1 MB").in(file);
   if (text.find_first_of(std::string_view("\0\x01\x02", 3)) != std::string_view::npos)
@@ -232,14 +235,17 @@ Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
                    documents == 0 ? "the file is empty" : "one document is expected, not several")
           .in(file);
     }
-    return Reader(file, variables).read(YAML::Load(whole), 0);
+    return Reader(file, variables, mistakes).read_root(YAML::Load(whole));
   } catch (const YAML::Exception& e) {
     return explained(e, std::string(text)).in(file).at_line(e.mark.line + 1, e.mark.column + 1);
   }
 }
 
 Expected<OptionValue> parse_yaml_value(std::string_view text, const std::string& what) {
-  return parse_yaml(text.empty() ? "\"\"" : text, what, {});
+  Mistakes mistakes;
+  THIMBLE_ASSIGN(OptionValue value, parse_yaml(text.empty() ? "\"\"" : text, what, {}, mistakes));
+  THIMBLE_TRY(std::move(mistakes).status());
+  return value;
 }
 
 }  // namespace thimble::recipe

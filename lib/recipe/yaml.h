@@ -9,15 +9,17 @@
 #include <vector>
 
 #include "pass/options.h"
+#include "support/mistakes.h"
 
 namespace thimble::recipe {
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
 // Plain scalars become bool, integer, real or text; quoted ones text. ${NAME} is replaced from
-// `variables` in plain and double-quoted scalars; an unknown name is an error.
+// `variables` in plain and double-quoted scalars. Where a value cannot be read, a mistake says why
+// and null stands for it; an error is where nothing can be.
 Expected<pass::OptionValue> parse_yaml(std::string_view text, const std::string& file,
-                                       const Variables& variables);
+                                       const Variables& variables, Mistakes& mistakes);
 
 // One value as on the command line: `4`, `true`, `[a, b]`, `{role: mlp}`.
 Expected<pass::OptionValue> parse_yaml_value(std::string_view text, const std::string& what);

@@ -131,7 +131,9 @@ void add_budget(Json& out, const pass::Report& report) {
   out["budget"]["front"] = std::move(front);
 }
 
-Json error(const Error& error) {
+namespace {
+
+Json error_body(const Error& error) {
   Json body = {{"code", code_name(error.code)}, {"message", error.message}};
   if (!error.place.file.empty()) body["file"] = error.place.file;
   if (error.place.line > 0) body["line"] = error.place.line;
@@ -140,7 +142,12 @@ Json error(const Error& error) {
   if (!error.place.tensor.empty()) body["tensor"] = error.place.tensor;
   if (!error.notes.empty()) body["notes"] = error.notes;
   if (!error.remedy.empty()) body["remedy"] = error.remedy;
-  return {{"schema", kSchema}, {"error", body}};
+  for (const Error& other : error.more) body["more"].push_back(error_body(other));
+  return body;
 }
+
+}  // namespace
+
+Json error(const Error& error) { return {{"schema", kSchema}, {"error", error_body(error)}}; }
 
 }  // namespace thimble::report

@@ -31,6 +31,7 @@ std::string printable(std::string_view text, std::size_t limit = 4096) {
 }
 
 constexpr std::size_t kLongestName = 200;
+constexpr std::size_t kMostTold = 20;
 
 }  // namespace
 
@@ -118,6 +119,14 @@ Error&& Error::fix(std::string text) && {
 }
 
 std::string Error::to_string() const {
+  std::string out = alone();
+  const std::size_t told = std::min(more.size(), kMostTold - 1);
+  for (std::size_t i = 0; i < told; ++i) out += "\n" + more[i].alone();
+  if (told < more.size()) out += "\nand " + std::to_string(more.size() - told) + " more";
+  return out;
+}
+
+std::string Error::alone() const {
   std::string out = printable(place.file);
   if (place.line > 0) {
     out += out.empty() ? "line " : ":";

@@ -48,6 +48,7 @@ struct Error {
   Place place;
   std::vector<std::string> notes;  // context gained on the way up, innermost first
   std::string remedy;              // what to do about it; may be empty
+  std::vector<Error> more;         // other mistakes of the same text (see mistakes.h)
 
   Error() = default;
   Error(ErrorCode c, std::string m) : code(c), message(std::move(m)) {}
@@ -64,9 +65,13 @@ struct Error {
   // The one text form:  FILE:LINE:COLUMN: error: MESSAGE (tensor 'NAME', byte OFFSET)
   //                       note: NOTE
   //                       remedy: REMEDY
+  // and so on for the first of `more`, with the number of the others.
   // Control characters are shown as \xNN, long names are cut: the parts may come from hostile
   // files.
   std::string to_string() const;
+
+ private:
+  std::string alone() const;  // without `more`
 };
 
 // Shorthands that read well at the point of failure.

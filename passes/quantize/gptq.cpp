@@ -13,6 +13,7 @@
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/settings.h"
 #include "passes/registrations.h"
+#include "support/mistakes.h"
 #include "support/system.h"
 
 namespace thimble::passes {
@@ -72,11 +73,14 @@ class Gptq : public pass::Pass {
     act_order_ = options.boolean("act_order");
     sequential_ = options.boolean("sequential");
     asymmetry_ = options.real("asymmetry");
+    Mistakes mistakes;
     if (asymmetry_ > 0 && !sequential_) {
-      return wrong(*options.find("asymmetry"),
-                   "'asymmetry' needs `sequential: true`: the float model's inputs don't drift");
+      mistakes.add(
+          wrong(*options.find("asymmetry"),
+                "'asymmetry' needs `sequential: true`: the float model's inputs don't drift"));
     }
-    return rules_.configure(options);
+    mistakes.add(rules_.configure(options));
+    return std::move(mistakes).status();
   }
 
   bool needs_calibration() const override { return true; }

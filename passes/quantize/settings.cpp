@@ -7,6 +7,7 @@
 #include "passes/quantize/offers.h"
 #include "quant/levels.h"
 #include "support/checked.h"
+#include "support/mistakes.h"
 #include "support/text.h"
 
 namespace thimble::passes {
@@ -207,15 +208,17 @@ Status Rules::configure(const pass::Options& options) {
                           "search", "activations"}) {
     if (const OptionValue* value = options.find(key)) apply(key, *value, base_);
   }
-  for (const char* key : {"sub_scale_bits", "codes"}) {
+  for (const char* key : {"sub_scale_bits", "codes"}) {  // rules take over what is wrong here
     if (const OptionValue* value = options.find(key)) THIMBLE_TRY(check_together(*value, base_));
   }
   THIMBLE_ASSIGN(only_, pass::Selector::only(options));
   if (const OptionValue* rules = options.find("rules")) {
+    Mistakes mistakes;
     for (const OptionValue& value : *rules->list()) {
-      THIMBLE_ASSIGN(Rule rule, make_rule(value, base_, rules_.size() + 1));
-      rules_.push_back(std::move(rule));
+      Rule& rule = rules_.emplace_back();
+      mistakes.take(make_rule(value, base_, rules_.size()), rule);
     }
+    THIMBLE_TRY(std::move(mistakes).status());
   }
   return ok();
 }

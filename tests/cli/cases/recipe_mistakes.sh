@@ -101,3 +101,26 @@ version: 1
 requires: thimble >= 0.1
 model: {path: here, sha256: 1234}
 Y
+
+# All of them in one run.
+printf 'version: 1\nseed: -1\ngates: [kl_men <= 1]\n' >base.yaml
+check <<'Y'
+version: 1
+extends: base.yaml
+sede: 7
+seed: 010
+cache: {keys: int9, values: yes}
+model: {path: here, sha256: "12"}
+calibrate: {npz: a, wav: b, resize: 3, context: 4}
+passes:
+  - simplifi
+  - quantize-weights: {bits: 9, group_size: "${SIZE}", only: {role: [embeding, mpl], first: 0}}
+  - quantize-weights: {rules: [{bits: 9, rol: mlp}, {skip: 1}]}
+  - gptq: {asymmetry: 0.5, sequential: false, codes: nf4, bits: 3}
+budget: {size: many}
+evaluate: {mean: [010, 1e9], text: a}
+gates: [size <= 10%, kl_mean <= 0.1, kl_men < 1]
+Y
+$thimble recipe validate recipe.yaml --json 2>/dev/null | grep -c '"message"'
+(echo version: 1; for i in {1..25}; do echo "key$i: 1"; done) >recipe.yaml
+$thimble recipe validate recipe.yaml 2>&1 | tail -n 2
