@@ -5,6 +5,8 @@
 #include <limits>
 #include <string_view>
 
+#include "ir/label.h"
+
 namespace thimble::formats::onnx {
 namespace {
 
@@ -86,7 +88,8 @@ Status Versions::add(const ir::Graph& graph, const ir::Node& node) {
     if (takes(row, graph, node)) break;
   }
   if (found == nullptr) {
-    return unsupported("operator " + node.op + " is in no opset of ONNX").at_tensor(node.name);
+    return ir::about_node(unsupported("operator " + node.op + " is in no opset of ONNX"), graph,
+                          node);
   }
   opset_ = std::max({opset_, floor_of(node), static_cast<std::int64_t>(found->version)});
   for (const auto* list : {&node.inputs, &node.outputs}) {

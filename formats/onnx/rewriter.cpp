@@ -173,8 +173,7 @@ void Rewriter::replace(const std::vector<ir::ValueId>& values) {
 }
 
 Error Rewriter::refuse(std::string why) const {
-  return unsupported("operator " + node().op + ": " + why)
-      .at_tensor(ir::node_label(graph_, node()));
+  return ir::about_node(unsupported("operator " + node().op + ": " + why), graph_, node());
 }
 
 }  // namespace thimble::formats::onnx

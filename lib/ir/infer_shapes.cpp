@@ -9,10 +9,6 @@
 namespace thimble::ir {
 namespace {
 
-Error blame(Error error, const Graph& graph, const Node& node) {
-  return std::move(error).at_tensor(node_label(graph, node)).note("in operator " + node.op);
-}
-
 Error unknown_operator(const Node& node) {
   std::vector<std::string> names;
   for (const OpSchema& schema : operators()) names.emplace_back(schema.name);
@@ -183,7 +179,7 @@ Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& g
   std::vector<std::optional<DimData>> data(graph.value_capacity());
   for (const NodeId id : graph.order()) {
     if (Status status = infer_node(model, graph, id, ranges, data); !status) {
-      return blame(std::move(status).error(), graph, graph.node(id));
+      return about_node(std::move(status).error(), graph, graph.node(id));
     }
   }
   return data;

@@ -10,4 +10,8 @@ std::string node_label(const Graph& graph, const Node& node) {
   return node.op;
 }
 
+Error about_node(Error error, const Graph& graph, const Node& node) {
+  return std::move(error).note("node '" + node_label(graph, node) + "' (" + node.op + ")");
+}
+
 }  // namespace thimble::ir

@@ -72,7 +72,7 @@ class GraphVerifier {
     for (const ValueId constant : graph_.constants()) THIMBLE_TRY(define_constant(constant));
     for (const NodeId id : graph_.order()) {
       if (Status status = node(id); !status) {
-        return std::move(status).error().at_tensor(node_label(graph_, graph_.node(id)));
+        return about_node(std::move(status).error(), graph_, graph_.node(id));
       }
     }
     for (const ValueId output : graph_.outputs()) {

@@ -130,10 +130,7 @@ Status Lowering::lower_graph() {
   for (const ir::NodeId id : graph().order()) {
     if (!needed(id) || is_done(id)) continue;
     if (Status status = lower_node(id); !status) {
-      const ir::Node& node = graph().node(id);
-      return std::move(status)
-          .error()
-          .note("node '" + ir::node_label(graph(), node) + "' (" + node.op + ")")
+      return ir::about_node(std::move(status).error(), graph(), graph().node(id))
           .in(model_.source_path);
     }
   }

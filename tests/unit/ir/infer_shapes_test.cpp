@@ -179,7 +179,7 @@ TEST_CASE("errors name the node") {
   REQUIRE(model.has_value());
   const thimble::Status status = infer_shapes(*model);
   REQUIRE_FALSE(status.has_value());
-  CHECK(status.error().place.tensor == "layer.7");
+  CHECK(status.error().notes == std::vector<std::string>{"node 'layer.7' (Frob)"});
   CHECK(status.error().code == thimble::ErrorCode::kUnsupported);
 }
 
