@@ -115,14 +115,10 @@ Status check_huggingface(const ir::Model& model, const Target& target) {
   return ok();
 }
 
-Status write_huggingface(const ir::Model& model, const std::string& folder, const std::string& type,
-                         Progress& progress) {
-  std::error_code error;
-  if (fs::equivalent(folder, model.source_path, error)) {
-    return Error(ErrorCode::kUsage, "the output is the source").in(folder);
-  }
-  fs::create_directories(folder, error);
-  if (error) return io_error("cannot make the folder", error.value()).in(folder);
+namespace {
+
+Status write_into(const ir::Model& model, const std::string& folder, const std::string& type,
+                  Progress& progress) {
   std::vector<TensorToWrite> tensors;
   std::set<std::string> names;
   std::deque<ir::Weight> others;  // that are written in place of the model's
@@ -139,6 +135,22 @@ Status write_huggingface(const ir::Model& model, const std::string& folder, cons
   if (model.source_format == "huggingface") return copy_files(model.source_path, folder);
   THIMBLE_TRY(write_tokenizer(model, folder, progress));
   return write_config(model, folder);
+}
+
+}  // namespace
+
+Status write_huggingface(const ir::Model& model, const std::string& folder, const std::string& type,
+                         Progress& progress) {
+  std::error_code error;
+  if (fs::equivalent(folder, model.source_path, error)) {
+    return Error(ErrorCode::kUsage, "the output is the source").in(folder);
+  }
+  const bool is_new = !fs::exists(folder, error);
+  fs::create_directories(folder, error);
+  if (error) return io_error("cannot make the folder", error.value()).in(folder);
+  Status status = write_into(model, folder, type, progress);
+  if (!status && is_new) fs::remove_all(folder, error);  // rather none than half a model
+  return status;
 }
 
 }  // namespace thimble::formats

@@ -26,3 +26,7 @@ status $thimble compress out.gguf -q -o ./out.gguf
 status $thimble convert $fable -
 status $thimble convert $fable ""
 status $thimble convert $fable out.gguf/x.gguf
+# Where not all of a folder can be written, nothing of it stays.
+mkdir new
+(trap '' XFSZ; ulimit -f 8; status $thimble convert $fable new/folder --to safetensors)
+ls new
