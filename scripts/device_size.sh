@@ -18,6 +18,10 @@ if [ -n "$foreign" ]; then
   echo "the device library needs $foreign" >&2
   exit 1
 fi
+if ! grep -q '^THIMBLE_UNITY:BOOL=ON' "$1/CMakeCache.txt"; then
+  echo "device library: $size bytes stripped; the recorded size is that of a build with THIMBLE_UNITY"
+  exit 77
+fi
 if [ "${2-}" = "--update" ]; then
   echo "$size" > "$record"
 fi
