@@ -26,6 +26,7 @@ struct Architecture {
   bool all_biases = false;         // otherwise q, k and v alone may have some
   bool rope_factors = false;       // reads rope_freqs.weight
   bool own_head = true;            // may have another matrix than the embedding
+  bool free_heads = true;          // heads may make up another width than the hidden one
   bool softcaps = false;           // of attention and logits, both
   Windows windows = Windows::kNone;
   std::int64_t window = 0, period = 0;  // where no key says others
@@ -43,7 +44,7 @@ inline constexpr Architecture kArchitectures[] = {
      .interleaved = true,
      .all_biases = true,
      .rope_factors = true},
-    {.gguf = "qwen2", .huggingface = "Qwen2ForCausalLM"},
+    {.gguf = "qwen2", .huggingface = "Qwen2ForCausalLM", .free_heads = false},
     {.gguf = "qwen3", .huggingface = "Qwen3ForCausalLM"},
     {.gguf = "gemma2",
      .huggingface = "Gemma2ForCausalLM",
@@ -67,6 +68,7 @@ inline constexpr Architecture kArchitectures[] = {
     {.gguf = "phi3",
      .huggingface = "Phi3ForCausalLM",
      .naming = Naming::kPhi3,
+     .free_heads = false,
      .windows = Windows::kAll},
     {.gguf = "gpt2",
      .huggingface = "GPT2LMHeadModel",

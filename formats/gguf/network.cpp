@@ -52,6 +52,8 @@ class NetworkKeys {
       return cannot_say("a bias of attention's output or of the MLP in this architecture");
     if (!architecture_.own_head && !spec_.tied)
       return cannot_say("a head of its own in this architecture");
+    if (!architecture_.free_heads && spec_.heads * spec_.head_dim != spec_.hidden)
+      return cannot_say("heads of " + std::to_string(spec_.head_dim) + " in this architecture");
     const bool caps = spec_.attention_softcap > 0 && spec_.final_softcap > 0;
     if (architecture_.softcaps ? !caps : spec_.attention_softcap != 0)
       return cannot_say("these softcaps in this architecture");
@@ -103,6 +105,9 @@ class NetworkKeys {
     while (period <= layers && !has_period(period)) ++period;
     if (!has_period(period)) return cannot_say("which layers have sliding windows");
     if (window > 0) count("attention.sliding_window", window);
+    if (architecture_.windows == Windows::kAll)
+      network_.note = "llama.cpp reads past this architecture's window of " +
+                      std::to_string(window) + ": longer texts differ there";
     if (period != architecture_.period) count("attention.sliding_window_pattern", period);
     return ok();
   }
@@ -187,7 +192,7 @@ Expected<Network> add_gpt2(const Gpt2Spec& spec, const Architecture& architectur
   for (const auto& [key, value] : kCounts)
     keys.integer(prefix + key, static_cast<std::uint32_t>(value));
   keys.real(prefix + "attention.layer_norm_epsilon", spec.epsilon);
-  return Network{spec.heads, spec.heads, spec.vocabulary, {}};
+  return Network{spec.heads, spec.heads, spec.vocabulary, {}, {}};
 }
 
 }  // namespace

@@ -191,6 +191,7 @@ struct Plan {
   std::string header;
   std::vector<Output> outputs;
   std::vector<ir::Weight> factors;  // of rotary embeddings
+  std::string note;
 };
 
 Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
@@ -208,6 +209,7 @@ Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
   THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
   for (const auto& [key, value] : target.provenance) keys.text(key, value);
   plan.factors = std::move(network.rotary_factors);
+  plan.note = std::move(network.note);
   plan.header = header_of(keys, plan.outputs, plan.factors);
   return plan;
 }
@@ -290,6 +292,7 @@ Status write_gguf(const ir::Model& model, const std::string& path, const Target&
   double total = 0;
   for (const Output& output : plan.outputs) total += static_cast<double>(output.size);
   if (!target.decode) tell_forms(plan.outputs, progress);
+  if (!plan.note.empty()) progress.message("note: " + plan.note);
   progress.begin("writing", total / 1e6, "MB");
   for (const Output& output : plan.outputs) {
     THIMBLE_TRY(output.weight.dims.size() < 2 ? write_vector(output, *file)

@@ -190,6 +190,24 @@ TEST_CASE("a folder made of a GGUF file has what a run needs") {
   CHECK(back.generation.eos_token_ids == original.generation.eos_token_ids);
 }
 
+// Without what llama.cpp's qwen2 and qwen3 have no place for.
+ir::Model qwen(const std::string& architecture, const std::string& metadata_key,
+               const std::string& metadata_value) {
+  ir::Model model = value(formats::read_model(kOracle + "qwen3", {}));
+  model.architecture = architecture;
+  model.metadata[metadata_key] = metadata_value;
+  return model;
+}
+
+TEST_CASE("biases and widths of heads that an architecture lacks are refused") {
+  for (const ir::Model& model : {qwen("Qwen3ForCausalLM", "attention_bias", "true"),
+                                 qwen("Qwen2ForCausalLM", "head_dim", "16")}) {
+    const Status checked = formats::check_writable(model, {"gguf", ""});
+    REQUIRE_FALSE(checked.has_value());
+    CHECK(checked.error().message.find("in this architecture") != std::string::npos);
+  }
+}
+
 TEST_CASE("what GGUF cannot say is refused") {
   ThreadPool pool(1);
   Progress quiet(Progress::Style::kQuiet);
