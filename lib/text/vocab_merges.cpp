@@ -53,9 +53,9 @@ Expected<Json> object_of(std::string_view text, const std::string& file) {
   return json.is_object() ? Expected<Json>(std::move(json)) : invalid_file("is not a map").in(file);
 }
 
-class Compiler {
+class Assembler {
  public:
-  Compiler(const TokenizerClass& kind, Json config, Json vocabulary)
+  Assembler(const TokenizerClass& kind, Json config, Json vocabulary)
       : kind_(kind), config_(std::move(config)), vocabulary_(std::move(vocabulary)) {}
 
   // Special tokens by their roles: the class's, those of tokenizer_config.json, and, of folders
@@ -183,13 +183,13 @@ Expected<Tables> compile_vocab_merges(const VocabMerges& files, const std::strin
   THIMBLE_ASSIGN(const Json added, object_of(files.added, folder + "/added_tokens.json"));
   const auto kind = class_of(config, files.architecture);
   if (!kind) return Error(kind.error()).in(folder + "/vocab.json");
-  Compiler compiler(**kind, std::move(config), std::move(vocabulary));
-  compiler.specials(map);
+  Assembler assembler(**kind, std::move(config), std::move(vocabulary));
+  assembler.specials(map);
   // Merges that aren't UTF-8 then name no token.
-  const std::string json = compiler.tokenizer_json(files.merges, added)
+  const std::string json = assembler.tokenizer_json(files.merges, added)
                                .dump(-1, ' ', false, Json::error_handler_t::replace);
   THIMBLE_ASSIGN(Tables tables, compile_tokenizer_json(json, folder + "/vocab.json"));
-  THIMBLE_TRY(apply_tokenizer_config(compiler.special_tokens().dump(), folder + "/vocab.json",
+  THIMBLE_TRY(apply_tokenizer_config(assembler.special_tokens().dump(), folder + "/vocab.json",
                                      false, tables));
   return tables;
 }
