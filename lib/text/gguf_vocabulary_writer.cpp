@@ -1,6 +1,7 @@
 // Tables as a vocabulary that llama.cpp reads; what it would read otherwise than it is meant is
 // refused.
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -75,6 +76,15 @@ bool is_byte(std::string_view text) {
   return text.size() == 6 && text.starts_with("<0x") && text.ends_with(">");
 }
 
+// Gemma's tokenizer.json cuts at spaces when its normalizer has replaced them all.
+bool cuts_nothing(const Tables& tables, const SplitStep& step) {
+  const auto replaces_spaces = [](const NormalizeStep& n) {
+    return n.what == Normalize::kReplace && n.a == " " && n.b == kSpaceMark;
+  };
+  return step.what == Split::kLiteral && step.a.substr(1) == "0 " &&
+         std::any_of(tables.normalizers.begin(), tables.normalizers.end(), replaces_spaces);
+}
+
 Status pieces(const Tables& tables, GgufVocabulary& v) {
   for (std::size_t i = 0; i < v.tokens.size(); ++i) {
     if (tables.byte_fallback && is_byte(v.tokens[i])) v.types[i] = piece_type(TokenKind::kByte);
@@ -84,6 +94,7 @@ Status pieces(const Tables& tables, GgufVocabulary& v) {
   for (const NormalizeStep& step : tables.normalizers)
     v.add_space_prefix = v.add_space_prefix || step.what == Normalize::kPrepend;
   for (const SplitStep& step : tables.splits) {
+    if (cuts_nothing(tables, step)) continue;
     if (step.what != Split::kMetaspaceWhole) return no_form("the pre-tokenizer");
     v.add_space_prefix = v.add_space_prefix || step.a != "never";
   }

@@ -231,7 +231,7 @@ class Compiler {
     const std::string type = text_of(step, "type");
     if (type == "ByteLevel") {
       tables_.byte_level = true;
-      if (flag_of(step, "add_prefix_space", true)) add_prefix_space_ = true;
+      if (flag_of(step, "add_prefix_space", true)) split(Split::kPrefixSpace);
       if (flag_of(step, "use_regex", true)) split(Split::kGpt2);
     } else if (type == "Metaspace") {
       const std::string scheme = text_of(step, "prepend_scheme");
@@ -343,7 +343,6 @@ class Compiler {
   }
 
   Status decoders() {
-    if (add_prefix_space_) tables_.normalizers.push_back({Normalize::kPrefixSpace, "", ""});
     for (const Json& step : steps_of(member("decoder"), "decoders")) {
       const std::string type = text_of(step, "type");
       if (type == "ByteLevel")
@@ -367,7 +366,6 @@ class Compiler {
   const Json& json_;
   Tables tables_;
   std::unordered_map<std::string, std::int32_t> ids_;
-  bool add_prefix_space_ = false;
 };
 
 }  // namespace

@@ -176,6 +176,8 @@ std::vector<std::string> split(std::vector<std::string> pieces, const SplitStep&
     } else if (matcher != nullptr) {
       for (std::string& part : split_at_matches(pieces[p], step, *matcher))
         out.push_back(std::move(part));
+    } else if (step.what == Split::kPrefixSpace) {
+      out.push_back(pieces[p].starts_with(' ') ? pieces[p] : " " + pieces[p]);
     } else {
       scan(pieces[p], step.what, out);
     }

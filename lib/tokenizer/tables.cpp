@@ -142,8 +142,9 @@ Status verify(const Tables& t) {
     if (needs_text && step.a.empty()) return invalid_file("a replacement of nothing");
   }
   for (const SplitStep& step : t.splits) {
-    if (step.what > Split::kLiteral) return invalid_file("an unknown pre-tokenizer");
-    if (step.what >= Split::kPattern && !is_pattern_step(step))
+    if (step.what > Split::kPrefixSpace) return invalid_file("an unknown pre-tokenizer");
+    const bool at_text = step.what == Split::kPattern || step.what == Split::kLiteral;
+    if (at_text && !is_pattern_step(step))
       return invalid_file("a pre-tokenizer's pattern is damaged");
   }
   for (const Decode step : t.decoders) {

@@ -86,6 +86,7 @@ enum class Split : std::uint8_t {
   kDigitGroups = 10,    // runs of digits on their own
   kPattern = 11,        // at what a regular expression matches (pattern.h)
   kLiteral = 12,        // at a text
+  kPrefixSpace = 13,    // nowhere: each piece gets a space in front unless it has one
 };
 // What becomes of a match of kPattern or kLiteral.
 enum class Behavior : std::uint8_t {

@@ -26,11 +26,13 @@ std::string refused(const Tables& tables) {
 
 // A tokenizer.json as those of SentencePiece models are made: every pair of pieces that makes a
 // third is a merge, in the order of the pieces' scores.
-std::string pieces_json(const std::string& merges) {
+std::string pieces_json(const std::string& merges, const std::string& pre_tokenizer = "null") {
   return R"({"added_tokens": [{"id": 0, "content": "<unk>", "special": true},
     {"id": 1, "content": "<s>", "special": true}],
     "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
       {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+    "pre_tokenizer": )" +
+         pre_tokenizer + R"(,
     "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<unk>",
       "vocab": {"<unk>": 0, "<s>": 1, "<0x21>": 2, "▁": 3, "a": 4, "b": 5, "c": 6, "bc": 7,
                 "ab": 8, "abc": 9, "▁a": 10},
@@ -57,6 +59,18 @@ TEST_CASE("merges of pieces become scores that give the same ids") {
   CHECK(vocabulary->types[0] == 2);  // unknown
   CHECK(vocabulary->types[2] == 6);  // a byte
   CHECK(vocabulary->add_space_prefix);
+}
+
+TEST_CASE("a cut at spaces that the normalizer has replaced is none, as in Gemma's") {
+  const std::string merges = R"(["b c", "a b", "a bc", "ab c", "▁ a"])";
+  const auto cut_at = [&](const char* text) {
+    return compiled(pieces_json(merges, R"({"type": "Split", "pattern": {"String": ")" +
+                                            std::string(text) +
+                                            R"("}, "behavior": "MergedWithPrevious"})"));
+  };
+  CHECK(through_gguf(cut_at(" ")).encode("a ab") ==
+        through_gguf(compiled(pieces_json(merges))).encode("a ab"));
+  CHECK(refused(cut_at("b")).find("the pre-tokenizer") != std::string::npos);
 }
 
 TEST_CASE("merges that no scores say are refused") {

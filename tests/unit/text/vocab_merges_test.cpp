@@ -92,6 +92,19 @@ TEST_CASE("vocab.json and merges.txt of RoBERTa have tokens around a text") {
   CHECK(tokenizer.encode("ab<mask>") == std::vector<std::int32_t>{0, 6, 7, 2});
 }
 
+// The ids are those of Hugging Face tokenizers.
+TEST_CASE("add_prefix_space sets a space before each text between added tokens") {
+  text::VocabMerges files;
+  files.config = R"({"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true})";
+  files.vocabulary = R"({"<x>": 0, "Ġ": 1, "a": 2, "b": 3, "Ġa": 4, "Ġb": 5})";
+  files.merges = "Ġ a\nĠ b\n";
+  files.added = R"({"<x>": 0})";
+  const Tokenizer tokenizer = loaded(text::compile_vocab_merges(files, "m"));
+  CHECK(tokenizer.encode("a b<x>b") == std::vector<std::int32_t>{4, 5, 0, 5});
+  CHECK(tokenizer.encode("<x>a") == std::vector<std::int32_t>{0, 4});
+  CHECK(tokenizer.encode(" a<x>") == std::vector<std::int32_t>{4, 0});
+}
+
 TEST_CASE("vocab.json of a tokenizer that isn't known is refused by name") {
   text::VocabMerges files;
   files.config = R"({"tokenizer_class": "CLIPTokenizer"})";
