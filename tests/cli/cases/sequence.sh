@@ -35,7 +35,7 @@ status $thimble eval out.thimble --reference $onnx/speech.onnx $sound --state $s
 # Where the fault lies in the line depends on how long the folder is.
 check() {
   sed "s|, state: .*}|, $1}|" recipe.yaml >bad.yaml
-  status $thimble recipe validate bad.yaml 2>&1 | sed -E "s/^(bad.yaml:2):[0-9]+/\1:COLUMN/"
+  status $thimble recipe validate bad.yaml 2>&1 | sed -E "s/^(bad.yaml:[26]):[0-9]+/\1:COLUMN/"
 }
 check "labels: x"
 check "npz: x"
