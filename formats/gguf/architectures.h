@@ -16,6 +16,11 @@ enum class Windows {
   kPeriodic  // of each `period` layers all but the last have the window
 };
 
+// Does the layer, with kPeriodic? A period of 0: all do; 1: none.
+constexpr bool has_window(std::int64_t layer, std::int64_t period) {
+  return period == 0 || layer % period < period - 1;
+}
+
 // What llama.cpp computes for the name, beyond what the keys of a file say.
 struct Architecture {
   std::string_view gguf, huggingface;

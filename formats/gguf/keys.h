@@ -50,9 +50,6 @@ struct Network {
 Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
                               Keys& keys);  // network.cpp
 
-// What llama.cpp multiplies yarn's sines and cosines by; attn_factor comes on top.
-double yarn_attention(double factor);
-
 // Vocabulary and chat template. The vocabulary is filled up to the rows of the embedding.
 Status add_tokenizer(const ir::Model& model, std::int64_t vocabulary, Keys& keys);
 

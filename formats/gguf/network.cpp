@@ -5,17 +5,12 @@
 #include "formats/gguf/keys.h"
 #include "formats/huggingface/decoder.h"
 #include "formats/huggingface/reader.h"
-#include "support/math.h"
 
 namespace thimble::formats::gguf {
 namespace {
 
 Error cannot_say(const std::string& what) {
   return unsupported("GGUF cannot say " + what).fix("write a .thimble file, or safetensors");
-}
-
-bool tanh_gelu(const std::string& activation) {
-  return activation == "gelu_pytorch_tanh" || activation == "gelu_new" || activation == "gelu_fast";
 }
 
 class NetworkKeys {
@@ -46,7 +41,7 @@ class NetworkKeys {
   // What no key says: llama.cpp knows it by the architecture.
   Status check() const {
     const std::string& act = spec_.activation;
-    if (architecture_.gelu ? !tanh_gelu(act) : act != "silu")
+    if (architecture_.gelu ? !is_tanh_gelu(act) : act != "silu")
       return cannot_say("an activation '" + act + "' in this architecture");
     if (!architecture_.all_biases && (spec_.output_bias || spec_.mlp_bias))
       return cannot_say("a bias of attention's output or of the MLP in this architecture");
@@ -82,11 +77,10 @@ class NetworkKeys {
     real("attention.layer_norm_rms_epsilon", spec_.epsilon);
   }
 
-  // Do all layers but the last of each `period` have the window? 0: all have, 1: none.
+  // Do the layers have windows as with this period?
   bool has_period(std::int64_t period) const {
     for (std::size_t i = 0; i < spec_.layers.size(); ++i) {
-      const auto index = static_cast<std::int64_t>(i);
-      const bool inside = period == 0 || index % period < period - 1;
+      const bool inside = has_window(static_cast<std::int64_t>(i), period);
       if (inside != (spec_.layers[i].window > 0)) return false;
     }
     return true;
@@ -153,12 +147,10 @@ class NetworkKeys {
 
   // Frequencies as factors that plain ones are divided by.
   void add_factors(const char* name, const std::vector<float>& stretched) {
+    const std::vector<double> plain = plain_frequencies(spec_.rotary.theta, spec_.rotary.dim);
     std::vector<float> factors;
-    for (std::size_t i = 0; i < stretched.size(); ++i) {
-      const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(spec_.rotary.dim);
-      const auto plain = static_cast<float>(1.0 / math::pow(spec_.rotary.theta, exponent));
-      factors.push_back(plain / stretched[i]);
-    }
+    for (std::size_t i = 0; i < stretched.size(); ++i)
+      factors.push_back(static_cast<float>(plain[i]) / stretched[i]);
     network_.rotary_factors.push_back(ir::make_dense(
         name, {static_cast<std::int64_t>(factors.size())}, std::span<const float>(factors)));
   }
@@ -180,7 +172,7 @@ class NetworkKeys {
 };
 
 Expected<Network> add_gpt2(const Gpt2Spec& spec, const Architecture& architecture, Keys& keys) {
-  if (!tanh_gelu(spec.activation))
+  if (!is_tanh_gelu(spec.activation))
     return cannot_say("an activation '" + spec.activation + "' in this architecture");
   const float usual = 1.0f / std::sqrt(static_cast<float>(spec.hidden / spec.heads));
   if (spec.scale != usual || spec.scale_by_layer) return cannot_say("this scale of attention");
@@ -196,8 +188,6 @@ Expected<Network> add_gpt2(const Gpt2Spec& spec, const Architecture& architectur
 }
 
 }  // namespace
-
-double yarn_attention(double factor) { return factor <= 1 ? 1.0 : 0.1 * math::log(factor) + 1.0; }
 
 Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
                               Keys& keys) {

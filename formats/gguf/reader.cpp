@@ -7,7 +7,6 @@
 #include <set>
 
 #include "formats/gguf/architectures.h"
-#include "formats/gguf/keys.h"
 #include "formats/gguf/source.h"
 #include "formats/huggingface/reader.h"
 #include "text/compile.h"
@@ -194,9 +193,9 @@ class Metadata {
     if (scaling.contains("rope_type") && factor) scaling["factor"] = *factor;
     if (original) scaling["original_max_position_embeddings"] = *original;
     const bool yarn = type && *type == "yarn";
+    // Of yarn, what comes on top of its own.
     if (attention)
-      scaling["attention_factor"] =
-          *attention * (yarn ? gguf::yarn_attention(factor.value_or(1)) : 1);
+      scaling["attention_factor"] = *attention * (yarn ? yarn_attention(factor.value_or(1)) : 1);
     THIMBLE_TRY(factors(scaling));
     if (scaling.contains("rope_type")) out_["rope_scaling"] = std::move(scaling);
     return ok();
@@ -263,10 +262,8 @@ class Metadata {
     if (period < 0 || layers > kMostLayers)
       return invalid_file("too many layers").in(file_.file->path());
     Json& types = out_["layer_types"] = Json::array();
-    for (std::int64_t i = 0; i < layers; ++i) {
-      const bool slides = period == 0 || i % period < period - 1;
-      types.push_back(slides ? "sliding_attention" : "full_attention");
-    }
+    for (std::int64_t i = 0; i < layers; ++i)
+      types.push_back(gguf::has_window(i, period) ? "sliding_attention" : "full_attention");
     return ok();
   }
 

@@ -150,6 +150,10 @@ ir::ValueId Builder::rotate(ir::ValueId x, const RotaryValues& tables, std::int6
                attribute("rotary_embedding_dim", part)});
 }
 
+bool is_tanh_gelu(const std::string& function) {
+  return function == "gelu_new" || function == "gelu_pytorch_tanh" || function == "gelu_fast";
+}
+
 Expected<ir::ValueId> Builder::activation(ir::ValueId x, const std::string& function,
                                           const std::string& name) {
   if (function == "silu" || function == "swish")
@@ -157,9 +161,8 @@ Expected<ir::ValueId> Builder::activation(ir::ValueId x, const std::string& func
   if (function == "quick_gelu") return node("Swish", {x}, name, {attribute("alpha", 1.702f)});
   if (function == "gelu")
     return node("Gelu", {x}, name, {attribute("approximate", std::string("none"))});
-  if (function == "gelu_new" || function == "gelu_pytorch_tanh" || function == "gelu_fast") {
+  if (is_tanh_gelu(function))
     return node("Gelu", {x}, name, {attribute("approximate", std::string("tanh"))});
-  }
   if (function == "relu") return node("Relu", {x}, name);
   return unsupported("activation '" + function +
                      "' is not supported; supported are silu, gelu, gelu_new, gelu_pytorch_tanh, "

@@ -38,6 +38,9 @@ struct Rotary {
   bool usual_ramp = false;  // yarn, from 32 rotations to 1, cut to whole pairs
 };
 
+// An activation's name in config.json that means GELU by tanh.
+bool is_tanh_gelu(const std::string& function);
+
 struct RotaryValues {
   ir::ValueId cosine, sine;
   std::int64_t dim = 0;

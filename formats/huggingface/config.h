@@ -58,4 +58,9 @@ struct RotaryRequest {
 };
 Expected<Rotary> read_rotary(const Config& parameters, const RotaryRequest& request);
 
+// Frequencies before any stretching, one per pair of `dim`.
+std::vector<double> plain_frequencies(double theta, std::int64_t dim);
+// What yarn multiplies sines and cosines by.
+double yarn_attention(double factor, double multiplier = 1);
+
 }  // namespace thimble::formats

@@ -17,14 +17,6 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 
-std::vector<double> plain_frequencies(const RotaryRequest& request, std::int64_t dim) {
-  std::vector<double> out;
-  for (std::int64_t i = 0; i < dim / 2; ++i)
-    out.push_back(
-        1.0 / math::pow(request.theta, 2.0 * static_cast<double>(i) / static_cast<double>(dim)));
-  return out;
-}
-
 Status scale_llama3(const Config& p, std::vector<double>& frequencies) {
   THIMBLE_ASSIGN(const double factor, p.real_or("factor", 8));
   THIMBLE_ASSIGN(const double low, p.real_or("low_freq_factor", 1));
@@ -42,10 +34,6 @@ Status scale_llama3(const Config& p, std::vector<double>& frequencies) {
   return ok();
 }
 
-double attention_scale(double factor, double multiplier) {
-  return factor <= 1 ? 1.0 : 0.1 * multiplier * math::log(factor) + 1.0;
-}
-
 Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t dim,
                   std::vector<double>& frequencies, Rotary& rotary) {
   THIMBLE_ASSIGN(const double original, p.real_or("original_max_position_embeddings",
@@ -54,9 +42,9 @@ Status scale_yarn(const Config& p, const RotaryRequest& request, std::int64_t di
                  p.real_or("factor", static_cast<double>(request.max_context) / original));
   THIMBLE_ASSIGN(const double mscale, p.real_or("mscale", 0));
   THIMBLE_ASSIGN(const double mscale_all, p.real_or("mscale_all_dim", 0));
-  const double computed = mscale != 0 && mscale_all != 0 ? attention_scale(factor, mscale) /
-                                                               attention_scale(factor, mscale_all)
-                                                         : attention_scale(factor, 1);
+  const double computed = mscale != 0 && mscale_all != 0
+                              ? yarn_attention(factor, mscale) / yarn_attention(factor, mscale_all)
+                              : yarn_attention(factor);
   THIMBLE_ASSIGN(const double given, p.real_or("attention_factor", computed));
   rotary.attention_factor = static_cast<float>(given);
   rotary.factor = factor;
@@ -114,6 +102,17 @@ Status scale_longrope(const Config& p, const RotaryRequest& request,
 
 }  // namespace
 
+std::vector<double> plain_frequencies(double theta, std::int64_t dim) {
+  std::vector<double> out;
+  for (std::int64_t i = 0; i < dim / 2; ++i)
+    out.push_back(1.0 / math::pow(theta, 2.0 * static_cast<double>(i) / static_cast<double>(dim)));
+  return out;
+}
+
+double yarn_attention(double factor, double multiplier) {
+  return factor <= 1 ? 1.0 : 0.1 * multiplier * math::log(factor) + 1.0;
+}
+
 Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
   if (!(request.partial > 0 && request.partial <= 1))
     return p.wrong("partial_rotary_factor", "must lie above 0 and not above 1");
@@ -122,7 +121,7 @@ Expected<Rotary> read_rotary(const Config& p, const RotaryRequest& request) {
   if (rotary.dim < 2 || rotary.dim % 2 != 0)
     return unsupported("rotary positions of " + std::to_string(rotary.dim) + " dimensions")
         .in(p.file());
-  std::vector<double> frequencies = plain_frequencies(request, rotary.dim);
+  std::vector<double> frequencies = plain_frequencies(request.theta, rotary.dim);
   THIMBLE_ASSIGN(const std::string old_name, p.text_or("type", "default"));
   THIMBLE_ASSIGN(const std::string type, p.text_or("rope_type", old_name));
   rotary.type = type;
