@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 
 #include "recipe/sections.h"
-#include "support/mapped_file.h"
+#include "recipe/source.h"
 #include "support/mistakes.h"
 #include "support/text.h"
 
@@ -48,9 +47,6 @@ Expected<std::vector<Override>> parse_overrides(const std::vector<std::string>& 
   return overrides;
 }
 
-const std::vector<std::string> kKeys = {"version", "requires", "seed",      "extends",
-                                        "model",   "cache",    "calibrate", "tune",
-                                        "passes",  "budget",   "evaluate",  "gates"};
 const std::vector<std::string> kCaches = {"f32", "f16", "int8", "int4"};
 
 // What several files, or a file and the command line, are read with.
@@ -102,19 +98,33 @@ class Parser {
     return required == nullptr ? ok() : check_required(*required);
   }
 
+  using Parse = Status (Parser::*)(const OptionValue&, Recipe&) const;
+
   Status parse_key(const std::string& key, const OptionValue& value, Recipe& recipe) const {
-    if (key == "version" || key == "requires" || key == "extends") return ok();  // seen to
-    if (key == "seed") return parse_seed(value, recipe);
-    if (key == "model") return parse_model(value, recipe);
-    if (key == "cache") return parse_cache(value, recipe);
-    if (key == "calibrate") return parse_calibration(value, recipe);
-    if (key == "tune") return parse_tune(value, recipe);
-    if (key == "passes") return parse_passes(value, recipe);
-    if (key == "budget") return parse_budget(value, recipe);
-    if (key == "evaluate") return parse_evaluation(value, recipe);
-    if (key == "gates") return parse_gates(value, recipe);
-    return wrong(value.place, "unknown key '" + key + "'" + suggestion(key, kKeys, "keys"));
+    static const std::pair<std::string, Parse> kKeys[] = {
+        {"version", &Parser::skip},
+        {"requires", &Parser::skip},
+        {"seed", &Parser::parse_seed},
+        {"extends", &Parser::skip},
+        {"model", &Parser::parse_model},
+        {"cache", &Parser::parse_cache},
+        {"calibrate", &Parser::parse_calibration},
+        {"tune", &Parser::parse_tune},
+        {"passes", &Parser::parse_passes},
+        {"budget", &Parser::parse_budget},
+        {"evaluate", &Parser::parse_evaluation},
+        {"gates", &Parser::parse_gates},
+    };
+    std::vector<std::string> names;
+    for (const auto& [name, parse] : kKeys) {
+      if (key == name) return (this->*parse)(value, recipe);
+      names.push_back(name);
+    }
+    return wrong(value.place, "unknown key '" + key + "'" + suggestion(key, names, "keys"));
   }
+
+  // What check_versions and read_into have seen to.
+  Status skip(const OptionValue&, Recipe&) const { return ok(); }
 
   // 'thimble >= 0.1'.
   static Status check_required(const OptionValue& required) {
@@ -149,7 +159,7 @@ class Parser {
   }
 
   // One type, or those of keys and values apart.
-  static Status parse_cache(const OptionValue& cache, Recipe& recipe) {
+  Status parse_cache(const OptionValue& cache, Recipe& recipe) const {
     const auto read = [](const OptionValue& value, std::string& out) -> Status {
       out = value.to_string();
       if (std::find(kCaches.begin(), kCaches.end(), out) != kCaches.end()) return ok();
@@ -166,7 +176,7 @@ class Parser {
     return std::move(mistakes).status();
   }
 
-  static Status parse_seed(const OptionValue& seed, Recipe& recipe) {
+  Status parse_seed(const OptionValue& seed, Recipe& recipe) const {
     const auto* value = std::get_if<std::int64_t>(&seed.value);
     if (value == nullptr || *value < 0)
       return wrong(seed.place, "'seed' takes a whole number from 0 to 9223372036854775807");
@@ -284,31 +294,29 @@ class Parser {
     return std::move(mistakes).status();
   }
 
-  static Status parse_budget(const OptionValue& value, Recipe& recipe) {
+  Status parse_budget(const OptionValue& value, Recipe& recipe) const {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(budget_options(), value));
-    int kinds = 0;
+    std::vector<std::string> kinds;
     for (const char* kind : {"size", "bits_per_weight", "kl_mean"}) {
-      if (!checked.has(kind)) continue;
-      kinds += 1;
-      const Place place = checked.place(kind);
-      if (kinds > 1)
-        return wrong(place, "a budget is one of 'size', 'bits_per_weight' and 'kl_mean'");
-      if (std::string_view(kind) == "size") {
-        auto budget = size_budget(checked.text(kind));
-        if (!budget) return wrong(place, budget.error().message);
-        recipe.budget = *std::move(budget);
-      } else {
-        const double number = checked.real(kind);
-        recipe.budget = kind[0] == 'b' ? bits_budget(number) : kl_budget(number);
-      }
+      if (checked.has(kind)) kinds.emplace_back(kind);
     }
-    if (kinds == 0)
-      return wrong(value.place, "a budget is one of 'size', 'bits_per_weight' and 'kl_mean'");
+    if (kinds.size() != 1)
+      return wrong(kinds.empty() ? value.place : checked.place(kinds[1]),
+                   "a budget is one of 'size', 'bits_per_weight' and 'kl_mean'");
+    const std::string& kind = kinds.front();
+    if (kind == "size") {
+      auto budget = size_budget(checked.text(kind));
+      if (!budget) return wrong(checked.place(kind), budget.error().message);
+      recipe.budget = *std::move(budget);
+    } else {
+      const double number = checked.real(kind);
+      recipe.budget = kind == "kl_mean" ? kl_budget(number) : bits_budget(number);
+    }
     if (checked.text("sensitivity") == "kl") recipe.budget.sensitivity = pass::Sensitivity::kKl;
     return ok();
   }
 
-  static Status parse_gates(const OptionValue& gates, Recipe& recipe) {
+  Status parse_gates(const OptionValue& gates, Recipe& recipe) const {
     if (gates.list() == nullptr)
       return wrong(gates.place, "'gates' is a list such as [kl_mean <= 0.05]");
     recipe.gates.clear();
@@ -326,49 +334,6 @@ class Parser {
   const Reading& reading_;
   std::string directory_;
 };
-
-const Shipped* find_shipped(std::string_view name) {
-  for (const Shipped& recipe : shipped_recipes()) {
-    if (recipe.name == name) return &recipe;
-  }
-  return nullptr;
-}
-
-struct Source {
-  std::string file;
-  std::string text;
-  std::string directory;
-};
-
-// A pipe's or a terminal's; what it names is relative to the current folder.
-Expected<Source> read_stream(const std::string& name, const std::string& path) {
-  constexpr std::size_t kMost = (1 << 20) + 1;  // a byte more than a recipe may have
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return io_error("cannot open the file", errno).in(name);
-  std::string text(kMost, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(stream.gcount()));
-  return Source{name, std::move(text), ""};
-}
-
-Expected<Source> open_source(const std::string& name, const std::string& directory) {
-  if (name == "-") return read_stream("stdin", "/dev/stdin");
-  std::filesystem::path path(name);
-  if (path.is_relative() && !directory.empty()) path = std::filesystem::path(directory) / path;
-  std::error_code error;
-  if (std::filesystem::is_regular_file(path, error)) {
-    THIMBLE_ASSIGN(const auto file, MappedFile::open(path.string()));
-    return Source{path.string(), std::string(file->text()), path.parent_path().string()};
-  }
-  if (std::filesystem::is_fifo(path, error) || std::filesystem::is_character_file(path, error))
-    return read_stream(path.string(), path.string());
-  if (const Shipped* shipped = find_shipped(name))
-    return Source{std::string(name), std::string(shipped->text), ""};
-  std::vector<std::string> names;
-  for (const Shipped& recipe : shipped_recipes()) names.emplace_back(recipe.name);
-  return not_found("no recipe '" + name + "': neither a file nor a shipped one" +
-                   suggestion(name, names, "shipped recipes"));
-}
 
 Status read_into(const Source& source, const Reading& reading, int depth, Recipe& recipe);
 
