@@ -25,12 +25,28 @@ Status rewrite_node(Rewriter& r) {
   return ok();
 }
 
+// The nodes that give the node its inputs' types and dims. Rewriting may look through those.
+std::vector<ir::NodeId> forms_of_inputs(const ir::Graph& graph, ir::NodeId id) {
+  std::vector<ir::NodeId> out;
+  for (const ir::ValueId input : graph.node(id).inputs) {
+    const ir::NodeId producer = input.valid() ? graph.value(input).producer : ir::NodeId{};
+    if (!producer.valid()) continue;
+    const ir::Node& node = graph.node(producer);
+    if (node.is("Cast") || node.is("Reshape")) out.push_back(producer);
+  }
+  return out;
+}
+
 Status rewrite_graph(ir::Model& model, ir::Graph& graph, bool& any) {
   for (const ir::NodeId id : graph.order()) {
     if (!is_contrib(graph.node(id))) continue;
     any = true;
+    const std::vector<ir::NodeId> forms = forms_of_inputs(graph, id);
     Rewriter rewriter(model, graph, id, 23);
     THIMBLE_TRY(rewrite_node(rewriter));
+    for (const ir::NodeId form : forms) {
+      if (graph.alive(form) && is_unread(model, graph, form)) graph.erase(form);
+    }
   }
   return ok();
 }

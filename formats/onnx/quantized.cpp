@@ -307,12 +307,7 @@ class Recognizer {
     for (auto id = order.rbegin(); id != order.rend(); ++id) {
       const ir::Node& node = graph_.node(*id);
       const bool ours = node.is("QuantizeLinear") || node.is("DequantizeLinear");
-      const bool unread =
-          std::all_of(node.outputs.begin(), node.outputs.end(), [&](ir::ValueId value) {
-            return !value.valid() || (graph_.users(value).empty() && !graph_.is_output(value) &&
-                                      !ir::is_captured(model_, graph_, value));
-          });
-      if (ours && unread) graph_.erase(*id);
+      if (ours && is_unread(model_, graph_, *id)) graph_.erase(*id);
     }
     before_.drop_unread(model_);
   }

@@ -1,5 +1,7 @@
 #include "formats/onnx/unread.h"
 
+#include <algorithm>
+
 namespace thimble::formats::onnx {
 namespace {
 
@@ -22,6 +24,14 @@ std::set<std::uint32_t> held_by(const ir::Model& model, bool attributes) {
 }
 
 }  // namespace
+
+bool is_unread(const ir::Model& model, const ir::Graph& graph, ir::NodeId id) {
+  const std::vector<ir::ValueId>& outputs = graph.node(id).outputs;
+  return std::all_of(outputs.begin(), outputs.end(), [&](ir::ValueId value) {
+    return !value.valid() || (graph.users(value).empty() && !graph.is_output(value) &&
+                              !ir::is_captured(model, graph, value));
+  });
+}
 
 HeldWeights::HeldWeights(const ir::Model& model) : held_(held_by(model, false)) {}
 

@@ -1,5 +1,5 @@
 #pragma once
-// Constants that rewriting leaves without readers.
+// Nodes and constants that rewriting leaves without readers.
 
 #include <cstdint>
 #include <set>
@@ -7,6 +7,9 @@
 #include "ir/model.h"
 
 namespace thimble::formats::onnx {
+
+// Does nothing read the node's results, here or in a body?
+bool is_unread(const ir::Model& model, const ir::Graph& graph, ir::NodeId id);
 
 // Made before nodes are rewritten.
 class HeldWeights {
