@@ -151,21 +151,29 @@ bool is_ours(const fs::path& path) {
 }  // namespace
 
 Expected<std::unique_ptr<Journal>> Journal::open(const std::string& folder,
-                                                 const std::string& fingerprint) {
+                                                 const std::string& fingerprint,
+                                                 const std::string& program) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return io_error("cannot create the folder", error.value()).in(folder);
   std::unique_ptr<Journal> journal(new Journal(folder));
   const std::string path = folder + "/journal.json";
-  const std::string wanted = "{\"schema\": 1, \"fingerprint\": \"" + fingerprint + "\"}\n";
+  const std::string by = "\"program\": \"" + program + "\"";
+  const std::string wanted =
+      "{\"schema\": 2, \"fingerprint\": \"" + fingerprint + "\", " + by + "}\n";
+  std::string found;
   if (fs::is_regular_file(path, error)) {
     THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
     const auto bytes = file->bytes();
-    if (bytes.size() == wanted.size() &&
-        std::memcmp(bytes.data(), wanted.data(), wanted.size()) == 0)
-      return journal;
+    found.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
-  THIMBLE_TRY(journal->clear());
+  if (found == wanted) return journal;
+  THIMBLE_ASSIGN(const std::size_t results, journal->clear());
+  if (results > 0) {
+    const bool same_program = found.find(by) != std::string::npos;
+    journal->dropped_ =
+        same_program ? "another model, recipe or data" : "another version of thimble";
+  }
   THIMBLE_TRY(write_file(path, wanted));
   return journal;
 }
@@ -220,13 +228,16 @@ Expected<Finished> Journal::write(const std::string& key, const ir::Rows& rows,
   return *std::move(finished);
 }
 
-Status Journal::clear() const {
+Expected<std::size_t> Journal::clear() const {
   std::error_code error;
+  std::size_t results = 0;
   for (const auto& entry : fs::directory_iterator(folder_, error)) {
+    if (entry.path().extension() == kSuffix) ++results;
     if (is_ours(entry.path()) && !fs::remove(entry.path(), error) && error)
       return io_error("cannot remove the file", error.value()).in(entry.path().string());
   }
-  return error ? Status(io_error("cannot read the folder", error.value()).in(folder_)) : ok();
+  if (error) return io_error("cannot read the folder", error.value()).in(folder_);
+  return results;
 }
 
 Status Journal::discard(const std::string& folder) {
@@ -235,7 +246,7 @@ Status Journal::discard(const std::string& folder) {
 }
 
 Status Journal::remove() const {
-  THIMBLE_TRY(clear());
+  THIMBLE_ASSIGN([[maybe_unused]] const std::size_t results, clear());
   std::error_code error;
   if (fs::is_empty(folder_, error)) fs::remove(folder_, error);
   return error ? Status(io_error("cannot remove the folder", error.value()).in(folder_)) : ok();

@@ -1,8 +1,8 @@
 #pragma once
 // Results of long passes, kept as they come: a folder beside the output with one file per finished
-// weight. A run that was cut short is taken up by the next one of the same fingerprint; another
-// one's clears the folder; success removes it. Files appear whole or not at all and carry a digest,
-// so a crash at any moment costs at most the weight that was being worked on.
+// weight. A run that was cut short is taken up by the next one of the same fingerprint and the same
+// program; another one's clears the folder; success removes it. Files appear whole or not at all
+// and carry a digest, so a crash at any moment costs at most the weight that was being worked on.
 
 #include <memory>
 #include <optional>
@@ -22,9 +22,13 @@ struct Finished {
 
 class Journal {
  public:
-  // Makes the folder when it isn't there. Files in it that aren't ours are left alone.
+  // Makes the folder when it isn't there. Files in it that aren't ours are left alone. `program`
+  // names the code that computes: what another one computed isn't taken up.
   static Expected<std::unique_ptr<Journal>> open(const std::string& folder,
-                                                 const std::string& fingerprint);
+                                                 const std::string& fingerprint,
+                                                 const std::string& program = "");
+  // Whose results lay in the folder and were removed; empty: nobody's.
+  const std::string& dropped() const { return dropped_; }
 
   // Removes what a run that was killed at its very end left in such a folder; fine without one.
   static Status discard(const std::string& folder);
@@ -46,9 +50,9 @@ class Journal {
   std::string path_of(const std::string& key) const;
   Expected<Finished> write(const std::string& key, const ir::Rows& rows,
                            const std::vector<double>& figures) const;
-  Status clear() const;
+  Expected<std::size_t> clear() const;  // how many results there were
 
-  std::string folder_;
+  std::string folder_, dropped_;
 };
 
 }  // namespace thimble::calibrate

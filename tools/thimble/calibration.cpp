@@ -116,4 +116,25 @@ Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
   return std::make_unique<calibrate::Calibration>(std::move(made));
 }
 
+namespace {
+
+// The version, and the digest of the program that runs, where the system shows it.
+std::string this_program() {
+  const auto file = MappedFile::open("/proc/self/exe");
+  return THIMBLE_VERSION + (file ? " " + digest_of((*file)->bytes()).hex() : std::string());
+}
+
+}  // namespace
+
+Expected<std::unique_ptr<calibrate::Journal>> open_journal(const std::string& folder,
+                                                           const std::string& fingerprint,
+                                                           Environment& environment) {
+  THIMBLE_ASSIGN(auto journal, calibrate::Journal::open(folder, fingerprint, this_program()));
+  if (!journal->dropped().empty()) {
+    environment.progress.message("note: " + folder + " held results of " + journal->dropped() +
+                                 ": they are dropped, and the work begins anew");
+  }
+  return journal;
+}
+
 }  // namespace thimble::cli

@@ -33,4 +33,10 @@ Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
     const ir::Model& model, const recipe::Recipe& recipe, const CalibrationInput& input,
     const calibrate::Journal* journal, Environment& environment);
 
+// A journal whose results serve only the program that they are from, byte by byte: its code decides
+// what they are. Tells the user where it drops another run's.
+Expected<std::unique_ptr<calibrate::Journal>> open_journal(const std::string& folder,
+                                                           const std::string& fingerprint,
+                                                           Environment& environment);
+
 }  // namespace thimble::cli

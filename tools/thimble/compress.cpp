@@ -159,9 +159,9 @@ Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest
   }
   std::unique_ptr<calibrate::Journal> measurements;
   if (!choices.measurements.empty()) {
-    THIMBLE_ASSIGN(measurements, calibrate::Journal::open(
-                                     choices.measurements + "/" + job.measurements_fingerprint,
-                                     job.measurements_fingerprint));
+    THIMBLE_ASSIGN(measurements,
+                   open_journal(choices.measurements + "/" + job.measurements_fingerprint,
+                                job.measurements_fingerprint, environment));
   }
   BudgetRequest request{passes,
                         job.tune,
@@ -236,7 +236,7 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   std::unique_ptr<calibrate::Calibration> calibrated;
   std::unique_ptr<calibrate::Journal> journal;
   if (job.calibration || job.budgeted) {
-    THIMBLE_ASSIGN(journal, calibrate::Journal::open(choices.output + ".work", job.fingerprint));
+    THIMBLE_ASSIGN(journal, open_journal(choices.output + ".work", job.fingerprint, environment));
   }
   if (job.calibration) {
     THIMBLE_ASSIGN(calibrated, make_calibration(job.prepared.original, job.recipe, *job.calibration,

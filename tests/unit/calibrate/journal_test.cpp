@@ -76,6 +76,30 @@ TEST_CASE("a journal gives back what was finished, to the next run of the same f
   CHECK_FALSE((*other)->find("gptq", example.weight).has_value());
 }
 
+TEST_CASE("a journal says whose results it dropped") {
+  const ScratchFolder scratch;
+  const std::string folder = scratch.path("out.work");
+  const Example example;
+  const auto journal = Journal::open(folder, "one", "1.0 abc");
+  REQUIRE(journal.has_value());
+  CHECK((*journal)->dropped().empty());
+  REQUIRE((*journal)->add("gptq", example.weight, example.rows, {}).has_value());
+  const auto again = Journal::open(folder, "one", "1.0 abc");
+  REQUIRE(again.has_value());
+  CHECK((*again)->dropped().empty());
+  CHECK((*again)->find("gptq", example.weight).has_value());
+  SECTION("of other code under the same version") {
+    const auto other = Journal::open(folder, "one", "1.0 abd");
+    REQUIRE(other.has_value());
+    CHECK_FALSE((*other)->find("gptq", example.weight).has_value());
+    CHECK((*other)->dropped() == "another version of thimble");
+    CHECK((*Journal::open(folder, "two", "1.1 abc"))->dropped().empty());  // nothing was left
+  }
+  SECTION("of another recipe") {
+    CHECK((*Journal::open(folder, "two", "1.0 abc"))->dropped() == "another model, recipe or data");
+  }
+}
+
 TEST_CASE("a damaged or cut file of a journal counts as none") {
   const ScratchFolder scratch;
   const std::string folder = scratch.path("out.work");
