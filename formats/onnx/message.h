@@ -55,6 +55,7 @@ class Message {
   }
 
   std::uint64_t size() const { return bytes_.size() + payload_bytes_; }
+  std::uint64_t payload_bytes() const { return payload_bytes_; }
   const std::string& bytes() const { return bytes_; }
   const std::vector<Payload>& payloads() const { return payloads_; }  // in order
 

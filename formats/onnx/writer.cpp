@@ -122,16 +122,15 @@ Expected<std::unique_ptr<Plan>> plan_of(const ir::Model& model, const std::strin
   plan->model = model;
   THIMBLE_ASSIGN(plan->notes, write_encodings(plan->model, encoding_options(target)));
   THIMBLE_TRY(expand_own_operators(plan->model));
-  for (const ir::Weight& weight : plan->model.weights) {
-    if (weight.source != nullptr) plan->weight_bytes += weight.byte_size();
-  }
-  Layout layout;
+  THIMBLE_ASSIGN(plan->graph, serialize(plan->model, {}));
+  plan->weight_bytes = plan->graph.message.payload_bytes();
   if (plan->weight_bytes > target.external_threshold) {
-    layout.location = std::filesystem::path(path).filename().string() + ".data";
-    layout.smallest = kSmallest;
-    layout.alignment = kPage;
+    Layout outside;
+    outside.location = std::filesystem::path(path).filename().string() + ".data";
+    outside.smallest = kSmallest;
+    outside.alignment = kPage;
+    THIMBLE_ASSIGN(plan->graph, serialize(plan->model, outside));
   }
-  THIMBLE_ASSIGN(plan->graph, serialize(plan->model, layout));
   plan->message = model_message(plan->graph, plan->model, target);
   return plan;
 }

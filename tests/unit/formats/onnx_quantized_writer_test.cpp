@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "formats/all.h"
 #include "formats/onnx/reader.h"
@@ -295,6 +296,16 @@ TEST_CASE("a tied embedding's codes are written once", "[onnx]") {
   CHECK(back.parameter_count() == 6144);  // no codes beside them that nobody reads
   CHECK(back.graph.order().size() == model.graph.order().size());
   CHECK(sqnr(run(model), run(back)) > 35);
+}
+
+TEST_CASE("weights lie in the file as long as what is written of them is small enough", "[onnx]") {
+  const ir::Model model = model_of(product("int4 group 32 symmetric f16", "256"));
+  const std::uint64_t bytes = formats::stored_bytes(model.weights[0], {"onnx", ""});
+  const File file;
+  write(model, file.path, {.format = "onnx", .type = "", .external_threshold = bytes});
+  CHECK_FALSE(std::filesystem::exists(file.path + ".data"));
+  write(model, file.path, {.format = "onnx", .type = "", .external_threshold = bytes - 1});
+  CHECK(std::filesystem::exists(file.path + ".data"));
 }
 
 TEST_CASE("a product of blocks rounds what it reads as its model does, unless told", "[onnx]") {
