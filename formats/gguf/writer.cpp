@@ -7,8 +7,8 @@
 
 #include "formats/gguf/keys.h"
 #include "formats/gguf/pack.h"
-#include "formats/turned.h"
 #include "ir/match.h"
+#include "ir/turned.h"
 #include "support/atomic_file.h"
 #include "support/checked.h"
 #include "support/system.h"
@@ -82,7 +82,7 @@ std::set<ir::WeightId> inputs_first(const ir::Model& model) {
 
 // As GGUF has every product: [outputs, inputs].
 Expected<ir::Weight> outputs_first(const ir::Weight& weight) {
-  if (weight.encoding.is_dense()) return turned(weight);
+  if (weight.encoding.is_dense()) return ir::turned(weight);
   if (weight.encoding.axis != 0 || weight.dims.size() != 2)
     return unsupported("GGUF cannot hold groups across outputs").at_tensor(weight.name);
   ir::Weight out = weight;  // encoded rows are the outputs' already

@@ -6,7 +6,7 @@
 
 #include "formats/huggingface/reader.h"
 #include "formats/safetensors/writer.h"
-#include "formats/turned.h"
+#include "ir/turned.h"
 #include "support/atomic_file.h"
 #include "text/compile.h"
 
@@ -128,7 +128,7 @@ Status write_into(const ir::Model& model, const std::string& folder, const std::
     if (weight.source_parameters == 0 || !names.insert(weight.name).second) continue;
     const bool gain = gains_plus_one && weight.name.ends_with("norm.weight");
     const bool turn = is_turned(model, weight);
-    if (turn) others.push_back(turned(weight));
+    if (turn) others.push_back(ir::turned(weight));
     tensors.push_back({turn ? &others.back() : &weight, gain ? 1.0f : 0.0f});
   }
   THIMBLE_TRY(write_safetensors(folder + "/model.safetensors", std::move(tensors), type, progress));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/label.h"
+#include "ir/turned.h"
 #include "lower/payload.h"
 
 namespace thimble::lower {
@@ -373,7 +374,7 @@ Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {
     tensor = {.name = weight.name,
               .type = wide ? program::Type::kF32 : *type,
               .dims = {linear.rows, linear.inputs}};
-    payload = transposed ? transposed_payload(weight)
+    payload = transposed ? dense_payload(ir::turned(weight))
               : wide     ? f32_payload(weight)
                          : dense_payload(weight);
   }

@@ -67,39 +67,6 @@ class F32Payload : public WholePayload {
   }
 };
 
-class TransposedPayload : public Payload {
- public:
-  explicit TransposedPayload(const ir::Weight& weight) : weight_(weight) {}
-  std::int64_t pieces() const override { return weight_.dims[1]; }
-  std::vector<std::uint64_t> piece_bytes() const override {
-    return {static_cast<std::uint64_t>(weight_.dims[0]) * element_bytes()};
-  }
-  // Reads a few source rows at a time, so that a range of columns needs no copy of the whole
-  // matrix.
-  Status produce(std::int64_t begin, std::int64_t end, Streams streams) const override {
-    const std::uint64_t size = element_bytes();
-    const auto inputs = static_cast<std::uint64_t>(weight_.dims[0]);
-    for (std::uint64_t k = 0; k < inputs; ++k) {
-      THIMBLE_ASSIGN(const ir::Rows row, weight_.source->read(static_cast<std::int64_t>(k),
-                                                              static_cast<std::int64_t>(k) + 1));
-      for (std::int64_t n = begin; n < end; ++n) {
-        std::memcpy(streams[0].data() + (static_cast<std::uint64_t>(n - begin) * inputs + k) * size,
-                    row.dense.data() + static_cast<std::uint64_t>(n) * size, size);
-      }
-    }
-    return ok();
-  }
-  void release(std::int64_t, std::int64_t) const override {
-    weight_.source->release(0, weight_.rows());
-  }
-
- private:
-  std::uint64_t element_bytes() const {
-    return static_cast<std::uint64_t>(ir::dtype_bits(weight_.dtype)) / 8;
-  }
-  ir::Weight weight_;
-};
-
 // A scale that is exact in a byte: its power of two, or 4 bits of it and 3 of fraction.
 std::byte scale_byte(program::Type type, float value, int exponent) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
@@ -272,9 +239,6 @@ std::unique_ptr<Payload> dense_payload(const ir::Weight& weight) {
 }
 std::unique_ptr<Payload> f32_payload(const ir::Weight& weight) {
   return std::make_unique<F32Payload>(weight);
-}
-std::unique_ptr<Payload> transposed_payload(const ir::Weight& weight) {
-  return std::make_unique<TransposedPayload>(weight);
 }
 std::unique_ptr<Payload> tile_payload(const ir::Weight& weight, const program::Tensor& tensor) {
   return std::make_unique<TilePayload>(weight, tensor);

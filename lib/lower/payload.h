@@ -30,8 +30,6 @@ class WholePayload : public Payload {
 std::unique_ptr<Payload> dense_payload(const ir::Weight& weight);
 // Dense floats of any type as f32 (norms, biases, tables: small ones).
 std::unique_ptr<Payload> f32_payload(const ir::Weight& weight);
-// A dense [K, N] matrix as [N, K].
-std::unique_ptr<Payload> transposed_payload(const ir::Weight& weight);
 // An encoded matrix in tiles (lib/kernels/linear.h). `tensor` describes the tiles (see
 // tile_tensor).
 std::unique_ptr<Payload> tile_payload(const ir::Weight& weight, const program::Tensor& tensor);
