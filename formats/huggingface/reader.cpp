@@ -88,11 +88,16 @@ std::string chat_template_of(const text::Json& config) {
   return "";
 }
 
-bool has_vocab_merges(const std::string& folder) {
-  for (const char* other : {"/tokenizer.json", "/tokenizer.model", "/vocab.txt"}) {
-    if (fs::exists(folder + other)) return false;
-  }
-  return fs::exists(folder + "/vocab.json") && fs::exists(folder + "/merges.txt");
+// What a folder's tokenizer is compiled from: the first of these that is there.
+enum class TokenizerSource { kJson, kSentencePiece, kWordPiece, kVocabMerges, kNone };
+
+TokenizerSource tokenizer_source(const std::string& folder) {
+  if (fs::exists(folder + "/tokenizer.json")) return TokenizerSource::kJson;
+  if (fs::exists(folder + "/tokenizer.model")) return TokenizerSource::kSentencePiece;
+  if (fs::exists(folder + "/vocab.txt")) return TokenizerSource::kWordPiece;
+  if (fs::exists(folder + "/vocab.json") && fs::exists(folder + "/merges.txt"))
+    return TokenizerSource::kVocabMerges;
+  return TokenizerSource::kNone;
 }
 
 Expected<tokenizer::Tables> read_vocab_merges(const std::string& folder,
@@ -112,42 +117,43 @@ Expected<tokenizer::Tables> read_vocab_merges(const std::string& folder,
   return text::compile_vocab_merges(files, folder);
 }
 
-Status read_tokenizer(const std::string& folder, ir::Model& model) {
-  std::optional<tokenizer::Tables> tables;
-  const std::string json = folder + "/tokenizer.json", piece = folder + "/tokenizer.model",
-                    words = folder + "/vocab.txt", config = folder + "/tokenizer_config.json";
-  if (fs::exists(json)) {
-    THIMBLE_ASSIGN(const std::string content, read_all(json));
-    THIMBLE_ASSIGN(tables, text::compile_tokenizer_json(content, json));
-  } else if (fs::exists(piece)) {
-    THIMBLE_ASSIGN(const auto file, MappedFile::open(piece));
-    THIMBLE_ASSIGN(tables, text::compile_sentencepiece(file->bytes(), piece));
-  } else if (fs::exists(words)) {
-    THIMBLE_ASSIGN(const std::string content, read_all(words));
-    THIMBLE_ASSIGN(tables, text::compile_wordpiece(content, words, true));
-  } else if (has_vocab_merges(folder)) {
-    THIMBLE_ASSIGN(tables, read_vocab_merges(folder, model.architecture));
-  }
-  if (!tables) return ok();
-  if (fs::exists(config)) {
+Expected<tokenizer::Tables> compile_tokenizer(TokenizerSource source, const std::string& folder,
+                                              const std::string& architecture) {
+  if (source == TokenizerSource::kVocabMerges) return read_vocab_merges(folder, architecture);
+  const std::string path =
+      folder + (source == TokenizerSource::kJson            ? "/tokenizer.json"
+                : source == TokenizerSource::kSentencePiece ? "/tokenizer.model"
+                                                            : "/vocab.txt");
+  THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
+  if (source == TokenizerSource::kJson) return text::compile_tokenizer_json(file->text(), path);
+  if (source == TokenizerSource::kWordPiece)
+    return text::compile_wordpiece(file->text(), path, true);
+  return text::compile_sentencepiece(file->bytes(), path);
+}
+
+Status read_tokenizer(TokenizerSource source, const std::string& folder, ir::Model& model) {
+  if (source == TokenizerSource::kNone) return ok();
+  THIMBLE_ASSIGN(tokenizer::Tables tables, compile_tokenizer(source, folder, model.architecture));
+  if (const std::string config = folder + "/tokenizer_config.json"; fs::exists(config)) {
     THIMBLE_ASSIGN(const std::string content, read_all(config));
-    const bool bare = !fs::exists(json) && !has_vocab_merges(folder);
-    THIMBLE_TRY(text::apply_tokenizer_config(content, config, bare, *tables));
+    const bool bare =
+        source == TokenizerSource::kSentencePiece || source == TokenizerSource::kWordPiece;
+    THIMBLE_TRY(text::apply_tokenizer_config(content, config, bare, tables));
     THIMBLE_ASSIGN(const text::Json parsed, text::parse_json(content, config));
     if (parsed.is_object()) model.chat_template = chat_template_of(parsed);
   }
   if (const std::string jinja = folder + "/chat_template.jinja"; fs::exists(jinja)) {
     THIMBLE_ASSIGN(model.chat_template, read_all(jinja));
   }
-  const auto count = static_cast<std::int64_t>(tables->tokens.size());
+  const auto count = static_cast<std::int64_t>(tables.tokens.size());
   auto known = [&](std::optional<std::int64_t> id) { return id && *id >= 0 && *id < count; };
-  if (tables->bos < 0 && known(model.generation.bos_token_id))
-    tables->bos = static_cast<std::int32_t>(*model.generation.bos_token_id);
-  if (tables->eos < 0 && !model.generation.eos_token_ids.empty() &&
+  if (tables.bos < 0 && known(model.generation.bos_token_id))
+    tables.bos = static_cast<std::int32_t>(*model.generation.bos_token_id);
+  if (tables.eos < 0 && !model.generation.eos_token_ids.empty() &&
       known(model.generation.eos_token_ids.front())) {
-    tables->eos = static_cast<std::int32_t>(model.generation.eos_token_ids.front());
+    tables.eos = static_cast<std::int32_t>(model.generation.eos_token_ids.front());
   }
-  model.tokenizer = tokenizer::write_tables(*tables);
+  model.tokenizer = tokenizer::write_tables(tables);
   return ok();
 }
 
@@ -278,7 +284,8 @@ Expected<ir::Model> read_huggingface(const std::string& folder) {
                            "/vocab.txt", "/tokenizer_config.json", "/chat_template.jinja"}) {
     if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
   }
-  if (has_vocab_merges(folder)) {
+  const TokenizerSource vocabulary = tokenizer_source(folder);
+  if (vocabulary == TokenizerSource::kVocabMerges) {
     for (const char* name :
          {"/vocab.json", "/merges.txt", "/special_tokens_map.json", "/added_tokens.json"}) {
       if (fs::exists(folder + name)) model.source_files.push_back(folder + name);
@@ -293,7 +300,7 @@ Expected<ir::Model> read_huggingface(const std::string& folder) {
   const SafetensorsWeights weights(std::move(tensors), std::move(packed));
   THIMBLE_ASSIGN(const Sentences sentences, read_sentences(folder));
   THIMBLE_TRY(build_architecture(model.architecture, config, weights, sentences, model));
-  THIMBLE_TRY(read_tokenizer(folder, model));
+  THIMBLE_TRY(read_tokenizer(vocabulary, folder, model));
   if (model.task == ir::Task::kEmbed) THIMBLE_TRY(read_sentence_limits(folder, model));
   return model;
 }
