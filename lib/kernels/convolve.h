@@ -60,6 +60,16 @@ struct WindowRows {
   std::int64_t rows, columns, step;
 };
 
+// Windows two or three taps wide that move by two along the rows of a plane, which is used as it
+// lies: tap [r, c] of result [row, column] is element [row * step + r * apart - above, 2 * column +
+// c - before].
+struct PairWindows {
+  std::int64_t high, wide;            // of the plane
+  std::int64_t rows, columns;         // of the results
+  std::int64_t taps_high, taps_wide;  // of a window
+  std::int64_t step, apart, above, before;
+};
+
 struct ConvolveKernels {
   Isa isa;
   // `used` slices in order for each of `channels` planes, which are `plane` apart and whose
@@ -85,6 +95,8 @@ struct ConvolveKernels {
                float* y);
   // y = the largest tap; there is one at least. A NaN counts where it comes first.
   void (*most)(const float* x, const WindowRows& windows, float* y);
+  // The same, taps outside of the plane being -infinity.
+  void (*most_of_pairs)(const float* x, const PairWindows& windows, float* y);
   // y[row, column] = the sum of the taps over high[row] * wide[column], or 0 where that is 0.
   void (*mean)(const float* x, const WindowRows& windows, const float* high, const float* wide,
                float* y);

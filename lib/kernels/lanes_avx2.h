@@ -45,6 +45,26 @@ struct Lanes {
   };
   return {half(lanes, 0, other.lo), half(lanes >> 8, 16, other.hi)};
 }
+struct Pairs {
+  Lanes even, odd;
+};
+[[maybe_unused]] inline Pairs load_pairs(const float* p, std::uint32_t inside, Lanes other) {
+  __m256 quarters[4];
+  for (int i = 0; i < 4; ++i) {
+    const __m256i mask = mask_of_bits(static_cast<int>(inside >> 8 * i));
+    quarters[i] = blend(i < 2 ? other.lo : other.hi, _mm256_maskload_ps(p + 8 * i, mask), mask);
+  }
+  // Each half's elements 0 to 3 and 8 to 11, then 4 to 7 and 12 to 15, so that a shuffle within 128
+  // bits takes every other one in order.
+  const auto apart = [&](int half, int which) {
+    const __m256 a = quarters[2 * half], b = quarters[2 * half + 1];
+    const __m256 first = _mm256_permute2f128_ps(a, b, 0x20);
+    const __m256 second = _mm256_permute2f128_ps(a, b, 0x31);
+    return which == 0 ? _mm256_shuffle_ps(first, second, 0x88)
+                      : _mm256_shuffle_ps(first, second, 0xdd);
+  };
+  return {{apart(0, 0), apart(1, 0)}, {apart(0, 1), apart(1, 1)}};
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};

@@ -27,6 +27,16 @@ struct Lanes {
   const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(read >> 16), p + 16);
   return {_mm512_mask_mov_ps(other.v, lanes, _mm512_permutex2var_ps(low, even, high))};
 }
+struct Pairs {
+  Lanes even, odd;
+};
+[[maybe_unused]] inline Pairs load_pairs(const float* p, std::uint32_t inside, Lanes other) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  const __m512 low = _mm512_mask_loadu_ps(other.v, static_cast<__mmask16>(inside), p);
+  const __m512 high = _mm512_mask_loadu_ps(other.v, static_cast<__mmask16>(inside >> 16), p + 16);
+  return {{_mm512_permutex2var_ps(low, even, high)}, {_mm512_permutex2var_ps(low, odd, high)}};
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }

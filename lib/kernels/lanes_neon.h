@@ -36,6 +36,26 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_even_lanes(const float* p, std::uint16_t lanes, Lanes other) {
   return load_lanes_apart(p, 2, lanes, other);
 }
+struct Pairs {
+  Lanes even, odd;
+};
+[[maybe_unused]] inline Pairs load_pairs(const float* p, std::uint32_t inside, Lanes other) {
+  float whole[32];
+  if (inside != 0xffffffffu) {
+    for (int i = 0; i < 4; ++i) vst2q_f32(whole + 8 * i, {{other.v[i], other.v[i]}});
+    for (int i = 0; i < 32; ++i) {
+      if ((inside >> i & 1) != 0) whole[i] = p[i];
+    }
+    p = whole;
+  }
+  Pairs out;
+  for (int i = 0; i < 4; ++i) {
+    const float32x4x2_t both = vld2q_f32(p + 8 * i);
+    out.even.v[i] = both.val[0];
+    out.odd.v[i] = both.val[1];
+  }
+  return out;
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   LANES_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }

@@ -26,6 +26,19 @@ struct Lanes {
 [[maybe_unused]] inline Lanes load_even_lanes(const float* p, std::uint16_t lanes, Lanes other) {
   LANES_EACH((lanes >> i & 1) != 0 ? p[2 * i] : other.v[i]);
 }
+// p[2 l] and p[2 l + 1]. Of the 32 elements those are read that are bits of `inside`; `other`
+// stands for the rest.
+struct Pairs {
+  Lanes even, odd;
+};
+[[maybe_unused]] inline Pairs load_pairs(const float* p, std::uint32_t inside, Lanes other) {
+  Pairs out;
+  for (int i = 0; i < 16; ++i) {
+    out.even.v[i] = (inside >> 2 * i & 1) != 0 ? p[2 * i] : other.v[i];
+    out.odd.v[i] = (inside >> 2 * i & 2) != 0 ? p[2 * i + 1] : other.v[i];
+  }
+  return out;
+}
 [[maybe_unused]] inline Lanes load_f16(const std::uint16_t* p) {
   LANES_EACH(thimble::half_to_float(p[i]));
 }

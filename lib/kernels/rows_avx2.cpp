@@ -32,6 +32,7 @@ const RowKernels kRowsAvx2 = {Isa::kAvx2, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionAvx2;
 const AttentionKernels kAttentionAvx2 = {Isa::kAvx2, attend};
 extern const ConvolveKernels kConvolveAvx2;
-const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, im2col, panel, few, taps, most, mean};
+const ConvolveKernels kConvolveAvx2 = {Isa::kAvx2, im2col, panel,         few,
+                                       taps,       most,   most_of_pairs, mean};
 
 }  // namespace thimble::kernels

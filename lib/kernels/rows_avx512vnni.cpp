@@ -32,6 +32,7 @@ const RowKernels kRowsAvx512 = {
 extern const AttentionKernels kAttentionAvx512;
 const AttentionKernels kAttentionAvx512 = {Isa::kAvx512Vnni, attend};
 extern const ConvolveKernels kConvolveAvx512;
-const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, im2col, panel, few, taps, most, mean};
+const ConvolveKernels kConvolveAvx512 = {Isa::kAvx512Vnni, im2col, panel, few, taps, most,
+                                         most_of_pairs,    mean};
 
 }  // namespace thimble::kernels

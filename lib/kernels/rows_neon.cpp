@@ -32,6 +32,7 @@ const RowKernels kRowsNeon = {Isa::kNeon, rms_norm, layer_norm, softmax, map,
 extern const AttentionKernels kAttentionNeon;
 const AttentionKernels kAttentionNeon = {Isa::kNeon, attend};
 extern const ConvolveKernels kConvolveNeon;
-const ConvolveKernels kConvolveNeon = {Isa::kNeon, im2col, panel, few, taps, most, mean};
+const ConvolveKernels kConvolveNeon = {Isa::kNeon, im2col, panel,         few,
+                                       taps,       most,   most_of_pairs, mean};
 
 }  // namespace thimble::kernels

@@ -34,6 +34,7 @@ const RowKernels kRowsScalar = {Isa::kScalar, rms_norm, layer_norm, softmax, map
 extern const AttentionKernels kAttentionScalar;
 const AttentionKernels kAttentionScalar = {Isa::kScalar, attend};
 extern const ConvolveKernels kConvolveScalar;
-const ConvolveKernels kConvolveScalar = {Isa::kScalar, im2col, panel, few, taps, most, mean};
+const ConvolveKernels kConvolveScalar = {Isa::kScalar, im2col, panel,         few,
+                                         taps,         most,   most_of_pairs, mean};
 
 }  // namespace thimble::kernels

@@ -1,4 +1,5 @@
-// Pools of f32 planes, a row of the result at a time: each tap is a run of elements (phases.h).
+// Pools of f32 planes, a row of the result at a time: each tap is a run of elements (phases.h), or
+// every other element of one.
 
 #include "runtime/ops/pool_rows.h"
 
@@ -28,6 +29,36 @@ std::int64_t taps_at(const Windows& w, std::size_t d, std::int64_t position, boo
   const std::int64_t size = w.in[d] + (padding ? w.end[d] : 0);
   const Taps taps = taps_inside(start, w.kernel[d], w.dilation[d], size);
   return padding ? taps.last : taps.last - taps.first;
+}
+
+// Maxima that need no phases: planes are used as they lie. squeezenet's take two thirds of the time
+// so.
+bool moves_by_pairs(const Call& call, const Windows& w) {
+  return call.instruction.op == program::Op::kMaxPool && w.stride[2] == 2 && w.dilation[2] == 1 &&
+         (w.kernel[2] == 2 || w.kernel[2] == 3);
+}
+
+kernels::PairWindows pair_windows(const Windows& w) {
+  return {.high = w.in[1],
+          .wide = w.in[2],
+          .rows = w.out[1],
+          .columns = w.out[2],
+          .taps_high = w.kernel[1],
+          .taps_wide = w.kernel[2],
+          .step = w.stride[1],
+          .apart = w.dilation[1],
+          .above = w.begin[1],
+          .before = w.begin[2]};
+}
+
+Status pool_pairs(Call& call, const Windows& w) {
+  const kernels::PairWindows windows = pair_windows(w);
+  const Dims& x = call.inputs[0]->dims;
+  over_each(call.machine, x[0] * x[1], volume(w.out) * volume(w.kernel), [&](std::int64_t plane) {
+    call.machine.convolve.most_of_pairs(call.inputs[0]->floats() + plane * volume(w.in), windows,
+                                        call.outputs[0]->floats() + plane * volume(w.out));
+  });
+  return ok();
 }
 
 class RowPool {
@@ -97,10 +128,12 @@ bool pools_by_rows(const Call& call, const Windows& w) {
 }
 
 std::size_t row_pool_bytes(const Call& call, const Windows& w) {
+  if (moves_by_pairs(call, w)) return 0;
   return Workspace(w, Phases(w)).total() * static_cast<std::size_t>(call.machine.pool.threads());
 }
 
 Status pool_rows(Call& call, const Windows& w, bool average) {
+  if (moves_by_pairs(call, w)) return pool_pairs(call, w);
   return RowPool(call, w, average).run();
 }
 

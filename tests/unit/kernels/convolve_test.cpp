@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -254,6 +256,46 @@ TEST_CASE("windows over a plane: sums, maxima and means of their taps") {
       CHECK(y == tops);
       kernels->mean(x.data(), windows, high.data(), wide.data(), y.data());
       CHECK(y == means);
+    }
+  }
+}
+
+// The largest tap of the window at [row, column], in the order of convolve.h.
+float most_tap(const PairWindows& w, const Floats& x, std::int64_t row, std::int64_t column) {
+  float top = 0;
+  for (std::int64_t r = 0; r < w.taps_high; ++r) {
+    for (std::int64_t c = 0; c < w.taps_wide; ++c) {
+      const std::int64_t line = row * w.step + r * w.apart - w.above;
+      const std::int64_t at = 2 * column + c - w.before;
+      const bool there = line >= 0 && line < w.high && at >= 0 && at < w.wide;
+      const float tap = there ? x[static_cast<std::size_t>(line * w.wide + at)]
+                              : -std::numeric_limits<float>::infinity();
+      top = r + c == 0 || tap > top ? tap : top;
+    }
+  }
+  return top;
+}
+
+TEST_CASE("maxima of windows that move by two read a plane as it lies") {
+  for (const PairWindows& w :
+       {PairWindows{1, 2, 1, 1, 1, 2, 1, 1, 0, 0}, PairWindows{7, 37, 3, 18, 3, 3, 2, 1, 0, 0},
+        PairWindows{9, 33, 5, 17, 3, 3, 2, 1, 1, 1}, PairWindows{6, 12, 3, 6, 2, 2, 2, 1, 0, 0},
+        PairWindows{8, 131, 3, 66, 3, 2, 3, 2, 2, 1},
+        PairWindows{5, 32, 2, 16, 3, 3, 2, 1, 0, 0}}) {
+    // A plane has no elements behind it, zeros of both signs, and NaNs.
+    Floats x = random_floats(static_cast<std::size_t>(w.high * w.wide), 11);
+    for (std::size_t i = 0; i < x.size(); i += 5) x[i] = i % 2 == 0 ? 0.0f : -0.0f;
+    for (std::size_t i = 3; i < x.size(); i += 17) x[i] = std::nanf("");
+    Floats want(static_cast<std::size_t>(w.rows * w.columns) + 1, kUntouched);
+    for (std::int64_t row = 0; row < w.rows; ++row) {
+      for (std::int64_t column = 0; column < w.columns; ++column)
+        want[static_cast<std::size_t>(row * w.columns + column)] = most_tap(w, x, row, column);
+    }
+    for (const ConvolveKernels* kernels : runnable()) {
+      INFO(isa_name(kernels->isa) << " " << w.rows << " x " << w.columns);
+      Floats y(want.size(), kUntouched);
+      kernels->most_of_pairs(x.data(), w, y.data());
+      CHECK(std::memcmp(y.data(), want.data(), y.size() * sizeof(float)) == 0);
     }
   }
 }
