@@ -45,7 +45,9 @@ void append_number(std::string& out, T value) {
 struct Network {
   std::int64_t heads = 0, kv_heads = 0, vocabulary = 0;
   std::vector<ir::Weight> rotary_factors;
-  std::string note;  // what a user should know of llama.cpp's reading; empty: nothing
+  float query_factor = 1;  // the weights that `query_scales` ends the names of are multiplied by it
+  std::string query_scales;  // one in each layer
+  std::string note;          // what a user should know of llama.cpp's reading; empty: nothing
 };
 Expected<Network> add_network(const ir::Model& model, const Architecture& architecture,
                               Keys& keys);  // network.cpp

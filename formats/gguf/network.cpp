@@ -21,6 +21,7 @@ class NetworkKeys {
   Expected<Network> add() {
     THIMBLE_TRY(check());
     sizes();
+    query_factor();
     THIMBLE_TRY(windows());
     softcaps();
     THIMBLE_TRY(rotary());
@@ -52,16 +53,21 @@ class NetworkKeys {
     const bool caps = spec_.attention_softcap > 0 && spec_.final_softcap > 0;
     if (architecture_.softcaps ? !caps : spec_.attention_softcap != 0)
       return cannot_say("these softcaps in this architecture");
-    return check_scale();
+    return ok();
   }
 
-  Status check_scale() const {
-    if (spec_.attention_scale == 0) return ok();
+  // llama.cpp derives the scale of attention from sizes; what it lacks goes into what the queries
+  // are multiplied by last.
+  void query_factor() {
+    if (spec_.attention_scale == 0) return;
     const bool largest = static_cast<std::int64_t>(spec_.layers.size()) == architecture_.largest;
     const double divisor =
         static_cast<double>(largest ? spec_.hidden / spec_.heads : spec_.head_dim);
-    const bool same = std::fabs(spec_.attention_scale * std::sqrt(divisor) - 1) < 1e-5;
-    return same ? ok() : Status(cannot_say("this query_pre_attn_scalar"));
+    const double factor = spec_.attention_scale * std::sqrt(divisor);
+    const double power = std::exp2(std::round(std::log2(factor)));  // which is exact in any type
+    network_.query_factor =
+        static_cast<float>(std::fabs(factor / power - 1) < 1e-5 ? power : factor);
+    network_.query_scales = spec_.query_key_norms ? ".q_norm.weight" : ".q_proj.weight";
   }
 
   void sizes() {
@@ -184,7 +190,10 @@ Expected<Network> add_gpt2(const Gpt2Spec& spec, const Architecture& architectur
   for (const auto& [key, value] : kCounts)
     keys.integer(prefix + key, static_cast<std::uint32_t>(value));
   keys.real(prefix + "attention.layer_norm_epsilon", spec.epsilon);
-  return Network{spec.heads, spec.heads, spec.vocabulary, {}, {}};
+  Network network;
+  network.heads = network.kv_heads = spec.heads;
+  network.vocabulary = spec.vocabulary;
+  return network;
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 #include "formats/gguf/writer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
 
 #include "formats/gguf/keys.h"
 #include "formats/gguf/pack.h"
+#include "formats/scaled.h"
 #include "ir/match.h"
 #include "ir/turned.h"
 #include "support/atomic_file.h"
@@ -91,6 +93,23 @@ Expected<ir::Weight> outputs_first(const ir::Weight& weight) {
   return out;
 }
 
+// Powers of 2 change exponents alone; another factor is rounded once, which only f32 is fine enough
+// for.
+Expected<ir::Weight> with_queries_scaled(const ir::Weight& weight, float factor,
+                                         const Target& target) {
+  THIMBLE_ASSIGN(const BlockType* type, gguf::choose_type(weight, target));
+  const bool f32 = weight.encoding.is_dense() && type->dense == ir::DType::kF32;
+  int exponent = 0;
+  const bool power = std::frexp(factor, &exponent) == 0.5f;
+  const bool fits = weight.encoding.scale_type == ir::DType::kF16 ||
+                    weight.encoding.scale_type == ir::DType::kF32;
+  if (f32 || (power && fits)) return scaled(weight, factor, f32);
+  return unsupported("GGUF cannot say this query_pre_attn_scalar, nor can weights of " +
+                     weight.scheme() + " that make queries take it in")
+      .at_tensor(weight.name)
+      .fix("write a .thimble file, safetensors, or, of dense weights, --type f32");
+}
+
 Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architecture& architecture,
                                          const gguf::Network& network, const Target& target) {
   std::vector<Output> out;
@@ -106,6 +125,10 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
     }
     if (turn.contains(id)) {
       THIMBLE_ASSIGN(output.weight, outputs_first(weight));
+    }
+    if (network.query_factor != 1 && weight.name.ends_with(network.query_scales)) {
+      THIMBLE_ASSIGN(output.weight,
+                     with_queries_scaled(output.weight, network.query_factor, target));
     }
     THIMBLE_ASSIGN(output.type, gguf::choose_type(output.weight, target));
     const bool q = weight.name.find(".q_proj.") != std::string::npos;

@@ -118,6 +118,37 @@ TEST_CASE("Gemma's windows and softcaps come back from GGUF") {
   }
 }
 
+TEST_CASE("Gemma's scale of attention goes into what makes queries") {
+  // llama.cpp derives it from the width of a head, 16.
+  const std::string four = R"({"query_pre_attn_scalar": 64})";
+  for (const char* name : {"gemma2", "gemma3"}) {
+    CAPTURE(name);
+    CHECK(largest(through(name, {"gguf", ""}, four)) == 0);
+    CHECK(largest(through(name, {"gguf", ""})) < 1e-5f);  // of 20: rounded once
+  }
+  ThreadPool pool(1);
+  Progress quiet(Progress::Style::kQuiet);
+  const ScratchFolder folder;
+  const ir::Model usual = changed("gemma2", kUsualScale);
+  REQUIRE(formats::write_model(usual, folder.path("m.gguf"), {"gguf", "f16"}, pool, quiet));
+  ir::Model half = value(formats::read_model(folder.path("m.gguf"), {}));
+  const auto with_scale = [&](const char* scale, const char* type) {
+    auto metadata = half.metadata;
+    half.metadata["query_pre_attn_scalar"] = scale;
+    Status status =
+        formats::write_model(half, folder.path("again.gguf"), {"gguf", type}, pool, quiet);
+    half.metadata = std::move(metadata);
+    return status;
+  };
+  CHECK(with_scale("4", ""));
+  CHECK(with_scale("20", "f32"));
+  for (const char* inexact : {"20", "64"}) {  // 64 halves numbers that are subnormal already
+    const Status refused = with_scale(inexact, "");
+    REQUIRE_FALSE(refused.has_value());
+    CHECK_FALSE(refused.error().place.tensor.empty());
+  }
+}
+
 TEST_CASE("yarn's frequencies come back from GGUF") {
   // The usual ramp has keys, another becomes factors.
   for (const char* patch :
@@ -216,8 +247,6 @@ TEST_CASE("what GGUF cannot say is refused") {
       {"qwen2", "{}"},
       {"gpt2", R"({"scale_attn_by_inverse_layer_idx": true})"},
       {"gpt2", R"({"activation_function": "relu"})"},
-      {"gemma2", "{}"},  // its query_pre_attn_scalar is not the width of a head
-      {"gemma3", "{}"},
       {"gemma2", R"({"query_pre_attn_scalar": 16, "final_logit_softcapping": 0})"},
       {"gemma2", R"({"query_pre_attn_scalar": 16, "layer_types": ["full_attention",
           "sliding_attention", "sliding_attention", "full_attention"]})"},
