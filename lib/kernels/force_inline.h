@@ -4,3 +4,11 @@
 #ifndef THIMBLE_FORCE_INLINE
 #define THIMBLE_FORCE_INLINE [[gnu::always_inline]] inline
 #endif
+// Before a short loop over vectors: GCC unrolls it early enough for them to be registers.
+#ifndef THIMBLE_UNROLL
+#if defined(__clang__)
+#define THIMBLE_UNROLL
+#else
+#define THIMBLE_UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif

@@ -5,6 +5,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/convolve.h"
+#include "kernels/force_inline.h"
 #include "kernels/rows.h"
 
 namespace thimble::kernels {

@@ -6,6 +6,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/convolve.h"
+#include "kernels/force_inline.h"
 #include "kernels/rows.h"
 #include "support/half.h"
 
