@@ -17,7 +17,7 @@ constexpr std::string_view kSpaces =
 constexpr std::string_view kWords = R"(\p{L}\p{M}\p{Nd}\p{Pc})";
 
 Error refused(std::string_view what, const std::string& pattern) {
-  return unsupported("'" + std::string(what) + "' in the pre-tokenizer's pattern " + pattern +
+  return unsupported("'" + std::string(what) + "' in the tokenizer's pattern " + pattern +
                      " is not supported");
 }
 
@@ -112,18 +112,20 @@ class Matcher : public tokenizer::PatternMatcher {
   Matcher(const Matcher&) = delete;
   Matcher& operator=(const Matcher&) = delete;
 
-  // What lies past a match that hits the limits stays unmatched.
+  // What lies past a match that hits the limits stays unmatched. An empty match where one has just
+  // ended is none.
   std::vector<std::pair<std::size_t, std::size_t>> find_all(std::string_view text) const override {
     std::vector<std::pair<std::size_t, std::size_t>> out;
     pcre2_match_data* data = pcre2_match_data_create_from_pattern(code_, nullptr);
     const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    for (std::size_t from = 0; from < text.size();) {
+    for (std::size_t from = 0; from <= text.size();) {
       if (pcre2_match(code_, subject, text.size(), from, 0, data, context_) <= 0) break;
       const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data);
       if (ends[0] > ends[1] || ends[0] < from) break;  // \K inside a lookaround
-      out.emplace_back(ends[0], ends[1]);
+      const bool empty = ends[0] == ends[1];
+      if (!empty || out.empty() || out.back().second < ends[0]) out.emplace_back(ends[0], ends[1]);
       from = ends[1];
-      if (ends[0] < ends[1]) continue;
+      if (!empty) continue;
       do ++from;  // an empty match: on to the next character
       while (from < text.size() && (static_cast<unsigned char>(text[from]) & 0xc0) == 0x80);
     }
@@ -140,7 +142,7 @@ class Matcher : public tokenizer::PatternMatcher {
 
 Expected<std::unique_ptr<tokenizer::PatternMatcher>> compile_pattern(const std::string& pattern) {
   if (pattern.empty() || pattern.size() > kMaxPattern)
-    return invalid_file("a pre-tokenizer's pattern has between 1 and 65,536 bytes");
+    return invalid_file("a tokenizer's pattern has between 1 and 65,536 bytes");
   THIMBLE_ASSIGN(const std::string rewritten, Rewriter(pattern).rewrite());
   int code = 0;
   PCRE2_SIZE offset = 0;
@@ -155,7 +157,7 @@ Expected<std::unique_ptr<tokenizer::PatternMatcher>> compile_pattern(const std::
   if (compiled == nullptr) {
     PCRE2_UCHAR message[128] = {};
     pcre2_get_error_message(code, message, sizeof message);
-    return invalid_file("the pre-tokenizer's pattern " + pattern +
+    return invalid_file("the tokenizer's pattern " + pattern +
                         " is wrong: " + reinterpret_cast<const char*>(message));
   }
   return std::unique_ptr<tokenizer::PatternMatcher>(std::make_unique<Matcher>(compiled));

@@ -203,13 +203,18 @@ class Compiler {
 
   Status replace(const Json& step) {
     const Json pattern = step.contains("pattern") ? step["pattern"] : Json();
-    const std::string text = text_of(pattern, "String"), to = text_of(step, "content");
-    if (text_of(pattern, "Regex") == " {2,}") {
+    const std::string text = text_of(pattern, "String"), regex = text_of(pattern, "Regex"),
+                      to = text_of(step, "content");
+    if (text.empty() && regex.empty()) return invalid_file("normalizer Replace has no pattern");
+    if (regex == " {2,}") {
       normalize(Normalize::kReplaceSpaces, to);
-    } else if (!text.empty()) {
+    } else if (regex == R"(\s+)") {
+      normalize(Normalize::kReplaceWhite, to);
+    } else if (regex.empty()) {
       normalize(Normalize::kReplace, text, to);
     } else {
-      return unsupported("normalizer Replace is supported with a plain string, or ' {2,}'");
+      THIMBLE_TRY(compile_pattern(regex));
+      normalize(Normalize::kReplacePattern, regex, to);
     }
     return ok();
   }

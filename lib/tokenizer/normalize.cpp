@@ -66,7 +66,30 @@ std::string replace_spaces(std::string_view text, const std::string& to) {
   return out;
 }
 
-std::string apply(std::string text, const NormalizeStep& step) {
+std::u32string replace_white(std::u32string_view text, const std::string& to) {
+  const std::u32string instead = unicode::decode_utf8(to);
+  std::u32string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (!unicode::is_white(text[at]))
+      out += text[at];
+    else if (at == 0 || !unicode::is_white(text[at - 1]))
+      out += instead;
+  }
+  return out;
+}
+
+std::string replace_matches(std::string_view text, const std::string& to,
+                            const PatternMatcher& matcher) {
+  std::string out;
+  std::size_t at = 0;
+  for (const auto& [begin, end] : matcher.find_all(text)) {
+    out.append(text.substr(at, begin - at)).append(to);
+    at = end;
+  }
+  return out.append(text.substr(at));
+}
+
+std::string apply(std::string text, const NormalizeStep& step, const PatternMatcher* matcher) {
   auto on_characters = [&](auto change) {
     return unicode::encode_utf8(change(unicode::decode_utf8(text)));
   };
@@ -111,15 +134,21 @@ std::string apply(std::string text, const NormalizeStep& step) {
       return Charsmap::of(step.a)->replace_longest(text);
     case Normalize::kReplaceSpaces:
       return replace_spaces(text, step.a);
+    case Normalize::kReplaceWhite:
+      return on_characters([&](const auto& c) { return replace_white(c, step.a); });
+    case Normalize::kReplacePattern:
+      return replace_matches(text, step.b, *matcher);
   }
   return text;
 }
 
 }  // namespace
 
-std::string normalize(std::string_view text, const std::vector<NormalizeStep>& steps) {
+std::string normalize(std::string_view text, const std::vector<NormalizeStep>& steps,
+                      const std::vector<std::unique_ptr<PatternMatcher>>& matchers) {
   std::string out(text);
-  for (const NormalizeStep& step : steps) out = apply(std::move(out), step);
+  for (std::size_t s = 0; s < steps.size(); ++s)
+    out = apply(std::move(out), steps[s], matchers[s].get());
   return out;
 }
 

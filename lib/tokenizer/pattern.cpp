@@ -80,6 +80,14 @@ std::vector<Part> contiguous(const std::vector<Part>& parts) {
   return out;
 }
 
+Expected<std::unique_ptr<PatternMatcher>> compiled(const std::string& pattern, const char* use) {
+  const PatternCompiler compiler = compiler_of_patterns;
+  if (compiler == nullptr)
+    return unsupported(std::string("the tokenizer ") + use + " the regular expression " + pattern)
+        .fix("only the thimble program can match it; tokenize there, and give the device ids");
+  return compiler(pattern);
+}
+
 }  // namespace
 
 void set_pattern_compiler(PatternCompiler compiler) { compiler_of_patterns = compiler; }
@@ -88,11 +96,11 @@ Expected<std::unique_ptr<PatternMatcher>> matcher_of(const SplitStep& step) {
   std::string pattern = step.a.substr(2);
   if (step.what == Split::kLiteral)
     return std::unique_ptr<PatternMatcher>(std::make_unique<LiteralMatcher>(std::move(pattern)));
-  const PatternCompiler compiler = compiler_of_patterns;
-  if (compiler == nullptr)
-    return unsupported("the tokenizer cuts text by the regular expression " + pattern)
-        .fix("only the thimble program can match it; tokenize there, and give the device ids");
-  return compiler(pattern);
+  return compiled(pattern, "cuts text by");
+}
+
+Expected<std::unique_ptr<PatternMatcher>> matcher_of(const NormalizeStep& step) {
+  return compiled(step.a, "replaces what matches");
 }
 
 SplitStep pattern_step(Split what, Behavior behavior, bool invert, std::string_view pattern) {

@@ -26,8 +26,9 @@ class PatternMatcher {
 using PatternCompiler = Expected<std::unique_ptr<PatternMatcher>> (*)(const std::string& pattern);
 void set_pattern_compiler(PatternCompiler compiler);
 
-// The matcher of a kPattern or kLiteral step.
+// The matcher of a kPattern or kLiteral step; of a kReplacePattern step.
 Expected<std::unique_ptr<PatternMatcher>> matcher_of(const SplitStep& step);
+Expected<std::unique_ptr<PatternMatcher>> matcher_of(const NormalizeStep& step);
 
 // A step whose text holds all three: two characters, then the pattern. `invert`: what the pattern
 // does not match counts as the match.

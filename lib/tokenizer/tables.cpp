@@ -134,10 +134,11 @@ Status verify(const Tables& t) {
       return invalid_file("an added token is empty, or isn't in the vocabulary");
   }
   for (const NormalizeStep& step : t.normalizers) {
-    if (step.what > Normalize::kReplaceSpaces) return invalid_file("an unknown normalizer");
+    if (step.what > Normalize::kReplacePattern) return invalid_file("an unknown normalizer");
     if (is_charsmap(step.what) && !Charsmap::of(step.a))
       return invalid_file("a tokenizer's table of replacements is damaged");
     const bool needs_text = step.what == Normalize::kReplace ||
+                            step.what == Normalize::kReplacePattern ||
                             step.what == Normalize::kTrimStart || step.what == Normalize::kTrimEnd;
     if (needs_text && step.a.empty()) return invalid_file("a replacement of nothing");
   }

@@ -71,6 +71,8 @@ enum class Normalize : std::uint8_t {
   kCharsmapClusters = 15,  // charsmap.h, by grapheme clusters
   kCharsmapLongest = 16,   // the same, by the longest entry
   kReplaceSpaces = 17,     // what stands for two spaces and more in a row
+  kReplaceWhite = 18,      // the same for white space, one character and more
+  kReplacePattern = 19,    // what stands for matches of a regular expression (pattern.h)
 };
 enum class Split : std::uint8_t {
   kGpt2 = 0,        // 's|'t|... ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -105,8 +107,8 @@ enum class Decode : std::uint8_t {
 };
 
 // One step with its texts: Prepend {what}, Replace {from, to}, Charsmap {the map}, ReplaceSpaces
-// {to}, Metaspace {"always" | "first" | "never"}, kPattern and kLiteral {behavior, inverted,
-// pattern: see pattern.h}.
+// and ReplaceWhite {to}, ReplacePattern {pattern, to}, Metaspace {"always" | "first" | "never"},
+// kPattern and kLiteral {behavior, inverted, pattern: see pattern.h}.
 struct NormalizeStep {
   Normalize what;
   std::string a, b;

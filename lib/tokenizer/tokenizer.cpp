@@ -49,8 +49,9 @@ struct Tokenizer::State {
   Tables tables;
   PieceEncoder encoder;
   std::vector<bool> special;
-  std::vector<const AddedToken*> raw, normalized;         // longest first
-  std::vector<std::unique_ptr<PatternMatcher>> matchers;  // by split step; null: needs none
+  std::vector<const AddedToken*> raw, normalized;  // longest first
+  // By step; null: it needs none.
+  std::vector<std::unique_ptr<PatternMatcher>> replacers, matchers;
 
   explicit State(Tables t)
       : tables(std::move(t)), encoder(tables), special(tables.tokens.size(), false) {
@@ -114,7 +115,7 @@ struct Tokenizer::State {
 
   void encode_plain(const std::string& text, bool first, bool specials,
                     std::vector<std::int32_t>& out) const {
-    for (Part& part : cut(normalize(text, tables.normalizers), normalized, specials)) {
+    for (Part& part : cut(normalize(text, tables.normalizers, replacers), normalized, specials)) {
       if (part.id >= 0) {
         out.push_back(part.id);
       } else {
@@ -166,6 +167,11 @@ Expected<Tokenizer> Tokenizer::load(std::span<const std::byte> bytes) {
 Expected<Tokenizer> Tokenizer::create(Tables tables) {
   THIMBLE_TRY(verify(tables));
   auto state = std::make_unique<State>(std::move(tables));
+  for (const NormalizeStep& step : state->tables.normalizers) {
+    state->replacers.emplace_back();
+    if (step.what != Normalize::kReplacePattern) continue;
+    THIMBLE_ASSIGN(state->replacers.back(), matcher_of(step));
+  }
   for (const SplitStep& step : state->tables.splits) {
     state->matchers.emplace_back();
     if (step.what != Split::kPattern && step.what != Split::kLiteral) continue;
