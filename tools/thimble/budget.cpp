@@ -9,6 +9,7 @@
 #include "support/checked.h"
 #include "support/math.h"
 #include "tools/thimble/calibration.h"
+#include "tools/thimble/evaluation.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -23,17 +24,24 @@ constexpr std::int64_t kHeldOutputs = std::int64_t{1} << 25;
 constexpr std::int64_t kMostCalls = 64;        // of a data set that slopes are measured on
 constexpr std::int64_t kUnaskedTokens = 4096;  // that a model writes where no text was named
 
-// Metrics have as many digits as they like: counted at their longest.
-program::Metadata with_metrics(program::Metadata metadata) {
-  for (const std::string& name : eval::known_metrics())
-    metadata.emplace_back("metric." + name, "-0.000123456789");
+// What the file will say beside its weights. Metrics have as many digits as they like: those that
+// will be measured are counted at their longest, a few bytes each.
+program::Metadata with_metrics(const BudgetRequest& request, const recipe::Recipe& recipe,
+                               ir::Task task) {
+  program::Metadata metadata = request.metadata;
+  const auto add = [&](const std::string& name, const char* longest) {
+    metadata.emplace_back("metric." + name, longest);
+  };
+  for (const std::string& name : metrics_of(recipe.evaluation, task)) add(name, "-1.23456789e-10");
+  add("bits_per_weight", "0.123456789");
+  if (is_thimble_target(request.target)) add("size", "123456789012");
   std::sort(metadata.begin(), metadata.end());
   return metadata;
 }
 
-// What the writer will make of the model, to the byte but for the metrics.
+// What the writer will make of the model, to the byte but for the metrics' digits.
 Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe& recipe,
-                                   const program::Metadata& metadata) {
+                                   program::Metadata metadata) {
   THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(model));
   program::Bundle about = lower::describe(model);
   program::Header header;
@@ -56,7 +64,7 @@ Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe&
     header.tokenizer_segment = static_cast<std::int32_t>(header.program.segments.size());
     header.program.segments.push_back({at, about.tokenizer.size(), digest_of(about.tokenizer)});
   }
-  header.metadata = with_metrics(metadata);
+  header.metadata = std::move(metadata);
   add(program::write_header(header).size());
   return at;
 }
@@ -64,9 +72,9 @@ Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe&
 // What a size bounds.
 Expected<std::uint64_t> target_bytes(const ir::Model& model, const recipe::Recipe& recipe,
                                      const BudgetRequest& request) {
-  if (is_thimble_target(request.target)) return file_bytes(model, recipe, request.metadata);
-  return formats::written_bytes(model, request.output,
-                                with_provenance(request.target, with_metrics(request.metadata)));
+  program::Metadata metadata = with_metrics(request, recipe, model.task);
+  if (is_thimble_target(request.target)) return file_bytes(model, recipe, std::move(metadata));
+  return formats::written_bytes(model, request.output, with_provenance(request.target, metadata));
 }
 
 // A text's windows as calibration cuts them; decoders give the logits of their second halves only.

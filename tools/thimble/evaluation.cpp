@@ -167,6 +167,25 @@ EvaluationRequest request_of(const recipe::Evaluation& evaluation,
   return request;
 }
 
+std::vector<std::string> metrics_of(const recipe::Evaluation& evaluation, ir::Task task) {
+  std::vector<std::string> names;
+  const auto add = [&](const std::vector<std::string>& more) {
+    names.insert(names.end(), more.begin(), more.end());
+  };
+  if (!evaluation.data.empty()) {
+    add({"top1_agreement", "cosine_mean", "cosine_min", "sqnr_db"});
+    if (!evaluation.data.labels.empty()) add({"top1_accuracy", "top1_drop"});
+  } else if (evaluation.text.empty()) {
+    return names;
+  } else if (task == ir::Task::kEmbed) {
+    add({"cosine_mean", "cosine_min", "rank_correlation"});
+  } else {
+    add({"perplexity", "perplexity_ratio", "kl_mean", "kl_weights", "kl_p99", "top1_agreement"});
+    if (evaluation.greedy_windows > 0) add({"greedy_tokens", "repetition_rise"});
+  }
+  return names;
+}
+
 void add_sequence_options(CLI::App& command, recipe::DataSet& data) {
   command.add_option("--wav", data.wav, "Sound, a file or a folder of them, cut into frames")
       ->type_name("FILE");

@@ -50,6 +50,9 @@ Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights)
 // What a recipe says, but where windows are `given` (not 0).
 EvaluationRequest request_of(const recipe::Evaluation& evaluation,
                              const data::WindowOptions& given);
+// The names of all that compress's evaluation can give for such a model, besides what it was made
+// from; some may not come.
+std::vector<std::string> metrics_of(const recipe::Evaluation& evaluation, ir::Task task);
 // A command's exit status.
 int gate_status(const std::vector<eval::GateResult>& gates, bool strict);
 // Of models that are called frame by frame: sound and states.
