@@ -109,25 +109,22 @@ void print(const BenchChoices& choices, const Times& times, const runtime::Memor
 }
 
 // A .thimble keeps open sizes open: --dim says those of the inputs that are made up for it.
-Expected<Opened> open_sized(const BenchChoices& choices, Environment& environment,
-                            ir::DimRanges& sizes) {
-  if (!is_thimble(choices.file)) return open_any(choices.file, environment);
-  THIMBLE_ASSIGN(sizes, dims_of(environment.globals));
-  Opened opened;
-  opened.path = choices.file;
-  THIMBLE_ASSIGN(opened.bundle, program::open_thimble(choices.file));
+Expected<ir::DimRanges> made_sizes(const BenchChoices& choices, const Opened& opened,
+                                   const Globals& globals) {
+  if (opened.model) return ir::DimRanges();
+  THIMBLE_ASSIGN(ir::DimRanges sizes, dims_of(globals));
   if (!sizes.empty() && !choices.inputs.empty())
     return Error(ErrorCode::kUsage, "the arrays of --inputs have their own sizes")
         .fix("leave --dim out");
-  return opened;
+  return sizes;
 }
 
 Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   Times times;
   const Stopwatch loading;
-  ir::DimRanges sizes;
-  THIMBLE_ASSIGN(const Opened opened, open_sized(choices, environment, sizes));
+  THIMBLE_ASSIGN(const Opened opened, open_whatever_dims(choices.file, environment));
   times.load = loading.seconds();
+  THIMBLE_ASSIGN(const ir::DimRanges sizes, made_sizes(choices, opened, environment.globals));
   if (opened.bundle.program.task != program::Task::kGenerate)
     return bench_graph({choices.file, choices.inputs, sizes, choices.prompt, choices.repeat,
                         choices.profile, times.load},
@@ -164,8 +161,7 @@ void add_bench(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble bench cnn.onnx --dim batch=1\n"
                   "  thimble bench encoder.onnx --inputs in.npz",
                   [choices](Environment& environment) { return run_bench(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
-      ->required();
+  add_file_argument(*command, choices->file);
   add_count(*command, "--prompt", choices->prompt, {1, 1 << 20},
             "Tokens of prefill, or of an encoder's text; 128 unless given");
   add_count(*command, "--tokens", choices->tokens, {2, 1 << 20},

@@ -125,8 +125,7 @@ void add_check(CLI::App& app, Globals& globals, Selected& selected) {
       "  thimble check out.thimble --gate 'size <= 90MB' --text t.txt --reference MODEL\n"
       "  thimble check out.thimble --baseline baseline.json --junit gates.xml",
       [choices](Environment& environment) { return run_check(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
-      ->required();
+  add_file_argument(*command, choices->file);
   add_recipe_options(*command, choices->recipe, "");
   add_text_options(*command, choices->text);
   command->add_option("--gate", choices->gates, "One more gate, as in 'size <= 90MB' (may repeat)")

@@ -53,8 +53,7 @@ void add_eval(CLI::App& app, Globals& globals, Selected& selected) {
       "  thimble eval out.thimble --text score.txt\n"
       "  thimble eval out.thimble --text score.txt --reference MODEL --json",
       [choices](Environment& environment) { return run_eval(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
-      ->required();
+  add_file_argument(*command, choices->file);
   add_dim_option(*command, globals);
   add_text_options(*command, choices->text);
 }

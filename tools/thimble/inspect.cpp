@@ -180,8 +180,7 @@ void add_inspect(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble inspect out.thimble --tensors\n  thimble inspect out.thimble "
                   "--verify\n  thimble inspect MODEL --graph",
                   [choices, &globals](Environment&) { return run_inspect(*choices, globals); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
-      ->required();
+  add_file_argument(*command, choices->file);
   add_dim_option(*command, globals);
   command->add_flag("--tensors", choices->tensors, "Every tensor");
   command->add_flag("--graph", choices->graph, "The graph as text (source models)");

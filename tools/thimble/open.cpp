@@ -18,6 +18,10 @@ bool is_thimble(const std::string& path) {
   return whole && std::memcmp(magic, "THIMBLE", 7) == 0;
 }
 
+void add_file_argument(CLI::App& command, std::string& path) {
+  command.add_option("FILE", path, "A .thimble, or any model that compress reads")->required();
+}
+
 void add_dim_option(CLI::App& command, Globals& globals) {
   command
       .add_option("--dim", globals.dims,
@@ -33,15 +37,19 @@ Expected<ir::DimRanges> dims_of(const Globals& globals) {
 }
 
 Expected<Opened> open_any(const std::string& path, Environment& environment) {
+  THIMBLE_ASSIGN(const ir::DimRanges dims, dims_of(environment.globals));
+  if (!dims.empty() && is_thimble(path)) {
+    return Error(ErrorCode::kUsage, "a .thimble's sizes were settled when it was written")
+        .in(path)
+        .fix("give --dim to compress");
+  }
+  return open_whatever_dims(path, environment);
+}
+
+Expected<Opened> open_whatever_dims(const std::string& path, Environment& environment) {
   Opened opened;
   opened.path = path;
   if (is_thimble(path)) {
-    THIMBLE_ASSIGN(const ir::DimRanges dims, dims_of(environment.globals));
-    if (!dims.empty()) {
-      return Error(ErrorCode::kUsage, "a .thimble's sizes were settled when it was written")
-          .in(path)
-          .fix("give --dim to compress");
-    }
     THIMBLE_ASSIGN(opened.bundle, program::open_thimble(path));
     return opened;
   }

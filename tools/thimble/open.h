@@ -19,11 +19,15 @@ struct Opened {
   std::optional<ir::Model> model;  // unless FILE is a .thimble
 };
 
+void add_file_argument(CLI::App& command, std::string& path);
 // What `--dim` says, and the option itself.
 void add_dim_option(CLI::App& command, Globals& globals);
 Expected<ir::DimRanges> dims_of(const Globals& globals);
 
+// `--dim` with a .thimble is an error: its sizes were settled when it was written.
 Expected<Opened> open_any(const std::string& path, Environment& environment);
+// Here it is not, for the caller has a use for it.
+Expected<Opened> open_whatever_dims(const std::string& path, Environment& environment);
 // Reads a model that isn't a .thimble, with the sizes that `--dim` gives.
 Expected<ir::Model> read_source(const std::string& path, const Globals& globals);
 bool is_thimble(const std::string& path);

@@ -66,8 +66,7 @@ void add_run(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble run vad.onnx --wav speech.wav --frame 576 --hop 512 --fill sr=16000\n"
                   "    --state state=stateN --outputs out.npz",
                   [choices](Environment& environment) { return run_model(*choices, environment); });
-  command->add_option("FILE", choices->file, "A .thimble, or any model that compress reads")
-      ->required();
+  add_file_argument(*command, choices->file);
   command->add_option("--inputs", choices->tensors.inputs, "Arrays by the graph's input names")
       ->type_name("NPZ");
   command->add_option("--outputs", choices->tensors.outputs, "Where to write the outputs' arrays")
