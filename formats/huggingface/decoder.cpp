@@ -195,8 +195,7 @@ Status build_decoder(Builder& builder, const DecoderSpec& spec) {
   return DecoderBuilder(builder, spec).build();
 }
 
-Expected<DecoderSpec> read_decoder(const Config& config, double default_epsilon,
-                                   bool default_tied) {
+Expected<DecoderSpec> read_decoder(const Config& config, const DecoderDefaults& defaults) {
   DecoderSpec spec;
   THIMBLE_ASSIGN(spec.hidden, config.integer("hidden_size", 1, kMostWidth));
   THIMBLE_ASSIGN(spec.vocabulary, config.integer("vocab_size", 1, kMostWidth));
@@ -207,8 +206,8 @@ Expected<DecoderSpec> read_decoder(const Config& config, double default_epsilon,
   THIMBLE_ASSIGN(const std::int64_t layers, config.integer("num_hidden_layers", 1, kMostLayers));
   THIMBLE_ASSIGN(spec.max_context,
                  config.integer_or("max_position_embeddings", 2048, 1, std::int64_t{1} << 30));
-  THIMBLE_ASSIGN(const double epsilon, config.real_or("rms_norm_eps", default_epsilon));
-  THIMBLE_ASSIGN(spec.tied, config.boolean_or("tie_word_embeddings", default_tied));
+  THIMBLE_ASSIGN(const double epsilon, config.real_or("rms_norm_eps", defaults.epsilon));
+  THIMBLE_ASSIGN(spec.tied, config.boolean_or("tie_word_embeddings", defaults.tied));
   spec.epsilon = static_cast<float>(epsilon);
   spec.layers.resize(static_cast<std::size_t>(layers));
   if (spec.head_dim < 1) return config.wrong("num_attention_heads", "is larger than hidden_size");

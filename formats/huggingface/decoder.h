@@ -35,8 +35,14 @@ struct DecoderSpec {
 
 Status build_decoder(Builder& builder, const DecoderSpec& spec);
 
+// What an architecture's configuration means where it says nothing.
+struct DecoderDefaults {
+  double epsilon = 1e-6;
+  bool tied = false;
+};
+
 // What Llama's relatives read alike: sizes, norms, rotary positions, biases, ties.
-Expected<DecoderSpec> read_decoder(const Config& config, double default_epsilon, bool default_tied);
+Expected<DecoderSpec> read_decoder(const Config& config, const DecoderDefaults& defaults = {});
 
 // One reader per architecture.
 Expected<DecoderSpec> read_llama(const Config& config);

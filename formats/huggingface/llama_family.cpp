@@ -41,7 +41,7 @@ Status refuse_unless(const Config& config, const std::string& key, std::int64_t 
 }  // namespace
 
 Expected<DecoderSpec> read_llama(const Config& config) {
-  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, 1e-6, false));
+  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config));
   THIMBLE_TRY(read_activation(config, "hidden_act", spec));
   THIMBLE_ASSIGN(const bool bias, config.boolean_or("attention_bias", false));
   spec.qkv_bias = spec.output_bias = bias;
@@ -51,7 +51,7 @@ Expected<DecoderSpec> read_llama(const Config& config) {
 }
 
 Expected<DecoderSpec> read_mistral(const Config& config) {
-  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, 1e-6, false));
+  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config));
   THIMBLE_TRY(read_activation(config, "hidden_act", spec));
   THIMBLE_ASSIGN(
       const std::int64_t window,
@@ -67,7 +67,7 @@ Expected<DecoderSpec> read_mistral(const Config& config) {
 }
 
 Expected<DecoderSpec> read_qwen2(const Config& config) {
-  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, 1e-6, false));
+  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config));
   THIMBLE_TRY(read_activation(config, "hidden_act", spec));
   spec.qkv_bias = true;
   THIMBLE_ASSIGN(const bool use_window, config.boolean_or("use_sliding_window", false));
@@ -93,7 +93,7 @@ Expected<DecoderSpec> read_qwen3(const Config& config) {
 }
 
 Expected<DecoderSpec> read_phi3(const Config& config) {
-  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, 1e-5, false));
+  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, {.epsilon = 1e-5}));
   THIMBLE_TRY(read_activation(config, "hidden_act", spec));
   spec.fused_projections = true;
   THIMBLE_ASSIGN(const std::int64_t window, config.integer_or("sliding_window", 0, 0, kMostWindow));
@@ -107,7 +107,7 @@ Expected<DecoderSpec> read_phi3(const Config& config) {
 }
 
 Expected<DecoderSpec> read_gemma2(const Config& config) {
-  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, 1e-6, true));
+  THIMBLE_ASSIGN(DecoderSpec spec, read_decoder(config, {.tied = true}));
   spec.activation = "gelu_pytorch_tanh";
   THIMBLE_TRY(read_activation(config, "hidden_act", spec));
   THIMBLE_TRY(read_activation(config, "hidden_activation", spec));
