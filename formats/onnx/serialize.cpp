@@ -19,7 +19,7 @@ class Serializer {
   Expected<Serialized> run() {
     count_uses(model_.graph);
     for (const ir::Graph& body : model_.graphs) count_uses(body);
-    THIMBLE_ASSIGN(out_.message, graph(model_.graph, true));
+    THIMBLE_ASSIGN(out_.message, graph(model_.graph));
     return std::move(out_);
   }
 
@@ -152,7 +152,7 @@ class Serializer {
                      tensor(model_.weight(*weight), model_.weight(*weight).name));
       out.message(5, held), type = 4;
     } else if (const auto* body = std::get_if<ir::GraphId>(&a.value)) {
-      THIMBLE_ASSIGN(const Message inner, graph(model_.graphs[body->index], false));
+      THIMBLE_ASSIGN(const Message inner, graph(model_.graphs[body->index]));
       out.message(6, inner), type = 5;
     } else if (const auto* reals = std::get_if<std::vector<float>>(&a.value)) {
       for (const float value : *reals) out.real(7, value);
@@ -205,7 +205,8 @@ class Serializer {
     return out;
   }
 
-  Expected<Message> graph(const ir::Graph& g, bool main) {
+  Expected<Message> graph(const ir::Graph& g) {
+    const bool main = &g == &model_.graph;
     if (!named_) finish_names();
     Message out;
     for (const ir::WeightId id : order_) {

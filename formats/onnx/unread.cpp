@@ -5,9 +5,13 @@
 namespace thimble::formats::onnx {
 namespace {
 
-void add_held(const ir::Graph& graph, bool attributes, std::set<std::uint32_t>& held) {
+using Weights = std::set<std::uint32_t>;  // by index
+
+void add_constants(const ir::Graph& graph, Weights& held) {
   for (const ir::ValueId value : graph.constants()) held.insert(graph.value(value).weight.index);
-  if (!attributes) return;
+}
+
+void add_attributes(const ir::Graph& graph, Weights& held) {
   for (const ir::NodeId id : graph.order()) {
     for (const ir::Attribute& attribute : graph.node(id).attributes) {
       if (const auto* weight = std::get_if<ir::WeightId>(&attribute.value))
@@ -16,10 +20,10 @@ void add_held(const ir::Graph& graph, bool attributes, std::set<std::uint32_t>& 
   }
 }
 
-std::set<std::uint32_t> held_by(const ir::Model& model, bool attributes) {
-  std::set<std::uint32_t> held;
-  add_held(model.graph, attributes, held);
-  for (const ir::Graph& body : model.graphs) add_held(body, attributes, held);
+Weights held_by_constants(const ir::Model& model) {
+  Weights held;
+  add_constants(model.graph, held);
+  for (const ir::Graph& body : model.graphs) add_constants(body, held);
   return held;
 }
 
@@ -33,12 +37,14 @@ bool is_unread(const ir::Model& model, const ir::Graph& graph, ir::NodeId id) {
   });
 }
 
-HeldWeights::HeldWeights(const ir::Model& model) : held_(held_by(model, false)) {}
+HeldWeights::HeldWeights(const ir::Model& model) : held_(held_by_constants(model)) {}
 
 void HeldWeights::drop_unread(ir::Model& model) const {
   ir::erase_unused_constants(model, model.graph);
   for (ir::Graph& body : model.graphs) ir::erase_unused_constants(model, body);
-  const std::set<std::uint32_t> held = held_by(model, true);
+  Weights held = held_by_constants(model);
+  add_attributes(model.graph, held);
+  for (const ir::Graph& body : model.graphs) add_attributes(body, held);
   for (const std::uint32_t index : held_) {
     if (!held.contains(index)) model.weights[index] = {};
   }
