@@ -91,8 +91,8 @@ struct FitKernels {
 std::span<const FitKernels* const> fit_variants();  // scalar first; only those compiled in
 const FitKernels& fit_kernels();                    // for this CPU (or what THIMBLE_ISA asks for)
 
-// What an encoding says of a fit: zeros, codes and rounders. Weights and importance are the
-// caller's.
-FitInput fit_input(const ir::Encoding& encoding, bool search);
+// What an encoding says of a fit: zeros, codes and rounders. Weights, importance and whether to
+// search are the caller's.
+FitInput fit_input(const ir::Encoding& encoding);
 
 }  // namespace thimble::quant

@@ -81,8 +81,9 @@ class Solver {
         fixed_(options_.static_groups || options_.act_order || groups_ == 1 ||
                encoding.kind == ir::EncodingKind::kSuperBlock),
         encoding_(encoding),
-        input_(fit_input(encoding, search.search == Search::kMse)),
+        input_(fit_input(encoding)),
         kernels_(options_.kernels != nullptr ? *options_.kernels : fit_kernels()) {
+    input_.search = search.search == Search::kMse;
     weights_.resize(static_cast<std::size_t>(inputs_ * width_));
     each_strip([&](std::int64_t row, std::int64_t count) {
       for (std::int64_t i = 0; i < inputs_; ++i) {

@@ -18,7 +18,7 @@ class GroupSolver {
   GroupSolver(const ir::Encoding& encoding, const HqqOptions& options)
       : options_(options),
         top_((1 << encoding.bits) - 1),
-        round_(fit_input(encoding, false).round_minima) {}
+        round_(fit_input(encoding).round_minima) {}
 
   // In: the minimum of the extremes. Out: the best one, and codes.
   void solve(std::span<const float> w, float scale, float& minimum, std::uint8_t* codes) {

@@ -100,7 +100,8 @@ class Quantizer {
         errors_(errors),
         groups_(encoding.groups(inputs_)),
         size_(encoding.group_width(inputs_)) {
-    input_ = fit_input(encoding, options.search == Search::kMse);
+    input_ = fit_input(encoding);
+    input_.search = options.search == Search::kMse;
     super_ = encoding.kind == ir::EncodingKind::kSuperBlock;
     lanes_.resize(static_cast<std::size_t>((super_ ? inputs_ : size_) * kLanes));
     codes_.resize(static_cast<std::size_t>(size_ * kLanes));
@@ -244,13 +245,12 @@ ir::Rows empty_rows(const ir::Encoding& encoding, std::int64_t rows, std::int64_
   return out;
 }
 
-FitInput fit_input(const ir::Encoding& encoding, bool search) {
+FitInput fit_input(const ir::Encoding& encoding) {
   FitInput input;
   input.zero_kind = encoding.zero;
   input.constant_zero = encoding.constant_zero;
   input.top = (1 << encoding.bits) - 1;
   if (!encoding.table.empty()) input.table = encoding.table.data();
-  input.search = search;
   input.round_scales = scale_rounder(encoding.scale_type);
   input.round_minima = minimum_rounder(encoding.scale_type);
   input.scale_unit = std::ldexp(1.0f, encoding.scale_exponent);

@@ -26,7 +26,7 @@ class Fitter {
         pool_(pool),
         groups_(encoding.groups(inputs_)),
         size_(encoding.group_width(inputs_)),
-        round_(fit_input(encoding, false).round_scales) {
+        round_(fit_input(encoding).round_scales) {
     for (std::int64_t i = 0; i < inputs_; ++i) {
       for (std::int64_t j = 0; j < inputs_; ++j) h_.push_back(hessian.at(i, j));
     }

@@ -173,27 +173,28 @@ class SuperFit {
   // The super-block's scale by least squares under the codes; kept where the error falls.
   void refit() {
     double product[kLanes] = {}, square[kLanes] = {}, before[kLanes] = {}, after[kLanes] = {};
-    const auto measure_all = [&](const float* scale, double(&error)[kLanes], bool sums) {
+    const auto each_group = [&](const float* scale, const auto& take) {
       for (std::int64_t g = 0; g < groups_; ++g) {
         FitParameters parameters;
         FitMeasure measured;
         set(parameters, g, scale);
         kernels_.measure(input_of(g), parameters, measured);
-        for (int r = 0; r < kLanes; ++r) {
-          error[r] += measured.error[r];
-          if (!sums) continue;
-          const double code = sub(g, r) - zero_;
-          product[r] += code * measured.yp[r];
-          square[r] += code * code * measured.pp[r];
-        }
+        for (int r = 0; r < kLanes; ++r) take(g, r, measured);
       }
     };
-    measure_all(out_.scale, before, true);
+    each_group(out_.scale, [&](std::int64_t g, int r, const FitMeasure& measured) {
+      const double code = sub(g, r) - zero_;
+      before[r] += measured.error[r];
+      product[r] += code * measured.yp[r];
+      square[r] += code * code * measured.pp[r];
+    });
     float scale[kLanes];
     for (int r = 0; r < kLanes; ++r)
       scale[r] =
           square[r] == 0 ? out_.scale[r] : rounded(static_cast<float>(product[r] / square[r]));
-    measure_all(scale, after, false);
+    each_group(scale, [&](std::int64_t, int r, const FitMeasure& measured) {
+      after[r] += measured.error[r];
+    });
     for (int r = 0; r < kLanes; ++r) {
       if (after[r] < before[r]) out_.scale[r] = scale[r];
     }
