@@ -15,9 +15,8 @@ constexpr std::uint8_t kSameCache = 255;  // of values: as the keys'
 
 // What goes into a table is made before the table, one statement each: the order in which a call
 // evaluates its arguments differs between compilers, and with it the bytes would.
-//
+
 // --- writing
-// ---------------------------------------------------------------------------------------------------
 
 std::vector<std::int64_t> flat_steps(const Size& size) {
   std::vector<std::int64_t> out;
@@ -89,7 +88,6 @@ Offset<fb::Region> pack(FlatBufferBuilder& b, const Region& region) {
 }
 
 // --- reading
-// ---------------------------------------------------------------------------------------------------
 
 // FlatBuffers' verifier checks neither that fields are present nor what enumerations hold: absent
 // vectors and strings read as empty here, and `verify` checks the numbers.

@@ -9,6 +9,7 @@ those attributes of its newest version that this one lacks. Versions that differ
 the one before, and those that opset 7 replaced, are left out.
 """
 import re
+import textwrap
 import onnx.defs
 
 NUMBERS = {name: number for number, name in enumerate(
@@ -53,8 +54,11 @@ def main():
                 continue
             before = facts
             most = ["kMany" if n == MANY else str(n) for n in facts[1:3]]
-            print('{"%s", %d, %d, %s, %s, 0x%x, "%s"},' %
-                  (name, schema.since_version, facts[0], *most, facts[3], lacks))
+            row = '{"%s", %d, %d, %s, %s, 0x%x,' % (name, schema.since_version, facts[0], *most,
+                                                    facts[3])
+            short = f'{row} "{lacks}"}},'
+            parts = [f'"{part}"' for part in textwrap.wrap(lacks, 96, drop_whitespace=False)]
+            print(short if len(short) <= 100 else "\n ".join([row] + parts) + "},")
 
 
 main()
