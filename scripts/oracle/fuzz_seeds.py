@@ -1,5 +1,5 @@
 """Inputs for the fuzzers that reach what small test models don't: every block type and key of GGUF, every part of a
-tokenizer.json, and the tables that a .thimble file holds a tokenizer in.
+tokenizer.json, vocab.json with what lies beside it, and the tables that a .thimble file holds a tokenizer in.
 
     scripts/oracle/fuzz_seeds.py tests/fuzz/corpus
 
@@ -71,6 +71,25 @@ def byte_level(pre):
     return add
 
 
+def gpt2(path):
+    w = gguf.GGUFWriter(path, "gpt2")
+    w.add_embedding_length(32)
+    w.add_block_count(1)
+    w.add_feed_forward_length(64)
+    w.add_head_count(2)
+    w.add_context_length(16)
+    w.add_layer_norm_eps(1e-5)
+    byte_level("gpt-2")(w)
+    w.add_tensor("token_embd.weight", np.zeros((ROWS, 32), np.float32))
+    w.add_tensor("position_embd.weight", np.zeros((16, 32), np.float32))
+    parts = {"attn_norm": (32,), "attn_qkv": (96, 32), "attn_output": (32, 32), "ffn_norm": (32,),
+             "ffn_up": (64, 32), "ffn_down": (32, 64)}
+    for name, dims in {"output_norm": (32,), **{f"blk.0.{part}": dims for part, dims in parts.items()}}.items():
+        w.add_tensor(f"{name}.weight", np.ones(dims, np.float32))
+        w.add_tensor(f"{name}.bias", np.zeros(dims[:1], np.float32))
+    finish(w)
+
+
 def gguf_seeds(folder):
     rng = np.random.default_rng(7)
     w = base(folder / "all_blocks", "llama")
@@ -104,6 +123,7 @@ def gguf_seeds(folder):
         w.add_final_logit_softcapping(30.0)
         layer(w, ("post_attention_norm", "post_ffw_norm", *norms))
         finish(w)
+    gpt2(folder / "gpt2")
     w = base(folder / "lists_per_layer", "llama")
     w.add_array("llama.attention.sliding_window", [8])
     w.add_string("llama.rope.scaling.type", "linear")
@@ -125,6 +145,8 @@ def tokenizer_json_seeds(folder):
     seed("every_normalizer.json", bpe, added=added, normalizer={
         "type": "Sequence", "normalizers": [{"type": s} for s in steps] + [{"type": "Prepend", "prepend": "_"}, replace]})
     seed("replace_pattern.json", bpe, normalizer={"type": "Replace", "pattern": {"Regex": " +"}, "content": " "})
+    for name, regex in (("white", r"\s+"), ("spaces", " {2,}"), ("class", r"[,\p{N}]|$"), ("boundary", r"\b")):
+        seed(f"replace_{name}.json", bpe, normalizer={"type": "Replace", "pattern": {"Regex": regex}, "content": "_"})
     seed("no_normalizer.json", bpe, normalizer={"type": "Unknown"})
     splits = [{"type": t} for t in ("Digits", "Whitespace", "WhitespaceSplit", "Punctuation", "BertPreTokenizer")]
     for i, behavior in enumerate(("Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous", "Other")):
@@ -147,6 +169,24 @@ def tokenizer_json_seeds(folder):
     seed("no_merges.json", {"type": "BPE", "vocab": {"a": 0}})
     (folder / "tokenizer_config.json").write_text(json.dumps(
         {"bos_token": "b", "eos_token": {"content": "<s>"}, "unk_token": "none", "pad_token": None}))
+
+
+def vocab_merges_seeds(folder):
+    folder.mkdir(exist_ok=True)
+    spelled = ["a", "b", "ab", "\u0120", "\u0120a", "<s>", "</s>", "<unk>", "<pad>", "<mask>", "<|endoftext|>"]
+    vocabulary = {token: i for i, token in enumerate(spelled)}
+    merges = "#version: 0.2\na b\r\n\u0120 a\n"
+    decoder = {"11": {"content": "<x>", "special": True}, "12": {"content": "upon", "lstrip": True}, "no": 1}
+    cases = {
+        "gpt2": ({"add_bos_token": True, "add_prefix_space": True}, {"bos_token": {"content": "<s>"}}, {"<x>": 11}, "GPT2LMHeadModel"),
+        "roberta": ({"tokenizer_class": "RobertaTokenizerFast"}, {"additional_special_tokens": ["<y>"]}, {"<y>": 11}, ""),
+        "qwen2": ({"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": decoder}, {}, {}, "Qwen2ForCausalLM"),
+        "types": ({"added_tokens_decoder": 1, "additional_special_tokens": {}}, {"bos_token": [1], "eos_token": None}, {"": {}}, "GPT2"),
+        "unknown": ({"tokenizer_class": "CLIPTokenizer"}, {}, {}, ""),
+    }
+    for name, (config, special, added, architecture) in cases.items():
+        parts = (json.dumps(vocabulary), merges, json.dumps(config), json.dumps(special), json.dumps(added), architecture)
+        (folder / name).write_bytes(b"".join(part.encode() + b"\0" for part in parts))
 
 
 def tokenizer_seeds(folder):
@@ -173,7 +213,7 @@ def tokenizer_seeds(folder):
     (folder / "scores").write_bytes(tables(1, [6, 7], [], [4, 1, 3]))
     (folder / "unigram").write_bytes(tables(2, [2, 11, 12], [7], [1, 3]))
     (folder / "wordpiece").write_bytes(tables(3, [9, 10, 1, 5, 4], [6], [2]))
-    (folder / "splits").write_bytes(tables(0, range(16), range(11), range(5)))
+    (folder / "splits").write_bytes(tables(0, [*range(15), 17, 18], [*range(11), 13], range(5)))
 
 
 def main():
@@ -181,6 +221,7 @@ def main():
     gguf_seeds(corpus / "gguf")
     tokenizer_json_seeds(corpus / "tokenizer_json")
     (corpus / "tokenizer_model" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nonce\n##s\r\n")
+    vocab_merges_seeds(corpus / "vocab_merges")
     tokenizer_seeds(corpus / "tokenizer")
 
 
