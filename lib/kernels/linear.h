@@ -167,9 +167,10 @@ struct LinearKernels {
   // own.
   void (*pack_rows)(const float* x, std::int64_t rows, std::int64_t x_stride, std::int64_t inputs,
                     std::int64_t begin, std::int64_t end, float* out);
+  // `scratch`: near_weights_floats, the calling thread's.
   void (*dense_packed)(const DenseWeight& w, const float* packed, std::int64_t rows,
                        std::int64_t row_begin, std::int64_t row_end, float* y,
-                       std::int64_t y_stride);
+                       std::int64_t y_stride, float* scratch);
   // c[m, n] = sum_k a[m, k] b[k, n] for rows [begin, end) of a, both f32 row-major with strides;
   // accumulates over K in index order with fma.
   void (*matmul)(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
@@ -186,6 +187,10 @@ constexpr std::int64_t row_vectors(std::int64_t rows) { return (rows + 15) / 16;
 // What pack_rows writes, 64-byte aligned.
 constexpr std::int64_t packed_rows_floats(std::int64_t rows, std::int64_t inputs) {
   return row_vectors(rows) * ((inputs + 15) / 16) * 256;
+}
+// Scratch of dense_packed, 64-byte aligned: weights of 16 outputs.
+constexpr std::int64_t near_weights_floats(std::int64_t inputs) {
+  return (inputs + 255) / 256 * 4096;
 }
 
 // Scratch that grouped_int8 and grouped_f32 need per calling thread, 64-byte aligned; as much as

@@ -49,8 +49,11 @@ std::size_t quantized_bytes(const Shape& shape) {
   return Memory::aligned(ProductRows::bytes(shape.how, shape.rows, shape.inputs));
 }
 
-std::size_t thread_bytes(const Shape& shape) {
-  return Memory::aligned(kernels::linear_scratch_bytes(shape.rows, shape.inputs));
+std::size_t thread_bytes(const Call& call, const Shape& shape) {
+  const std::int64_t near =
+      packed_rows(call, shape) > 0 ? kernels::near_weights_floats(shape.inputs) : 0;
+  return Memory::aligned(std::max(kernels::linear_scratch_bytes(shape.rows, shape.inputs),
+                                  static_cast<std::size_t>(near) * sizeof(float)));
 }
 
 std::vector<Part> parts_of(const Call& call) {
@@ -126,7 +129,7 @@ class Product {
     const std::int64_t first = begin * kernels::kTileRows;
     const std::int64_t last = std::min(end * kernels::kTileRows, part.outputs);
     if (part.weight->tensor == nullptr) {
-      run_dense(part, first, last);
+      run_dense(part, first, last, scratch);
     } else {
       rows_.multiply(kernels, part.weight->grouped, x, shape_.inputs, begin, end, y, part.outputs,
                      scratch);
@@ -136,11 +139,13 @@ class Product {
 
  private:
   // Outputs [first, last): packed rows together, those left over as they lie.
-  void run_dense(const Part& part, std::int64_t first, std::int64_t last) const {
+  void run_dense(const Part& part, std::int64_t first, std::int64_t last,
+                 std::byte* scratch) const {
     const kernels::LinearKernels& kernels = call_.machine.linear;
     const kernels::DenseWeight weight = dense_view(*part.weight);
     float* y = part.output->floats();
-    kernels.dense_packed(weight, packed_, packed_rows_, first, last, y, part.outputs);
+    kernels.dense_packed(weight, packed_, packed_rows_, first, last, y, part.outputs,
+                         reinterpret_cast<float*>(scratch));
     if (packed_rows_ == shape_.rows) return;
     kernels.dense(weight, call_.inputs[0]->floats() + packed_rows_ * shape_.inputs,
                   shape_.rows - packed_rows_, shape_.inputs, first, last,
@@ -157,7 +162,7 @@ class Product {
 std::size_t linear_scratch(const Call& call) {
   const Shape shape = shape_of(call);
   return quantized_bytes(shape) + packed_bytes(call, shape) +
-         static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
+         static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(call, shape);
 }
 
 Status run_linear(Call& call) {
@@ -168,9 +173,9 @@ Status run_linear(Call& call) {
   product.quantize();
   product.pack();
   const std::size_t own =
-      static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(shape);
+      static_cast<std::size_t>(call.machine.pool.threads()) * thread_bytes(call, shape);
   ScratchParts scratch(call.scratch.subspan(linear_scratch(call) - own),
-                       call.machine.pool.threads(), thread_bytes(shape));
+                       call.machine.pool.threads(), thread_bytes(call, shape));
   const std::int64_t tiles = parts.back().first_tile + parts.back().tiles;
   over_rows(call.machine, scratch, tiles, kernels::kTileRows * shape.inputs * shape.rows,
             [&](std::int64_t begin, std::int64_t end, std::byte* memory) {

@@ -435,8 +435,9 @@ TEST_CASE("packed rows give the same bits as rows that lie in order") {
           kernels->pack_rows(x.data(), rows, k + 1, k, 0, some, packed.data());
           kernels->pack_rows(x.data(), rows, k + 1, k, some, vectors, packed.data());
           std::vector<float> y(want.size(), kUntouched);
-          kernels->dense_packed(w, packed.data(), rows, 1, 6, y.data(), n);
-          kernels->dense_packed(w, packed.data(), rows, 6, n, y.data(), n);
+          Aligned<float> near(static_cast<std::size_t>(near_weights_floats(k)));
+          kernels->dense_packed(w, packed.data(), rows, 1, 6, y.data(), n, near.data());
+          kernels->dense_packed(w, packed.data(), rows, 6, n, y.data(), n, near.data());
           CHECK(first_difference(y, want) == "");
         }
       }
