@@ -1,10 +1,12 @@
 #include "tools/thimble/budget.h"
 
 #include <algorithm>
+#include <set>
 
 #include "allocate/allocate.h"
 #include "calibrate/teacher.h"
 #include "eval/score.h"
+#include "ir/match.h"
 #include "program/header.h"
 #include "support/checked.h"
 #include "support/math.h"
@@ -154,6 +156,20 @@ std::int64_t measured_tokens(const ir::Model& model, const recipe::Recipe& recip
                                   std::min<std::int64_t>(1024, most), most);
 }
 
+// What is to be priced.
+void count_offers(const allocate::Survey& survey, const ir::Model& model, BudgetWork& work) {
+  constexpr double kSampled = 1 << 17;
+  for (const allocate::Survey::Open& open : survey.weights) {
+    const auto count = static_cast<double>(model.weight(open.wish.weight).element_count());
+    work.compensates = work.compensates || open.wish.compensates;
+    for (const pass::Offer& offer : open.wish.offers) {
+      if (offer.encoding.is_dense()) continue;
+      work.encoded += std::min(count, kSampled);
+      if (offer.fit == pass::Fit::kLevels) work.fitted += 1;
+    }
+  }
+}
+
 // For sizes alone: a bit more halves an error, everywhere.
 void guess_costs(allocate::Survey& survey) {
   for (std::size_t w = 0; w < survey.items.size(); ++w) {
@@ -208,6 +224,7 @@ class Chooser {
 
   Expected<std::unique_ptr<allocate::Allocation>> choose() {
     THIMBLE_ASSIGN(allocate::Survey survey, allocate::survey(choices_));
+    if (request_.work != nullptr) count_offers(survey, choices_.model, *request_.work);
     pass::BudgetReport& report = prepared_.report.budget;
     report.budget = recipe_.budget.text;
     report.smallest = survey.fixed + allocate::smallest(survey.items).bytes;
@@ -330,6 +347,36 @@ Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& 
   std::string text;
   for (const data::Window& window : windows) text += tokenizer.decode(window.tokens) + "\n";
   return text;
+}
+
+Expected<BudgetWork> budget_work(const ir::Model& model, const recipe::Recipe& recipe) {
+  BudgetWork work;
+  std::set<std::pair<int, std::string>> groups;
+  std::size_t weights = 0, alone = 0;
+  for (const ir::WeightUse& use : ir::quantizable_weights(model)) {
+    ++weights;
+    if (use.layer < 0)
+      ++alone;
+    else
+      groups.emplace(use.layer, use.role);
+  }
+  const bool each = recipe.budget.sensitivity == pass::Sensitivity::kKl;
+  work.trials = std::max<std::size_t>(1, each ? 2 * weights : groups.size() + alone);
+  const std::int64_t calls = measured_calls(model, recipe.tune.data);
+  if (!recipe.tune.data.empty()) {
+    THIMBLE_ASSIGN(work.slopes, samples_in(model, recipe.tune.data, calls));
+    return work;
+  }
+  work.slopes = {calls, 1};
+  if (model.tokenizer.empty()) return work;
+  const calibrate::TextOptions options{
+      measured_tokens(model, recipe, each ? 2 * weights : weights / 3 + 1), recipe.tune.context};
+  THIMBLE_ASSIGN(const data::WindowOptions windows, calibrate::window_options(model, options));
+  work.slopes = {windows.max_windows, windows.context};
+  if (model.task != ir::Task::kGenerate) return work;
+  work.whole = {std::max<std::int64_t>(1, recipe.tune.tokens / windows.context), windows.context};
+  work.measured = recipe.budget.kind == pass::BudgetKind::kKlMean ? 6 : 1;
+  return work;
 }
 
 Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "tools/thimble/cost.h"
 #include "tools/thimble/pipeline.h"
 #include "tools/thimble/target.h"
 
@@ -21,6 +22,9 @@ Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::Manage
 Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& model,
                                  const calibrate::Journal* journal, Environment& environment);
 
+// What it will measure on, and how often; what is open isn't known yet.
+Expected<BudgetWork> budget_work(const ir::Model& model, const recipe::Recipe& recipe);
+
 // Runs the passes before the first that leaves something open, chooses, and runs the rest.
 // `metadata` is what the file will say beside the metrics. With a dry run nothing is measured:
 // widths are guessed to the budget, for sizes; `tune` isn't looked at.
@@ -31,6 +35,7 @@ struct BudgetRequest {
   const calibrate::Journal* measurements = nullptr;  // where they are kept; null: nowhere
   formats::Target target{.format = "thimble"};       // whose bytes a size bounds
   std::string output = {};
+  BudgetWork* work = nullptr;  // gains what is open
 };
 Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,
                      Environment& environment);

@@ -49,6 +49,19 @@ Expected<std::string> fingerprint_of_measurements(const Job& job, const Compress
   return hasher.finish().hex();
 }
 
+Expected<Cost> cost_of_job(const Job& job, int threads) {
+  const ir::Model& model = job.prepared.original;
+  Samples calibration;
+  if (job.calibration) {
+    THIMBLE_ASSIGN(calibration, calibration_samples(model, job.recipe));
+  }
+  BudgetWork budget;
+  if (job.budgeted) {
+    THIMBLE_ASSIGN(budget, budget_work(model, job.recipe));
+  }
+  return cost_of(model, calibration, budget, threads);
+}
+
 }  // namespace
 
 Expected<Job> plan_job(const CompressChoices& choices, Environment& environment) {
@@ -76,8 +89,8 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
   THIMBLE_TRY(check_target(job.prepared, job.recipe, choices.manager, job.target, job.budgeted,
                            environment));
-  THIMBLE_TRY(check_memory(environment, job.prepared.original,
-                           job.calibration ? job.calibration->tokens : 0));
+  THIMBLE_ASSIGN(const Cost cost, cost_of_job(job, environment.pool.threads()));
+  THIMBLE_TRY(check_memory(environment, cost.memory));
   THIMBLE_ASSIGN(job.prepared.source_digest, digest_of_source(job.prepared.original, environment));
   THIMBLE_ASSIGN(job.measurements_fingerprint, fingerprint_of_measurements(job, choices));
   job.fingerprint = digest_of(job.measurements_fingerprint + "\n" + job.recipe.budget.text).hex();

@@ -182,32 +182,4 @@ void set_caches(const recipe::Recipe& recipe, const ir::Model& model, program::P
   program.value_cache = cache_named(recipe.value_cache);
 }
 
-// Each thread holds one chunk of rows as read, as f32, as codes and as tiles. A calibration holds
-// what a block reads, for all tokens, and the statistics of the widest products.
-std::uint64_t working_memory(const ir::Model& model, int threads, std::int64_t calibrated) {
-  constexpr std::uint64_t kFixed = 48u << 20;
-  constexpr std::uint64_t kChunk = 16u << 20;
-  std::uint64_t widest = 0, inputs = 0;
-  for (const ir::Weight& weight : model.weights) {
-    if (weight.source == nullptr) continue;
-    widest = std::max(widest, static_cast<std::uint64_t>(weight.inputs()) * 16 * 16);
-    inputs = std::max(inputs, static_cast<std::uint64_t>(weight.inputs()));
-  }
-  const std::uint64_t rows =
-      kFixed + static_cast<std::uint64_t>(threads) * std::max(kChunk, widest);
-  if (calibrated == 0) return rows;
-  std::uint64_t boundary = 0;
-  for (const calibrate::Block& block : calibrate::cut_into_blocks(model)) {
-    std::uint64_t width = 0;
-    for (const ir::ValueId value : block.keeps) {
-      const auto& shape = model.graph.value(value).shape;
-      if (shape && shape->size() == 3 && shape->back().constant())
-        width += static_cast<std::uint64_t>(*shape->back().constant());
-    }
-    boundary = std::max(boundary, width);
-  }
-  return rows + boundary * static_cast<std::uint64_t>(calibrated) * sizeof(float) +
-         inputs * inputs * 36;
-}
-
 }  // namespace thimble::cli

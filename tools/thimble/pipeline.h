@@ -65,8 +65,4 @@ std::optional<program::CacheType> cache_named(const std::string& name);
 // The caches that the recipe asks for, or those that suit the model.
 void set_caches(const recipe::Recipe& recipe, const ir::Model& model, program::Program& program);
 
-// An estimate, in bytes, of the memory that compressing takes beside the mapped source.
-// `calibrated` tokens go through the model at a time; 0 when no pass calibrates.
-std::uint64_t working_memory(const ir::Model& model, int threads, std::int64_t calibrated);
-
 }  // namespace thimble::cli

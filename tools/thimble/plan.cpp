@@ -9,6 +9,7 @@
 #include "report/summary.h"
 #include "support/text.h"
 #include "tools/thimble/budget.h"
+#include "tools/thimble/cost.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
 #include "tools/thimble/recipe_options.h"
@@ -16,40 +17,50 @@
 namespace thimble::cli {
 namespace {
 
-// Measured on one core at 3.6 GHz with AVX2: what quantizing and packing takes.
-constexpr double kWeightsPerSecondPerThread = 150e6;
-
 struct PlanChoices {
   std::string model;
   RecipeChoices recipe;
+  std::string calibrate;
   bool tensors = false;
 };
 
-// What of compress the estimate of time leaves out.
-std::string untimed(const recipe::Recipe& recipe) {
+// Where the time goes.
+std::string parts_of(const Cost& cost, int threads) {
   std::string out;
-  if (pass::first_calibrated(recipe.passes) != nullptr) out = "calibration";
-  if (has_budget(recipe, {})) out += std::string(out.empty() ? "" : ", ") + "measuring the budget";
-  return out.empty() ? "evaluation" : out + " and evaluation";
+  const auto add = [&](const char* name, double seconds) {
+    if (seconds <= 0) return;
+    out += (out.empty() ? ": " : ", ") + format_duration(seconds / threads) + " for " + name;
+  };
+  if (cost.calibration + cost.budget <= 0) return out;
+  add("calibration", cost.calibration);
+  add("measuring the budget", cost.budget);
+  add("the weights", cost.weights);
+  return out;
 }
 
 Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
-  THIMBLE_ASSIGN(const recipe::Recipe recipe, read_recipe(choices.recipe));
+  THIMBLE_ASSIGN(recipe::Recipe recipe, read_recipe(choices.recipe));
+  recipe::name_calibration(choices.calibrate, recipe.calibration);
   THIMBLE_ASSIGN(const std::string path, model_of(choices.model, recipe));
   THIMBLE_ASSIGN(Prepared prepared, read_original(path, environment));
   THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
-  THIMBLE_TRY(has_budget(recipe, {})
-                  ? run_to_budget(prepared, recipe, {.passes = {.dry_run = true}}, environment)
-                  : run_recipe(prepared, recipe, {.dry_run = true}, environment));
+  BudgetWork budget;
+  if (has_budget(recipe, {})) {
+    THIMBLE_ASSIGN(budget, budget_work(prepared.original, recipe));
+    BudgetRequest request{.passes = {.dry_run = true}};
+    request.work = &budget;
+    THIMBLE_TRY(run_to_budget(prepared, recipe, request, environment));
+  } else {
+    THIMBLE_TRY(run_recipe(prepared, recipe, {.dry_run = true}, environment));
+  }
   THIMBLE_ASSIGN(const std::uint64_t payload, payload_bytes(prepared.model));
   const std::uint64_t parameters = prepared.original.parameter_count();
   const double bits =
       parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
-  const std::uint64_t memory = working_memory(
-      prepared.original, environment.pool.threads(),
-      pass::first_calibrated(recipe.passes) != nullptr ? recipe.calibration.tokens : 0);
-  const double seconds =
-      static_cast<double>(parameters) / (kWeightsPerSecondPerThread * environment.pool.threads());
+  THIMBLE_ASSIGN(const Samples calibration, calibration_samples(prepared.original, recipe));
+  const int threads = environment.pool.threads();
+  const Cost cost = cost_of(prepared.original, calibration, budget, threads);
+  const double seconds = cost.seconds() / threads;
   // A divergence is measured, so only the least that it can come to is known.
   const bool least = recipe.budget.kind == pass::BudgetKind::kKlMean;
   if (environment.globals.json) {
@@ -61,8 +72,12 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
     out["payload_bytes"] = payload;
     out["payload_is_lower_bound"] = least;
     out["bits_per_weight"] = bits;
-    out["working_memory_bytes"] = memory;
+    out["working_memory_bytes"] = cost.memory;
+    out["peak_rss_bytes_estimate"] = cost.resident;
     out["seconds_estimate"] = seconds;
+    out["seconds_by_part"] = {{"weights", cost.weights / threads},
+                              {"calibration", cost.calibration / threads},
+                              {"budget", cost.budget / threads}};
     out["tensors"] = report::tensors(prepared.report);
     report::print(out);
     return 0;
@@ -73,8 +88,9 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
               format_bytes(payload).c_str(), bits);
   if (least)
     std::printf("how much '%s' takes is measured by compress\n", recipe.budget.text.c_str());
-  std::printf("working memory about %s, time about %s without %s\n", format_bytes(memory).c_str(),
-              format_duration(seconds).c_str(), untimed(recipe).c_str());
+  std::printf("memory about %s, time about %s without evaluation%s\n",
+              format_bytes(cost.resident).c_str(), format_duration(seconds).c_str(),
+              parts_of(cost, threads).c_str());
   if (choices.tensors) {
     std::printf("\n");
     report::tensor_table(prepared.report, 0).print();
@@ -95,6 +111,10 @@ void add_plan(CLI::App& app, Globals& globals, Selected& selected) {
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   add_budget_options(*command, choices->recipe);
+  command
+      ->add_option("--calibrate", choices->calibrate,
+                   "What compress is to calibrate on, in place of the recipe's")
+      ->type_name("FILE");
   command->add_flag("--tensors", choices->tensors, "Every tensor with its scheme");
 }
 

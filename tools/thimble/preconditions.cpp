@@ -107,13 +107,11 @@ Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
                                  : check_same_weights(prepared.original, trial.model, target);
 }
 
-Status check_memory(const Environment& environment, const ir::Model& model,
-                    std::int64_t calibrated) {
+Status check_memory(const Environment& environment, std::uint64_t needed) {
   std::uint64_t limit = system::memory_limit();
   if (!environment.globals.max_memory.empty()) {
     THIMBLE_ASSIGN(limit, size_option(environment.globals.max_memory, "--max-memory"));
   }
-  const std::uint64_t needed = working_memory(model, environment.pool.threads(), calibrated);
   if (needed <= limit) return ok();
   return Error(ErrorCode::kResource, "this takes about " + format_bytes(needed) +
                                          " of memory and " + format_bytes(limit) + " is allowed")

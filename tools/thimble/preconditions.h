@@ -21,8 +21,7 @@ Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
                     const pass::ManagerOptions& manager, const formats::Target& target,
                     bool budgeted, Environment& environment);
 
-// Is the memory there, or allowed, that the work takes with so many tokens to calibrate on?
-Status check_memory(const Environment& environment, const ir::Model& model,
-                    std::int64_t calibrated);
+// Is the memory there, or allowed, that the work takes?
+Status check_memory(const Environment& environment, std::uint64_t needed);
 
 }  // namespace thimble::cli
