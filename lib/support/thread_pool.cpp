@@ -15,8 +15,8 @@ namespace {
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kChunksPerThread = 4;
 // Long enough to bridge the serial work between two loops and another thread's last chunk, short
-// enough not to matter to whoever else wants the core. With 20 µs threads slept through the tails of
-// small networks' loops, and waking them took as long: squeezenet took 4.3 ms on two cores, and
+// enough not to matter to whoever else wants the core. With 20 µs threads slept through the tails
+// of small networks' loops, and waking them took as long: squeezenet took 4.3 ms on two cores, and
 // takes 4.1; 500 µs gave no more.
 constexpr std::chrono::microseconds kSpin{200};
 
