@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "formats/all.h"
+#include "ir/model.h"
 
 namespace thimble::formats {
 

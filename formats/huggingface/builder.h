@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "formats/safetensors/reader.h"
 #include "ir/model.h"
 
 namespace thimble::formats {

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "formats/huggingface/config.h"
+#include "formats/safetensors/reader.h"
 
 namespace thimble::formats {
 

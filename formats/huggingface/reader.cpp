@@ -5,6 +5,7 @@
 #include "formats/huggingface/decoder.h"
 #include "formats/huggingface/packed.h"
 #include "formats/huggingface/sentences.h"
+#include "formats/safetensors/reader.h"
 #include "support/mapped_file.h"
 #include "text/compile.h"
 

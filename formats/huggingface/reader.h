@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "formats/all.h"
 #include "formats/huggingface/builder.h"
 #include "formats/huggingface/config.h"
 #include "formats/huggingface/sentences.h"

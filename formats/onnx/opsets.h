@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "ir/model.h"
+#include "ir/graph.h"
 
 namespace thimble::formats::onnx {
 

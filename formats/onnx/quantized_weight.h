@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "ir/model.h"
+#include "ir/weight.h"
 
 namespace thimble::formats::onnx {
 

@@ -7,6 +7,7 @@
 
 #include "formats/onnx/message.h"
 #include "formats/onnx/opsets.h"
+#include "ir/model.h"
 
 namespace thimble::formats::onnx {
 

@@ -1,6 +1,5 @@
 #include "formats/onnx/writer_activations.h"
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <optional>

@@ -1,7 +1,5 @@
 #include "calibrate/observe.h"
 
-#include <algorithm>
-
 namespace thimble::calibrate {
 
 namespace {

@@ -1,6 +1,5 @@
 #include "calibrate/teacher.h"
 
-#include <algorithm>
 #include <memory>
 #include <string>
 

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <optional>
 
-#include "eval/arrays.h"
 #include "eval/bootstrap.h"
 #include "support/half.h"
 #include "support/math.h"

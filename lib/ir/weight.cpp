@@ -1,6 +1,5 @@
 #include "ir/weight.h"
 
-#include <algorithm>
 #include <cstring>
 #include <limits>
 

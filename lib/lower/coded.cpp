@@ -7,7 +7,6 @@
 
 #include "ir/decode.h"
 #include "kernels/coded.h"
-#include "support/checked.h"
 
 namespace thimble::lower {
 namespace {

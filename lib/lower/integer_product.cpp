@@ -9,7 +9,6 @@
 #include "lower/lowering.h"
 #include "lower/panels.h"
 #include "lower/payload.h"
-#include "support/checked.h"
 
 namespace thimble::lower {
 namespace {

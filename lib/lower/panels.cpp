@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "ir/decode.h"
 #include "kernels/convolve.h"
 #include "lower/payload.h"
 #include "support/checked.h"

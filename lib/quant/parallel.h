@@ -1,11 +1,8 @@
 #pragma once
 // Work on the rows of a weight matrix, spread over threads.
 
-#include <cstdint>
-#include <span>
 #include <vector>
 
-#include "linalg/gemm.h"
 #include "quant/quantize.h"
 #include "support/thread_pool.h"
 

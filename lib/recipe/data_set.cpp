@@ -1,6 +1,7 @@
 #include "recipe/data_set.h"
 
 #include "data/files.h"
+#include "data/image_samples.h"
 #include "support/hash.h"
 #include "support/mapped_file.h"
 #include "support/mistakes.h"

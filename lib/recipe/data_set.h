@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "data/image_samples.h"
 #include "data/samples.h"
 #include "data/tensor_files.h"
 #include "data/wav.h"

@@ -4,7 +4,6 @@
 // describes the language from the user's side.
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>

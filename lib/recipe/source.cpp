@@ -7,7 +7,6 @@
 
 #include "recipe/recipe.h"
 #include "support/mapped_file.h"
-#include "support/text.h"
 
 namespace thimble::recipe {
 namespace {

@@ -1,6 +1,5 @@
 // tokenizer.json of Hugging Face's `tokenizers`.
 
-#include <algorithm>
 #include <unordered_map>
 
 #include "text/added_token.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "calibrate/calibration.h"
 #include "calibrate/observe.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/rewritten.h"

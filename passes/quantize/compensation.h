@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "calibrate/calibration.h"
 #include "calibrate/statistics.h"
 #include "ir/match.h"
 #include "pass/pass.h"

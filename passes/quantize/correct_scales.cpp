@@ -2,6 +2,7 @@
 // products' outputs over the calibration, in closed form. Layer by layer, so later layers see the
 // corrected ones.
 
+#include "calibrate/calibration.h"
 #include "passes/quantize/compensation.h"
 #include "passes/registrations.h"
 #include "quant/decode.h"

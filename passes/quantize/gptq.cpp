@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 
+#include "calibrate/calibration.h"
 #include "passes/quantize/gptq_inputs.h"
 #include "passes/quantize/gptq_matrix.h"
 #include "passes/quantize/matrix.h"

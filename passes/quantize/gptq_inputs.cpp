@@ -1,5 +1,7 @@
 #include "passes/quantize/gptq_inputs.h"
 
+#include "calibrate/calibration.h"
+
 namespace thimble::passes {
 
 Expected<GptqInputs> GptqInputs::create(const ir::Model& model, pass::Context& context,

@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 
-#include "calibrate/calibration.h"
 #include "calibrate/observe.h"
 #include "pass/pass.h"
 

@@ -7,6 +7,7 @@
 
 #include <map>
 
+#include "calibrate/calibration.h"
 #include "ir/decode.h"
 #include "passes/quantize/compensation.h"
 #include "passes/quantize/rewritten.h"

@@ -4,7 +4,6 @@
 // computes what it did: gains of norms are folded into products first, and so are the mean and
 // bias of LayerNormalization.
 
-#include <algorithm>
 #include <map>
 #include <set>
 

@@ -11,7 +11,6 @@
 #include "ir/ops/shape_context.h"
 #include "passes/registrations.h"
 #include "passes/simplify/constant_execution.h"
-#include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "ir/model.h"
+#include "ir/graph.h"
 
 namespace thimble::passes {
 

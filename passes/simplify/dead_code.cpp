@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "passes/registrations.h"
-#include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {
 namespace {

@@ -7,7 +7,6 @@
 #include "calibrate/calibration.h"
 #include "data/fill.h"
 #include "passes/registrations.h"
-#include "passes/simplify/rewrite.h"
 
 namespace thimble::passes {
 namespace {

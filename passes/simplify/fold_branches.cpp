@@ -2,7 +2,6 @@
 // takes. Exporters that trace a script leave such questions behind, about sizes and flags that were
 // settled long before.
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>

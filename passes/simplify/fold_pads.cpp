@@ -1,8 +1,6 @@
 // fold-pads: a Pad with zeros goes into the pads of the convolution, or of the average pool that
 // counts its padding, that alone reads it.
 
-#include <algorithm>
-
 #include "ir/algebra.h"
 #include "passes/registrations.h"
 #include "passes/simplify/rewrite.h"

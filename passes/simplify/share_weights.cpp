@@ -8,7 +8,6 @@
 #include <string>
 
 #include "passes/registrations.h"
-#include "passes/simplify/rewrite.h"
 #include "support/hash.h"
 
 namespace thimble::passes {

@@ -1,6 +1,5 @@
 // Shapes and types of quantization, of choices along an axis, and of sums over named axes.
 
-#include <algorithm>
 #include <map>
 
 #include "ir/ops/schema.h"

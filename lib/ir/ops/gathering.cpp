@@ -1,7 +1,5 @@
 // Shapes of what is picked by indices, repeated, or made.
 
-#include <algorithm>
-
 #include "ir/ops/shape_context.h"
 #include "ir/ops/shape_functions.h"
 

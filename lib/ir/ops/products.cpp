@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "ir/ops/shape_context.h"
 #include "ir/ops/shape_functions.h"

@@ -1,7 +1,5 @@
 #include "ir/ops/shape_context.h"
 
-#include <algorithm>
-
 namespace thimble::ir {
 
 bool ShapeContext::has(std::size_t input) const {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "runtime/ops/ops.h"
-#include "support/checked.h"
 
 namespace thimble::runtime {
 namespace {

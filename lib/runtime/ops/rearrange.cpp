@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "runtime/ops/images.h"
-#include "support/checked.h"
 
 namespace thimble::runtime {
 namespace {

@@ -1,6 +1,5 @@
 #include "formats/importance.h"
 
-#include <cstdio>
 #include <limits>
 
 #include "ir/model.h"

@@ -1,7 +1,6 @@
 // ONNX files that lie: each is refused with a message, and nothing is read outside of what belongs
 // to the model.
 
-#include "formats/onnx/external.h"
 #include "formats/onnx/reader.h"
 #include "formats/onnx/tensors.h"
 #include "onnx_bytes.h"

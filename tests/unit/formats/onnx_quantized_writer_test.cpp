@@ -8,7 +8,6 @@
 #include "formats/all.h"
 #include "formats/onnx/reader.h"
 #include "lower/lower.h"
-#include "quant/decode.h"
 #include "runtime/session.h"
 #include "support/half.h"
 #include "unit/catch.h"

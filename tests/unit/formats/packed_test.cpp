@@ -9,8 +9,6 @@
 
 #include "data/npz.h"
 #include "formats/all.h"
-#include "formats/safetensors/reader.h"
-#include "ir/match.h"
 #include "support/half.h"
 #include "unit/catch.h"
 #include "unit/support/scratch_folder.h"

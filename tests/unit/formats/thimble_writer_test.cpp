@@ -3,7 +3,6 @@
 #include <filesystem>
 
 #include "formats/thimble/writer.h"
-#include "support/checked.h"
 #include "support/system.h"
 #include "unit/catch.h"
 #include "unit/program/program_builder.h"
