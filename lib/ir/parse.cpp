@@ -66,6 +66,17 @@ class Parser {
     THIMBLE_TRY(advance());
     return true;
   }
+  // What lies between two brackets, with commas between and perhaps behind.
+  template <class F>
+  Status list(char open, char close, F&& item) {
+    THIMBLE_TRY(expect(open));
+    while (!token_.is(close)) {
+      THIMBLE_TRY(item());
+      THIMBLE_ASSIGN(const bool more, take(','));
+      if (!more) break;
+    }
+    return expect(close);
+  }
   Expected<std::string> take_text(Kind kind, std::string_view what) {
     if (token_.kind != kind) return wrong(std::string(what) + " expected");
     std::string text = std::move(token_.text);
@@ -146,25 +157,20 @@ class Parser {
     THIMBLE_ASSIGN(const bool has_values, take('='));
     if (has_values) THIMBLE_TRY(values(weight));
     const std::string name = weight.name;
-    if (!weights_.emplace(name, model_.add_weight(std::move(weight))).second) {
+    if (!weights_.emplace(name, model_.add_weight(std::move(weight))).second)
       return lexer_.wrong(at, "weight '@" + name + "' is there already");
-    }
     return ok();
   }
 
   Status dims(Weight& weight) {
-    THIMBLE_TRY(expect('['));
-    while (!token_.is(']')) {
+    return list('[', ']', [&]() -> Status {
       THIMBLE_ASSIGN(const std::int64_t dim, take_integer());
       std::int64_t total = 0;
-      if (dim < 0 || __builtin_mul_overflow(weight.element_count(), dim, &total)) {
+      if (dim < 0 || __builtin_mul_overflow(weight.element_count(), dim, &total))
         return wrong("a weight cannot have this shape");
-      }
       weight.dims.push_back(dim);
-      THIMBLE_ASSIGN(const bool more, take(','));
-      if (!more) break;
-    }
-    return expect(']');
+      return ok();
+    });
   }
 
   // The words after `as`, up to what may follow an encoding.
@@ -262,9 +268,8 @@ class Parser {
     }
     const Token at = token_;
     THIMBLE_ASSIGN(value.name, take_text(Kind::kValue, "a value such as %x"));
-    if (value.name.empty() || graph.find_value(value.name)) {
+    if (value.name.empty() || graph.find_value(value.name))
       return lexer_.wrong(at, "the name '%" + value.name + "' is empty or taken");
-    }
     THIMBLE_TRY(type(value));
     return value;
   }
@@ -315,14 +320,11 @@ class Parser {
   // `(%a: f32[n], %b)`: inputs or captures.
   using AddParameter = ValueId (Graph::*)(std::string, DType, std::optional<Shape>);
   Status parameters(Graph& graph, AddParameter add) {
-    THIMBLE_TRY(expect('('));
-    while (!token_.is(')')) {
+    return list('(', ')', [&]() -> Status {
       THIMBLE_ASSIGN(const Value input, definition(graph));
       set_type(graph, (graph.*add)(input.name, input.dtype, input.shape), input);
-      THIMBLE_ASSIGN(const bool more, take(','));
-      if (!more) break;
-    }
-    return expect(')');
+      return ok();
+    });
   }
 
   Status graph(Graph& graph) {
@@ -389,14 +391,11 @@ class Parser {
       node.domain = node.op.substr(0, colons);
       node.op.erase(0, colons + 2);
     }
-    THIMBLE_TRY(expect('('));
-    while (!token_.is(')')) {
+    THIMBLE_TRY(list('(', ')', [&]() -> Status {
       THIMBLE_ASSIGN(const ValueId input, use(graph));
       node.inputs.push_back(input);
-      THIMBLE_ASSIGN(const bool more, take(','));
-      if (!more) break;
-    }
-    THIMBLE_TRY(expect(')'));
+      return ok();
+    }));
     if (token_.is('{')) THIMBLE_TRY(attributes(node));
     if (token_.kind == Kind::kComment) {
       node.name = token_.text;
@@ -454,33 +453,35 @@ class Parser {
 
   // [1, 2], [1.0], ["a"], or ints[], floats[], strings[].
   Expected<AttributeValue> list_value() {
-    AttributeValue list = std::vector<std::int64_t>{};
-    const bool typed = token_.kind == Kind::kWord;
-    if (typed) {
-      if (token_.text == "floats") list = std::vector<float>{};
-      if (token_.text == "strings") list = std::vector<std::string>{};
+    AttributeValue values = std::vector<std::int64_t>{};
+    if (token_.kind == Kind::kWord) {
+      if (token_.text == "floats") values = std::vector<float>{};
+      if (token_.text == "strings") values = std::vector<std::string>{};
       THIMBLE_TRY(advance());
     }
-    THIMBLE_TRY(expect('['));
-    for (bool first = true; !token_.is(']'); first = false) {
-      if (first && token_.kind == Kind::kReal) list = std::vector<float>{};
-      if (first && token_.kind == Kind::kString) list = std::vector<std::string>{};
-      if (auto* integers = std::get_if<std::vector<std::int64_t>>(&list)) {
-        THIMBLE_ASSIGN(const std::int64_t integer, take_integer());
-        integers->push_back(integer);
-      } else if (auto* reals = std::get_if<std::vector<float>>(&list)) {
-        if (token_.kind != Kind::kReal) return wrong("a number with a point expected");
-        reals->push_back(token_.real);
-        THIMBLE_TRY(advance());
-      } else {
-        THIMBLE_ASSIGN(std::string text, take_text(Kind::kString, "a string"));
-        std::get<std::vector<std::string>>(list).push_back(std::move(text));
-      }
-      THIMBLE_ASSIGN(const bool more, take(','));
-      if (!more) break;
+    bool first = true;
+    THIMBLE_TRY(list('[', ']', [&]() -> Status {
+      if (first && token_.kind == Kind::kReal) values = std::vector<float>{};
+      if (first && token_.kind == Kind::kString) values = std::vector<std::string>{};
+      first = false;
+      return add_to(values);
+    }));
+    return values;
+  }
+
+  Status add_to(AttributeValue& values) {
+    if (auto* integers = std::get_if<std::vector<std::int64_t>>(&values)) {
+      THIMBLE_ASSIGN(const std::int64_t integer, take_integer());
+      integers->push_back(integer);
+    } else if (auto* reals = std::get_if<std::vector<float>>(&values)) {
+      if (token_.kind != Kind::kReal) return wrong("a number with a point expected");
+      reals->push_back(token_.real);
+      THIMBLE_TRY(advance());
+    } else {
+      THIMBLE_ASSIGN(std::string text, take_text(Kind::kString, "a string"));
+      std::get<std::vector<std::string>>(values).push_back(std::move(text));
     }
-    THIMBLE_TRY(expect(']'));
-    return list;
+    return ok();
   }
 
   Lexer lexer_;

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "ir/turned.h"
 #include "unit/catch.h"
 
 using namespace thimble::ir;
@@ -85,4 +86,29 @@ TEST_CASE("a weight without a source says so") {
   const auto values = read_floats(w);
   REQUIRE_FALSE(values.has_value());
   CHECK(values.error().place.tensor == "missing");
+}
+
+TEST_CASE("a turned matrix has rows for inputs, and an encoded one its numbers") {
+  const Weight dense = turned(make_dense("w", {2, 3}, std::vector<std::int64_t>{1, 2, 3, 4, 5, 6}));
+  CHECK(dense.dtype == DType::kI64);
+  CHECK(dense.dims == std::vector<std::int64_t>{3, 2});
+  CHECK(*read_integers(dense) == std::vector<std::int64_t>{1, 4, 2, 5, 3, 6});
+  const auto middle = dense.source->read(1, 2);
+  REQUIRE(middle.has_value());
+  CHECK(middle->count == 1);
+  CHECK(middle->dense.size() == 2 * sizeof(std::int64_t));
+
+  Weight w;
+  w.dtype = DType::kF16;
+  w.dims = {2, 2};
+  w.encoding.kind = EncodingKind::kAffine;
+  w.encoding.bits = 8;
+  w.encoding.per_tensor = true;
+  w.encoding.constant_zero = 128;
+  Rows rows;
+  rows.codes = {128, 129, 130, 131};
+  rows.scales = {0.5f};
+  w.source = owned_rows(w, rows);
+  CHECK(turned(w).dtype == DType::kF32);
+  CHECK(*read_floats(turned(w)) == std::vector<float>{0, 1, 0.5f, 1.5f});
 }
