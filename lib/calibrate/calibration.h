@@ -65,12 +65,12 @@ class Calibration {
 
   // Null where results are held in memory.
   Journal* journal() const { return journal_.get(); }
-  void set_journal(std::unique_ptr<Journal> journal) { journal_ = std::move(journal); }
+  void set_journal(std::shared_ptr<Journal> journal) { journal_ = std::move(journal); }
 
  private:
   std::vector<Sample> samples_;
   Importance importance_;
-  std::unique_ptr<Journal> journal_;
+  std::shared_ptr<Journal> journal_;
 };
 
 // An input as a data set is to bring it; -1 for sizes that the model leaves open.

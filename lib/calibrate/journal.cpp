@@ -1,8 +1,14 @@
 #include "calibrate/journal.h"
 
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
+#include <unistd.h>
+
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include "support/atomic_file.h"
 #include "support/checked.h"
@@ -148,15 +154,51 @@ bool is_ours(const fs::path& path) {
   return name.ends_with(kSuffix) || name.ends_with(".partial") || name == "journal.json";
 }
 
+// Has the folder gone while it was being locked, or become another?
+bool is_gone(int fd, const std::string& folder) {
+  struct stat here {
+  }, there{};
+  return ::fstat(fd, &here) != 0 || ::stat(folder.c_str(), &there) != 0 ||
+         here.st_dev != there.st_dev || here.st_ino != there.st_ino;
+}
+
 }  // namespace
+
+Journal::~Journal() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+// The run that had it removes the folder when it is done: then it is made once more.
+Expected<bool> Journal::lock() {
+  for (int tries = 0; tries < 10; ++tries) {
+    std::error_code error;
+    fs::create_directories(folder_, error);
+    if (error) return io_error("cannot create the folder", error.value()).in(folder_);
+    lock_ = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock_ < 0 && errno == ENOENT) continue;
+    if (lock_ < 0) return io_error("cannot open the folder", errno).in(folder_);
+    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+    if (!is_gone(lock_, folder_)) return true;
+    ::close(lock_);
+    lock_ = -1;
+  }
+  return false;
+}
 
 Expected<std::unique_ptr<Journal>> Journal::open(const std::string& folder,
                                                  const std::string& fingerprint,
-                                                 const std::string& program) {
+                                                 const std::string& program, Use use) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return io_error("cannot create the folder", error.value()).in(folder);
   std::unique_ptr<Journal> journal(new Journal(folder));
+  if (use == Use::kAlone) {
+    THIMBLE_ASSIGN(const bool alone, journal->lock());
+    if (!alone)
+      return io_error("another process is at work on it", EBUSY)
+          .in(folder)
+          .fix("wait until that one is done, or write to another name");
+  }
   const std::string path = folder + "/journal.json";
   const std::string by = "\"program\": \"" + program + "\"";
   const std::string wanted =
@@ -242,7 +284,10 @@ Expected<std::size_t> Journal::clear() const {
 
 Status Journal::discard(const std::string& folder) {
   std::error_code error;
-  return fs::is_directory(folder, error) ? Journal(folder).remove() : ok();
+  if (!fs::is_directory(folder, error)) return ok();
+  Journal journal(folder);
+  THIMBLE_ASSIGN(const bool alone, journal.lock());
+  return alone ? journal.remove() : ok();
 }
 
 Status Journal::remove() const {

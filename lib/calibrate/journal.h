@@ -4,6 +4,7 @@
 // program; another one's clears the folder; success removes it. Files appear whole or not at all
 // and carry a digest, so a crash at any moment costs at most the weight that was being worked on.
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,15 +23,24 @@ struct Finished {
 
 class Journal {
  public:
+  // A journal of one output is one run's alone: another run's is refused until it is done. Folders
+  // of measurements are shared. File systems without locks go without.
+  enum class Use : std::uint8_t { kShared, kAlone };
+  ~Journal();
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
   // Makes the folder when it isn't there. Files in it that aren't ours are left alone. `program`
   // names the code that computes: what another one computed isn't taken up.
   static Expected<std::unique_ptr<Journal>> open(const std::string& folder,
                                                  const std::string& fingerprint,
-                                                 const std::string& program = "");
+                                                 const std::string& program = "",
+                                                 Use use = Use::kShared);
   // Whose results lay in the folder and were removed; empty: nobody's.
   const std::string& dropped() const { return dropped_; }
 
-  // Removes what a run that was killed at its very end left in such a folder; fine without one.
+  // Removes what a run that was killed at its very end left in such a folder; fine without one. One
+  // that a run has alone stays.
   static Status discard(const std::string& folder);
 
   // What an earlier run finished under this key, for a weight of this shape and encoding; a damaged
@@ -51,8 +61,10 @@ class Journal {
   Expected<Finished> write(const std::string& key, const ir::Rows& rows,
                            const std::vector<double>& figures) const;
   Expected<std::size_t> clear() const;  // how many results there were
+  Expected<bool> lock();                // false: another run has it
 
   std::string folder_, dropped_;
+  int lock_ = -1;  // the folder's descriptor
 };
 
 }  // namespace thimble::calibrate

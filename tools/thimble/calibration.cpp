@@ -128,8 +128,9 @@ std::string this_program() {
 
 Expected<std::unique_ptr<calibrate::Journal>> open_journal(const std::string& folder,
                                                            const std::string& fingerprint,
+                                                           calibrate::Journal::Use use,
                                                            Environment& environment) {
-  THIMBLE_ASSIGN(auto journal, calibrate::Journal::open(folder, fingerprint, this_program()));
+  THIMBLE_ASSIGN(auto journal, calibrate::Journal::open(folder, fingerprint, this_program(), use));
   if (!journal->dropped().empty()) {
     environment.progress.message("note: " + folder + " held results of " + journal->dropped() +
                                  ": they are dropped, and the work begins anew");

@@ -37,6 +37,7 @@ Expected<std::unique_ptr<calibrate::Calibration>> make_calibration(
 // what they are. Tells the user where it drops another run's.
 Expected<std::unique_ptr<calibrate::Journal>> open_journal(const std::string& folder,
                                                            const std::string& fingerprint,
+                                                           calibrate::Journal::Use use,
                                                            Environment& environment);
 
 }  // namespace thimble::cli

@@ -159,9 +159,10 @@ Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest
   }
   std::unique_ptr<calibrate::Journal> measurements;
   if (!choices.measurements.empty()) {
-    THIMBLE_ASSIGN(measurements,
-                   open_journal(choices.measurements + "/" + job.measurements_fingerprint,
-                                job.measurements_fingerprint, environment));
+    THIMBLE_ASSIGN(
+        measurements,
+        open_journal(choices.measurements + "/" + job.measurements_fingerprint,
+                     job.measurements_fingerprint, calibrate::Journal::Use::kShared, environment));
   }
   BudgetRequest request{passes,
                         job.tune,
@@ -215,10 +216,20 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   return outcome;
 }
 
-// Of an interrupted run whose finished weights lie in a journal.
-Status with_way_on(Status status, const calibrate::Journal* journal) {
-  if (status || journal == nullptr || status.error().code != ErrorCode::kInterrupted) return status;
-  return std::move(status).error().fix("give the same command again: it goes on from there");
+// Calibrates, runs the passes, writes and measures, with what the journal keeps of it.
+Expected<Outcome> work_on(Job& job, const CompressChoices& choices,
+                          const std::shared_ptr<calibrate::Journal>& journal,
+                          Environment& environment, const Stopwatch& stopwatch) {
+  std::unique_ptr<calibrate::Calibration> calibrated;
+  if (job.calibration) {
+    THIMBLE_ASSIGN(calibrated, make_calibration(job.prepared.original, job.recipe, *job.calibration,
+                                                journal.get(), environment));
+    calibrated->set_journal(journal);
+  }
+  THIMBLE_TRY(run_passes_of(job, choices,
+                            {.manager = choices.manager, .calibration = calibrated.get()},
+                            journal.get(), environment));
+  return write_and_measure(job, choices, environment, stopwatch);
 }
 
 Expected<int> run_compress(const CompressChoices& choices, Environment& environment) {
@@ -233,25 +244,18 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   }
   THIMBLE_TRY(check_finite(job.prepared, environment));
 
-  std::unique_ptr<calibrate::Calibration> calibrated;
-  std::unique_ptr<calibrate::Journal> journal;
+  std::shared_ptr<calibrate::Journal> journal;
   if (job.calibration || job.budgeted) {
-    THIMBLE_ASSIGN(journal, open_journal(choices.output + ".work", job.fingerprint, environment));
+    THIMBLE_ASSIGN(journal, open_journal(choices.output + ".work", job.fingerprint,
+                                         calibrate::Journal::Use::kAlone, environment));
   }
-  if (job.calibration) {
-    THIMBLE_ASSIGN(calibrated, make_calibration(job.prepared.original, job.recipe, *job.calibration,
-                                                journal.get(), environment));
-    calibrated->set_journal(std::move(journal));
-  }
-  const calibrate::Journal* kept = calibrated ? calibrated->journal() : journal.get();
-  THIMBLE_TRY(with_way_on(
-      run_passes_of(job, choices, {.manager = choices.manager, .calibration = calibrated.get()},
-                    kept, environment),
-      kept));
-  THIMBLE_ASSIGN(const Outcome outcome, write_and_measure(job, choices, environment, stopwatch));
-  if (kept != nullptr) THIMBLE_TRY(kept->remove());
-  if (environment.globals.json) report::print(outcome.json);
-  return gate_status(outcome.gates, environment.globals.strict);
+  Expected<Outcome> outcome = work_on(job, choices, journal, environment, stopwatch);
+  if (!outcome && journal != nullptr && outcome.error().code == ErrorCode::kInterrupted)
+    return std::move(outcome).error().fix("give the same command again: it goes on from there");
+  if (!outcome) return std::move(outcome).error();
+  if (journal != nullptr) THIMBLE_TRY(journal->remove());
+  if (environment.globals.json) report::print(outcome->json);
+  return gate_status(outcome->gates, environment.globals.strict);
 }
 
 }  // namespace

@@ -47,6 +47,23 @@ std::string only_rows_file(const std::string& folder) {
 
 }  // namespace
 
+TEST_CASE("a journal of one output is one run's alone") {
+  const ScratchFolder scratch;
+  const std::string folder = scratch.path("out.work");
+  {
+    const auto first = Journal::open(folder, "one", "", Journal::Use::kAlone);
+    REQUIRE(first.has_value());
+    REQUIRE((*first)->add_figures("a", {1.0}));
+    const auto second = Journal::open(folder, "two", "", Journal::Use::kAlone);
+    REQUIRE_FALSE(second.has_value());
+    CHECK(second.error().code == ErrorCode::kIo);
+    REQUIRE(Journal::discard(folder));
+    CHECK((*first)->find_figures("a").has_value());
+  }
+  REQUIRE(Journal::discard(folder));
+  CHECK_FALSE(fs::exists(folder));
+}
+
 TEST_CASE("a journal gives back what was finished, to the next run of the same fingerprint") {
   const ScratchFolder scratch;
   const std::string folder = scratch.path("out.work");
