@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 
 namespace thimble::eval {
 namespace {
@@ -32,7 +33,7 @@ Expected<double> parse_value(std::string_view text, bool size) {
   text = strip(text);
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc()) {
+  if (error != std::errc() || !std::isfinite(number)) {
     return Error(ErrorCode::kInvalidRecipe, "'" + std::string(text) + "' is not a number");
   }
   const std::string_view unit = strip(text.substr(static_cast<std::size_t>(end - text.data())));

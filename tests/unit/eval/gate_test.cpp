@@ -24,6 +24,8 @@ TEST_CASE("gates are read with their units") {
   CHECK(gate("kl_mean > 1e-3").comparison == Comparison::kGreater);
   CHECK_FALSE(parse_gate("kl_mean = 3", {}).has_value());
   CHECK_FALSE(parse_gate("size <= 3 parsecs", {}).has_value());
+  CHECK_FALSE(parse_gate("kl_mean <= nan", {}).has_value());  // which nothing would meet
+  CHECK_FALSE(parse_gate("kl_mean <= inf", {}).has_value());
 }
 
 TEST_CASE("a gate is undecided while its interval straddles the limit") {
