@@ -71,8 +71,11 @@ std::optional<double> number_of(const OptionValue& value) {
 }
 
 Error wrong_type(const OptionInfo& info, const OptionValue& value) {
-  return wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) + ", not " +
-                          value.to_string());
+  Error error = wrong(value, "'" + info.name + "' takes " + std::string(type_text(info.type)) +
+                                 ", not " + value.to_string());
+  const auto* real = std::get_if<double>(&value.value);  // 4.0 is told as 4
+  const bool whole = real != nullptr && value.to_string().find_first_of(".e") == std::string::npos;
+  return whole ? std::move(error).fix("write it without a point or an exponent") : error;
 }
 
 Status check_numbers(const OptionInfo& info, const OptionValue& value) {

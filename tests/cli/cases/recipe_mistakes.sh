@@ -124,3 +124,8 @@ Y
 $thimble recipe validate recipe.yaml --json 2>/dev/null | grep -c '"message"'
 (echo version: 1; for i in {1..25}; do echo "key$i: 1"; done) >recipe.yaml
 $thimble recipe validate recipe.yaml 2>&1 | tail -n 2
+check <<'Y'
+version: 1
+passes:
+  - quantize-weights: {bits: 4.0, group_size: 1e2}
+Y
