@@ -17,10 +17,21 @@ std::size_t display_width(const std::string& text) {
   }));
 }
 
+// Where the character of that number begins.
+std::size_t place_of(const std::string& text, std::size_t character) {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const bool begins = (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
+    if (begins && character-- == 0) return at;
+  }
+  return text.size();
+}
+
 std::string cut_middle(const std::string& text, std::size_t width) {
-  if (display_width(text) <= width || width < 5) return text;
-  const std::size_t head = (width - 1) / 2;
-  return text.substr(0, head) + "…" + text.substr(text.size() - (width - 1 - head));
+  const std::size_t characters = display_width(text);
+  if (characters <= width || width < 5) return text;
+  const std::size_t head = (width - 1) / 2, tail = width - 1 - head;
+  return text.substr(0, place_of(text, head)) + "…" +
+         text.substr(place_of(text, characters - tail));
 }
 
 std::string padded(const std::string& text, std::size_t width, bool right) {
@@ -43,8 +54,8 @@ std::string Table::to_text(int width) const {
       std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + kGap * (widths.size() - 1);
   if (const auto limit = static_cast<std::size_t>(width); total > limit) {
     // The first column gives way, and where that would leave too little of its names the widest of
-    // the other texts.
-    constexpr std::size_t kName = 38, kOther = 20;
+    // the other texts, then each some more.
+    constexpr std::size_t kName = 38, kOther = 20, kLeastName = 20, kLeastOther = 12;
     std::size_t excess = total - limit;
     const auto narrow = [&](std::size_t c, std::size_t least) {
       const std::size_t cut = std::min(excess, widths[c] - std::min(widths[c], least));
@@ -57,6 +68,8 @@ std::string Table::to_text(int width) const {
       if (!columns_[c].right && (other == 0 || widths[c] > widths[other])) other = c;
     }
     if (other > 0) narrow(other, kOther);
+    narrow(0, kLeastName);
+    if (other > 0) narrow(other, kLeastOther);
   }
   std::string out;
   auto add_row = [&](const std::vector<std::string>& cells) {

@@ -9,6 +9,7 @@
 #include "report/json.h"
 #include "support/text.h"
 #include "tools/thimble/command.h"
+#include "tools/thimble/help.h"
 
 namespace thimble::cli {
 namespace {
@@ -51,16 +52,17 @@ std::string allowed_text(const pass::OptionInfo& option) {
 }
 
 void print_text(const pass::PassInfo& info) {
-  std::printf("%s (%s): %s\n", info.name.c_str(), std::string(kind_name(info.kind)).c_str(),
-              info.summary.c_str());
+  constexpr std::size_t kColumn = 18;
+  const std::string title = info.name + " (" + std::string(kind_name(info.kind)) + "): ";
+  std::printf("%s\n", wrapped(title + info.summary, 0, 2).c_str());
   for (const pass::OptionInfo& option : info.options) {
-    std::string line = "  " + option.name;
-    line.resize(std::max<std::size_t>(line.size() + 1, 16), ' ');
-    line += option.help;
+    std::string name = "  " + option.name;
+    name.resize(std::max(name.size() + 1, kColumn), ' ');
+    std::string text = option.help;
     if (const std::string allowed = allowed_text(option); !allowed.empty())
-      line += " (" + allowed + ")";
-    if (!option.fallback.empty()) line += " [" + option.fallback + "]";
-    std::printf("%s\n", line.c_str());
+      text += " (" + allowed + ")";
+    if (!option.fallback.empty()) text += " [" + option.fallback + "]";
+    std::printf("%s%s\n", name.c_str(), wrapped(text, name.size(), kColumn).c_str());
   }
 }
 
