@@ -89,6 +89,7 @@ class Generator {
                               const std::vector<std::string>& stops, bool print) {
     if (prompt.empty())
       return invalid_argument("the prompt has no tokens").fix("give some text with -p");
+    THIMBLE_TRY(check_room(prompt.size()));
     auto logits = read(prompt);
     if (!logits) return std::move(logits).error();
     sampler_.forget();
@@ -124,6 +125,14 @@ class Generator {
   std::int64_t generated() const { return generated_; }
 
  private:
+  Status check_room(std::size_t tokens) const {
+    const std::int64_t room = choices_.context > 0 ? choices_.context : bundle_.program.max_context;
+    if (room == 0 || static_cast<std::int64_t>(tokens) <= room) return ok();
+    return invalid_argument("the prompt has " + std::to_string(tokens) +
+                            " tokens, the context room for " + std::to_string(room))
+        .fix("shorten it, or allow more with --context");
+  }
+
   // Says once that the text has grown longer than those that the model was trained on.
   void note_length(std::size_t tokens) {
     const std::int64_t trained = bundle_.program.max_context;

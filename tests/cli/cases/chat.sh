@@ -11,4 +11,6 @@ printf '%s\n' "$said" | cat - second | cmp - both && echo "the same"
 printf '%s\n' "$one" "$two" | chat --json | grep -E '"(command|tokens)"'
 # Longer texts than the model was trained on are noted; a model of 1024 positions.
 $thimble run $fable -p "$(head -c 4000 $fable/score.txt)" -n 1 --context 2000 >/dev/null
+# One longer than the context is refused before any of it is read.
+status $thimble run $fable -p "by the mill by the mill" -n 1 --context 4
 $thimble run $fable -p "$(head -c 1000 $fable/score.txt)" -n 1 >/dev/null
