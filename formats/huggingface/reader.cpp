@@ -203,6 +203,9 @@ Error unknown_architecture(const std::string& name) {
 
 void keep_metadata(const text::Json& json, ir::Model& model) {
   for (const auto& [key, value] : json.items()) {
+    // None, which isn't what the architecture has where nothing is said.
+    if (value.is_null() && (key == "sliding_window" || key.ends_with("_logit_softcapping")))
+      model.metadata[key] = value.dump();
     if (value.is_number() || value.is_boolean()) model.metadata[key] = value.dump();
     if (value.is_string() && value.get<std::string>().size() < 256)
       model.metadata[key] = value.get<std::string>();

@@ -149,6 +149,23 @@ TEST_CASE("Gemma's scale of attention goes into what makes queries") {
   }
 }
 
+// The configuration of an oracle with one value set: null stays null.
+Expected<ir::Model> with_value(const std::string& name, const std::string& key,
+                               const nlohmann::json& value) {
+  const ScratchFolder folder;
+  fs::copy_file(kOracle + name + "/model.safetensors", folder.path("model.safetensors"));
+  auto config = nlohmann::json::parse(std::ifstream(kOracle + name + "/config.json"));
+  config[key] = value;
+  std::ofstream(folder.path("config.json")) << config.dump();
+  return formats::read_model(folder.path(""), {});
+}
+
+TEST_CASE("a Mistral whose window is null has none, in GGUF neither") {
+  const auto model = with_value("mistral", "sliding_window", nullptr);
+  REQUIRE(model);
+  CHECK(formats::check_writable(*model, {"gguf", ""}));
+}
+
 TEST_CASE("yarn's frequencies come back from GGUF") {
   // The usual ramp has keys, another becomes factors.
   for (const char* patch :
