@@ -199,6 +199,18 @@ Error unknown_architecture(const std::string& name) {
                      "Gemma 2 and 3 (text), Phi-3, GPT-2, BERT (and MiniLM), RoBERTa");
 }
 
+// Encoders are read without what is behind them, which is nothing that a classifier can do without.
+Status refuse_heads(const std::string& architecture, const Config& config) {
+  for (const char* task : {"ForSequenceClassification", "ForTokenClassification",
+                           "ForQuestionAnswering", "ForMultipleChoice"}) {
+    if (!architecture.ends_with(task)) continue;
+    return unsupported("architecture '" + architecture + "' is not supported: its head is not read")
+        .in(config.file())
+        .fix("export it to ONNX, whose graph holds the head");
+  }
+  return ok();
+}
+
 }  // namespace
 
 void keep_metadata(const text::Json& json, ir::Model& model) {
@@ -243,6 +255,7 @@ Status build_architecture(const std::string& architecture, const Config& config,
   THIMBLE_ASSIGN(const std::string type, config.text_or("model_type", ""));
   Builder builder(model, weights);
   bool built = false;
+  THIMBLE_TRY(refuse_heads(architecture, config));
   for (const DecoderArchitecture& known : kDecoders) {
     if (architecture != known.name && !(architecture.empty() && type == known.model_type)) continue;
     THIMBLE_ASSIGN(const DecoderSpec spec, known.read(config));

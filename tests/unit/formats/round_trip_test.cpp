@@ -166,6 +166,14 @@ TEST_CASE("a Mistral whose window is null has none, in GGUF neither") {
   CHECK(formats::check_writable(*model, {"gguf", ""}));
 }
 
+TEST_CASE("an encoder with a classifier's head is refused") {
+  CHECK(with_value("bert", "architectures", nlohmann::json::array({"BertForMaskedLM"})));
+  const auto classifier =
+      with_value("bert", "architectures", nlohmann::json::array({"BertForSequenceClassification"}));
+  REQUIRE_FALSE(classifier.has_value());
+  CHECK(classifier.error().message.find("its head is not read") != std::string::npos);
+}
+
 TEST_CASE("yarn's frequencies come back from GGUF") {
   // The usual ramp has keys, another becomes factors.
   for (const char* patch :
