@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <limits>
 #include <sched.h>
 #include <string>
@@ -99,14 +100,25 @@ std::uint64_t status_bytes(const char* key) {
 }
 
 volatile std::sig_atomic_t caught_signal = 0;
+volatile double caught_at = 0;
 
+double seconds_now() {  // fit for a signal's handler
+  struct timespec now {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+// timeout(1) and shells signal a process and then its group: what comes right behind the first
+// signal is the same one.
 extern "C" void on_interrupt(int signal) {
-  if (caught_signal != 0) {  // the user means it
+  constexpr double kSame = 0.25;
+  if (caught_signal == 0) {
+    caught_at = seconds_now();
+    caught_signal = signal;
+  } else if (seconds_now() - caught_at > kSame) {  // the user means it
     std::signal(signal, SIG_DFL);
     ::raise(signal);  // delivered when this handler returns
-    return;
   }
-  caught_signal = signal;
 }
 
 }  // namespace

@@ -34,6 +34,8 @@ TEST_CASE("the first signal sets a flag, the second kills") {
       ::raise(signal);
       if (!system_under_test::interrupted() || system_under_test::interrupt_signal() != signal)
         ::_exit(2);
+      ::raise(signal);  // right behind the first: the same one once more
+      ::usleep(300'000);
       ::raise(signal == SIGINT ? SIGTERM : SIGINT);
       ::_exit(3);  // never reached
     }
