@@ -113,8 +113,8 @@ Status check_writable(const ir::Model& model, const Target& target) {
   return no_writer(target.format);
 }
 
-Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
-                                      const Target& target) {
+Expected<WrittenBytes> written_bytes(const ir::Model& model, const std::string& path,
+                                     const Target& target) {
   if (target.format == "gguf") return gguf_bytes(model, target);
   if (target.format == "onnx") return onnx::written_bytes(model, path, target);
   return no_writer(target.format);
@@ -140,6 +140,11 @@ bool holds(const ir::Weight& weight, const Target& target) {
            onnx::has_streams(weight.encoding);
   }
   return true;
+}
+
+bool writes_floats(const Target& target) {
+  return target.format == "safetensors" || (target.format == "onnx" && target.type == "float") ||
+         (target.format == "gguf" && target.decode);
 }
 
 }  // namespace thimble::formats

@@ -46,13 +46,20 @@ Status check_writable(const ir::Model& model, const Target& target);
 
 // The bytes that write_model would write, to the byte. Not of safetensors, whose folder has more in
 // it.
-Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
-                                      const Target& target);
+struct WrittenBytes {
+  std::uint64_t all = 0;
+  std::uint64_t weights = 0;  // tensors alone, without what aligns them
+};
+Expected<WrittenBytes> written_bytes(const ir::Model& model, const std::string& path,
+                                     const Target& target);
 // About what this weight takes of them; it must be one that the target holds.
 std::uint64_t stored_bytes(const ir::Weight& weight, const Target& target);
 
 // Could write_model write this weight as it is encoded, or as floats where the target's options say
 // so?
 bool holds(const ir::Weight& weight, const Target& target);
+
+// Are quantized weights written as the floats that they stand for?
+bool writes_floats(const Target& target);
 
 }  // namespace thimble::formats

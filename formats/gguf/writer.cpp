@@ -298,11 +298,15 @@ Status check_gguf(const ir::Model& model, const Target& target) {
   return ok();
 }
 
-Expected<std::uint64_t> gguf_bytes(const ir::Model& model, const Target& target) {
+Expected<WrittenBytes> gguf_bytes(const ir::Model& model, const Target& target) {
   THIMBLE_ASSIGN(const Plan plan, plan_of(model, target));
-  std::uint64_t bytes = round_up<std::uint64_t>(plan.header.size(), kAlignment);
-  for (const Output& output : plan.outputs) bytes += round_up(output.size, kAlignment);
-  for (const ir::Weight& weight : plan.factors) bytes += round_up(weight.byte_size(), kAlignment);
+  WrittenBytes bytes{round_up<std::uint64_t>(plan.header.size(), kAlignment), 0};
+  const auto add = [&](std::uint64_t size) {
+    bytes.all += round_up(size, kAlignment);
+    bytes.weights += size;
+  };
+  for (const Output& output : plan.outputs) add(output.size);
+  for (const ir::Weight& weight : plan.factors) add(weight.byte_size());
   return bytes;
 }
 

@@ -18,6 +18,6 @@ Status write_gguf(const ir::Model& model, const std::string& path, const Target&
 // The error that it would end with before it reads a weight.
 Status check_gguf(const ir::Model& model, const Target& target);
 // The bytes of the file that it would write.
-Expected<std::uint64_t> gguf_bytes(const ir::Model& model, const Target& target);
+Expected<WrittenBytes> gguf_bytes(const ir::Model& model, const Target& target);
 
 }  // namespace thimble::formats

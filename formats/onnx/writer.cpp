@@ -142,13 +142,13 @@ Status check(const ir::Model& model, const Target& target) {
   return ok();
 }
 
-Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
-                                      const Target& target) {
+Expected<WrittenBytes> written_bytes(const ir::Model& model, const std::string& path,
+                                     const Target& target) {
   THIMBLE_ASSIGN(const auto plan, plan_of(model, path, target));
   std::uint64_t external = 0;
   for (const ir::Weight* weight : plan->graph.external)
     external = round_up(external, kPage) + weight->byte_size();
-  return plan->message.size() + external;
+  return WrittenBytes{plan->message.size() + external, plan->weight_bytes};
 }
 
 Status write(const ir::Model& model, const std::string& path, const Target& target,

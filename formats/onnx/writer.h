@@ -21,7 +21,7 @@ Status write(const ir::Model& model, const std::string& path, const Target& targ
 // The error that it would end with because of what the model is.
 Status check(const ir::Model& model, const Target& target);
 // The bytes that it would write, PATH.data's among them.
-Expected<std::uint64_t> written_bytes(const ir::Model& model, const std::string& path,
-                                      const Target& target);
+Expected<WrittenBytes> written_bytes(const ir::Model& model, const std::string& path,
+                                     const Target& target);
 
 }  // namespace thimble::formats::onnx

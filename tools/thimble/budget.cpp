@@ -76,7 +76,10 @@ Expected<std::uint64_t> target_bytes(const ir::Model& model, const recipe::Recip
                                      const BudgetRequest& request) {
   program::Metadata metadata = with_metrics(request, recipe, model.task);
   if (is_thimble_target(request.target)) return file_bytes(model, recipe, std::move(metadata));
-  return formats::written_bytes(model, request.output, with_provenance(request.target, metadata));
+  THIMBLE_ASSIGN(const formats::WrittenBytes written,
+                 formats::written_bytes(model, request.output,
+                                        with_provenance(request.target, metadata)));
+  return written.all;
 }
 
 // A text's windows as calibration cuts them; decoders give the logits of their second halves only.
@@ -398,10 +401,10 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
                             context,
                             recipe.budget,
                             [&](const ir::Model& model) {
-                              return bits ? payload_bytes(model)
+                              return bits ? payload_bytes(model, request.target)
                                           : target_bytes(model, recipe, request);
                             }};
-  if (!bits && !is_thimble_target(request.target)) {
+  if (!is_thimble_target(request.target) && !formats::writes_floats(request.target)) {
     choices.weight_bytes = [&](const ir::Weight& weight) {
       return formats::stored_bytes(weight, request.target);
     };

@@ -73,7 +73,7 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
   }
   const std::uint64_t bytes = opened.bundle.file_bytes;
   if (bytes > 0) set(metrics, {"size", eval::Interval::exact(static_cast<double>(bytes))});
-  set(metrics, {"bits_per_weight", eval::Interval::exact(bits_per_weight(opened.bundle))});
+  set(metrics, {"bits_per_weight", eval::Interval::exact(bits_per_weight(opened))});
   return metrics;
 }
 

@@ -58,21 +58,23 @@ std::uint64_t add_size(program::Metadata& metadata, const formats::ThimbleWriter
 // Of the target, and of what was measured.
 struct Outcome {
   Written written;
+  std::uint64_t payload = 0;  // bytes of weights
+  double bits = 0;            // of a weight
   std::vector<eval::Metric> metrics;
   std::vector<eval::GateResult> gates;
   bool evaluated = false;
   report::Json json;  // the report
 };
 
-void print_outcome(const CompressChoices& choices, const Prepared& prepared,
-                   const program::Bundle& bundle, const Outcome& outcome, int width) {
+void print_outcome(const CompressChoices& choices, const Job& job, const Outcome& outcome,
+                   int width) {
+  const Prepared& prepared = job.prepared;
   const std::uint64_t before = prepared.original.weight_bytes();
-  const std::uint64_t after =
-      outcome.written.bytes > 0 ? outcome.written.bytes : payload_bytes(bundle);
-  std::printf("%s: %s -> %s (%.2fx smaller), %.3f bits per weight\n", choices.output.c_str(),
+  const std::uint64_t after = outcome.written.bytes > 0 ? outcome.written.bytes : outcome.payload;
+  std::printf("%s: %s -> %s (%.2fx smaller), %.3f bits per weight%s\n", choices.output.c_str(),
               format_bytes(before).c_str(), format_bytes(after).c_str(),
               static_cast<double>(before) / static_cast<double>(std::max<std::uint64_t>(after, 1)),
-              bits_per_weight(bundle));
+              outcome.bits, formats::writes_floats(job.target) ? " as a .thimble" : "");
   if (outcome.evaluated)
     std::printf("\n%s", report::metric_table(outcome.metrics).to_text(width).c_str());
   if (!prepared.report.budget.budget.empty())
@@ -85,8 +87,8 @@ void print_outcome(const CompressChoices& choices, const Prepared& prepared,
 }
 
 report::Json outcome_json(const CompressChoices& choices, const Prepared& prepared,
-                          const std::string& fingerprint, const program::Bundle& bundle,
-                          const Outcome& outcome, std::uint64_t file_bytes, double seconds) {
+                          const std::string& fingerprint, const Outcome& outcome,
+                          std::uint64_t file_bytes, double seconds) {
   report::Json out = report::document("compress");
   out["output"] = choices.output;
   if (!outcome.written.digest.empty()) {
@@ -94,8 +96,8 @@ report::Json outcome_json(const CompressChoices& choices, const Prepared& prepar
     out["output_digest"] = outcome.written.digest;
   }
   out["file_bytes"] = file_bytes;
-  out["payload_bytes"] = payload_bytes(bundle);
-  out["bits_per_weight"] = bits_per_weight(bundle);
+  out["payload_bytes"] = outcome.payload;
+  out["bits_per_weight"] = outcome.bits;
   report::add_metrics(out, outcome.metrics);
   out["gates"] = report::gates(outcome.gates);
   out["tensors"] = report::tensors(prepared.report);
@@ -107,11 +109,11 @@ report::Json outcome_json(const CompressChoices& choices, const Prepared& prepar
   return out;
 }
 
-Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe::Recipe& recipe,
-                                    const Prepared& prepared, const program::Bundle& artifact,
-                                    Environment& environment) {
+Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const Job& job,
+                                    const program::Bundle& artifact, Environment& environment) {
+  const Prepared& prepared = job.prepared;
   Outcome outcome;
-  EvaluationRequest request = request_of(recipe.evaluation, choices.windows);
+  EvaluationRequest request = request_of(job.recipe.evaluation, choices.windows);
   if (request.given()) {
     THIMBLE_ASSIGN(const program::Bundle reference,
                    lower::load(prepared.original, environment.pool));
@@ -120,7 +122,9 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const recipe
                    evaluate(artifact, choices.output, &reference, request, environment));
     outcome.evaluated = true;
   }
-  outcome.metrics.push_back({"bits_per_weight", eval::Interval::exact(bits_per_weight(artifact))});
+  THIMBLE_ASSIGN(outcome.payload, payload_bytes(prepared.model, job.target));
+  outcome.bits = bits_per_weight(outcome.payload, artifact.parameters);
+  outcome.metrics.push_back({"bits_per_weight", eval::Interval::exact(outcome.bits)});
   return outcome;
 }
 
@@ -190,8 +194,7 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
   THIMBLE_TRY(collect_losses(prepared.model, prepared.report, environment));
   THIMBLE_ASSIGN(const program::Bundle artifact, writer->open_partial(metadata));
-  THIMBLE_ASSIGN(Outcome outcome,
-                 evaluate_artifact(choices, job.recipe, prepared, artifact, environment));
+  THIMBLE_ASSIGN(Outcome outcome, evaluate_artifact(choices, job, artifact, environment));
   if (job.budgeted) {
     THIMBLE_TRY(verify_budget(prepared, job.recipe, job.tune, artifact, environment));
   }
@@ -208,11 +211,11 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
   }
   outcome.metrics.push_back({"size", eval::Interval::exact(static_cast<double>(size))});
   outcome.gates = eval::judge(job.recipe.gates, outcome.metrics);
-  outcome.json = outcome_json(choices, prepared, job.fingerprint, artifact, outcome,
+  outcome.json = outcome_json(choices, prepared, job.fingerprint, outcome,
                               own ? writer->file_bytes() : size, stopwatch.seconds());
   THIMBLE_TRY(write_file(choices.output + ".report.json", report::to_text(outcome.json)));
   if (!environment.globals.json)
-    print_outcome(choices, prepared, artifact, outcome, system::terminal_width(STDOUT_FILENO));
+    print_outcome(choices, job, outcome, system::terminal_width(STDOUT_FILENO));
   return outcome;
 }
 

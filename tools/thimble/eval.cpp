@@ -34,7 +34,7 @@ Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
     out["file"] = choices.file;
     report::add_metrics(out, metrics);
     if (opened.bundle.file_bytes > 0) out["file_bytes"] = opened.bundle.file_bytes;
-    out["bits_per_weight"] = bits_per_weight(opened.bundle);
+    out["bits_per_weight"] = bits_per_weight(opened);
     out["peak_rss_bytes"] = system::peak_rss_bytes();
     out["seconds"] = stopwatch.seconds();
     report::print(out);

@@ -99,9 +99,18 @@ std::uint64_t payload_bytes(const program::Bundle& bundle) {
   return bytes;
 }
 
+double bits_per_weight(std::uint64_t payload, std::uint64_t parameters) {
+  if (parameters == 0) return 0;
+  return 8.0 * static_cast<double>(payload) / static_cast<double>(parameters);
+}
+
 double bits_per_weight(const program::Bundle& bundle) {
-  if (bundle.parameters == 0) return 0;
-  return 8.0 * static_cast<double>(payload_bytes(bundle)) / static_cast<double>(bundle.parameters);
+  return bits_per_weight(payload_bytes(bundle), bundle.parameters);
+}
+
+double bits_per_weight(const Opened& opened) {
+  if (!opened.model) return bits_per_weight(opened.bundle);
+  return bits_per_weight(opened.model->weight_bytes(), opened.model->parameter_count());
 }
 
 Expected<std::uint64_t> size_option(const std::string& text, const std::string& option) {

@@ -39,7 +39,9 @@ Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle, const
 
 std::uint64_t tensor_bytes(const program::Program& program, const program::Tensor& tensor);
 std::uint64_t payload_bytes(const program::Bundle& bundle);  // of all tensors
+double bits_per_weight(std::uint64_t payload, std::uint64_t parameters);
 double bits_per_weight(const program::Bundle& bundle);
+double bits_per_weight(const Opened& opened);  // as its file has them
 Expected<std::uint64_t> size_option(const std::string& text, const std::string& option);
 
 }  // namespace thimble::cli

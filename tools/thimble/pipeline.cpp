@@ -139,6 +139,12 @@ Expected<std::uint64_t> payload_bytes(const ir::Model& model) {
   return bytes;
 }
 
+Expected<std::uint64_t> payload_bytes(const ir::Model& model, const formats::Target& target) {
+  if (is_thimble_target(target) || formats::writes_floats(target)) return payload_bytes(model);
+  THIMBLE_ASSIGN(const formats::WrittenBytes written, formats::written_bytes(model, "", target));
+  return written.weights;
+}
+
 Status collect_losses(const ir::Model& model, pass::Report& report, Environment& environment) {
   std::map<std::string, const ir::Weight*> lossy;
   for (const ir::Weight& weight : model.weights) {

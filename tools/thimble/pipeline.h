@@ -12,6 +12,7 @@
 #include "pass/pass.h"
 #include "recipe/recipe.h"
 #include "tools/thimble/command.h"
+#include "tools/thimble/target.h"
 
 namespace thimble::cli {
 
@@ -52,6 +53,9 @@ void warn_user(const pass::Report& report, Environment& environment);
 
 // Of the segments that the model's program will have.
 Expected<std::uint64_t> payload_bytes(const ir::Model& model);
+// Of the tensors that a file of the target will have; where it has floats in place of codes, what
+// these come to in a .thimble.
+Expected<std::uint64_t> payload_bytes(const ir::Model& model, const formats::Target& target);
 
 // The digest of what a model is made of: names, sizes and bytes of its files. Pages are released as
 // it reads.

@@ -55,8 +55,7 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
   }
   THIMBLE_ASSIGN(const std::uint64_t payload, payload_bytes(prepared.model));
   const std::uint64_t parameters = prepared.original.parameter_count();
-  const double bits =
-      parameters > 0 ? 8.0 * static_cast<double>(payload) / static_cast<double>(parameters) : 0;
+  const double bits = bits_per_weight(payload, parameters);
   THIMBLE_ASSIGN(const Samples calibration, calibration_samples(prepared.original, recipe));
   const int threads = environment.pool.threads();
   const Cost cost = cost_of(prepared.original, calibration, budget, threads);
