@@ -4,6 +4,7 @@
 #include <array>
 
 #include "formats/onnx/builder.h"
+#include "formats/onnx/order.h"
 
 namespace thimble::formats::onnx {
 namespace {
@@ -40,12 +41,12 @@ std::vector<std::string> names_of(const std::vector<std::string_view>& texts) {
 }  // namespace
 
 Status GraphBuilder::add_nodes(const std::vector<NodeInfo>& nodes, Scope& scope) {
-  for (const NodeInfo& node : nodes) {
-    if (Status status = add_node(node, scope); !status) {
+  for (const NodeInfo* node : in_order(nodes)) {
+    if (Status status = add_node(*node, scope); !status) {
       Error error = std::move(status).error();
-      if (error.place.tensor.empty()) error.place.tensor = label(node);
-      return std::move(error).note("in node '" + label(node) + "', operator " +
-                                   std::string(node.op));
+      if (error.place.tensor.empty()) error.place.tensor = label(*node);
+      return std::move(error).note("in node '" + label(*node) + "', operator " +
+                                   std::string(node->op));
     }
   }
   return ok();

@@ -25,7 +25,8 @@ GraphBuilder::Binding GraphBuilder::capture(const Binding& outer, Frame& from, F
 Expected<GraphBuilder::Binding> GraphBuilder::find(std::string_view name, Scope& scope) {
   if (const auto found = scope.names.find(name); found != scope.names.end()) return found->second;
   if (scope.outer == nullptr) {
-    return invalid_file("'" + std::string(name) + "' is read, but computed later or nowhere");
+    return invalid_file("'" + std::string(name) +
+                        "' is read, but computed nowhere, or from what reads it");
   }
   THIMBLE_ASSIGN(Binding binding, find(name, *scope.outer));
   if (binding.kind == Binding::Kind::kValue && binding.value.valid()) {

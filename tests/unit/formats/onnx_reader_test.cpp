@@ -49,6 +49,19 @@ graph main(%x: f32[n, 2]) {
   CHECK_FALSE(model.weight(ir::WeightId{0}).source->in_place().empty());
 }
 
+TEST_CASE("nodes may stand before what they read") {
+  const std::string then = text(6, n(node("Neg", {"late"}, {"inner"})) + output("inner", 1, {}));
+  const std::string otherwise = text(6, n(node("Abs", {"x"}, {"own"})) + output("own", 1, {}));
+  const std::string branches =
+      attribute("then_branch", 5, then) + attribute("else_branch", 5, otherwise);
+  const ir::Model model = read_bytes(
+      model_bytes(n(node("If", {"flag"}, {"y"}, branches)) + n(node("Exp", {"soon"}, {"late"})) +
+                  n(node("Relu", {"x"}, {"soon"})) + kX + input("flag", 9, {}) + kY));
+  std::string ops;
+  for (const ir::NodeId id : model.graph.order()) ops += model.graph.node(id).op + " ";
+  CHECK(ops == "Relu Exp If ");
+}
+
 TEST_CASE("metadata and opsets of other domains are kept") {
   const ir::Model model = read_bytes(model_bytes(n(node("Relu", {"x"}, {"y"})) + kX + kY, 17, 8,
                                                  text(8, text(1, "com.microsoft") + number(2, 1)) +
