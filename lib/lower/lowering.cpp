@@ -292,7 +292,8 @@ std::optional<ir::NodeId> Lowering::only_user(ir::ValueId value) const {
     if (only) return std::nullopt;
     only = user;
   }
-  if (only && reads_rounded(*only, value)) return std::nullopt;
+  // What works on codes rounds what it reads.
+  if (only && (on_codes(*only) || reads_rounded(*only, value))) return std::nullopt;
   return only;
 }
 

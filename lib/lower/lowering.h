@@ -88,7 +88,7 @@ class Lowering {
   std::optional<ir::ValueId> constant_addend(const ir::Node& sum, ir::ValueId value,
                                              std::int64_t count) const;
   // The only node that reads `value`, when there is exactly one and the graph doesn't output it;
-  // none where that node reads it rounded.
+  // none where that node reads it rounded, or as codes.
   std::optional<ir::NodeId> only_user(ir::ValueId value) const;
   bool needed(ir::NodeId node) const { return scope().needed[node.index]; }
 

@@ -324,6 +324,16 @@ TEST_CASE("a product of blocks rounds what it reads as its model does, unless to
   CHECK(scheme_after(ActivationScheme::kInt8, 1) == ActivationScheme::kFloat);
 }
 
+TEST_CASE("a convolution in floats is rounded and cut off before a sum of codes", "[onnx]") {
+  const ir::Model model = model_of(
+      "model {format = \"onnx\"}\n"
+      "weight @w: f32[8, 8, 1, 1] as int8 per-tensor zero 123 f32 flat parameters 64\n"
+      "graph main(%x: f32[1, 8, 5, 5] as int8(0.01, 0)) {\n"
+      "  %c: f32[1, 8, 5, 5] as int8(0.01, -127) = Conv(%x, @w)\n"
+      "  %y: f32[1, 8, 5, 5] as int8(0.02, -64) = Add(%c, %x)\n  return %y\n}\n");
+  CHECK(sqnr(run(as_in_file(model)), run(model)) > 30);
+}
+
 TEST_CASE("int8 activations: measured on the way, or with a fixed scale", "[onnx]") {
   ir::Model dynamic = model_of(product("int8 per-channel symmetric f32"));
   dynamic.graph.value(dynamic.graph.inputs()[0]).activation = ir::ActivationScheme::kInt8;
