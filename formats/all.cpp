@@ -102,7 +102,7 @@ Status write_model(const ir::Model& model, const std::string& path, const Target
   if (target.format == "safetensors") {
     return write_huggingface(model, path, target.type, progress);
   }
-  if (target.format == "onnx") return onnx::write(model, path, target, progress);
+  if (target.format == "onnx") return onnx::write(model, path, target, pool, progress);
   return no_writer(target.format);
 }
 

@@ -18,42 +18,57 @@
 namespace thimble::formats::onnx {
 namespace {
 
-constexpr std::int64_t kChunkBytes = 8 << 20;
+constexpr std::int64_t kChunkBytes = 2 << 20;  // that a thread makes at a time
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kSmallest = 1024;  // bytes of a tensor that goes outside
 
-// Few rows at a time, unless they lie in memory; interrupted between them.
-Status append_rows(const ir::Weight& weight, AtomicFile& file, Progress& progress) {
+// Can rows be had one by one, each of whole bytes?
+bool in_rows(const ir::Weight& weight) {
+  return !reads_whole(*weight.source) && weight.inputs() * ir::dtype_bits(weight.dtype) % 8 == 0;
+}
+
+// A few rows at a time on each thread, where they can be had so; interrupted between.
+Status append_rows(const ir::Weight& weight, AtomicFile& file, ThreadPool& pool,
+                   Progress& progress) {
   if (weight.source == nullptr) {
     return invalid_argument("the values of this weight are not known").at_tensor(weight.name);
   }
-  const std::int64_t rows = weight.rows();
+  const std::int64_t rows = std::max<std::int64_t>(1, weight.rows()), threads = pool.threads();
   const auto bytes = static_cast<std::int64_t>(weight.byte_size());
-  const std::int64_t row_bytes = std::max<std::int64_t>(1, bytes / std::max<std::int64_t>(1, rows));
-  const std::int64_t step = reads_whole(*weight.source)
-                                ? std::max<std::int64_t>(1, rows)
-                                : std::max<std::int64_t>(1, kChunkBytes / row_bytes);
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, bytes / rows);
+  const std::int64_t step = in_rows(weight) ? std::clamp<std::int64_t>(kChunkBytes / row_bytes, 1,
+                                                                       ceil_div(rows, threads))
+                                            : rows;
   const std::uint64_t start = file.size();
-  for (std::int64_t begin = 0; begin < rows; begin += step) {
+  for (std::int64_t first = 0; first < weight.rows(); first += step * threads) {
     THIMBLE_TRY(system::check_interrupt());
-    const std::int64_t end = std::min(rows, begin + step);
-    const Expected<ir::Rows> part = weight.source->read(begin, end);
-    if (!part) return Error(part.error()).at_tensor(weight.name);
-    THIMBLE_TRY(file.append(part->dense));
-    weight.source->release(begin, end);
+    std::vector<Expected<ir::Rows>> parts(static_cast<std::size_t>(threads));
+    const auto begin_of = [&](std::size_t part) {
+      return std::min(weight.rows(), first + static_cast<std::int64_t>(part) * step);
+    };
+    pool.parallel_each(parts.size(), 1, [&](std::size_t i) {
+      if (begin_of(i) < begin_of(i + 1))
+        parts[i] = weight.source->read(begin_of(i), begin_of(i + 1));
+    });
+    for (std::size_t i = 0; i < parts.size() && begin_of(i) < begin_of(i + 1); ++i) {
+      if (!parts[i]) return std::move(parts[i]).error().at_tensor(weight.name);
+      THIMBLE_TRY(file.append(parts[i]->dense));
+      weight.source->release(begin_of(i), begin_of(i + 1));
+    }
   }
   progress.advance(static_cast<double>(bytes) / 1e6);
   if (file.size() - start == weight.byte_size()) return ok();
   return invalid_file("a weight's rows are not as long as its dims say").at_tensor(weight.name);
 }
 
-Status append_message(const Message& message, AtomicFile& file, Progress& progress) {
+Status append_message(const Message& message, AtomicFile& file, ThreadPool& pool,
+                      Progress& progress) {
   std::size_t done = 0;
   const std::string_view bytes = message.bytes();
   for (const Message::Payload& payload : message.payloads()) {
     THIMBLE_TRY(file.append(bytes.substr(done, payload.at - done)));
     done = payload.at;
-    THIMBLE_TRY(append_rows(*payload.weight, file, progress));
+    THIMBLE_TRY(append_rows(*payload.weight, file, pool, progress));
   }
   return file.append(bytes.substr(done));
 }
@@ -152,7 +167,7 @@ Expected<WrittenBytes> written_bytes(const ir::Model& model, const std::string& 
 }
 
 Status write(const ir::Model& model, const std::string& path, const Target& target,
-             Progress& progress) {
+             ThreadPool& pool, Progress& progress) {
   std::error_code error;
   for (const std::string& source : model.source_files) {
     if (std::filesystem::equivalent(source, path, error) ||
@@ -167,12 +182,12 @@ Status write(const ir::Model& model, const std::string& path, const Target& targ
     THIMBLE_ASSIGN(const auto data, AtomicFile::create(path + ".data"));
     for (const ir::Weight* weight : plan->graph.external) {
       THIMBLE_TRY(data->pad_to(kPage));
-      THIMBLE_TRY(append_rows(*weight, *data, progress));
+      THIMBLE_TRY(append_rows(*weight, *data, pool, progress));
     }
     THIMBLE_TRY(data->commit());
   }
   THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
-  THIMBLE_TRY(append_message(plan->message, *file, progress));
+  THIMBLE_TRY(append_message(plan->message, *file, pool, progress));
   progress.end();
   return file->commit();
 }

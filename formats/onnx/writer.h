@@ -1,7 +1,7 @@
 #pragma once
 // Writes a model as ONNX, at the lowest opset and IR version that express it.
 //
-// Weights are streamed: a tensor's rows are read, written and released. Above
+// Weights are streamed: a tensor's rows are made on all threads, written and released. Above
 // `external_threshold` bytes of weights, tensors of 1 KiB and more lie in PATH.data, each at a
 // multiple of 4 KiB. Both files appear whole or not at all, the data first. A dense weight keeps
 // its type: one of f16, bf16 or 8 bits, which the graph takes as f32, is followed by a Cast.
@@ -17,7 +17,7 @@ namespace thimble::formats::onnx {
 // by name those that ONNX has no form for, unless `target.allow_dequantize`. What a user should
 // know of the forms goes to `progress` as notes.
 Status write(const ir::Model& model, const std::string& path, const Target& target,
-             Progress& progress);
+             ThreadPool& pool, Progress& progress);
 // The error that it would end with because of what the model is.
 Status check(const ir::Model& model, const Target& target);
 // The bytes that it would write, PATH.data's among them.

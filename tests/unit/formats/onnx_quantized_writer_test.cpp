@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "formats/all.h"
 #include "formats/onnx/reader.h"
@@ -79,8 +81,9 @@ struct File {
   std::string path = folder.path("m.onnx");
 };
 
-void write(const ir::Model& model, const std::string& path, const formats::Target& target) {
-  ThreadPool pool(1);
+void write(const ir::Model& model, const std::string& path, const formats::Target& target,
+           int threads = 1) {
+  ThreadPool pool(threads);
   Progress quiet(Progress::Style::kQuiet);
   const Status written = formats::write_model(model, path, target, pool, quiet);
   if (!written) FAIL(written.error().to_string());
@@ -295,6 +298,27 @@ TEST_CASE("a tied embedding's codes are written once", "[onnx]") {
   CHECK(back.parameter_count() == 6144);  // no codes beside them that nobody reads
   CHECK(back.graph.order().size() == model.graph.order().size());
   CHECK(sqnr(run(model), run(back)) > 35);
+}
+
+TEST_CASE("a file is the same whatever number of threads wrote it", "[onnx]") {
+  const std::string convolution =
+      "model {format = \"onnx\"}\n"
+      "weight @w: f32[7, 3, 3, 3] as int4 per-channel symmetric f32 flat parameters 189\n"
+      "graph main(%x: f32[1, 3, 9, 9]) {\n  %y: f32[1, 7, 7, 7] = Conv(%x, @w)\n  return %y\n}\n";
+  for (const std::string& text :
+       {product("uint4 group 32 points f16"), product("uint4 group 24 minima f32", "96"),
+        product("int8 per-channel symmetric f32"), convolution}) {
+    INFO(text);
+    const ir::Model model = model_of(text);
+    const File file;
+    std::set<std::string> written;
+    for (const int threads : {1, 2, 5}) {
+      write(model, file.path, {"onnx", ""}, threads);
+      std::ifstream stream(file.path, std::ios::binary);
+      written.emplace(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+    }
+    CHECK(written.size() == 1);
+  }
 }
 
 TEST_CASE("weights lie in the file as long as what is written of them is small enough", "[onnx]") {
