@@ -8,9 +8,9 @@ namespace {
 Status upgrade_node(Rewriter& r) {
   // The place of results in memory, which opsets 1 to 5 let a node suggest.
   if (r.opset < 6) r.drop_attribute("consumed_inputs");
-  const std::array<std::span<const Adapter>, 5> parts = {attribute_adapters(), default_adapters(),
+  const std::array<std::span<const Adapter>, 6> parts = {attribute_adapters(), default_adapters(),
                                                          broadcast_adapters(), layer_adapters(),
-                                                         function_adapters()};
+                                                         function_adapters(),  spectrum_adapters()};
   for (const auto part : parts) {
     for (const Adapter& adapter : part) {
       if (!r.alive()) return ok();

@@ -24,5 +24,6 @@ std::span<const Adapter> default_adapters();    // attributes that went, or whos
 std::span<const Adapter> broadcast_adapters();  // broadcasting before opset 7
 std::span<const Adapter> layer_adapters();      // operators whose meaning changed
 std::span<const Adapter> function_adapters();   // operators that are written as their bodies
+std::span<const Adapter> spectrum_adapters();   // Fourier transforms
 
 }  // namespace thimble::formats::onnx

@@ -76,9 +76,9 @@ Expected<std::uint64_t> target_bytes(const ir::Model& model, const recipe::Recip
                                      const BudgetRequest& request) {
   program::Metadata metadata = with_metrics(request, recipe, model.task);
   if (is_thimble_target(request.target)) return file_bytes(model, recipe, std::move(metadata));
-  THIMBLE_ASSIGN(const formats::WrittenBytes written,
-                 formats::written_bytes(model, request.output,
-                                        with_provenance(request.target, metadata)));
+  THIMBLE_ASSIGN(
+      const formats::WrittenBytes written,
+      formats::written_bytes(model, request.output, with_provenance(request.target, metadata)));
   return written.all;
 }
 

@@ -138,7 +138,7 @@ TEST_CASE("attributes become inputs") {
        17,
        R"(graph main(%x: f32[1, 8, 2]) { %y = DFT(%x) {inverse = 1}
           return %y })",
-       {"%y = DFT(%x, _, @y/constant) {inverse = 1}", "weight @y/constant: i64[] = [1]"}},
+       {"%y/Reshape = Reshape(%x, @y/constant.2)", "weight @y/constant: i64[] = [1]"}},
   };
   for (const Case& c : cases) check(c);
 }
@@ -335,6 +335,23 @@ TEST_CASE("a Scan with a batch axis becomes a Scan of Scans") {
           "%y, %z = Scan(%s, %x) {body = #0, num_scan_inputs = 1, scan_input_directions = [1]}"}});
 }
 
+TEST_CASE("Fourier transforms of known lengths become products") {
+  check({"STFT of frames of 4, each 2 from the next",
+         17,
+         R"(weight @step: i64[] = [2]
+        weight @length: i64[] = [4]
+        graph main(%x: f32[1, n, 1], %w: f32[4]) { %y = STFT(%x, @step, %w, @length)
+          return %y })",
+         {"%y/Mul = Mul(@y/constant, %w)", "%y/Conv = Conv(%y/Transpose, %y/Mul) {strides = [2]}",
+          "%y = Transpose(%y/Reshape) {perm = [0, 3, 2, 1]}"}});
+  check({"DFT of complex numbers along an axis",
+         17,
+         R"(graph main(%x: f32[3, 5, 2]) { %y = DFT(%x) {axis = 0, inverse = 1}
+          return %y })",
+         {"%y/Transpose = Transpose(%x) {perm = [1, 0, 2]}",
+          "%y = Transpose(%y/Reshape.1) {perm = [1, 0, 2]}"}});
+}
+
 TEST_CASE("bodies are rewritten too") {
   check({"If",
          12,
@@ -360,5 +377,7 @@ TEST_CASE("what can't be upgraded names its node and operator") {
   CHECK(refused("%y = Slice(%x)", 8).find("as many starts as ends") != std::string::npos);
   CHECK(refused("%y = BatchNormalization(%x) {spatial = 0}", 8).find("BatchNorm") !=
         std::string::npos);
+  CHECK(refused("%y = STFT(%x, %x)", 17).find("step must be a constant") != std::string::npos);
+  CHECK(refused("%y = DFT(%x)", 20).find("size 1 or 2") != std::string::npos);
   CHECK(refused("%y = Relu(%x)", 28).find("opset 28") != std::string::npos);
 }
