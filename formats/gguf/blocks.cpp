@@ -7,6 +7,12 @@
 //   Q8_0  32: d, 32 signed bytes                        w = d q
 //   IQ4_NL  32: d, 16 bytes of halves                   w = d level[q]
 //   MXFP4  32: a byte e, 16 bytes of halves             w = 2^(e - 128) (twice E2M1's number)
+//   NVFP4  64: four bytes, an unsigned E4M3 for each 16, then 8 bytes of halves for each 16
+//                                                       w = scale E2M1's number
+//   TQ1_0  256: 48 bytes and 4 bytes of base 3, d: a byte holds five weights (of the last four,
+//   four),
+//          q_n = 3 (byte 3^n mod 256) / 256; the first 32 bytes hold five runs of 32 weights, the
+//          next 16 five of 16, the last four four of 4        w = d (q - 1)
 //   TQ2_0  256: 64 bytes of 2 bits, d                   w = d (q - 1)
 //   Q2_K  256: 16 bytes (scale low, minimum high four bits), 64 bytes of 2 bits, d, dmin; groups of
 //         16                                            w = d s q - dmin m
@@ -192,6 +198,8 @@ std::uint8_t ascending(int nibble) {
   return static_cast<std::uint8_t>(nibble < 8 ? 8 + nibble : 15 - nibble);
 }
 
+int sign_magnitude(int code) { return code < 8 ? 15 - code : code - 8; }
+
 bool unpack_mxfp4(const std::uint8_t* b, Rows& out) {
   for (int i = 0; i < 16; ++i) out.codes.push_back(ascending(b[1 + i] & 15));
   for (int i = 0; i < 16; ++i) out.codes.push_back(ascending(b[1 + i] >> 4));
@@ -211,9 +219,58 @@ void pack_mxfp4(const std::uint8_t* codes, float scale, std::uint8_t* block) {
   int power = 0;  // scale = 2^(power - 1)
   if (scale > 0) std::frexp(scale, &power);
   block[0] = static_cast<std::uint8_t>(scale > 0 ? power + 127 : 0);
-  const auto nibble = [](int code) { return code < 8 ? 15 - code : code - 8; };
   for (int i = 0; i < 16; ++i)
-    block[1 + i] = static_cast<std::uint8_t>(nibble(codes[i]) | nibble(codes[i + 16]) << 4);
+    block[1 + i] =
+        static_cast<std::uint8_t>(sign_magnitude(codes[i]) | sign_magnitude(codes[i + 16]) << 4);
+}
+
+float e4m3(int byte) {
+  const int power = byte >> 3 & 15, fraction = byte & 7;
+  return power == 0 ? std::ldexp(static_cast<float>(fraction), -9)
+                    : std::ldexp(static_cast<float>(8 + fraction), power - 10);
+}
+
+// The inverse for what it holds.
+std::uint8_t e4m3_byte(float value) {
+  int power = 0;
+  const float fraction = std::frexp(value, &power);  // value = fraction 2^power
+  if (!(value > 0)) return 0;
+  if (power < -5) return static_cast<std::uint8_t>(std::ldexp(value, 9));
+  return static_cast<std::uint8_t>((power + 6) << 3 | (static_cast<int>(fraction * 16) & 7));
+}
+
+// Our levels are twice E2M1's numbers.
+bool unpack_nvfp4(const std::uint8_t* b, Rows& out) {
+  bool good = true;
+  for (int group = 0; group < 4; ++group) {
+    const std::uint8_t* halves = b + 4 + 8 * group;
+    for (int i = 0; i < 8; ++i) out.codes.push_back(ascending(halves[i] & 15));
+    for (int i = 0; i < 8; ++i) out.codes.push_back(ascending(halves[i] >> 4));
+    out.scales.push_back(e4m3(b[group]) / 2);
+    good = good && (b[group] & 127) != 127;
+  }
+  return good;
+}
+
+Encoding nvfp4() {
+  Encoding e = mxfp4();
+  e.group_size = 16;
+  e.scale_type = DType::kF8E4M3FN;
+  e.scale_exponent = -1;
+  return e;
+}
+
+bool unpack_tq1_0(const std::uint8_t* b, Rows& out) {
+  const auto push_run = [&](const std::uint8_t* bytes, int count, int weights) {
+    for (int n = 0, power = 1; n < weights; ++n, power *= 3) {
+      for (int i = 0; i < count; ++i)
+        out.codes.push_back(static_cast<std::uint8_t>((bytes[i] * power & 255) * 3 >> 8));
+    }
+  };
+  push_run(b, 32, 5);
+  push_run(b + 32, 16, 5);
+  push_run(b + 48, 4, 4);
+  return push_scale(out.scales, half_at(b + 52));
 }
 
 bool unpack_tq2_0(const std::uint8_t* b, Rows& out) {
@@ -266,7 +323,9 @@ constexpr BlockType kTypes[] = {
     {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8, false); }},
     {20, "IQ4_NL", 32, 18, kNone, unpack_q4_0, iq4_nl},
     {39, "MXFP4", 32, 17, kNone, unpack_mxfp4, mxfp4},
+    {40, "NVFP4", 64, 36, kNone, unpack_nvfp4, nvfp4},
     {35, "TQ2_0", 256, 66, kNone, unpack_tq2_0, tq2_0},
+    {34, "TQ1_0", 256, 54, kNone, unpack_tq1_0, tq2_0},
     {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return super(2, 16, 4, 0, true); }},
     {11, "Q3_K", 256, 110, kNone, unpack_q3_k, [] { return super(3, 16, 6, 32, false); }},
     {12, "Q4_K", 256, 144, kNone, unpack_q4_k, [] { return super(4, 32, 6, 0, true); }},
@@ -305,8 +364,6 @@ std::string_view foreign_name(std::uint32_t id) {
       return "I64";
     case 29:
       return "IQ1_M";
-    case 34:
-      return "TQ1_0";
     default:
       return "";
   }
@@ -351,6 +408,17 @@ void pack(const BlockType& type, const std::uint8_t* codes, float scale, float m
   }
   for (int i = 0; i < 16; ++i) {
     block[i] = static_cast<std::uint8_t>((codes[i] & 15) | (codes[i + 16] & 15) << 4);
+  }
+}
+
+void pack_nvfp4(const std::uint8_t* codes, const float* scales, std::uint8_t* block) {
+  for (int group = 0; group < 4; ++group) {
+    block[group] = e4m3_byte(scales[group] * 2);
+    const std::uint8_t* all = codes + 16 * group;
+    for (int i = 0; i < 8; ++i) {
+      block[4 + 8 * group + i] =
+          static_cast<std::uint8_t>(sign_magnitude(all[i]) | sign_magnitude(all[i + 8]) << 4);
+    }
   }
 }
 

@@ -33,5 +33,7 @@ Expected<const BlockType*> find_block_type(std::uint32_t id);
 // exactly.
 void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
           std::uint8_t* block);
+// The same of NVFP4, with four scales.
+void pack_nvfp4(const std::uint8_t* codes, const float* scales, std::uint8_t* block);
 
 }  // namespace thimble::formats::gguf

@@ -22,9 +22,17 @@ const BlockType* type_named(std::string_view name) {
   return nullptr;
 }
 
+// llama.cpp multiplies what a product gives by a scale of its weight, but looks no embedding up so.
+bool takes_scale(const ir::Weight& weight) {
+  return weight.name != "model.embed_tokens.weight" && weight.name != "wte.weight" &&
+         weight.name != "wpe.weight";
+}
+
 // A block type on whose grid the encoding lies: groups that are whole blocks share their scale, and
 // codes around 0 may be those of a wider type.
-const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
+const BlockType* exact_type(const ir::Weight& weight) {
+  const ir::Encoding& encoding = weight.encoding;
+  const std::int64_t inputs = weight.inputs();
   const bool codes =
       encoding.kind == ir::EncodingKind::kAffine || encoding.kind == ir::EncodingKind::kCodebook;
   if (!codes || encoding.per_tensor || encoding.axis != -1) return nullptr;
@@ -34,9 +42,10 @@ const BlockType* exact_type(const ir::Encoding& encoding, std::int64_t inputs) {
   int bits = 9;
   for (const BlockType& type : block_types()) {
     if (type.encoding == nullptr) continue;
-    if (encoding.group_size % type.elements != 0 || inputs % type.elements != 0) continue;
     const ir::Encoding own = type.encoding();
+    if (encoding.group_size % own.group_size != 0 || inputs % type.elements != 0) continue;
     ir::Encoding grid = own;
+    if (takes_scale(weight)) grid.scale_exponent = encoding.scale_exponent;
     if (type.name == "TQ2_0" && encoding.table == quant::ternary_levels())
       grid.table = encoding.table;  // of its four levels the last goes unused
     grid.group_size = encoding.group_size;
@@ -78,6 +87,9 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
   const auto elements = static_cast<std::size_t>(type.elements);
   std::vector<std::uint8_t> codes(elements);
   const bool ternary = weight.encoding.table == quant::ternary_levels();
+  const bool nvfp4 = type.name == "NVFP4";
+  const float factor = std::ldexp(1.0f, -1 - weight.encoding.scale_exponent);
+  float scales[4];
   const auto code_of = [&](std::uint8_t code) {
     return static_cast<std::uint8_t>(ternary ? std::max<int>(code, 1) - 1 : code + moved);
   };
@@ -86,6 +98,12 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
       const std::size_t g = row * groups + at / group;
       for (std::size_t i = 0; i < elements; ++i)
         codes[i] = code_of(rows.codes[row * inputs + at + i]);
+      if (nvfp4) {
+        for (std::size_t s = 0; s < 4; ++s) scales[s] = rows.scales[g + s * 16 / group] * factor;
+        pack_nvfp4(codes.data(), scales, block);
+        block += type.bytes;
+        continue;
+      }
       pack(type, codes.data(), rows.scales[g], rows.minima.empty() ? 0.0f : rows.minima[g], block);
       block += type.bytes;
     }
@@ -127,7 +145,7 @@ Status append_in_order(const ir::Weight& weight, const BlockType& type, std::int
   }
   const auto count = static_cast<std::size_t>(end - begin);
   out.resize(start + count * row_bytes(type, weight));
-  if (exact_type(weight.encoding, weight.inputs()) == &type) {
+  if (exact_type(weight) == &type) {
     pack_rows(weight, type, rows, out.data() + start);
     return ok();
   }
@@ -142,7 +160,7 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& t
   const std::string& wanted = target.type;
   const bool floats = target.allow_dequantize;
   if (weight.dims.size() < 2) return type_named("f32");
-  const BlockType* exact = exact_type(weight.encoding, weight.inputs());
+  const BlockType* exact = exact_type(weight);
   if (exact != nullptr && !target.decode) return exact;
   const auto refuse = [&](const std::string& why) {
     return unsupported("GGUF cannot hold " + why).at_tensor(weight.name);
@@ -161,7 +179,8 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& t
       return refuse("the encoding " + weight.encoding.to_string())
           .fix(
               "quantize to symmetric codes or `codes: iq4_nl` with groups of 32 and f16 scales, to "
-              "`codes: mxfp4`, or to `codes: ternary` with groups of 256; or write it as f32 with "
+              "`codes: mxfp4` or `nvfp4` (not of an embedding), or to `codes: ternary` with groups "
+              "of 256; or write it as f32 with "
               "--allow-dequantize");
     }
     return dense ? type : type_named("f32");
@@ -174,6 +193,10 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& t
         .fix("write type f16 or f32");
   }
   return type;
+}
+
+float factor_of(const ir::Weight& weight, const BlockType& type) {
+  return type.name == "NVFP4" ? std::ldexp(1.0f, weight.encoding.scale_exponent + 1) : 1.0f;
 }
 
 std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight) {

@@ -13,6 +13,10 @@ namespace thimble::formats::gguf {
 // target allows for f32, or a float type is wanted.
 Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& target);
 
+// What products of the weight are to be multiplied by, a power of two that NVFP4 leaves to a tensor
+// of its own; 1: nothing.
+float factor_of(const ir::Weight& weight, const BlockType& type);
+
 std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight);
 
 // Appends rows [begin, end). `head_rows` > 0: rows of each head are interleaved, its first half and

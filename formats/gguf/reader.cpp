@@ -4,6 +4,8 @@
 #include "formats/gguf/reader.h"
 
 #include <algorithm>
+#include <cstring>
+#include <limits>
 #include <set>
 
 #include "formats/gguf/architectures.h"
@@ -50,7 +52,8 @@ class GgufWeights : public WeightProvider {
     if (at == file_.tensors.end() || at->second.dims.empty()) return std::nullopt;
     const std::int64_t heads = heads_of(name), rows = at->second.dims.front();
     const bool divides = heads > 0 && rows % (2 * heads) == 0;  // or the builder refuses its dims
-    auto weight = gguf::mapped_tensor(file_, at->second, name, divides ? heads : 0);
+    auto weight = gguf::mapped_tensor(file_, at->second, name, divides ? heads : 0,
+                                      factor_of(at->first, at->second));
     return weight ? std::optional(std::move(*weight)) : std::nullopt;
   }
 
@@ -64,6 +67,18 @@ class GgufWeights : public WeightProvider {
   }
 
  private:
+  // Of NVFP4, by which its products are multiplied; NaN where it is no number of that file's.
+  float factor_of(const std::string& name, const gguf::Tensor& tensor) const {
+    if (tensor.type->name != "NVFP4") return 1;
+    const auto at = file_.tensors.find(name.substr(0, name.rfind('.')) + ".scale");
+    if (at == file_.tensors.end()) return 1;
+    const gguf::Tensor& scale = at->second;
+    float factor = std::numeric_limits<float>::quiet_NaN();
+    if (scale.type->dense == ir::DType::kF32 && scale.size == sizeof factor)
+      std::memcpy(&factor, file_.file->bytes().data() + scale.offset, sizeof factor);
+    return factor;
+  }
+
   std::int64_t heads_of(const std::string& name) const {
     if (!architecture_.interleaved) return 0;
     if (name.find(".q_proj.") != std::string::npos) return heads_;
@@ -267,6 +282,13 @@ class Metadata {
     return ok();
   }
 
+  // Of a weight in NVFP4.
+  bool is_scale(const std::string& name) const {
+    if (!name.ends_with(".scale")) return false;
+    const auto of = file_.tensors.find(name.substr(0, name.rfind('.')) + ".weight");
+    return of != file_.tensors.end() && of->second.type->name == "NVFP4";
+  }
+
   // Keys that change results and that nobody here knows.
   Status refuse_others() const {
     for (const auto& [key, value] : file_.values) {
@@ -277,7 +299,7 @@ class Metadata {
     }
     for (const auto& [name, tensor] : file_.tensors) {
       const bool factors = name == "rope_freqs.weight" || name.starts_with("rope_factors_");
-      if (!factors && gguf::to_huggingface(name, architecture_.naming).empty()) {
+      if (!factors && !is_scale(name) && gguf::to_huggingface(name, architecture_.naming).empty()) {
         return unsupported("a tensor that is not understood")
             .at_tensor(name)
             .in(file_.file->path());

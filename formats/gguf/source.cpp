@@ -1,5 +1,7 @@
 #include "formats/gguf/source.h"
 
+#include <cmath>
+
 namespace thimble::formats::gguf {
 namespace {
 
@@ -12,8 +14,8 @@ std::int64_t interleaved(std::int64_t row, std::int64_t head_rows) {
 class BlockSource : public ir::WeightSource {
  public:
   BlockSource(std::shared_ptr<const MappedFile> file, const Tensor& tensor, std::int64_t rows,
-              std::int64_t head_rows)
-      : file_(std::move(file)), tensor_(tensor), head_rows_(head_rows) {
+              std::int64_t head_rows, float factor)
+      : file_(std::move(file)), tensor_(tensor), head_rows_(head_rows), factor_(factor) {
     row_bytes_ = rows > 0 ? tensor.size / static_cast<std::uint64_t>(rows) : 0;
   }
 
@@ -85,6 +87,7 @@ class BlockSource : public ir::WeightSource {
         }
       }
     }
+    for (float& scale : rows.scales) scale *= factor_;
     return rows;
   }
 
@@ -92,6 +95,7 @@ class BlockSource : public ir::WeightSource {
   Tensor tensor_;
   std::uint64_t row_bytes_ = 0;
   std::int64_t head_rows_ = 0;  // 0: rows are in order
+  float factor_ = 1;
 };
 
 // One value a row: too few to be worth a source of their own.
@@ -110,7 +114,7 @@ Expected<ir::Weight> reordered_vector(const ir::Weight& weight, std::int64_t hea
 }  // namespace
 
 Expected<ir::Weight> mapped_tensor(const Container& container, const Tensor& tensor,
-                                   const std::string& name, std::int64_t heads) {
+                                   const std::string& name, std::int64_t heads, float factor) {
   ir::Weight weight;
   weight.name = name;
   weight.dims = tensor.dims;
@@ -120,6 +124,20 @@ Expected<ir::Weight> mapped_tensor(const Container& container, const Tensor& ten
   } else {
     weight.encoding = tensor.type->encoding();
   }
+  if (!std::isfinite(factor) || factor < 1e-30f || factor > 1e30f) {
+    return invalid_file("the scale beside it is no usable number")
+        .at_tensor(tensor.name)
+        .in(container.file->path());
+  }
+  if (factor != 1) {  // a power of two goes into the exponent, another into the scales
+    int exponent = 0;
+    if (std::frexp(factor, &exponent) == 0.5f) {
+      weight.encoding.scale_exponent += exponent - 1;
+    } else {
+      weight.encoding.scale_exponent = 0;
+      weight.encoding.scale_type = ir::DType::kF32;
+    }
+  }
   const std::int64_t outputs = tensor.dims.empty() ? 1 : tensor.dims.front();
   if (heads > 0 && (outputs % heads != 0 || outputs / heads % 2 != 0)) {
     return invalid_file("its rows don't divide into " + std::to_string(heads) + " heads")
@@ -128,8 +146,8 @@ Expected<ir::Weight> mapped_tensor(const Container& container, const Tensor& ten
   }
   const std::int64_t head_rows = heads > 0 ? outputs / heads : 0;
   const bool vector = tensor.dims.size() < 2;
-  weight.source =
-      std::make_shared<BlockSource>(container.file, tensor, weight.rows(), vector ? 0 : head_rows);
+  weight.source = std::make_shared<BlockSource>(container.file, tensor, weight.rows(),
+                                                vector ? 0 : head_rows, factor);
   return vector && heads > 0 ? reordered_vector(weight, head_rows)
                              : Expected<ir::Weight>(std::move(weight));
 }

@@ -149,7 +149,7 @@ Expected<std::vector<Output>> outputs_of(const ir::Model& model, const Architect
 }
 
 // 0: all f32, 1: f16, 2: Q4_0, 3: Q4_1, 7: Q8_0, 8: Q5_0, 9: Q5_1, 25: IQ4_NL,
-// 32: BF16, 37: TQ2_0, 38: MXFP4: of the type that most bytes have.
+// 32: BF16, 37: TQ2_0, 38: MXFP4, 39: NVFP4: of the type that most bytes have.
 std::uint32_t file_type(const std::vector<Output>& outputs) {
   std::map<std::uint32_t, std::uint64_t> bytes;
   for (const Output& output : outputs) bytes[output.type->id] += output.size;
@@ -178,6 +178,8 @@ std::uint32_t file_type(const std::vector<Output>& outputs) {
       return 37;
     case 39:
       return 38;
+    case 40:
+      return 39;
     default:
       return 0;
   }
@@ -209,11 +211,19 @@ std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs
   return out;
 }
 
+// What a weight's products are to be multiplied by, under its name.
+void add_factor(const Output& output, std::vector<ir::Weight>& factors) {
+  const float factor = gguf::factor_of(output.weight, *output.type);
+  if (factor == 1) return;
+  const std::string module = output.name.substr(0, output.name.rfind('.'));
+  factors.push_back(ir::make_dense(module + ".scale", {1}, std::vector<float>{factor}));
+}
+
 // All of the file but the tensors' numbers.
 struct Plan {
   std::string header;
   std::vector<Output> outputs;
-  std::vector<ir::Weight> factors;  // of rotary embeddings
+  std::vector<ir::Weight> factors;  // of rotary embeddings, and of weights in NVFP4
   std::string note;
 };
 
@@ -232,6 +242,7 @@ Expected<Plan> plan_of(const ir::Model& model, const Target& target) {
   THIMBLE_TRY(gguf::add_tokenizer(model, network.vocabulary, keys));
   for (const auto& [key, value] : target.provenance) keys.text(key, value);
   plan.factors = std::move(network.rotary_factors);
+  for (const Output& output : plan.outputs) add_factor(output, plan.factors);
   plan.note = std::move(network.note);
   plan.header = header_of(keys, plan.outputs, plan.factors);
   return plan;

@@ -11,7 +11,8 @@ from gguf.quants import dequantize
 
 # Where a block keeps its f16 numbers.
 HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108],
-          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "MXFP4": [], "TQ2_0": [64]}
+          "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "IQ4_NL": [0], "MXFP4": [], "TQ2_0": [64], "NVFP4": [],
+          "TQ1_0": [52]}
 BLOCKS = 4
 
 rng = np.random.default_rng(5)
@@ -22,6 +23,8 @@ for name, halves in HALVES.items():
     blocks = rng.integers(0, 256, (BLOCKS, size), dtype=np.uint8)
     if name == "MXFP4":
         blocks[:, 0] = rng.integers(0, 255, BLOCKS)  # 255 is not a number
+    if name == "NVFP4":
+        blocks[:, :4] = rng.integers(0, 127, (BLOCKS, 4))  # nor is 127, and scales have no sign
     for at in halves:
         blocks[:, at:at + 2] = (rng.standard_normal(BLOCKS) * 0.1).astype("<f2")[:, None].view(np.uint8)
     arrays[name + ".blocks"] = blocks

@@ -26,7 +26,7 @@ status $thimble eval iq4_nl.gguf -q --reference $fable --text $fable/tune.txt --
 status $thimble eval iq4_nl.thimble -q --reference $fable --text $fable/tune.txt --context 128 --max-windows 4 --kv f32 --json >b.json
 grep -h '"kl_weights"' a.json b.json | uniq | wc -l
 status $thimble compress $fable -q -r nf4.yaml -o nf4.gguf 2>&1 | grep -o "remedy: quantize to .*blocks\|remedy: quantize to symmetric.*32"
-# Formats with scales of their own: MXFP4 and ternary codes are GGUF's too.
+# Formats with scales of their own are GGUF's too.
 recipe mxfp4 "quantize-weights: {codes: mxfp4, only: {role: [attention, mlp]}}"
 recipe nvfp4 "gptq: {codes: nvfp4, only: {role: [attention, mlp]}}"
 recipe ternary "quantize-weights: {codes: ternary, group_size: 256, only: {role: mlp}}"
@@ -34,8 +34,8 @@ for codes in mxfp4 nvfp4 ternary; do
   status $thimble compress $fable -q -r $codes.yaml --calibrate $fable/calibrate.txt -o $codes.thimble >log
   $thimble inspect $codes.thimble | grep -E "^[24]-bit"
 done
-for codes in mxfp4 ternary; do
-  status $thimble compress $fable -q -r $codes.yaml -o $codes.gguf >log
+for codes in mxfp4 nvfp4 ternary; do
+  status $thimble compress $fable -q -r $codes.yaml --calibrate $fable/calibrate.txt -o $codes.gguf >log
   for file in $codes.gguf $codes.thimble; do
     $thimble eval $file -q --reference $fable --text $fable/tune.txt --context 128 --max-windows 4 --kv f32 --json
   done | grep -h '"kl_weights"' | uniq | wc -l

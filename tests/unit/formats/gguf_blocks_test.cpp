@@ -50,23 +50,29 @@ TEST_CASE("blocks decode to the bits that the gguf package gives") {
     }
     ++seen;
   }
-  CHECK(seen == 13);
+  CHECK(seen == 15);
 }
 
 TEST_CASE("packing what was unpacked gives the same bytes") {
   const auto arrays = data::read_npz(kFixture);
   REQUIRE(arrays.has_value());
   for (const BlockType& type : block_types()) {
-    if (type.elements != 32 && type.name != "TQ2_0") continue;
+    if (type.elements != 32 && type.name != "TQ2_0" && type.name != "NVFP4") continue;
     CAPTURE(type.name);
     const auto* blocks = data::find(*arrays, std::string(type.name) + ".blocks");
     REQUIRE(blocks != nullptr);
     const Decoded decoded = decode(type, *blocks);
     std::vector<std::uint8_t> again(static_cast<std::size_t>(type.bytes));
     for (std::size_t i = 0; i < static_cast<std::size_t>(blocks->dims[0]); ++i) {
+      const auto* codes = decoded.rows.codes.data() + static_cast<std::size_t>(type.elements) * i;
+      if (type.name == "NVFP4") {
+        pack_nvfp4(codes, decoded.rows.scales.data() + 4 * i, again.data());
+        CHECK(std::memcmp(again.data(), blocks->bytes.data() + i * again.size(), again.size()) ==
+              0);
+        continue;
+      }
       const float minimum = decoded.rows.minima.empty() ? 0.0f : decoded.rows.minima[i];
-      pack(type, decoded.rows.codes.data() + static_cast<std::size_t>(type.elements) * i,
-           decoded.rows.scales[i], minimum, again.data());
+      pack(type, codes, decoded.rows.scales[i], minimum, again.data());
       CHECK(std::memcmp(again.data(), blocks->bytes.data() + i * again.size(), again.size()) == 0);
     }
   }
