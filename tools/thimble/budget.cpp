@@ -7,11 +7,13 @@
 #include "calibrate/teacher.h"
 #include "eval/score.h"
 #include "ir/match.h"
+#include "lower/lower.h"
 #include "program/header.h"
 #include "support/checked.h"
 #include "support/math.h"
 #include "tools/thimble/calibration.h"
 #include "tools/thimble/evaluation.h"
+#include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -32,7 +34,7 @@ program::Metadata with_metrics(const BudgetRequest& request, const recipe::Recip
                                ir::Task task) {
   program::Metadata metadata = request.metadata;
   const auto add = [&](const std::string& name, const char* longest) {
-    metadata.emplace_back("metric." + name, longest);
+    metadata.emplace_back(metric_key(name), longest);
   };
   for (const std::string& name : metrics_of(recipe.evaluation, task)) add(name, "-1.23456789e-10");
   add("bits_per_weight", "0.123456789");

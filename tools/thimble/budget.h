@@ -1,7 +1,6 @@
 #pragma once
 // A recipe's passes where a budget chooses for some of them.
 
-#include <optional>
 #include <string>
 
 #include "tools/thimble/cost.h"

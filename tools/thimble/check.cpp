@@ -9,7 +9,7 @@
 #include "report/summary.h"
 #include "support/atomic_file.h"
 #include "tools/thimble/evaluation.h"
-#include "tools/thimble/generation.h"
+#include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/recipe_options.h"
 
@@ -43,18 +43,6 @@ Expected<std::vector<eval::Gate>> gates_of(const CheckChoices& choices,
   return gates;
 }
 
-// What the file itself says about the metrics that its making measured.
-std::vector<eval::Metric> recorded_metrics(const program::Bundle& bundle) {
-  constexpr std::string_view kPrefix = "metric.";
-  std::vector<eval::Metric> metrics;
-  for (const auto& [key, value] : bundle.metadata) {
-    if (!key.starts_with(kPrefix)) continue;
-    const double number = std::strtod(value.c_str(), nullptr);
-    metrics.push_back({key.substr(kPrefix.size()), eval::Interval::exact(number)});
-  }
-  return metrics;
-}
-
 void set(std::vector<eval::Metric>& metrics, eval::Metric metric) {
   std::erase_if(metrics, [&](const eval::Metric& m) { return m.name == metric.name; });
   metrics.push_back(std::move(metric));
@@ -62,7 +50,7 @@ void set(std::vector<eval::Metric>& metrics, eval::Metric metric) {
 
 Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const Opened& opened,
                                             EvaluationRequest& request, Environment& environment) {
-  std::vector<eval::Metric> metrics = recorded_metrics(opened.bundle);
+  std::vector<eval::Metric> metrics = metrics_in(opened.bundle.metadata);
   if (request.given()) {
     THIMBLE_ASSIGN(const auto reference, open_reference(choices.text, environment));
     request.weights = reference.has_value();

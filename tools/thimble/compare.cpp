@@ -13,7 +13,6 @@
 #include "support/math.h"
 #include "support/text.h"
 #include "tools/thimble/evaluation.h"
-#include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {

@@ -15,6 +15,7 @@
 #include "tools/thimble/budget.h"
 #include "tools/thimble/compress_job.h"
 #include "tools/thimble/evaluation.h"
+#include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/written.h"
 
@@ -24,27 +25,18 @@ namespace {
 // Deterministic facts only: no times, paths, threads or dates.
 program::Metadata provenance(const Prepared& prepared, const recipe::Recipe& recipe,
                              const std::string& fingerprint) {
-  program::Metadata metadata = {{"thimble.version", THIMBLE_VERSION},
-                                {"thimble.fingerprint", fingerprint},
-                                {"thimble.recipe", recipe.text},
-                                {"source.format", prepared.original.source_format},
-                                {"source.architecture", prepared.original.architecture},
-                                {"source.digest", prepared.source_digest}};
-  for (const auto& [key, value] : prepared.original.metadata)
-    metadata.emplace_back("model." + key, value);
+  program::Metadata metadata = metadata_of(prepared.original);
+  metadata.emplace_back(kFingerprintKey, fingerprint);
+  metadata.emplace_back("thimble.recipe", recipe.text);
+  metadata.emplace_back("source.digest", prepared.source_digest);
   return metadata;
-}
-
-void add_metrics(program::Metadata& metadata, const std::vector<eval::Metric>& metrics) {
-  for (const eval::Metric& metric : metrics)
-    metadata.emplace_back("metric." + metric.name, format_significant(metric.interval.value, 9));
 }
 
 // The size of the file that will hold this metadata and, among it, that size. A header that grows
 // with the number's digits settles at once; should it ever swing between two sizes, the larger
 // counts.
 std::uint64_t add_size(program::Metadata& metadata, const formats::ThimbleWriter& writer) {
-  metadata.emplace_back("metric.size", "");
+  metadata.emplace_back(metric_key("size"), "");
   std::uint64_t size = 0;
   for (int turn = 0; turn < 4; ++turn) {
     const std::uint64_t next = writer.file_bytes_with(metadata);

@@ -8,7 +8,7 @@
 #include "formats/thimble/writer.h"
 #include "lower/lower.h"
 #include "report/json.h"
-#include "support/text.h"
+#include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/preconditions.h"
 #include "tools/thimble/target.h"
@@ -26,11 +26,7 @@ Status write_thimble(const ir::Model& model, const std::string& path, Environmen
   THIMBLE_ASSIGN(const auto writer,
                  formats::ThimbleWriter::create(path, std::move(lowered), lower::describe(model)));
   THIMBLE_TRY(writer->write_payloads(environment.pool, environment.progress));
-  program::Metadata metadata = {{"thimble.version", THIMBLE_VERSION},
-                                {"source.format", model.source_format},
-                                {"source.architecture", model.architecture}};
-  for (const auto& [key, value] : model.metadata) metadata.emplace_back("model." + key, value);
-  return writer->finish(std::move(metadata));
+  return writer->finish(metadata_of(model));
 }
 
 Expected<int> run_convert(const ConvertChoices& choices, Environment& environment) {

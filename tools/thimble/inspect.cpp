@@ -8,6 +8,7 @@
 #include "report/json.h"
 #include "report/table.h"
 #include "support/text.h"
+#include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -103,8 +104,8 @@ Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& glob
               bits_per_weight(bundle));
   if (choices.verify) std::printf("every digest is right\n");
   for (const auto& [key, value] : bundle.metadata) {
-    if (choices.metadata || (value.size() < 60 && value.find('\n') == std::string::npos &&
-                             !key.starts_with("model."))) {
+    if (choices.metadata ||
+        (value.size() < 60 && value.find('\n') == std::string::npos && !is_model_key(key))) {
       std::printf("  %s: %s\n", key.c_str(), value.c_str());
     }
   }

@@ -6,6 +6,7 @@
 #include "eval/gate.h"
 #include "formats/all.h"
 #include "lower/lower.h"
+#include "tools/thimble/metadata.h"
 
 namespace thimble::cli {
 
@@ -66,11 +67,9 @@ Expected<ir::Model> read_source(const std::string& path, const Globals& globals)
 
 ir::DimRanges ranges_of(const Opened& opened) {
   if (opened.model) return ir::dim_ranges(opened.model->metadata);
-  for (const auto& [key, value] : opened.bundle.metadata) {
-    if (key == "model." + std::string(ir::kDimRangesKey))
-      return ir::dim_ranges({{std::string(ir::kDimRangesKey), value}});
-  }
-  return {};
+  const std::string key(ir::kDimRangesKey);
+  const std::string* text = find(opened.bundle.metadata, model_key(key));
+  return text != nullptr ? ir::dim_ranges({{key, *text}}) : ir::DimRanges();
 }
 
 Expected<tokenizer::Tokenizer> tokenizer_of(const program::Bundle& bundle,

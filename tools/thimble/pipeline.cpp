@@ -4,6 +4,7 @@
 #include <map>
 
 #include "formats/all.h"
+#include "lower/lower.h"
 #include "pass/finite.h"
 #include "passes/quantize/settings.h"
 #include "quant/quantize.h"

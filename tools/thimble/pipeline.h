@@ -1,14 +1,11 @@
 #pragma once
 // What `compress` and `plan` do, step by step: model -> passes -> lowered program.
 
-#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "calibrate/calibration.h"
 #include "ir/model.h"
-#include "lower/lower.h"
 #include "pass/pass.h"
 #include "recipe/recipe.h"
 #include "tools/thimble/command.h"

@@ -1,12 +1,9 @@
 // thimble run: text from a language model, or tensors in and out of any model.
 
-#include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "report/json.h"
 #include "runtime/generate.h"
-#include "support/system.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/generation.h"
 #include "tools/thimble/open.h"

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "tools/thimble/metadata.h"
+
 namespace thimble::cli {
 namespace {
 
@@ -76,7 +78,7 @@ Expected<formats::Target> target_of(const std::string& output, const std::string
 
 formats::Target with_provenance(formats::Target target, const program::Metadata& metadata) {
   for (const auto& [key, value] : metadata) {
-    if (!key.starts_with("model.")) target.provenance[key] = value;
+    if (!is_model_key(key)) target.provenance[key] = value;
   }
   return target;
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "formats/all.h"
-#include "program/header.h"
+#include "program/bundle.h"
 #include "tools/thimble/command.h"
 
 namespace thimble::cli {

@@ -9,6 +9,7 @@
 
 #include "support/hash.h"
 #include "support/mapped_file.h"
+#include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -38,17 +39,12 @@ std::string text_in(const report::Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-std::string metadata_value(const program::Bundle& bundle, std::string_view key) {
-  for (const auto& [name, value] : bundle.metadata) {
-    if (name == key) return value;
-  }
-  return "";
-}
-
 bool thimble_has(const std::string& path, const std::string& fingerprint) {
   if (!is_thimble(path)) return false;
   const auto bundle = program::open_thimble(path);
-  return bundle && metadata_value(*bundle, "thimble.fingerprint") == fingerprint;
+  if (!bundle) return false;
+  const std::string* own = find(bundle->metadata, kFingerprintKey);
+  return own != nullptr && *own == fingerprint;
 }
 
 // Does the report say that what lies there now was made with this fingerprint?
