@@ -253,6 +253,44 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
   return gate_status(outcome->gates, environment.globals.strict);
 }
 
+// What passes and the evaluation read, in place of what the recipe names.
+void add_data_options(CLI::App& command, CompressChoices& choices) {
+  command
+      .add_option("--calibrate", choices.calibrate,
+                  "Text, .jsonl of conversations, .npz or .wav to calibrate on, or "
+                  "`teacher`: what the model writes; in place of the recipe's")
+      ->type_name("FILE");
+  command
+      .add_option("--imatrix", choices.imatrix,
+                  "llama.cpp's importance matrix for `importance: true`, in place of the recipe's")
+      ->type_name("FILE");
+  command
+      .add_option("--measurements", choices.measurements,
+                  "Keep what a budget measures in this folder, for other budgets of the same "
+                  "model, recipe and texts")
+      ->type_name("FOLDER");
+  command
+      .add_option("--text", choices.text,
+                  "Text, .npz or .wav to evaluate on, in place of the recipe's")
+      ->type_name("FILE");
+  add_count(command, "--context", choices.windows.context, {8, 1 << 20},
+            "Tokens of a window of that text, in place of the recipe's");
+  add_count(command, "--max-windows", choices.windows.max_windows, {1, 1 << 30},
+            "Evaluate on this many windows only");
+}
+
+// Which passes run, and what is printed of them.
+void add_pass_options(CLI::App& command, pass::ManagerOptions& manager) {
+  command.add_option("--disable-pass", manager.disable, "Leave a pass out")
+      ->type_name("PASS")
+      ->allow_extra_args(false);
+  command
+      .add_option("--print-after", manager.print_after, "Print the graph after a pass (*: each)")
+      ->type_name("PASS");
+  command.add_option("--stop-after", manager.stop_after, "Leave out the passes after this one")
+      ->type_name("PASS");
+}
+
 }  // namespace
 
 void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
@@ -278,41 +316,10 @@ void add_compress(CLI::App& app, Globals& globals, Selected& selected) {
   add_dim_option(*command, globals);
   add_recipe_options(*command, choices->recipe);
   add_budget_options(*command, choices->recipe);
-  command
-      ->add_option("--calibrate", choices->calibrate,
-                   "Text, .jsonl of conversations, .npz or .wav to calibrate on, or "
-                   "`teacher`: what the model writes; in place of the recipe's")
-      ->type_name("FILE");
-  command
-      ->add_option("--imatrix", choices->imatrix,
-                   "llama.cpp's importance matrix for `importance: true`, in place of the recipe's")
-      ->type_name("FILE");
-  command
-      ->add_option("--measurements", choices->measurements,
-                   "Keep what a budget measures in this folder, for other budgets of the same "
-                   "model, recipe and texts")
-      ->type_name("FOLDER");
-  command
-      ->add_option("--text", choices->text,
-                   "Text, .npz or .wav to evaluate on, in place of the recipe's")
-      ->type_name("FILE");
-  add_count(*command, "--context", choices->windows.context, {8, 1 << 20},
-            "Tokens of a window of that text, in place of the recipe's");
-  add_count(*command, "--max-windows", choices->windows.max_windows, {1, 1 << 30},
-            "Evaluate on this many windows only");
+  add_data_options(*command, *choices);
   command->add_option("--max-memory", globals.max_memory, "Refuse to start if more would be needed")
       ->type_name("SIZE");
-  command->add_option("--disable-pass", choices->manager.disable, "Leave a pass out")
-      ->type_name("PASS")
-      ->allow_extra_args(false);
-  command
-      ->add_option("--print-after", choices->manager.print_after,
-                   "Print the graph after a pass (*: each)")
-      ->type_name("PASS");
-  command
-      ->add_option("--stop-after", choices->manager.stop_after,
-                   "Leave out the passes after this one")
-      ->type_name("PASS");
+  add_pass_options(*command, choices->manager);
   command->add_flag("--force", choices->force, "Write even when the output is up to date");
   command->add_flag("--strict", globals.strict,
                     "Make every fallback, warning and undecided gate an error");

@@ -19,6 +19,7 @@ struct RecipeChoices {
   bool has_budget() const { return !size.empty() || bits_per_weight > 0 || kl > 0; }
 };
 
+void add_overrides(CLI::App& command, RecipeChoices& choices);  // --var and --set
 // Of `compress` and `plan`.
 void add_budget_options(CLI::App& command, RecipeChoices& choices);
 void add_recipe_options(CLI::App& command, RecipeChoices& choices,
