@@ -16,6 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;  // metrics stay in the file's order
 
 constexpr std::uint64_t kMaxBytes = 1 << 20;
+constexpr int kSchema = 1;
 
 Expected<Json> read_json(const std::string& path) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
@@ -24,6 +25,11 @@ Expected<Json> read_json(const std::string& path) {
   Json json = Json::parse(file->text(), nullptr, false);
   const bool right = json.is_object() && json.contains("metrics") && json["metrics"].is_object();
   if (!right) return invalid_file("not a baseline").in(path).fix("make one with --update-baseline");
+  const Json schema = json.value("schema", Json(kSchema));
+  if (schema != Json(kSchema))
+    return unsupported("a baseline of schema " + schema.dump() + " is not read")
+        .in(path)
+        .fix("move it away, and make one with --update-baseline");
   return json;
 }
 
@@ -73,7 +79,7 @@ Status write_baseline(const std::string& path, const std::vector<Metric>& metric
                                  : fallback;
     entries[metric.name] = {{"value", metric.interval.value}, {"tolerance", tolerance}};
   }
-  const Json out = {{"schema", 1}, {"metrics", entries}};
+  const Json out = {{"schema", kSchema}, {"metrics", entries}};
   return write_file(path, out.dump(2) + "\n");
 }
 
