@@ -386,8 +386,9 @@ Expected<Recipe> read_opened(const Source& source, const ReadOptions& options) {
 }  // namespace
 
 Expected<pass::Budget> size_budget(const std::string& size) {
+  constexpr double kMostBytes = 1e15;
   const auto bytes = eval::parse_size(size);
-  if (!bytes || *bytes < 1)
+  if (!bytes || *bytes < 1 || *bytes > kMostBytes)
     return Error(ErrorCode::kInvalidArgument,
                  "'size' is '" + size + "'; it reads as 60MB, 1.5GB or 512KiB do");
   return pass::Budget{pass::BudgetKind::kSize, *bytes, {}, "size: " + size};

@@ -30,6 +30,18 @@ Status set_budget(const RecipeChoices& choices, recipe::Recipe& recipe) {
   return ok();
 }
 
+// Of a number between two, ends included, which no NaN is.
+CLI::Validator between(const std::string& least, const std::string& most) {
+  return CLI::Validator(
+      [least, most](const std::string& text) {
+        double value = 0;
+        const bool number = CLI::detail::lexical_cast(text, value);
+        if (number && value >= std::stod(least) && value <= std::stod(most)) return std::string();
+        return "'" + text + "' is no number from " + least + " to " + most;
+      },
+      "");
+}
+
 }  // namespace
 
 void add_overrides(CLI::App& command, RecipeChoices& choices) {
@@ -57,10 +69,10 @@ void add_budget_options(CLI::App& command, RecipeChoices& choices) {
           "The largest file wanted: bits go where they count most; recipe budget unless given")
       ->type_name("SIZE");
   command.add_option("--bits-per-weight", choices.bits_per_weight, "The same, for all weights")
-      ->check(CLI::Range(0.5, 32.0))
+      ->check(between("0.5", "32"))
       ->type_name("BITS");
   command.add_option("--kl", choices.kl, "The smallest file of at most this mean KL, in nats")
-      ->check(CLI::Range(1e-9, 100.0))
+      ->check(between("1e-9", "100"))
       ->type_name("NATS");
   command
       .add_option("--tune", choices.tune,

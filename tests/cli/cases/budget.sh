@@ -2,6 +2,9 @@
 tune="--tune $fable/tune.txt"
 status $thimble compress $fable -q --size 100kB $tune -o out.thimble 2>&1 | sed -E 's/[0-9]+\.[0-9]+MB/N MB/g'
 status $thimble compress $fable -q --size much $tune -o out.thimble
+for odd in '--size 1e99' '--bits-per-weight nan' '--kl nan' '--kl 0'; do
+  status $thimble compress $fable -q $odd $tune -o out.thimble
+done
 status $thimble compress $fable -q -r int4 --size 1MB $tune -o out.thimble
 status $thimble compress $fable -q --size 1MB --kl 0.1 $tune -o out.thimble
 check() { cat >recipe.yaml; status $thimble compress $fable -q -r recipe.yaml $tune -o out.thimble; }
