@@ -156,8 +156,8 @@ bool is_ours(const fs::path& path) {
 
 // Has the folder gone while it was being locked, or become another?
 bool is_gone(int fd, const std::string& folder) {
-  struct stat here {
-  }, there{};
+  struct stat here = {};
+  struct stat there = {};
   return ::fstat(fd, &here) != 0 || ::stat(folder.c_str(), &there) != 0 ||
          here.st_dev != there.st_dev || here.st_ino != there.st_ino;
 }
