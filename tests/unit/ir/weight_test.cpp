@@ -64,8 +64,12 @@ TEST_CASE("encoded rows in memory read back in the weight's own order") {
   CHECK(middle->scales == std::vector<float>{10});
 }
 
-TEST_CASE("a per-tensor scale comes with every range of rows") {
+namespace {
+
+// 0, 0.5, 1 and 1.5 in two rows, in 8 bits with one scale.
+Weight with_one_scale() {
   Weight w;
+  w.dtype = DType::kF16;
   w.dims = {2, 2};
   w.encoding.kind = EncodingKind::kAffine;
   w.encoding.bits = 8;
@@ -75,6 +79,13 @@ TEST_CASE("a per-tensor scale comes with every range of rows") {
   rows.codes = {128, 129, 130, 131};
   rows.scales = {0.5f};
   w.source = owned_rows(w, rows);
+  return w;
+}
+
+}  // namespace
+
+TEST_CASE("a per-tensor scale comes with every range of rows") {
+  const Weight w = with_one_scale();
   CHECK(w.source->read(1, 2)->scales == std::vector<float>{0.5f});
   CHECK(*read_floats(w) == std::vector<float>{0, 0.5f, 1, 1.5f});
 }
@@ -98,17 +109,7 @@ TEST_CASE("a turned matrix has rows for inputs, and an encoded one its numbers")
   CHECK(middle->count == 1);
   CHECK(middle->dense.size() == 2 * sizeof(std::int64_t));
 
-  Weight w;
-  w.dtype = DType::kF16;
-  w.dims = {2, 2};
-  w.encoding.kind = EncodingKind::kAffine;
-  w.encoding.bits = 8;
-  w.encoding.per_tensor = true;
-  w.encoding.constant_zero = 128;
-  Rows rows;
-  rows.codes = {128, 129, 130, 131};
-  rows.scales = {0.5f};
-  w.source = owned_rows(w, rows);
+  const Weight w = with_one_scale();
   CHECK(turned(w).dtype == DType::kF32);
   CHECK(*read_floats(turned(w)) == std::vector<float>{0, 1, 0.5f, 1.5f});
 }
