@@ -260,6 +260,17 @@ Encoding nvfp4() {
   return e;
 }
 
+void pack_nvfp4(const std::uint8_t* codes, const float* scales, std::uint8_t* block) {
+  for (int group = 0; group < 4; ++group) {
+    block[group] = e4m3_byte(scales[group] * 2);
+    const std::uint8_t* all = codes + 16 * group;
+    for (int i = 0; i < 8; ++i) {
+      block[4 + 8 * group + i] =
+          static_cast<std::uint8_t>(sign_magnitude(all[i]) | sign_magnitude(all[i + 8]) << 4);
+    }
+  }
+}
+
 bool unpack_tq1_0(const std::uint8_t* b, Rows& out) {
   const auto push_run = [&](const std::uint8_t* bytes, int count, int weights) {
     for (int n = 0, power = 1; n < weights; ++n, power *= 3) {
@@ -323,7 +334,7 @@ constexpr BlockType kTypes[] = {
     {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8, false); }},
     {20, "IQ4_NL", 32, 18, kNone, unpack_q4_0, iq4_nl},
     {39, "MXFP4", 32, 17, kNone, unpack_mxfp4, mxfp4},
-    {40, "NVFP4", 64, 36, kNone, unpack_nvfp4, nvfp4},
+    {40, "NVFP4", 64, 36, kNone, unpack_nvfp4, nvfp4, true},
     {35, "TQ2_0", 256, 66, kNone, unpack_tq2_0, tq2_0},
     {34, "TQ1_0", 256, 54, kNone, unpack_tq1_0, tq2_0},
     {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return super(2, 16, 4, 0, true); }},
@@ -384,12 +395,13 @@ Expected<const BlockType*> find_block_type(std::uint32_t id) {
                      " is not supported; types are " + known);
 }
 
-void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
+void pack(const BlockType& type, const std::uint8_t* codes, const float* scales, float minimum,
           std::uint8_t* block) {
-  if (type.unpack == unpack_mxfp4) return pack_mxfp4(codes, scale, block);
-  if (type.unpack == unpack_tq2_0) return pack_tq2_0(codes, scale, block);
+  if (type.unpack == unpack_mxfp4) return pack_mxfp4(codes, scales[0], block);
+  if (type.unpack == unpack_nvfp4) return pack_nvfp4(codes, scales, block);
+  if (type.unpack == unpack_tq2_0) return pack_tq2_0(codes, scales[0], block);
   const Encoding encoding = type.encoding();
-  const std::uint16_t d = float_to_half(scale), m = float_to_half(minimum);
+  const std::uint16_t d = float_to_half(scales[0]), m = float_to_half(minimum);
   std::memcpy(block, &d, 2);
   block += 2;
   if (encoding.zero == ZeroKind::kMinima) {
@@ -408,17 +420,6 @@ void pack(const BlockType& type, const std::uint8_t* codes, float scale, float m
   }
   for (int i = 0; i < 16; ++i) {
     block[i] = static_cast<std::uint8_t>((codes[i] & 15) | (codes[i + 16] & 15) << 4);
-  }
-}
-
-void pack_nvfp4(const std::uint8_t* codes, const float* scales, std::uint8_t* block) {
-  for (int group = 0; group < 4; ++group) {
-    block[group] = e4m3_byte(scales[group] * 2);
-    const std::uint8_t* all = codes + 16 * group;
-    for (int i = 0; i < 8; ++i) {
-      block[4 + 8 * group + i] =
-          static_cast<std::uint8_t>(sign_magnitude(all[i]) | sign_magnitude(all[i + 8]) << 4);
-    }
   }
 }
 

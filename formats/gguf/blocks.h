@@ -22,18 +22,18 @@ struct BlockType {
   // Appends one block's streams. False: a scale is not a number.
   bool (*unpack)(const std::uint8_t* block, ir::Rows& out) = nullptr;
   ir::Encoding (*encoding)() = nullptr;
+  // A tensor of its own holds a number that products with such weights are times.
+  bool scaled_aside = false;
 };
 
 std::span<const BlockType> block_types();
 // By the number in a file; an error names what is supported.
 Expected<const BlockType*> find_block_type(std::uint32_t id);
 
-// Writing: one block of weights of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4 or TQ2_0, from codes
-// that are unsigned with the type's constant zero, and scale and minimum that the type holds
-// exactly.
-void pack(const BlockType& type, const std::uint8_t* codes, float scale, float minimum,
+// Writing: one block of weights of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, NVFP4 or TQ2_0,
+// from codes that are unsigned with the type's constant zero, and scales (NVFP4 has four, the
+// others one) and a minimum that the type holds exactly.
+void pack(const BlockType& type, const std::uint8_t* codes, const float* scales, float minimum,
           std::uint8_t* block);
-// The same of NVFP4, with four scales.
-void pack_nvfp4(const std::uint8_t* codes, const float* scales, std::uint8_t* block);
 
 }  // namespace thimble::formats::gguf

@@ -100,4 +100,8 @@ std::string to_gguf(std::string_view name, Naming naming) {
   return translate(name, names, &Pair::huggingface, &Pair::gguf, names.layers, "blk.");
 }
 
+std::string beside(std::string_view name, std::string_view kind) {
+  return std::string(name.substr(0, name.rfind('.'))).append(".").append(kind);
+}
+
 }  // namespace thimble::formats::gguf

@@ -18,4 +18,7 @@ enum class Naming {
 std::string to_huggingface(std::string_view name, Naming naming);
 std::string to_gguf(std::string_view name, Naming naming);
 
+// The tensor of another kind beside one, as "blk.0.attn_q.scale" is beside "blk.0.attn_q.weight".
+std::string beside(std::string_view name, std::string_view kind);
+
 }  // namespace thimble::formats::gguf

@@ -45,7 +45,7 @@ const BlockType* exact_type(const ir::Weight& weight) {
     const ir::Encoding own = type.encoding();
     if (encoding.group_size % own.group_size != 0 || inputs % type.elements != 0) continue;
     ir::Encoding grid = own;
-    if (takes_scale(weight)) grid.scale_exponent = encoding.scale_exponent;
+    if (type.scaled_aside && takes_scale(weight)) grid.scale_exponent = encoding.scale_exponent;
     if (type.name == "TQ2_0" && encoding.table == quant::ternary_levels())
       grid.table = encoding.table;  // of its four levels the last goes unused
     grid.group_size = encoding.group_size;
@@ -74,7 +74,7 @@ void quantize_block(const BlockType& type, const float* weights, std::uint8_t* b
     const float code = bytes ? std::round(x) + 128.0f : std::floor(x + 8.5f);
     codes[i] = static_cast<std::uint8_t>(std::clamp(code, least, most));
   }
-  pack(type, codes, scale, 0.0f, block);
+  pack(type, codes, &scale, 0.0f, block);
 }
 
 void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& rows,
@@ -83,13 +83,14 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
   const auto groups = static_cast<std::size_t>(weight.encoding.groups(weight.inputs()));
   const auto group = static_cast<std::size_t>(weight.encoding.group_width(weight.inputs()));
   auto* block = reinterpret_cast<std::uint8_t*>(out);
-  const int moved = type.encoding().constant_zero - weight.encoding.constant_zero;
+  const ir::Encoding own = type.encoding();
+  const int moved = own.constant_zero - weight.encoding.constant_zero;
   const auto elements = static_cast<std::size_t>(type.elements);
   std::vector<std::uint8_t> codes(elements);
   const bool ternary = weight.encoding.table == quant::ternary_levels();
-  const bool nvfp4 = type.name == "NVFP4";
-  const float factor = std::ldexp(1.0f, -1 - weight.encoding.scale_exponent);
-  float scales[4];
+  const auto own_group = static_cast<std::size_t>(own.group_size);
+  std::vector<float> scales(elements / own_group);
+  const float factor = 1.0f / factor_of(weight, type);
   const auto code_of = [&](std::uint8_t code) {
     return static_cast<std::uint8_t>(ternary ? std::max<int>(code, 1) - 1 : code + moved);
   };
@@ -98,13 +99,9 @@ void pack_rows(const ir::Weight& weight, const BlockType& type, const ir::Rows& 
       const std::size_t g = row * groups + at / group;
       for (std::size_t i = 0; i < elements; ++i)
         codes[i] = code_of(rows.codes[row * inputs + at + i]);
-      if (nvfp4) {
-        for (std::size_t s = 0; s < 4; ++s) scales[s] = rows.scales[g + s * 16 / group] * factor;
-        pack_nvfp4(codes.data(), scales, block);
-        block += type.bytes;
-        continue;
-      }
-      pack(type, codes.data(), rows.scales[g], rows.minima.empty() ? 0.0f : rows.minima[g], block);
+      for (std::size_t s = 0; s < scales.size(); ++s)
+        scales[s] = rows.scales[g + s * own_group / group] * factor;
+      pack(type, codes.data(), scales.data(), rows.minima.empty() ? 0.0f : rows.minima[g], block);
       block += type.bytes;
     }
   }
@@ -196,7 +193,8 @@ Expected<const BlockType*> choose_type(const ir::Weight& weight, const Target& t
 }
 
 float factor_of(const ir::Weight& weight, const BlockType& type) {
-  return type.name == "NVFP4" ? std::ldexp(1.0f, weight.encoding.scale_exponent + 1) : 1.0f;
+  if (!type.scaled_aside) return 1.0f;
+  return std::ldexp(1.0f, weight.encoding.scale_exponent - type.encoding().scale_exponent);
 }
 
 std::uint64_t row_bytes(const BlockType& type, const ir::Weight& weight) {

@@ -67,10 +67,10 @@ class GgufWeights : public WeightProvider {
   }
 
  private:
-  // Of NVFP4, by which its products are multiplied; NaN where it is no number of that file's.
+  // By which the tensor's products are multiplied; NaN where it is no number of that file's.
   float factor_of(const std::string& name, const gguf::Tensor& tensor) const {
-    if (tensor.type->name != "NVFP4") return 1;
-    const auto at = file_.tensors.find(name.substr(0, name.rfind('.')) + ".scale");
+    if (!tensor.type->scaled_aside) return 1;
+    const auto at = file_.tensors.find(gguf::beside(name, "scale"));
     if (at == file_.tensors.end()) return 1;
     const gguf::Tensor& scale = at->second;
     float factor = std::numeric_limits<float>::quiet_NaN();
@@ -282,11 +282,11 @@ class Metadata {
     return ok();
   }
 
-  // Of a weight in NVFP4.
+  // Of the weight beside it.
   bool is_scale(const std::string& name) const {
     if (!name.ends_with(".scale")) return false;
-    const auto of = file_.tensors.find(name.substr(0, name.rfind('.')) + ".weight");
-    return of != file_.tensors.end() && of->second.type->name == "NVFP4";
+    const auto of = file_.tensors.find(gguf::beside(name, "weight"));
+    return of != file_.tensors.end() && of->second.type->scaled_aside;
   }
 
   // Keys that change results and that nobody here knows.

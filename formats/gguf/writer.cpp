@@ -215,8 +215,8 @@ std::string header_of(const gguf::Keys& keys, const std::vector<Output>& outputs
 void add_factor(const Output& output, std::vector<ir::Weight>& factors) {
   const float factor = gguf::factor_of(output.weight, *output.type);
   if (factor == 1) return;
-  const std::string module = output.name.substr(0, output.name.rfind('.'));
-  factors.push_back(ir::make_dense(module + ".scale", {1}, std::vector<float>{factor}));
+  factors.push_back(
+      ir::make_dense(gguf::beside(output.name, "scale"), {1}, std::vector<float>{factor}));
 }
 
 // All of the file but the tensors' numbers.

@@ -62,17 +62,12 @@ TEST_CASE("packing what was unpacked gives the same bytes") {
     const auto* blocks = data::find(*arrays, std::string(type.name) + ".blocks");
     REQUIRE(blocks != nullptr);
     const Decoded decoded = decode(type, *blocks);
+    const std::size_t scales = type.name == "NVFP4" ? 4 : 1;
     std::vector<std::uint8_t> again(static_cast<std::size_t>(type.bytes));
     for (std::size_t i = 0; i < static_cast<std::size_t>(blocks->dims[0]); ++i) {
       const auto* codes = decoded.rows.codes.data() + static_cast<std::size_t>(type.elements) * i;
-      if (type.name == "NVFP4") {
-        pack_nvfp4(codes, decoded.rows.scales.data() + 4 * i, again.data());
-        CHECK(std::memcmp(again.data(), blocks->bytes.data() + i * again.size(), again.size()) ==
-              0);
-        continue;
-      }
       const float minimum = decoded.rows.minima.empty() ? 0.0f : decoded.rows.minima[i];
-      pack(type, codes, decoded.rows.scales[i], minimum, again.data());
+      pack(type, codes, decoded.rows.scales.data() + scales * i, minimum, again.data());
       CHECK(std::memcmp(again.data(), blocks->bytes.data() + i * again.size(), again.size()) == 0);
     }
   }
