@@ -227,8 +227,9 @@ double logits_of(const ir::Model& model) {
   return width;
 }
 
-double budget_seconds(const ir::Model& model, const BudgetWork& work) {
-  const Estimate slopes(model, work.slopes), whole(model, work.whole);
+// `slopes`: of what they run on.
+double budget_seconds(const ir::Model& model, const BudgetWork& work, const Estimate& slopes) {
+  const Estimate whole(model, work.whole);
   const bool language = model.task == ir::Task::kGenerate;
   const auto compared = [&](const Samples& samples) {
     return language ? static_cast<double>(samples.count * samples.tokens) / 2 * logits_of(model) /
@@ -243,6 +244,34 @@ double budget_seconds(const ir::Model& model, const BudgetWork& work) {
   seconds += 2 * slopes.forward();
   seconds += static_cast<double>(work.trials) * (slopes.forward() / 2 + compared(work.slopes));
   return seconds + work.measured * (2 * whole.forward() + compared(work.whole));
+}
+
+// A phase's memory: its own, and what it touches of the mapped source.
+struct Memory {
+  double own = 0, mapped = 0;
+};
+
+// Of the largest weight on its way into the file.
+Memory writing_memory(const ir::Model& model, int threads) {
+  Memory most;
+  for (const ir::Weight& weight : model.weights) {
+    if (weight.source == nullptr) continue;
+    const auto count = static_cast<double>(std::max<std::int64_t>(1, weight.element_count()));
+    const double batch = std::min(count, kBatch / kPackedBytes), decoded = 4 * batch;
+    most.own = std::max(most.own,
+                        2 * batch * kPackedBytes +
+                            (threads == 1 ? decoded : std::min(decoded, threads * kThreadBytes)));
+    most.mapped =
+        std::max(most.mapped, kLingering * static_cast<double>(weight.byte_size()) * batch / count);
+  }
+  return most;
+}
+
+Memory budget_memory(const ir::Model& model, const BudgetWork& budget, const Estimate& slopes) {
+  const double width = model.task == ir::Task::kGenerate ? logits_of(model) : 0;
+  const double rows = static_cast<double>(budget.slopes.count * budget.slopes.tokens) / 2;
+  return {slopes.boundary() + slopes.running() + 2 * 4 * rows * width,
+          static_cast<double>(model.weight_bytes())};
 }
 
 }  // namespace
@@ -282,39 +311,6 @@ Expected<Samples> calibration_samples(const ir::Model& model, const recipe::Reci
   return samples;
 }
 
-namespace {
-
-// A phase's memory: its own, and what it touches of the mapped source.
-struct Memory {
-  double own = 0, mapped = 0;
-};
-
-// Of the largest weight on its way into the file.
-Memory writing_memory(const ir::Model& model, int threads) {
-  Memory most;
-  for (const ir::Weight& weight : model.weights) {
-    if (weight.source == nullptr) continue;
-    const auto count = static_cast<double>(std::max<std::int64_t>(1, weight.element_count()));
-    const double batch = std::min(count, kBatch / kPackedBytes), decoded = 4 * batch;
-    most.own = std::max(most.own,
-                        2 * batch * kPackedBytes +
-                            (threads == 1 ? decoded : std::min(decoded, threads * kThreadBytes)));
-    most.mapped =
-        std::max(most.mapped, kLingering * static_cast<double>(weight.byte_size()) * batch / count);
-  }
-  return most;
-}
-
-Memory budget_memory(const ir::Model& model, const BudgetWork& budget) {
-  const Estimate slopes(model, budget.slopes);
-  const double width = model.task == ir::Task::kGenerate ? logits_of(model) : 0;
-  const double rows = static_cast<double>(budget.slopes.count * budget.slopes.tokens) / 2;
-  return {slopes.boundary() + slopes.running() + 2 * 4 * rows * width,
-          static_cast<double>(model.weight_bytes())};
-}
-
-}  // namespace
-
 Cost cost_of(const ir::Model& model, const Samples& calibration, const BudgetWork& budget,
              int threads) {
   Cost cost;
@@ -326,8 +322,9 @@ Cost cost_of(const ir::Model& model, const Samples& calibration, const BudgetWor
     phases.push_back({estimate.boundary() + estimate.running() + estimate.statistics(), 0});
   }
   if (budget.trials > 0) {
-    cost.budget = budget_seconds(model, budget);
-    phases.push_back(budget_memory(model, budget));
+    const Estimate slopes(model, budget.slopes);
+    cost.budget = budget_seconds(model, budget, slopes);
+    phases.push_back(budget_memory(model, budget, slopes));
   }
   for (const Memory& phase : phases) {
     cost.memory = std::max(cost.memory, static_cast<std::uint64_t>(kProgram + phase.own));
