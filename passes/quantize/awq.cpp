@@ -10,6 +10,7 @@
 
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/rewritten.h"
 #include "passes/quantize/scaling.h"

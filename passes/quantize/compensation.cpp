@@ -4,6 +4,7 @@
 
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/rewritten.h"
 #include "support/system.h"

@@ -5,7 +5,7 @@
 
 #include "ir/decode.h"
 #include "ir/match.h"
-#include "passes/quantize/settings.h"
+#include "passes/quantize/findings.h"
 #include "passes/registrations.h"
 #include "quant/decode.h"
 #include "support/text.h"

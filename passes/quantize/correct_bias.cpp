@@ -7,6 +7,7 @@
 #include <map>
 
 #include "passes/quantize/compensation.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/rewritten.h"
 #include "passes/registrations.h"
 

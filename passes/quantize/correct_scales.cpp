@@ -4,6 +4,7 @@
 
 #include "calibrate/calibration.h"
 #include "passes/quantize/compensation.h"
+#include "passes/quantize/findings.h"
 #include "passes/registrations.h"
 #include "quant/decode.h"
 #include "quant/error_metrics.h"

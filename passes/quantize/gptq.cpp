@@ -9,6 +9,7 @@
 #include <map>
 
 #include "calibrate/calibration.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/gptq_inputs.h"
 #include "passes/quantize/gptq_matrix.h"
 #include "passes/quantize/matrix.h"

@@ -4,6 +4,7 @@
 
 #include "quant/hqq.h"
 
+#include "passes/quantize/findings.h"
 #include "passes/quantize/settings.h"
 #include "passes/registrations.h"
 

@@ -10,6 +10,7 @@
 #include "calibrate/calibration.h"
 #include "ir/decode.h"
 #include "passes/quantize/compensation.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/rewritten.h"
 #include "passes/quantize/settings.h"
 #include "passes/registrations.h"

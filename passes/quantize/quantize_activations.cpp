@@ -9,6 +9,7 @@
 #include "calibrate/calibration.h"
 #include "calibrate/ranges.h"
 #include "ir/match.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/integer_islands.h"
 #include "passes/quantize/settings.h"
 #include "passes/registrations.h"

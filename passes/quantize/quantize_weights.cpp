@@ -5,6 +5,7 @@
 #include "calibrate/calibration.h"
 #include "calibrate/energies.h"
 #include "ir/match.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/settings.h"
 #include "passes/registrations.h"
 #include "quant/quantize.h"

@@ -8,12 +8,12 @@
 #include <set>
 
 #include "passes/quantize/compensation.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/matrix.h"
 #include "passes/quantize/residual_stream.h"
 #include "passes/quantize/rewritten.h"
 #include "passes/quantize/rotation_nodes.h"
 #include "passes/quantize/scaling.h"
-#include "passes/quantize/settings.h"
 #include "passes/registrations.h"
 
 namespace thimble::passes {

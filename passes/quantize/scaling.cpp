@@ -5,8 +5,8 @@
 #include <map>
 #include <numeric>
 
+#include "passes/quantize/findings.h"
 #include "passes/quantize/rewritten.h"
-#include "passes/quantize/settings.h"
 #include "quant/decode.h"
 
 namespace thimble::passes {

@@ -1,5 +1,5 @@
 #pragma once
-// What the passes that choose encodings share: options, rules over selectors, what a decision says.
+// What the passes that choose encodings share: their options, and rules over selectors.
 
 #include <cstdint>
 #include <map>
@@ -129,24 +129,9 @@ class ActivationWishes {
 // pass that is about to encode it.
 void remember_original(pass::Context& context, const ir::Model& model, ir::WeightId weight);
 
-pass::TensorDecision decision_on(const ir::Weight& weight, std::string why);
-// The same on a weight that stays as it is.
-pass::TensorDecision kept(const ir::Weight& weight, std::string why);
-
-pass::Finding no_effect(std::string text);
-pass::Finding left_as_it_is(std::string tensor, const std::string& why, std::string rule = "");
-pass::Finding zero_groups(const std::string& tensor, std::uint64_t count, const std::string& rule);
-// Where next to nothing is left of a weight, or of what its product gives: by scales that their
-// type can't hold, say.
-std::optional<pass::Finding> lost(const pass::TensorDecision& decision);
 // Says so where the weight's shape made another encoding of what the settings ask for.
 void find_other_shape(const ir::Weight& weight, const Settings& settings,
                       const ir::Encoding& encoding, const std::string& rule,
-                      pass::PassReport& report);
-// What is wrong with the inputs' statistics of the product that reads the weight: inputs that were
-// always 0 (`dead` of them, with what becomes of them), and fewer tokens than inputs.
-void find_poor_inputs(const ir::Weight& weight, std::uint64_t dead, const std::string& fate,
-                      std::int64_t tokens, std::int64_t inputs, const std::string& rule,
                       pass::PassReport& report);
 
 }  // namespace thimble::passes

@@ -8,6 +8,7 @@
 
 #include "calibrate/calibration.h"
 #include "calibrate/observe.h"
+#include "passes/quantize/findings.h"
 #include "passes/quantize/scaling.h"
 #include "passes/quantize/settings.h"
 #include "passes/registrations.h"

@@ -6,7 +6,7 @@
 #include "formats/all.h"
 #include "lower/lower.h"
 #include "pass/finite.h"
-#include "passes/quantize/settings.h"
+#include "passes/quantize/findings.h"
 #include "quant/quantize.h"
 #include "report/summary.h"
 #include "support/checked.h"
