@@ -1,7 +1,9 @@
 #include "lower/panels.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "ir/decode.h"
 #include "kernels/convolve.h"
 #include "lower/payload.h"
 #include "support/checked.h"
@@ -17,20 +19,22 @@ class PanelPayload : public WholePayload {
       : WholePayload(weight),
         rows_(group_outputs),
         inputs_(weight.element_count() / weight.dims[0]),
-        panels_(ceil_div<std::int64_t>(group_outputs, kernels::kPanelRows)) {}
+        panels_(ceil_div<std::int64_t>(group_outputs, kernels::kPanelRows)),
+        type_(static_cast<ir::DType>(stored_type(weight))) {}
   std::vector<std::uint64_t> piece_bytes() const override {
-    return {static_cast<std::uint64_t>(groups() * group_floats()) * sizeof(float)};
+    return {static_cast<std::uint64_t>(groups() * group_floats()) *
+            static_cast<std::uint64_t>(ir::dtype_bits(type_)) / 8};
   }
   Status produce(std::int64_t, std::int64_t, Streams streams) const override {
     THIMBLE_ASSIGN(const std::vector<float> values, ir::read_floats(weight()));
     std::vector<float> packed(static_cast<std::size_t>(inputs_ * kernels::kPanelRows));
-    const std::size_t bytes = packed.size() * sizeof(float);
     std::byte* out = streams[0].data();
     for (std::int64_t group = 0; group < groups(); ++group) {
-      for (std::int64_t panel = 0; panel < panels_; ++panel, out += bytes) {
+      for (std::int64_t panel = 0; panel < panels_; ++panel) {
         kernels::pack_panel(values.data() + group * rows_ * inputs_, rows_, inputs_, panel,
                             packed.data());
-        std::memcpy(out, packed.data(), bytes);
+        const std::vector<std::byte> stored = ir::encode_floats(type_, packed);
+        out = std::copy(stored.begin(), stored.end(), out);
       }
     }
     return ok();
@@ -41,6 +45,7 @@ class PanelPayload : public WholePayload {
   std::int64_t group_floats() const { return panels_ * inputs_ * kernels::kPanelRows; }
 
   std::int64_t rows_, inputs_, panels_;  // rows and panels of a group
+  ir::DType type_;
 };
 
 template <class T>
@@ -65,7 +70,7 @@ program::Tensor panel_tensor(const ir::Weight& weight, std::int64_t group_output
   program::Tensor tensor;
   tensor.name = weight.name;
   tensor.layout = program::Layout::kPanels;
-  tensor.type = program::Type::kF32;
+  tensor.type = stored_type(weight);
   tensor.dims = weight.dims;
   tensor.rows = weight.dims[0];
   tensor.inputs = weight.element_count() / weight.dims[0];

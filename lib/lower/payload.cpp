@@ -233,6 +233,12 @@ bool has_kernel(const ir::Encoding& e, std::int64_t inputs) {
 
 }  // namespace
 
+program::Type stored_type(const ir::Weight& weight) {
+  const bool narrow = weight.dtype == ir::DType::kF16 || weight.dtype == ir::DType::kBF16;
+  return narrow && weight.dims.size() > 1 ? static_cast<program::Type>(weight.dtype)
+                                          : program::Type::kF32;
+}
+
 std::unique_ptr<Payload> dense_payload(const ir::Weight& weight) {
   if (ir::dtype_bits(weight.dtype) < 8) return std::make_unique<UnpackedPayload>(weight);
   return std::make_unique<DensePayload>(weight);

@@ -26,6 +26,10 @@ class WholePayload : public Payload {
   ir::Weight weight_;
 };
 
+// What floats that are computed in f32 lie in a file as: those of a matrix or kernel stay as narrow
+// as they are, and a session widens them; vectors are small.
+program::Type stored_type(const ir::Weight& weight);
+
 // Dense rows as they are.
 std::unique_ptr<Payload> dense_payload(const ir::Weight& weight);
 // Dense floats of any type as f32 (norms, biases, tables: small ones).

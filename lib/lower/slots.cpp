@@ -94,8 +94,8 @@ std::int32_t Lowering::add_constant_slot(ir::ValueId value, program::Tensor tens
   const program::Tensor& t = program().tensors.back();
   described.name = graph().value(value).name;
   described.kind = program::Slot::Kind::kConstant;
-  // Tiles decode to f32; elements are what they are.
-  described.type = t.layout == program::Layout::kTiles ? program::Type::kF32 : t.type;
+  // Elements in rows are what they are; the others decode to f32.
+  described.type = t.layout == program::Layout::kRowMajor ? t.type : program::Type::kF32;
   for (const std::int64_t dim : t.dims)
     described.dims.push_back({{program::SizeStep::Op::kConstant, dim}});
   return add_slot(std::move(described));
@@ -118,11 +118,13 @@ Expected<std::int32_t> Lowering::add_constant(ir::ValueId value) {
   }
   THIMBLE_ASSIGN(const program::Type type, computed_type(weight.dtype, weight.name));
   program::Tensor tensor{.name = weight.name, .type = type, .dims = weight.dims};
-  const bool as_f32 =
+  const bool reads_f32 =
       graph().value(value).dtype == ir::DType::kF32 && weight.dtype != ir::DType::kF32 && !table;
+  const bool as_f32 = reads_f32 && stored_type(weight) == program::Type::kF32;
   if (as_f32) tensor.type = program::Type::kF32;
   auto payload = as_f32 ? f32_payload(weight) : dense_payload(weight);
   const std::int32_t index = add_constant_slot(value, std::move(tensor), std::move(payload));
+  if (reads_f32) program().slots[static_cast<std::size_t>(index)].type = program::Type::kF32;
   return (table ? linear_slots_[{id, false}] : constant_slots_[id]) = index;
 }
 

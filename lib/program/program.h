@@ -98,9 +98,9 @@ enum class ZeroKind : std::uint8_t { kConstant = 0, kPoints = 1, kMinima = 2 };
 struct Tensor {
   std::string name;
   Layout layout = Layout::kRowMajor;
-  Type type = Type::kF32;          // kRowMajor: of the elements; kTiles, kCoded: of the scales
+  Type type = Type::kF32;          // kRowMajor, kPanels: of the elements; others: of the scales
   std::vector<std::int64_t> dims;  // as the graph sees the constant
-  // kTiles: W [rows, inputs]; `axis` says which of dims the inputs are. kPanels: W as well, of f32;
+  // kTiles: W [rows, inputs]; `axis` says which of dims the inputs are. kPanels: W as well;
   // `group_size` rows are a group, whose panels hold no other's rows. kCoded: as kPanels, of int8.
   std::int64_t rows = 0;
   std::int64_t inputs = 0;

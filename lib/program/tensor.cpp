@@ -69,8 +69,10 @@ bool sound_tiles(const Tensor& tensor) {
          sound_scale_type(tensor) && sound_scales(tensor);
 }
 
+bool is_float(Type type) { return type == Type::kF32 || type == Type::kF16 || type == Type::kBF16; }
+
 bool sound_panels(const Tensor& tensor) {
-  return tensor.type == Type::kF32 && is_matrix(tensor) && tensor.group_size > 0 &&
+  return is_float(tensor.type) && is_matrix(tensor) && tensor.group_size > 0 &&
          tensor.rows % tensor.group_size == 0;
 }
 
@@ -89,7 +91,8 @@ Expected<std::vector<std::uint64_t>> panel_streams(const Tensor& tensor) {
   if (!sound_panels(tensor)) return fault("a tensor's panels break their rules", tensor);
   const std::int64_t panels =
       tensor.rows / tensor.group_size * ceil_div<std::int64_t>(tensor.group_size, kTileRows);
-  const Bytes bytes = times(natural(panels) * kTileRows * sizeof(float), natural(tensor.inputs));
+  const std::uint64_t column = natural(panels) * kTileRows * natural(type_bytes(tensor.type));
+  const Bytes bytes = times(column, natural(tensor.inputs));
   if (!bytes) return fault("a tensor is too large", tensor);
   return std::vector<std::uint64_t>{*bytes};
 }

@@ -5,8 +5,8 @@
 #include "kernels/coded.h"
 #include "kernels/linear.h"
 #include "runtime/values.h"
+#include "runtime/widen.h"
 #include "support/checked.h"
-#include "support/half.h"
 
 namespace thimble::runtime {
 namespace {
@@ -31,9 +31,15 @@ struct PlaceInPieces {
 void decode_panel_row(const program::Bundle& bundle, const program::Tensor& tensor,
                       std::int64_t row, std::vector<float>& out) {
   const PlaceInPieces place(tensor, row, kernels::kPanelRows);
-  const float* from = stream_of<float>(bundle, tensor, 0) +
-                      place.piece * tensor.inputs * kernels::kPanelRows + place.row_of_piece;
-  for (std::size_t k = 0; k < out.size(); ++k) out[k] = from[k * kernels::kPanelRows];
+  const std::int64_t first = place.piece * tensor.inputs * kernels::kPanelRows + place.row_of_piece;
+  for (std::size_t k = 0; k < out.size(); ++k) {
+    const std::int64_t at = first + static_cast<std::int64_t>(k) * kernels::kPanelRows;
+    if (is_narrow(tensor.type)) {
+      widen(tensor.type, stream_of<std::uint16_t>(bundle, tensor, 0) + at, 1, &out[k]);
+    } else {
+      out[k] = stream_of<float>(bundle, tensor, 0)[at];
+    }
+  }
 }
 
 // Codes lie by tap and then by channel, four inputs of a row together.
@@ -54,23 +60,18 @@ void decode_coded_row(const program::Bundle& bundle, const program::Tensor& tens
 Status decode_plain_row(const program::Bundle& bundle, const program::Tensor& tensor,
                         std::int64_t row, std::vector<float>& out) {
   const std::int64_t at = row * static_cast<std::int64_t>(out.size());
-  const float* wide = stream_of<float>(bundle, tensor, 0) + at;
-  const std::uint16_t* narrow = stream_of<std::uint16_t>(bundle, tensor, 0) + at;
-  switch (tensor.type) {
-    case program::Type::kF32:
-      std::copy_n(wide, out.size(), out.begin());
-      return ok();
-    case program::Type::kF16:
-      std::transform(narrow, narrow + out.size(), out.begin(), half_to_float);
-      return ok();
-    case program::Type::kBF16:
-      std::transform(narrow, narrow + out.size(), out.begin(), bfloat_to_float);
-      return ok();
-    default:
-      return unsupported("tensors of type " + std::string(program::type_name(tensor.type)) +
-                         " are not decoded")
-          .at_tensor(tensor.name);
+  if (tensor.type == program::Type::kF32) {
+    std::copy_n(stream_of<float>(bundle, tensor, 0) + at, out.size(), out.begin());
+    return ok();
   }
+  if (is_narrow(tensor.type)) {
+    widen(tensor.type, stream_of<std::uint16_t>(bundle, tensor, 0) + at,
+          static_cast<std::int64_t>(out.size()), out.data());
+    return ok();
+  }
+  return unsupported("tensors of type " + std::string(program::type_name(tensor.type)) +
+                     " are not decoded")
+      .at_tensor(tensor.name);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "runtime/by_dims.h"
 #include "runtime/ops/ops.h"
 #include "runtime/state.h"
+#include "runtime/widen.h"
 #include "support/checked.h"
 #include "support/text.h"
 
@@ -93,12 +94,13 @@ Status Session::State::prepare() {
   symbols.assign(program().symbols.size(), -1);
   for (std::size_t i = 0; i < values.size(); ++i) values[i].type = program().slots[i].type;
   own.resize(values.size());
-  prepare_constants();
+  THIMBLE_TRY(prepare_constants());
   THIMBLE_TRY(prepare_caches());
   return prepare_calls();
 }
 
-void Session::State::prepare_constants() {
+Status Session::State::prepare_constants() {
+  for (const auto& segment : bundle.segments) memory.weights += segment.size();
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Slot& described = program().slots[i];
     if (described.kind != Slot::Kind::kConstant) continue;
@@ -110,12 +112,32 @@ void Session::State::prepare_constants() {
       value.grouped = grouped_view(tensor, bundle);
     } else {
       if (tensor.layout != program::Layout::kRowMajor) value.tensor = &tensor;
+      const auto elements = bundle.segments[static_cast<std::size_t>(tensor.segments[0])];
+      if (described.type == program::Type::kF32 && is_narrow(tensor.type)) {
+        THIMBLE_TRY(widen_constant(i, elements));
+        continue;
+      }
       value.type = tensor.type;
-      value.data = const_cast<std::byte*>(
-          bundle.segments[static_cast<std::size_t>(tensor.segments[0])].data());
+      value.data = const_cast<std::byte*>(elements.data());
     }
   }
-  for (const auto& segment : bundle.segments) memory.weights += segment.size();
+  return ok();
+}
+
+// The kernels of convolutions and recurrent networks read f32 alone: widening once costs memory,
+// but no time in a run.
+Status Session::State::widen_constant(std::size_t slot, std::span<const std::byte> narrow) {
+  const program::Type type = program().tensor(program().slots[slot].tensor).type;
+  const std::size_t count = narrow.size() / sizeof(std::uint16_t);
+  THIMBLE_TRY(own[slot].allocate(count * sizeof(float)));
+  auto* to = reinterpret_cast<float*>(own[slot].data());
+  const auto* from = reinterpret_cast<const std::uint16_t*>(narrow.data());
+  machine.pool.parallel_for(count, 4096, [&](std::size_t begin, std::size_t end) {
+    widen(type, from + begin, static_cast<std::int64_t>(end - begin), to + begin);
+  });
+  values[slot].data = to;
+  memory.weights += own[slot].size();
+  return ok();
 }
 
 Status Session::State::prepare_caches() {

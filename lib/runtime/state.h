@@ -43,8 +43,10 @@ struct Session::State {
   const program::Bundle& bundle;
   SessionOptions options;
   Machine machine;
-  std::vector<Value> values;                // by slot
-  std::vector<Memory> own;                  // by slot: of values whose dims are found as they go
+  std::vector<Value> values;  // by slot
+  // By slot: of values whose dims are found as they go, and of constants that lie narrower in the
+  // file than they are computed with.
+  std::vector<Memory> own;
   std::vector<std::vector<Bound>> regions;  // by region
   std::vector<Cache> caches;
   std::vector<std::vector<std::byte>> copies;  // by State of kind kCopy: what the input holds
@@ -71,7 +73,8 @@ struct Session::State {
 
   // session.cpp
   Status prepare();
-  void prepare_constants();
+  Status prepare_constants();
+  Status widen_constant(std::size_t slot, std::span<const std::byte> narrow);
   Status prepare_caches();
   Status prepare_calls();
   Expected<Bound> bind_call(const program::Instruction& instruction);

@@ -3,18 +3,12 @@
 #include <cstring>
 
 #include "runtime/ops/operands.h"
-#include "support/half.h"
+#include "runtime/widen.h"
 
 namespace thimble::runtime {
 namespace {
 
 using program::Type;
-
-void widen_row(const Value& table, std::int64_t row, std::int64_t width, float* out) {
-  const auto* from = static_cast<const std::uint16_t*>(table.data) + row * width;
-  for (std::int64_t i = 0; i < width; ++i)
-    out[i] = table.type == Type::kF16 ? half_to_float(from[i]) : bfloat_to_float(from[i]);
-}
 
 // Rows of a table of weights, decoded to f32.
 Status gather_rows(const Value& table, const Value& indices, Value& y) {
@@ -25,7 +19,7 @@ Status gather_rows(const Value& table, const Value& indices, Value& y) {
     if (table.tensor != nullptr) {
       kernels::decode_grouped_row(table.grouped, row, out);
     } else {
-      widen_row(table, row, width, out);
+      widen(table.type, data_of<std::uint16_t>(table) + row * width, width, out);
     }
   }
   return ok();
@@ -37,8 +31,7 @@ Status run_gather(Call& call) {
   Value& y = *call.outputs[0];
   THIMBLE_ASSIGN(const std::size_t axis,
                  axis_at(call.instruction.integer("axis", 0), table.dims.size()));
-  const bool coded =
-      table.tensor != nullptr || table.type == Type::kF16 || table.type == Type::kBF16;
+  const bool coded = table.tensor != nullptr || is_narrow(table.type);
   if (coded && y.type == Type::kF32) return gather_rows(table, indices, y);
   const std::int64_t outer = product_of(table.dims, 0, axis),
                      inner = product_of(table.dims, axis + 1, table.dims.size());

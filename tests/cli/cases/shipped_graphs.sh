@@ -17,6 +17,12 @@ Y
 status $thimble compress $onnx/speech.onnx -q -r speech.yaml -o speech.thimble >log
 show
 status $thimble inspect speech.thimble | grep -E "^([48]-bit|f32)"
+for graph in cnn speech; do
+  echo "== float16 of $graph"
+  status $thimble compress $onnx/$graph.onnx -q -r float16 -o $graph.thimble >log
+  show
+  status $thimble inspect $graph.thimble | grep -E "^(f16|f32)"
+done
 echo "== mnist-8"
 if [ -d "$shared/data/onnx/mnist" ]; then
   cat >mnist.yaml <<Y

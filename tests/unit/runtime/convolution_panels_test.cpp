@@ -1,9 +1,12 @@
 // Convolutions with a weight in panels, depthwise ones and pools, against sums in f64.
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/convolve.h"
 #include "runtime/session.h"
+#include "runtime/values.h"
+#include "support/half.h"
 #include "unit/catch.h"
 #include "unit/runtime/run_program.h"
 
@@ -61,9 +64,15 @@ double wanted(const Case& c, const Floats& x, const Floats& w, std::int64_t n, s
   return sum;
 }
 
-// max(scale * conv + bias + addend, 0) with threads.
+std::vector<std::uint16_t> halves_of(const Floats& values) {
+  std::vector<std::uint16_t> out(values.size());
+  std::transform(values.begin(), values.end(), out.begin(), float_to_half);
+  return out;
+}
+
+// max(scale * conv + bias + addend, 0) with threads, the weight stored as f32 or f16.
 Floats run_case(const Case& c, const Floats& x, const Floats& w, const Floats& vectors,
-                const Floats& addend, int threads) {
+                const Floats& addend, int threads, Type stored = Type::kF32) {
   test::ProgramBuilder b;
   const std::vector<std::int64_t> dims = {2, c.outputs, c.out(c.height), c.out(c.width)};
   std::vector<program::Size> sizes;
@@ -72,8 +81,12 @@ Floats run_case(const Case& c, const Floats& x, const Floats& w, const Floats& v
       b.input("x", Type::kF32, {number(2), number(c.channels), number(c.height), number(c.width)});
   const std::int32_t more = b.input("more", Type::kF32, sizes);
   const bool panels = c.own() > 1 || c.group == 1;
-  const std::int32_t weight = b.constant("w", Type::kF32, {c.outputs, c.own(), c.kernel, c.kernel},
-                                         panels ? panels_of(c, w) : w);
+  const Dims kernel = {c.outputs, c.own(), c.kernel, c.kernel};
+  const Floats placed = panels ? panels_of(c, w) : w;
+  const std::int32_t weight = stored == Type::kF16
+                                  ? b.constant("w", Type::kF16, kernel, halves_of(placed))
+                                  : b.constant("w", Type::kF32, kernel, placed);
+  b.program().slots[static_cast<std::size_t>(weight)].type = Type::kF32;
   program::Tensor& tensor = b.program().tensors.back();
   if (panels) {
     tensor.layout = program::Layout::kPanels;
@@ -109,6 +122,10 @@ TEST_CASE("convolutions of panels equal sums over windows, finished") {
     const Floats addend = waves(2 * c.outputs * rows * columns, 0.3f);
     const Floats y = run_case(c, x, w, vectors, addend, 1);
     CHECK(run_case(c, x, w, vectors, addend, 3) == y);
+    Floats rounded = w;
+    for (float& value : rounded) value = half_to_float(float_to_half(value));
+    CHECK(run_case(c, x, w, vectors, addend, 1, Type::kF16) ==
+          run_case(c, x, rounded, vectors, addend, 1));
     double worst = 0;
     for (std::int64_t i = 0; i < static_cast<std::int64_t>(y.size()); ++i) {
       const std::int64_t o = i / (rows * columns) % c.outputs;
