@@ -1,6 +1,7 @@
 #include "tools/thimble/evaluation.h"
 
 #include <algorithm>
+#include <iterator>
 #include <sstream>
 
 #include "eval/arrays.h"
@@ -52,6 +53,10 @@ Expected<std::vector<eval::Metric>> evaluate_encoder(const program::Bundle& bund
   return eval::summarize_embeddings(*embedded);
 }
 
+void append(std::vector<eval::Metric> more, std::vector<eval::Metric>& metrics) {
+  std::move(more.begin(), more.end(), std::back_inserter(metrics));
+}
+
 // Of the first windows.
 Status add_greedy(const program::Bundle& bundle, const program::Bundle* reference,
                   const std::vector<data::Window>& windows, const EvaluationRequest& request,
@@ -69,7 +74,7 @@ Status add_greedy(const program::Bundle& bundle, const program::Bundle* referenc
                                          environment.pool, options);
   environment.progress.end();
   if (!scores) return scores.error();
-  for (eval::Metric& metric : eval::summarize_greedy(*scores)) metrics.push_back(std::move(metric));
+  append(eval::summarize_greedy(*scores), metrics);
   return ok();
 }
 
@@ -168,21 +173,27 @@ EvaluationRequest request_of(const recipe::Evaluation& evaluation,
 }
 
 std::vector<std::string> metrics_of(const recipe::Evaluation& evaluation, ir::Task task) {
-  std::vector<std::string> names;
-  const auto add = [&](const std::vector<std::string>& more) {
-    names.insert(names.end(), more.begin(), more.end());
-  };
+  std::vector<eval::Metric> metrics;  // of scores that know nothing
   if (!evaluation.data.empty()) {
-    add({"top1_agreement", "cosine_mean", "cosine_min", "sqnr_db"});
-    if (!evaluation.data.labels.empty()) add({"top1_accuracy", "top1_drop"});
+    eval::TensorScores scores;
+    scores.calls.resize(1);
+    scores.has_labels = !evaluation.data.labels.empty();
+    scores.has_reference = true;
+    metrics = eval::summarize_tensors(scores);
   } else if (evaluation.text.empty()) {
-    return names;
+    return {};
   } else if (task == ir::Task::kEmbed) {
-    add({"cosine_mean", "cosine_min", "rank_correlation"});
+    metrics = eval::summarize_embeddings(std::vector<eval::EmbeddedLine>(3));
   } else {
-    add({"perplexity", "perplexity_ratio", "kl_mean", "kl_weights", "kl_p99", "top1_agreement"});
-    if (evaluation.greedy_windows > 0) add({"greedy_tokens", "repetition_rise"});
+    eval::Scores scores;
+    scores.windows.resize(1);
+    scores.has_reference = scores.has_weights = true;
+    metrics = eval::summarize(scores);
+    const std::size_t greedy = evaluation.greedy_windows > 0 ? 1 : 0;
+    append(eval::summarize_greedy(std::vector<eval::GreedyScore>(greedy)), metrics);
   }
+  std::vector<std::string> names;
+  for (eval::Metric& metric : metrics) names.push_back(std::move(metric.name));
   return names;
 }
 
