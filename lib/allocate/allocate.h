@@ -11,12 +11,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "allocate/knapsack.h"
 #include "calibrate/journal.h"
 #include "calibrate/walk.h"
+#include "ir/match.h"
 #include "pass/pass.h"
 
 namespace thimble::allocate {
@@ -58,6 +60,9 @@ Expected<std::uint64_t> limit_of(const Request& request, const Survey& survey,
 // journal, if any, and comes from there.
 Status estimate(const Request& request, std::span<const calibrate::Sample> samples,
                 const calibrate::Journal* journal, Survey& survey);
+
+// How many runs over the samples that takes, should all these weights be open.
+std::size_t trial_count(std::span<const ir::WeightUse> weights, pass::Sensitivity sensitivity);
 
 class Allocation : public pass::Allocator {
  public:

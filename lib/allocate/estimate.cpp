@@ -43,17 +43,34 @@ std::size_t anchor(const Survey::Open& open, int bits) {
   return best;
 }
 
+// The bits of the encodings that a group is measured in.
+std::span<const int> anchors_of(pass::Sensitivity sensitivity) {
+  static constexpr int kBits[] = {3, 5};
+  return std::span(kBits).first(sensitivity == pass::Sensitivity::kKl ? 2 : 1);
+}
+
+// The places of weights that share a slope: those of one role in one layer. What lies outside the
+// layers is alone, and so is each where the budget says so.
+template <class Weight>
+std::vector<std::vector<std::size_t>> share_slopes(std::span<const Weight> weights,
+                                                   pass::Sensitivity sensitivity) {
+  std::vector<std::vector<std::size_t>> shared;
+  std::map<std::pair<int, std::string>, std::size_t> known;
+  for (std::size_t w = 0; w < weights.size(); ++w) {
+    const bool alone = sensitivity == pass::Sensitivity::kKl || weights[w].layer < 0;
+    const auto [place, is_new] = known.emplace(
+        std::pair(alone ? -1 - static_cast<int>(w) : weights[w].layer, weights[w].role),
+        shared.size());
+    if (is_new) shared.emplace_back();
+    shared[place->second].push_back(w);
+  }
+  return shared;
+}
+
 std::vector<Group> groups_of(const Survey& survey, pass::Sensitivity sensitivity) {
   std::vector<Group> groups;
-  std::map<std::pair<int, std::string>, std::size_t> known;
-  for (std::size_t w = 0; w < survey.weights.size(); ++w) {
-    const Survey::Open& open = survey.weights[w];
-    const bool alone = sensitivity == pass::Sensitivity::kKl || open.layer < 0;
-    const auto [place, is_new] = known.emplace(
-        std::pair(alone ? -1 - static_cast<int>(w) : open.layer, open.role), groups.size());
-    if (is_new) groups.emplace_back();
-    groups[place->second].weights.push_back(w);
-  }
+  for (auto& weights : share_slopes(std::span(survey.weights), sensitivity))
+    groups.push_back({std::move(weights), {}});
   return groups;
 }
 
@@ -256,6 +273,10 @@ class Measurement {
 
 }  // namespace
 
+std::size_t trial_count(std::span<const ir::WeightUse> weights, pass::Sensitivity sensitivity) {
+  return share_slopes(weights, sensitivity).size() * anchors_of(sensitivity).size();
+}
+
 Status estimate(const Request& request, std::span<const calibrate::Sample> samples,
                 const calibrate::Journal* journal, Survey& survey) {
   const calibrate::Calibration* calibration = request.context.calibration;
@@ -267,9 +288,8 @@ Status estimate(const Request& request, std::span<const calibrate::Sample> sampl
   const pass::Sensitivity sensitivity = request.budget.sensitivity;
   std::vector<Group> groups = groups_of(survey, sensitivity);
   Measurement measurement(request, survey, kept);
-  THIMBLE_TRY(measurement.add_points(samples, errors, 3, groups));
-  if (sensitivity == pass::Sensitivity::kKl)
-    THIMBLE_TRY(measurement.add_points(samples, errors, 5, groups));
+  for (const int bits : anchors_of(sensitivity))
+    THIMBLE_TRY(measurement.add_points(samples, errors, bits, groups));
   for (const Group& group : groups) {
     for (const std::size_t w : group.weights) {
       for (std::size_t o = 0; o < survey.items[w].size(); ++o)

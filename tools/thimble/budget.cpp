@@ -1,7 +1,6 @@
 #include "tools/thimble/budget.h"
 
 #include <algorithm>
-#include <set>
 
 #include "allocate/allocate.h"
 #include "calibrate/teacher.h"
@@ -142,9 +141,11 @@ std::int64_t measured_calls(const ir::Model& model, const recipe::DataSet& set) 
   return set.samples == 0 ? most : std::min(most, set.samples);
 }
 
-// How many tokens slopes are measured on.
+// How many tokens slopes are measured on, where so many weights are open.
 std::int64_t measured_tokens(const ir::Model& model, const recipe::Recipe& recipe,
-                             std::size_t trials) {
+                             std::size_t weights) {
+  const bool each = recipe.budget.sensitivity == pass::Sensitivity::kKl;
+  const std::size_t trials = each ? 2 * weights : weights / 3 + 1;  // about
   const double parameters =
       static_cast<double>(std::max<std::uint64_t>(1, model.parameter_count()));
   const double tokens =
@@ -272,10 +273,8 @@ class Chooser {
                      samples_of_data(model, set, measured_calls(model, set), environment_.pool));
       return std::vector<calibrate::Sample>(all.samples().begin(), all.samples().end());
     }
-    const bool alone = recipe_.budget.sensitivity == pass::Sensitivity::kKl;
-    const std::size_t trials = alone ? 2 * survey.weights.size() : survey.weights.size() / 3 + 1;
-    auto samples = samples_of(model, request_.tune, measured_tokens(model, recipe_, trials),
-                              recipe_.tune.context);
+    const std::int64_t tokens = measured_tokens(model, recipe_, survey.weights.size());
+    auto samples = samples_of(model, request_.tune, tokens, recipe_.tune.context);
     if (!samples) return std::move(samples).error().in(recipe_.tune.text);
     return samples;
   }
@@ -356,17 +355,8 @@ Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& 
 
 Expected<BudgetWork> budget_work(const ir::Model& model, const recipe::Recipe& recipe) {
   BudgetWork work;
-  std::set<std::pair<int, std::string>> groups;
-  std::size_t weights = 0, alone = 0;
-  for (const ir::WeightUse& use : ir::quantizable_weights(model)) {
-    ++weights;
-    if (use.layer < 0)
-      ++alone;
-    else
-      groups.emplace(use.layer, use.role);
-  }
-  const bool each = recipe.budget.sensitivity == pass::Sensitivity::kKl;
-  work.trials = std::max<std::size_t>(1, each ? 2 * weights : groups.size() + alone);
+  const std::vector<ir::WeightUse> weights = ir::quantizable_weights(model);
+  work.trials = std::max<std::size_t>(1, allocate::trial_count(weights, recipe.budget.sensitivity));
   const std::int64_t calls = measured_calls(model, recipe.tune.data);
   if (!recipe.tune.data.empty()) {
     THIMBLE_ASSIGN(work.slopes, samples_in(model, recipe.tune.data, calls));
@@ -374,8 +364,8 @@ Expected<BudgetWork> budget_work(const ir::Model& model, const recipe::Recipe& r
   }
   work.slopes = {calls, 1};
   if (model.tokenizer.empty()) return work;
-  const calibrate::TextOptions options{
-      measured_tokens(model, recipe, each ? 2 * weights : weights / 3 + 1), recipe.tune.context};
+  const calibrate::TextOptions options{measured_tokens(model, recipe, weights.size()),
+                                       recipe.tune.context};
   THIMBLE_ASSIGN(const data::WindowOptions windows, calibrate::window_options(model, options));
   work.slopes = {windows.max_windows, windows.context};
   if (model.task != ir::Task::kGenerate) return work;
