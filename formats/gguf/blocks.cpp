@@ -176,18 +176,24 @@ bool unpack_q6_k(const std::uint8_t* b, Rows& out) {
   return push_scale(out.scales, half_at(b + 208));
 }
 
-Encoding affine(int bits, bool minima) {
+Encoding affine(int bits) {
   Encoding e;
   e.kind = EncodingKind::kAffine;
   e.bits = bits;
   e.group_size = 32;
-  e.zero = minima ? ZeroKind::kMinima : ZeroKind::kConstant;
-  e.constant_zero = minima ? 0 : 1 << (bits - 1);
+  e.zero = ZeroKind::kConstant;
+  e.constant_zero = 1 << (bits - 1);
+  return e;
+}
+
+Encoding with_minima(Encoding e) {
+  e.zero = ZeroKind::kMinima;
+  e.constant_zero = 0;
   return e;
 }
 
 Encoding iq4_nl() {
-  Encoding e = affine(4, false);
+  Encoding e = affine(4);
   e.kind = EncodingKind::kCodebook;
   e.table = quant::iq4_nl_levels();
   return e;
@@ -208,7 +214,7 @@ bool unpack_mxfp4(const std::uint8_t* b, Rows& out) {
 }
 
 Encoding mxfp4() {
-  Encoding e = affine(4, false);
+  Encoding e = affine(4);
   e.kind = EncodingKind::kCodebook;
   e.table = quant::e2m1_levels();
   e.scale_type = DType::kF8E8M0;
@@ -304,20 +310,25 @@ void pack_tq2_0(const std::uint8_t* codes, float scale, std::uint8_t* block) {
 }
 
 Encoding tq2_0() {
-  Encoding e = affine(2, false);
+  Encoding e = affine(2);
   e.kind = EncodingKind::kCodebook;
   e.group_size = 256;
   e.table = {-1, 0, 1, 2};
   return e;
 }
 
-Encoding super(int bits, int group, int sub_bits, int sub_zero, bool minima) {
-  Encoding e = affine(bits, minima);
+struct SubScales {
+  int bits;
+  int zero = 0;
+};
+
+Encoding super_block(int bits, int group, SubScales sub) {
+  Encoding e = affine(bits);
   e.kind = EncodingKind::kSuperBlock;
   e.group_size = group;
   e.super_size = 256;
-  e.sub_bits = sub_bits;
-  e.sub_scale_zero = sub_zero;
+  e.sub_bits = sub.bits;
+  e.sub_scale_zero = sub.zero;
   return e;
 }
 
@@ -327,21 +338,27 @@ constexpr BlockType kTypes[] = {
     {1, "F16", 1, 2, DType::kF16},
     {30, "BF16", 1, 2, DType::kBF16},
     {28, "F64", 1, 8, DType::kF64},
-    {2, "Q4_0", 32, 18, kNone, unpack_q4_0, [] { return affine(4, false); }},
-    {3, "Q4_1", 32, 20, kNone, unpack_q4_1, [] { return affine(4, true); }},
-    {6, "Q5_0", 32, 22, kNone, unpack_q5_0, [] { return affine(5, false); }},
-    {7, "Q5_1", 32, 24, kNone, unpack_q5_1, [] { return affine(5, true); }},
-    {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8, false); }},
+    {2, "Q4_0", 32, 18, kNone, unpack_q4_0, [] { return affine(4); }},
+    {3, "Q4_1", 32, 20, kNone, unpack_q4_1, [] { return with_minima(affine(4)); }},
+    {6, "Q5_0", 32, 22, kNone, unpack_q5_0, [] { return affine(5); }},
+    {7, "Q5_1", 32, 24, kNone, unpack_q5_1, [] { return with_minima(affine(5)); }},
+    {8, "Q8_0", 32, 34, kNone, unpack_q8_0, [] { return affine(8); }},
     {20, "IQ4_NL", 32, 18, kNone, unpack_q4_0, iq4_nl},
     {39, "MXFP4", 32, 17, kNone, unpack_mxfp4, mxfp4},
     {40, "NVFP4", 64, 36, kNone, unpack_nvfp4, nvfp4, true},
     {35, "TQ2_0", 256, 66, kNone, unpack_tq2_0, tq2_0},
     {34, "TQ1_0", 256, 54, kNone, unpack_tq1_0, tq2_0},
-    {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return super(2, 16, 4, 0, true); }},
-    {11, "Q3_K", 256, 110, kNone, unpack_q3_k, [] { return super(3, 16, 6, 32, false); }},
-    {12, "Q4_K", 256, 144, kNone, unpack_q4_k, [] { return super(4, 32, 6, 0, true); }},
-    {13, "Q5_K", 256, 176, kNone, unpack_q5_k, [] { return super(5, 32, 6, 0, true); }},
-    {14, "Q6_K", 256, 210, kNone, unpack_q6_k, [] { return super(6, 16, 8, 128, false); }},
+    {10, "Q2_K", 256, 84, kNone, unpack_q2_k, [] { return with_minima(super_block(2, 16, {4})); }},
+    {11, "Q3_K", 256, 110, kNone, unpack_q3_k,
+     [] {
+       return super_block(3, 16, {6, 32});
+     }},
+    {12, "Q4_K", 256, 144, kNone, unpack_q4_k, [] { return with_minima(super_block(4, 32, {6})); }},
+    {13, "Q5_K", 256, 176, kNone, unpack_q5_k, [] { return with_minima(super_block(5, 32, {6})); }},
+    {14, "Q6_K", 256, 210, kNone, unpack_q6_k,
+     [] {
+       return super_block(6, 16, {8, 128});
+     }},
 };
 
 // Names of numbers that we know of and cannot read, for the error.

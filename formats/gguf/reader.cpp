@@ -137,10 +137,14 @@ class Metadata {
     }
     return all.empty() ? std::optional<std::int64_t>() : std::optional(all.front());
   }
-  Status copy_count(const char* key, const char* field, bool needed) {
+  Status copy_count(const char* key, const char* field) {
     THIMBLE_ASSIGN(const auto value, count(key));
     if (value) out_[field] = *value;
-    return value || !needed ? ok() : Status(missing(key));
+    return ok();
+  }
+  Status need_count(const char* key, const char* field) {
+    THIMBLE_TRY(copy_count(key, field));
+    return out_.contains(field) ? ok() : Status(missing(key));
   }
   Status copy_real(const char* key, const char* field) {
     THIMBLE_ASSIGN(const auto value, gguf::real(file_, asked(key)));
@@ -150,13 +154,13 @@ class Metadata {
   std::int64_t field(const char* name) const { return out_.value(name, std::int64_t{0}); }
 
   Status sizes() {
-    THIMBLE_TRY(copy_count("embedding_length", "hidden_size", true));
-    THIMBLE_TRY(copy_count("block_count", "num_hidden_layers", true));
-    THIMBLE_TRY(copy_count("feed_forward_length", "intermediate_size", true));
-    THIMBLE_TRY(copy_count("attention.head_count", "num_attention_heads", true));
-    THIMBLE_TRY(copy_count("attention.head_count_kv", "num_key_value_heads", false));
-    THIMBLE_TRY(copy_count("context_length", "max_position_embeddings", false));
-    THIMBLE_TRY(copy_count("attention.key_length", "head_dim", false));
+    THIMBLE_TRY(need_count("embedding_length", "hidden_size"));
+    THIMBLE_TRY(need_count("block_count", "num_hidden_layers"));
+    THIMBLE_TRY(need_count("feed_forward_length", "intermediate_size"));
+    THIMBLE_TRY(need_count("attention.head_count", "num_attention_heads"));
+    THIMBLE_TRY(copy_count("attention.head_count_kv", "num_key_value_heads"));
+    THIMBLE_TRY(copy_count("context_length", "max_position_embeddings"));
+    THIMBLE_TRY(copy_count("attention.key_length", "head_dim"));
     THIMBLE_ASSIGN(const auto value_length, count("attention.value_length"));
     if (field("num_attention_heads") < 1) return missing("attention.head_count");
     if (!out_.contains("head_dim")) {
@@ -174,7 +178,7 @@ class Metadata {
                                                            {"feed_forward_length", "n_inner"},
                                                            {"attention.head_count", "n_head"},
                                                            {"context_length", "n_positions"}};
-    for (const auto& [key, name] : kCounts) THIMBLE_TRY(copy_count(key, name, true));
+    for (const auto& [key, name] : kCounts) THIMBLE_TRY(need_count(key, name));
     return copy_real("attention.layer_norm_epsilon", "layer_norm_epsilon");
   }
 

@@ -40,7 +40,7 @@ struct Words {
   }
 };
 
-enum class Along { kRows, kInputs };  // what follows each other in a stream of codes
+enum class Along { kRows, kInputs };  // what follows each other in a stream of codes or scales
 
 struct Packed {
   std::int64_t rows = 0, inputs = 0, group = 0, groups = 1;
@@ -313,11 +313,12 @@ class Checkpoint {
     return ok();
   }
 
-  Status set_scales(const std::string& module, const char* name, bool by_row, Packed& p) {
+  Status set_scales(const std::string& module, const char* name, Along along, Packed& p) {
     THIMBLE_ASSIGN(p.scales, part(module, name));
     const ir::DType type = p.scales.dtype;
     if (type != ir::DType::kF16 && type != ir::DType::kBF16 && type != ir::DType::kF32)
       return invalid_file("'" + std::string(name) + "' is not of F16, BF16 or F32");
+    const bool by_row = along == Along::kInputs;
     p.scale_row = by_row ? p.groups : 1;
     p.scale_group = by_row ? 1 : p.rows;
     return check_dims(p.scales, name, by_row ? p.rows : p.groups, by_row ? p.groups : p.rows);
@@ -353,7 +354,7 @@ class Checkpoint {
       return invalid_file("its codes don't fill whole words");
     THIMBLE_TRY(set_groups(p));
     p.codes = {p.codes.entry, bits_, 1, p.rows};
-    THIMBLE_TRY(set_scales(module, "scales", false, p));
+    THIMBLE_TRY(set_scales(module, "scales", Along::kRows, p));
     THIMBLE_ASSIGN(const TensorEntry zeros, words(module, "qzeros"));
     const std::int64_t width = p.rows * bits_ / kWordBits;
     THIMBLE_TRY(check_dims(zeros, "qzeros", p.groups, width));
@@ -373,7 +374,7 @@ class Checkpoint {
     THIMBLE_TRY(set_groups(p));
     p.codes = {p.codes.entry, bits_, width, 1, kPlaces};
     p.codes_along = Along::kRows;
-    THIMBLE_TRY(set_scales(module, "scales", false, p));
+    THIMBLE_TRY(set_scales(module, "scales", Along::kRows, p));
     THIMBLE_ASSIGN(const TensorEntry zeros, words(module, "qzeros"));
     THIMBLE_TRY(check_dims(zeros, "qzeros", p.groups, width));
     p.zeros = Words{zeros, bits_, width, 1, kPlaces};
@@ -389,7 +390,7 @@ class Checkpoint {
     THIMBLE_TRY(set_groups(p));
     THIMBLE_TRY(check_dims(p.codes.entry, "weight_packed", p.rows, words_of(p.inputs)));
     p.codes = {p.codes.entry, bits_, words_of(p.inputs), 1};
-    THIMBLE_TRY(set_scales(module, "weight_scale", true, p));
+    THIMBLE_TRY(set_scales(module, "weight_scale", Along::kInputs, p));
     if (tensors_.contains(module + ".weight_zero_point")) {
       THIMBLE_ASSIGN(const TensorEntry zeros, words(module, "weight_zero_point"));
       THIMBLE_TRY(check_dims(zeros, "weight_zero_point", words_of(p.rows), p.groups));

@@ -110,7 +110,8 @@ Status multi_head(Rewriter& r) {
   THIMBLE_ASSIGN(p.mask, padding_mask(r, r.input(4), p, r.input(5)));
   p.causal = r.node().integer("unidirectional", 0);
   p.scale = r.node().real("scale", 0.0f);
-  r.replace(attend(r, p, r.is_used(1) || r.is_used(2)));
+  p.presents = r.is_used(1) || r.is_used(2);
+  r.replace(attend(r, p));
   return ok();
 }
 
@@ -154,9 +155,9 @@ Status attend_packed(Rewriter& r, ir::ValueId all, const PackedInputs& inputs) {
   p.heads = p.kv_heads = r.node().integer("num_heads", 0);
   p.causal = r.node().integer("unidirectional", 0);
   p.scale = r.node().real("scale", 0.0f);
-  const bool presents = r.is_used(1);
-  const auto results = attend(r, p, presents);
-  r.replace({results[0], presents ? joined_present(r, results) : ir::ValueId{}});
+  p.presents = r.is_used(1);
+  const auto results = attend(r, p);
+  r.replace({results[0], p.presents ? joined_present(r, results) : ir::ValueId{}});
   return ok();
 }
 

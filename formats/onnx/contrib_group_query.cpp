@@ -204,8 +204,8 @@ Status attend_cache(Rewriter& r, const Steps& steps, AttentionParts p) {
     THIMBLE_TRY(add_sinks(r, p));
     p.mask = followed_by(r, p.mask, 3, always);
   }
-  const ir::ValueId swapped = r.emit("Transpose", {attend(r, p, false)[0]},
-                                     {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
+  const ir::ValueId swapped =
+      r.emit("Transpose", {attend(r, p)[0]}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
   r.replace({r.emit("Reshape", {swapped, r.integers({0, 0, -1})}), keys, values});
   return ok();
 }
@@ -230,7 +230,8 @@ Status group_query(Rewriter& r) {
   const Steps steps = steps_of(r);
   if (r.node().integer("do_rotary", 0) != 0) THIMBLE_TRY(rotate_group_query(r, steps, p));
   if (p.past_key.valid()) return attend_cache(r, steps, p);
-  r.replace(attend(r, p, r.is_used(1) || r.is_used(2)));
+  p.presents = r.is_used(1) || r.is_used(2);
+  r.replace(attend(r, p));
   return ok();
 }
 

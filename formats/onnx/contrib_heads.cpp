@@ -33,14 +33,14 @@ ir::ValueId heads_first(Rewriter& r, ir::ValueId x, std::int64_t heads) {
   return r.emit("Transpose", {apart}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
 }
 
-std::vector<ir::ValueId> attend(Rewriter& r, const AttentionParts& p, bool presents) {
+std::vector<ir::ValueId> attend(Rewriter& r, const AttentionParts& p) {
   Attributes attributes = {
       {"is_causal", p.causal}, {"kv_num_heads", p.kv_heads}, {"q_num_heads", p.heads}};
   if (p.scale != 0.0f) attributes.push_back({"scale", p.scale});
   if (p.softcap != 0.0f) attributes.push_back({"softcap", p.softcap});
   if (p.window > 0) attributes.push_back({"window", p.window});
   auto results = r.emit_many("Attention", {p.q, p.k, p.v, p.mask, p.past_key, p.past_value},
-                             std::move(attributes), presents ? 3 : 1);
+                             std::move(attributes), p.presents ? 3 : 1);
   if (p.window > 0) {
     r.graph().edit(r.graph().value(results[0]).producer,
                    [](ir::Node& node) { node.domain = "thimble"; });

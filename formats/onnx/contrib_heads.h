@@ -31,9 +31,10 @@ struct AttentionParts {
   std::int64_t window = 0;  // keys that a query sees, itself among them; 0: all
   float scale = 0.0f;       // 0: 1 / sqrt(head size)
   float softcap = 0.0f;
+  bool presents = false;  // are the present keys and values read?
 };
 
 // Attention over the parts: y, and where they are read the present keys and values.
-std::vector<ir::ValueId> attend(Rewriter& r, const AttentionParts& parts, bool presents);
+std::vector<ir::ValueId> attend(Rewriter& r, const AttentionParts& parts);
 
 }  // namespace thimble::formats::onnx

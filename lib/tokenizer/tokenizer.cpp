@@ -10,12 +10,16 @@
 namespace thimble::tokenizer {
 namespace {
 
-bool is_word_character(std::string_view text, std::size_t at, bool before) {
-  if (before ? at == 0 : at >= text.size()) return false;
-  std::size_t begin = before ? at - 1 : at;
-  while (before && begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xc0) == 0x80) --begin;
-  const std::u32string c = unicode::decode_utf8(text.substr(begin, 4));
+bool begins_with_word(std::string_view text) {
+  const std::u32string c = unicode::decode_utf8(text.substr(0, 4));
   return !c.empty() && (unicode::is_letter(c[0]) || unicode::is_number(c[0]) || c[0] == '_');
+}
+
+bool ends_with_word(std::string_view text) {
+  if (text.empty()) return false;
+  std::size_t last = text.size() - 1;
+  while (last > 0 && (static_cast<unsigned char>(text[last]) & 0xc0) == 0x80) --last;
+  return begins_with_word(text.substr(last));
 }
 
 // Bytes of the white-space character that starts at `at`, or ends there; 0 when it is none.
@@ -78,8 +82,8 @@ struct Tokenizer::State {
     for (const AddedToken* added : list) {
       if (added->special && !specials) continue;
       if (text.compare(at, added->text.size(), added->text) != 0) continue;
-      if (added->single_word && (is_word_character(text, at, true) ||
-                                 is_word_character(text, at + added->text.size(), false)))
+      if (added->single_word && (ends_with_word(text.substr(0, at)) ||
+                                 begins_with_word(text.substr(at + added->text.size()))))
         continue;
       return added;
     }

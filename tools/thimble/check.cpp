@@ -53,7 +53,6 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
   std::vector<eval::Metric> metrics = metrics_in(opened.bundle.metadata);
   if (request.given()) {
     THIMBLE_ASSIGN(const auto reference, open_reference(choices.text, environment));
-    request.weights = reference.has_value();
     THIMBLE_ASSIGN(auto measured,
                    evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                             request, environment));
@@ -66,7 +65,7 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
 }
 
 Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
-  THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text, false));
+  THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
   if (gates.empty() && choices.baseline.empty()) {
     return Error(ErrorCode::kUsage, "nothing to check")

@@ -145,7 +145,7 @@ Expected<int> run_compare(const CompareChoices& choices, Environment& environmen
   THIMBLE_ASSIGN(const Opened right, open_any(choices.right, environment));
   THIMBLE_ASSIGN(const Differences found, differences(left.bundle, right.bundle));
   std::vector<eval::Metric> metrics;
-  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text, true));
+  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text));
   if (found.list.empty() && !found.unpaired.empty() && !request.given())
     return invalid_argument("the two models have no tensor of one name")
         .fix("compare copies of one model, or score both on a text with --text");

@@ -105,11 +105,10 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const Job& j
                                     const program::Bundle& artifact, Environment& environment) {
   const Prepared& prepared = job.prepared;
   Outcome outcome;
-  EvaluationRequest request = request_of(job.recipe.evaluation, choices.windows);
+  const EvaluationRequest request = request_of(job.recipe.evaluation, choices.windows);
   if (request.given()) {
     THIMBLE_ASSIGN(const program::Bundle reference,
                    lower::load(prepared.original, environment.pool));
-    request.weights = true;
     THIMBLE_ASSIGN(outcome.metrics,
                    evaluate(artifact, choices.output, &reference, request, environment));
     outcome.evaluated = true;

@@ -25,7 +25,7 @@ Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
   const Stopwatch stopwatch;
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   THIMBLE_ASSIGN(const auto reference, open_reference(choices.text, environment));
-  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text, reference.has_value()));
+  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(const auto metrics,
                  evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                           request, environment));

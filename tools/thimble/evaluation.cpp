@@ -125,7 +125,7 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
   for (const data::Window& window : *windows) tokens += static_cast<double>(window.tokens.size());
   environment.progress.begin("evaluating", tokens, "tokens");
   eval::ScoreOptions options;
-  options.weights = request.weights;
+  options.weights = reference != nullptr;
   options.candidate = request.session;
   options.on_tokens = [&](double count) { environment.progress.advance(count); };
   auto scores = eval::score_text(bundle, reference, *windows, environment.pool, options);
@@ -149,9 +149,9 @@ Expected<std::optional<Opened>> open_reference(const TextChoices& choices,
   return std::optional(std::move(opened));
 }
 
-Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights) {
-  EvaluationRequest request{choices.text, choices.windows,        choices.data,
-                            weights,      choices.greedy_windows, {}};
+Expected<EvaluationRequest> request_of(const TextChoices& choices) {
+  EvaluationRequest request{
+      choices.text, choices.windows, choices.data, choices.greedy_windows, {}};
   if (request.windows.context == 0) request.windows.context = data::WindowOptions{}.context;
   if (!choices.text.empty() && !choices.data.empty())
     return Error(ErrorCode::kUsage, "a text and a data set exclude each other");

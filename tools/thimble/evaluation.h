@@ -19,7 +19,6 @@ struct EvaluationRequest {
   std::string text;  // a file
   data::WindowOptions windows;
   recipe::DataSet data;             // in place of a text
-  bool weights = false;             // kl_weights, too
   std::int64_t greedy_windows = 0;  // that greedy text of both models starts from, too
   runtime::SessionOptions session;
 
@@ -46,7 +45,7 @@ struct TextChoices {
 Expected<std::optional<Opened>> open_reference(const TextChoices& choices,
                                                Environment& environment);
 // An error for a cache type that isn't known.
-Expected<EvaluationRequest> request_of(const TextChoices& choices, bool weights);
+Expected<EvaluationRequest> request_of(const TextChoices& choices);
 // What a recipe says, but where windows are `given` (not 0).
 EvaluationRequest request_of(const recipe::Evaluation& evaluation,
                              const data::WindowOptions& given);

@@ -38,10 +38,12 @@ Status check_ranges(const program::Program& program, const ir::DimRanges& ranges
 // What the outputs were over the calls.
 class Results {
  public:
-  // `carried` outputs keep the last call's alone; a run of one call has no axis of calls.
-  Results(const program::Program& program, const std::vector<eval::CarriedState>& carried,
-          bool stacked)
-      : names_(eval::output_names(program)), carried_(carried), stacked_(stacked) {}
+  // Of one call.
+  explicit Results(const program::Program& program) : names_(eval::output_names(program)) {}
+  // Of several: along a new first axis, but for `carried` outputs, which keep the last call's
+  // alone.
+  Results(const program::Program& program, const std::vector<eval::CarriedState>& carried)
+      : names_(eval::output_names(program)), carried_(&carried) {}
 
   Status add(const runtime::Session& session) {
     const std::vector<runtime::TensorView>& views = session.outputs();
@@ -49,7 +51,7 @@ class Results {
     for (std::size_t i = 0; i < views.size(); ++i) {
       if (views[i].data == nullptr) continue;  // a cache, kept in place
       data::Array array = eval::array_of(names_[i], views[i]);
-      if (!stacked_ || is_carried(names_[i])) {
+      if (carried_ == nullptr || is_carried(names_[i])) {
         arrays_[i] = std::move(array);
       } else {
         THIMBLE_TRY(stack(std::move(array), arrays_[i]));
@@ -66,7 +68,7 @@ class Results {
 
  private:
   bool is_carried(const std::string& name) const {
-    return std::any_of(carried_.begin(), carried_.end(),
+    return std::any_of(carried_->begin(), carried_->end(),
                        [&](const eval::CarriedState& state) { return state.output == name; });
   }
 
@@ -89,8 +91,7 @@ class Results {
   }
 
   std::vector<std::string> names_;
-  const std::vector<eval::CarriedState>& carried_;
-  bool stacked_;
+  const std::vector<eval::CarriedState>* carried_ = nullptr;  // null: one call
   std::vector<data::Array> arrays_;
   std::int64_t calls_ = 0;
 };
@@ -113,7 +114,7 @@ Expected<std::vector<data::Array>> run_once(const Opened& opened, const std::str
     if (system::interrupted()) return std::move(status).error();
     return std::move(status).error().in(opened.path).note("on the arrays of " + inputs);
   }
-  Results results(opened.bundle.program, {}, false);
+  Results results(opened.bundle.program);
   THIMBLE_TRY(results.add(*session));
   return results.take();
 }
@@ -126,7 +127,7 @@ Expected<std::vector<data::Array>> run_sequence(const Opened& opened, const reci
   THIMBLE_ASSIGN(const auto source,
                  open_samples(set, eval::without_states(eval::input_specs(program), states)));
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
-  Results results(program, states, true);
+  Results results(program, states);
   const ir::DimRanges ranges = ranges_of(opened);
   environment.progress.begin("running", static_cast<double>(source->size()), "calls");
   for (std::size_t i = 0; i < source->size(); ++i) {

@@ -120,7 +120,7 @@ std::size_t scratch_pool(const Call& call) {
 
 Status run_max_pool(Call& call) {
   THIMBLE_ASSIGN(const Windows w, pool_windows(call));
-  if (pools_by_rows(call, w)) return pool_rows(call, w, false);
+  if (pools_by_rows(call, w)) return pool_rows(call, w, Pooled::kMost);
   switch (call.inputs[0]->type) {
     case Type::kF32:
       return max_pool<float>(call, w);
@@ -201,7 +201,7 @@ Status lp_pool(Call& call, const Windows& w) {
 
 Status run_average_pool(Call& call) {
   THIMBLE_ASSIGN(const Windows w, pool_windows(call));
-  if (pools_by_rows(call, w)) return pool_rows(call, w, true);
+  if (pools_by_rows(call, w)) return pool_rows(call, w, Pooled::kMean);
   return with_real(call.inputs[0]->type,
                    [&](auto zero) { return average_pool<decltype(zero)>(call, w); });
 }

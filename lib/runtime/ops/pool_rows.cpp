@@ -63,8 +63,8 @@ Status pool_pairs(Call& call, const Windows& w) {
 
 class RowPool {
  public:
-  RowPool(Call& call, const Windows& w, bool average)
-      : call_(call), w_(w), phases_(w), space_(w, phases_), average_(average) {
+  RowPool(Call& call, const Windows& w, Pooled pooled)
+      : call_(call), w_(w), phases_(w), space_(w, phases_), means_(pooled == Pooled::kMean) {
     padding_ = call.instruction.integer("count_include_pad", 0) != 0;
   }
 
@@ -88,7 +88,7 @@ class RowPool {
   }
 
   void prepare(std::byte* memory) const {
-    if (!average_) return;
+    if (!means_) return;
     for (std::int64_t r = 0; r < w_.out[1]; ++r)
       rows(memory)[r] = static_cast<float>(taps_at(w_, 1, r, padding_));
     for (std::int64_t c = 0; c < w_.out[2]; ++c)
@@ -99,13 +99,13 @@ class RowPool {
   void planes(std::int64_t first, std::int64_t count, const Phases::Layout& layout,
               std::byte* memory) const {
     const kernels::ConvolveKernels& kernels = call_.machine.convolve;
-    const float outside = average_ ? 0.0f : -std::numeric_limits<float>::infinity();
+    const float outside = means_ ? 0.0f : -std::numeric_limits<float>::infinity();
     const float* x = phases_.lay_out(
         kernels, layout, call_.inputs[0]->floats() + first * volume(w_.in), count, outside);
     float* y = call_.outputs[0]->floats() + first * volume(w_.out);
     const kernels::WindowRows windows = phases_.rows_of(layout);
     for (std::int64_t p = 0; p < count; ++p, x += phases_.plane_step(), y += volume(w_.out)) {
-      if (average_) {
+      if (means_) {
         kernels.mean(x, windows, rows(memory), columns(memory), y);
       } else {
         kernels.most(x, windows, y);
@@ -117,7 +117,7 @@ class RowPool {
   Windows w_;
   Phases phases_;
   Workspace space_;
-  bool average_, padding_;
+  bool means_, padding_;
 };
 
 }  // namespace
@@ -132,9 +132,9 @@ std::size_t row_pool_bytes(const Call& call, const Windows& w) {
   return Workspace(w, Phases(w)).total() * static_cast<std::size_t>(call.machine.pool.threads());
 }
 
-Status pool_rows(Call& call, const Windows& w, bool average) {
+Status pool_rows(Call& call, const Windows& w, Pooled pooled) {
   if (moves_by_pairs(call, w)) return pool_pairs(call, w);
-  return RowPool(call, w, average).run();
+  return RowPool(call, w, pooled).run();
 }
 
 }  // namespace thimble::runtime

@@ -8,6 +8,7 @@ namespace thimble::runtime {
 // Maxima without indices and means, over planes of two axes at most.
 bool pools_by_rows(const Call& call, const Windows& w);
 std::size_t row_pool_bytes(const Call& call, const Windows& w);  // of scratch
-Status pool_rows(Call& call, const Windows& w, bool average);
+enum class Pooled : std::uint8_t { kMost, kMean };
+Status pool_rows(Call& call, const Windows& w, Pooled pooled);
 
 }  // namespace thimble::runtime
