@@ -120,7 +120,7 @@ Expected<ir::ValueId> FixedActivations::bias(ir::Graph& graph, ir::ValueId x, ir
     made.source = ir::owned_dense(std::move(codes), 4 * scales.size());
     return made;
   });
-  names_[integers] = b.name;
+  emit_.name_later(integers, b.name);
   const ir::ValueId unit = emit_.constant(key_of(weight, form + " scales"), [&] {
     return ir::make_dense(b.name + "_scales", {w.rows()}, scales);
   });

@@ -25,11 +25,9 @@ class WriterNotes {
 
 class FixedActivations {
  public:
-  // Names of constants that hold codes, and what they are to be called, go to `names`. All live as
-  // long as this.
-  FixedActivations(ir::Model& model, Emitter& emit, std::map<ir::ValueId, std::string>& names,
-                   WriterNotes& notes)
-      : model_(model), emit_(emit), names_(names), notes_(notes) {}
+  // All live as long as this.
+  FixedActivations(ir::Model& model, Emitter& emit, WriterNotes& notes)
+      : model_(model), emit_(emit), notes_(notes) {}
 
   // What follows is in another graph, as yet unchanged. Its Clips at the ends of the codes go.
   void start_graph(ir::Graph& graph);
@@ -57,7 +55,6 @@ class FixedActivations {
 
   ir::Model& model_;
   Emitter& emit_;
-  std::map<ir::ValueId, std::string>& names_;
   WriterNotes& notes_;
   // Of this graph:
   std::map<ir::ValueId, ir::ValueId> rounded_;  // by x

@@ -32,14 +32,14 @@ ir::ValueId with_minima(const ir::Model& model, ir::ValueId w, ir::WeightId id,
 
 // Cast, Mul, Reshape: codes times scales, of groups that are all as long.
 ir::ValueId product_of_constants(const ir::Model& model, ir::WeightId id, const CodeForm& form,
-                                 Emitter& emit, std::map<ir::ValueId, std::string>& names) {
+                                 Emitter& emit) {
   const ir::Weight weight = model.weight(id);
   const std::int64_t rows = weight.rows(), groups = weight.encoding.groups(weight.inputs());
   const std::int64_t size = weight.inputs() / groups;
   const ir::ValueId codes = emit.constant(key_of(id, "folded"), [&] {
     return signed_codes(weight, form, {rows, groups, size}, Order::kRows);
   });
-  names[codes] = weight.name;
+  emit.name_later(codes, weight.name);
   const ir::ValueId scales = emit.constant(key_of(id, "folded scales"), [&] {
     ir::Weight made = block_scales(weight, size);
     made.dims = {rows, groups, 1};
@@ -63,8 +63,7 @@ CodeForm dequantized_form(const ir::Weight& weight) {
   return ragged ? code_form(weight.encoding, 8) : form;
 }
 
-ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Emitter& emit,
-                        std::map<ir::ValueId, std::string>& names) {
+ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Emitter& emit) {
   const ir::Weight weight = model.weight(id);
   const ir::Encoding& e = weight.encoding;
   const std::int64_t rows = weight.rows(), inputs = weight.inputs(), groups = e.groups(inputs);
@@ -77,11 +76,11 @@ ir::ValueId dequantized(const ir::Model& model, ir::WeightId id, bool folded, Em
   const CodeForm form = dequantized_form(weight);
   const bool whole = groups == 1 || inputs % e.group_size == 0;
   if (folded && whole && !minima && !turned && !form.points)
-    return product_of_constants(model, id, form, emit, names);
+    return product_of_constants(model, id, form, emit);
   const std::string tail = std::to_string(form.bits);
   const ir::ValueId codes = emit.constant(key_of(id, "dequantized " + tail),
                                           [&] { return signed_codes(weight, form, dims, order); });
-  names[codes] = weight.name;
+  emit.name_later(codes, weight.name);
   std::vector<ir::ValueId> parts = {codes, emit.constant(key_of(id, "group scales"), [&] {
                                       return group_scales(weight, order);
                                     })};

@@ -1,6 +1,7 @@
 #pragma once
 // New nodes and constants in a graph that is about to be written.
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -11,6 +12,9 @@
 #include "ir/model.h"
 
 namespace thimble::formats::onnx {
+
+inline constexpr std::string_view kContrib = "com.microsoft";  // ONNX Runtime's own operators
+inline constexpr std::int64_t kGraphOpset = 23;                // to a Rewriter of the writer's
 
 // Is the value a constant whose weight is encoded?
 inline bool is_encoded(const ir::Model& model, const ir::Graph& graph, ir::ValueId value) {
@@ -69,6 +73,9 @@ class Emitter {
                              ir::Shape(weight.dims.begin(), weight.dims.end()));
     return place->second;
   }
+  // What the constant is to be called once the graph is done: such names are taken until then.
+  void name_later(ir::ValueId constant, const std::string& name) { names_[constant] = name; }
+  std::map<ir::ValueId, std::string>& later_names() { return names_; }
   ir::ValueId integers(const std::vector<std::int64_t>& values) {
     std::string key = "integers";
     for (const std::int64_t value : values) key += "_" + std::to_string(value);
@@ -84,6 +91,7 @@ class Emitter {
   std::string node_name_;
   std::map<std::string, ir::WeightId> weights_;
   std::map<std::pair<ir::Graph*, ir::WeightId>, ir::ValueId> constants_;
+  std::map<ir::ValueId, std::string> names_;
 };
 
 }  // namespace thimble::formats::onnx
