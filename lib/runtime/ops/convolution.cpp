@@ -1,4 +1,4 @@
-// Convolutions of real numbers, forwards and transposed.
+// Convolutions of real numbers.
 
 #include <optional>
 
@@ -8,17 +8,12 @@
 namespace thimble::runtime {
 namespace {
 
-Status check_bias(const Value* bias, const Value& x, std::int64_t outputs) {
-  return demand(bias == nullptr || (bias->type == x.type && bias->count() == outputs),
-                "a convolution's bias has the wrong type or shape");
-}
-
 Status shape_conv(const Call& call, std::vector<Dims>& results) {
   const Value &x = *call.inputs[0], &weight = *call.inputs[1];
   if (!is_real(x.type) || weight.type != x.type || call.outputs[0]->type != x.type)
     return unsupported("a convolution takes f32 or f64 values and weights");
   THIMBLE_ASSIGN(const Convolution c, convolution_of(call, x.dims, weight.dims));
-  THIMBLE_TRY(check_bias(input_at(call, 2), x, c.outputs));
+  THIMBLE_TRY(check_bias(call, c.outputs));
   results[0] = c.windows.result(c.batch, c.outputs);
   return ok();
 }
@@ -82,39 +77,25 @@ std::optional<Product> product_for(const Convolution& c, program::Type type) {
 // One tap at places [begin, begin + count).
 void see_tap(const Windows& w, const float* plane, const Space& tap, std::int64_t begin,
              std::int64_t count, float* to) {
-  const std::int64_t offset = tap[2] * w.dilation[2] - w.begin[2];
-  const Positions inside = positions_of(offset, w.stride[2], w.out[2], w.in[2]);
-  for (std::int64_t at = begin; at < begin + count;) {
-    const std::int64_t column = at % w.out[2], row = at / w.out[2];
-    const std::int64_t end = column + std::min(w.out[2] - column, begin + count - at);
-    const std::int64_t d = row / w.out[1] * w.stride[0] + tap[0] * w.dilation[0] - w.begin[0];
-    const std::int64_t r = row % w.out[1] * w.stride[1] + tap[1] * w.dilation[1] - w.begin[1];
-    const bool there = d >= 0 && d < w.in[0] && r >= 0 && r < w.in[1];
-    const std::int64_t first = there ? std::clamp(inside.first, column, end) : end;
-    const std::int64_t last = there ? std::clamp(inside.last, first, end) : end;
-    const std::int64_t from = (d * w.in[1] + r) * w.in[2] + offset;
-    std::int64_t k = column;
-    for (; k < first; ++k) *to++ = 0;
+  each_piece(w, tap, begin, count, [&](const RowPiece& piece) {
+    to = std::fill_n(to, piece.before, 0.0f);
     if (w.stride[2] == 1) {
-      to = std::copy_n(plane + (k < last ? from + k : 0), last - k, to);
+      to = std::copy_n(plane + piece.at, piece.inside, to);
     } else {
-      for (; k < last; ++k) *to++ = plane[from + k * w.stride[2]];
+      for (std::int64_t k = 0; k < piece.inside; ++k) *to++ = plane[piece.at + k * w.stride[2]];
     }
-    for (k = last; k < end; ++k) *to++ = 0;
-    at += end - column;
-  }
+    to = std::fill_n(to, piece.after, 0.0f);
+  });
 }
 
 void see(const Convolution& c, const float* x, std::int64_t begin, std::int64_t count, float* to) {
   const Windows& w = c.windows;
   for (std::int64_t i = 0; i < c.group_channels(); ++i) {
     const float* plane = x + i * volume(w.in);
-    for (std::int64_t d = 0; d < w.kernel[0]; ++d) {
-      for (std::int64_t r = 0; r < w.kernel[1]; ++r) {
-        for (std::int64_t k = 0; k < w.kernel[2]; ++k, to += count)
-          see_tap(w, plane, {d, r, k}, begin, count, to);
-      }
-    }
+    each_tap(w.kernel, [&](const Space& tap) {
+      see_tap(w, plane, tap, begin, count, to);
+      to += count;
+    });
   }
 }
 
@@ -171,117 +152,13 @@ Status run_conv(Call& call) {
                    [&](auto zero) { return convolve<decltype(zero)>(call, c); });
 }
 
-// A transposed convolution's: `in` is the image that is spread, `out` what comes of it.
-Status size_transposed(const Call& call, Windows& w) {
-  const program::Attribute* shape = call.instruction.find("output_shape");
-  const program::Attribute* extra = call.instruction.find("output_padding");
-  const program::Attribute* pads = call.instruction.find("pads");
-  const std::string_view pad = call.instruction.text("auto_pad", "NOTSET");
-  const bool same = pad == "SAME_UPPER" || pad == "SAME_LOWER";
-  const bool sized = shape != nullptr && !shape->ints.empty();
-  if (sized && shape->ints.size() < w.rank) return invalid_argument("output_shape is too short");
-  for (std::size_t i = 0; i < w.rank; ++i) {
-    const std::size_t d = 3 - w.rank + i;
-    std::int64_t added = 0;
-    if (extra != nullptr && !extra->ints.empty()) {
-      if (extra->ints.size() != w.rank || extra->ints[i] < 0 || extra->ints[i] >= 1 << 30)
-        return invalid_argument("output_padding is out of range");
-      added = extra->ints[i];
-    }
-    const std::int64_t full = (w.in[d] - 1) * w.stride[d] + added + w.extent(d);
-    if (sized || same) {
-      w.out[d] = sized ? shape->ints[shape->ints.size() - w.rank + i] : w.in[d] * w.stride[d];
-      if (w.out[d] < 0 || w.out[d] > std::int64_t{1} << 40)
-        return invalid_argument("output_shape is out of range");
-      const std::int64_t all = std::max<std::int64_t>(full - w.out[d], 0);
-      w.begin[d] = pad == "SAME_UPPER" ? all / 2 : all - all / 2;
-      continue;
-    }
-    std::int64_t end = 0;
-    if (pads != nullptr && !pads->ints.empty() && pad != "VALID") {
-      if (pads->ints.size() != 2 * w.rank) return invalid_argument("pads doesn't fit the image");
-      w.begin[d] = pads->ints[i];
-      end = pads->ints[w.rank + i];
-      if (w.begin[d] < 0 || end < 0 || w.begin[d] > 1 << 30 || end > 1 << 30)
-        return invalid_argument("pads is out of range");
-    }
-    w.out[d] = full - w.begin[d] - end;
-    if (w.out[d] < 0) return invalid_argument("a transposed convolution's result has no size");
-  }
-  return ok();
-}
-
-// The convolution that this one is the transpose of: its image is our result.
-Expected<Convolution> transposed_of(const Call& call) {
-  const Dims &x = call.inputs[0]->dims, &weight = call.inputs[1]->dims;
-  Convolution c;
-  if (weight.size() < 3) return invalid_argument("a convolution's weight has the wrong shape");
-  THIMBLE_ASSIGN(c.windows, steps_of(call, x, std::span(weight).subspan(2)));
-  THIMBLE_TRY(size_transposed(call, c.windows));
-  std::swap(c.windows.in, c.windows.out);
-  c.batch = x[0];
-  c.group = call.instruction.integer("group", 1);
-  c.outputs = x[1];
-  if (c.group < 1 || weight[0] != c.outputs || c.outputs % c.group != 0 || weight[1] < 1)
-    return invalid_argument("a convolution's channels don't fit its weight");
-  const auto channels = checked_mul(weight[1], c.group);
-  if (!channels) return invalid_argument("a convolution has too many channels");
-  c.channels = *channels;
-  return c;
-}
-
-Status shape_transposed(const Call& call, std::vector<Dims>& results) {
-  const Value &x = *call.inputs[0], &weight = *call.inputs[1];
-  if (!is_real(x.type) || weight.type != x.type || call.outputs[0]->type != x.type)
-    return unsupported("a convolution takes f32 or f64 values and weights");
-  THIMBLE_ASSIGN(Convolution c, transposed_of(call));
-  THIMBLE_TRY(check_bias(input_at(call, 2), x, c.channels));
-  std::swap(c.windows.in, c.windows.out);
-  results[0] = c.windows.result(c.batch, c.channels);
-  return ok();
-}
-
-template <class T>
-void spread_plane(const Convolution& c, const T* x, const T* weight, T bias, T* y) {
-  const Windows& w = c.windows;
-  std::fill_n(y, volume(w.in), bias);
-  for (std::int64_t o = 0; o < c.group_outputs(); ++o) {
-    const T* plane = x + o * volume(w.out);
-    const T* taps = weight + o * c.group_channels() * volume(w.kernel);
-    each_row(w, [&](std::int64_t tap, std::int64_t to, std::int64_t from, std::int64_t columns) {
-      for (std::int64_t k = 0; k < columns; ++k)
-        y[to + k * w.stride[2]] += taps[tap] * plane[from + k];
-    });
-  }
-}
-
-template <class T>
-Status spread(Call& call, const Convolution& c) {
-  const Windows& w = c.windows;
-  const T* x = data_of<T>(*call.inputs[0]);
-  const T* weight = data_of<T>(*call.inputs[1]);
-  const Value* bias = input_at(call, 2);
-  T* y = data_of<T>(*call.outputs[0]);
-  const std::int64_t taps = volume(w.kernel);
-  const std::int64_t own = c.group_channels();
-  over_each(call.machine, c.batch * c.channels, c.group_outputs() * taps * volume(w.out),
-            [&](std::int64_t p) {
-              const std::int64_t n = p / c.channels, i = p % c.channels;
-              const std::int64_t first = i / own * c.group_outputs();
-              spread_plane(c, x + (n * c.outputs + first) * volume(w.out),
-                           weight + (first * own + i % own) * taps,
-                           bias == nullptr ? T{} : data_of<T>(*bias)[i], y + p * volume(w.in));
-            });
-  return ok();
-}
-
-Status run_transposed(Call& call) {
-  THIMBLE_ASSIGN(const Convolution c, transposed_of(call));
-  return with_real(call.inputs[0]->type,
-                   [&](auto zero) { return spread<decltype(zero)>(call, c); });
-}
-
 }  // namespace
+
+Status check_bias(const Call& call, std::int64_t outputs) {
+  const Value *bias = input_at(call, 2), &x = *call.inputs[0];
+  return demand(bias == nullptr || (bias->type == x.type && bias->count() == outputs),
+                "a convolution's bias has the wrong type or shape");
+}
 
 Expected<Convolution> convolution_of(const Call& call, const Dims& x, const Dims& weight) {
   Convolution c;
@@ -301,7 +178,6 @@ Expected<Convolution> convolution_of(const Call& call, const Dims& x, const Dims
 std::span<const Operator> convolution_operators() {
   static constexpr Operator kOperators[] = {
       {program::Op::kConv, run_conv, scratch_conv, shape_conv},
-      {program::Op::kConvTranspose, run_transposed, nullptr, shape_transposed},
   };
   return kOperators;
 }

@@ -17,6 +17,9 @@ struct Convolution {
 // Of x [batch, channels, spatial...] and weight [outputs, channels / group, kernel...].
 Expected<Convolution> convolution_of(const Call& call, const Dims& x, const Dims& weight);
 
+// An input (x, weight, [bias]) of a convolution of so many outputs.
+Status check_bias(const Call& call, std::int64_t outputs);
+
 // The positions [first, last) of `count` whose window's tap at `offset` (relative to the image's
 // start) is in [0, size).
 struct Positions {
@@ -59,6 +62,41 @@ void each_row(const Windows& w, F f) {
           }
         }
       }
+    }
+  }
+}
+
+// Places of a row of the result, in order: `before` and `after` have the tap outside of the image,
+// those `inside` have it at elements at, at + stride[2], ... of the plane.
+struct RowPiece {
+  std::int64_t before, inside, after, at;
+};
+
+// Calls f(piece) for places [begin, begin + count), as one tap of their windows sees the image.
+template <class F>
+void each_piece(const Windows& w, const Space& tap, std::int64_t begin, std::int64_t count, F f) {
+  const std::int64_t offset = tap[2] * w.dilation[2] - w.begin[2];
+  const Positions inside = positions_of(offset, w.stride[2], w.out[2], w.in[2]);
+  for (std::int64_t place = begin; place < begin + count;) {
+    const std::int64_t column = place % w.out[2], row = place / w.out[2];
+    const std::int64_t end = column + std::min(w.out[2] - column, begin + count - place);
+    const std::int64_t d = row / w.out[1] * w.stride[0] + tap[0] * w.dilation[0] - w.begin[0];
+    const std::int64_t r = row % w.out[1] * w.stride[1] + tap[1] * w.dilation[1] - w.begin[1];
+    const bool there = d >= 0 && d < w.in[0] && r >= 0 && r < w.in[1];
+    const std::int64_t first = there ? std::clamp(inside.first, column, end) : end;
+    const std::int64_t last = there ? std::clamp(inside.last, first, end) : end;
+    const std::int64_t at = (d * w.in[1] + r) * w.in[2] + offset + first * w.stride[2];
+    f(RowPiece{first - column, last - first, end - last, first < last ? at : 0});
+    place += end - column;
+  }
+}
+
+// Calls f(tap) for every tap of a window, in order.
+template <class F>
+void each_tap(const Space& kernel, F f) {
+  for (std::int64_t d = 0; d < kernel[0]; ++d) {
+    for (std::int64_t r = 0; r < kernel[1]; ++r) {
+      for (std::int64_t c = 0; c < kernel[2]; ++c) f(Space{d, r, c});
     }
   }
 }

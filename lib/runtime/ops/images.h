@@ -9,6 +9,7 @@
 namespace thimble::runtime {
 
 std::span<const Operator> convolution_operators();    // convolution.cpp: f32 and f64
+std::span<const Operator> transposed_convolutions();  // convolution_transposed.cpp
 std::span<const Operator> whole_convolutions();       // convolution_whole.cpp: int8
 std::span<const Operator> tiled_convolutions();       // convolution_tiles.cpp: weights in tiles
 std::span<const Operator> panel_convolutions();       // convolution_panels.cpp: f32, in panels

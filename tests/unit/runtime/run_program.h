@@ -58,9 +58,9 @@ struct OneOp {
   }
   template <class T>
   std::vector<T> run(p::Op op, p::Type type, std::vector<std::int64_t> dims,
-                     std::vector<p::Attribute> attributes = {}) {
+                     std::vector<p::Attribute> attributes = {}, int threads = 1) {
     finish(op, type, std::move(dims), std::move(attributes));
-    return run_once<T>(b, views);
+    return run_once<T>(b, views, threads);
   }
   Status try_run(p::Op op, p::Type type, std::vector<std::int64_t> dims,
                  std::vector<p::Attribute> attributes = {}) {
