@@ -53,6 +53,7 @@ const std::vector<std::string> kCaches = {"f32", "f16", "int8", "int4"};
 struct Reading {
   const ReadOptions& options;
   const std::vector<Override>& overrides;
+  Names& variables;  // that the files name
 };
 
 class Parser {
@@ -353,8 +354,9 @@ Status read_base(const OptionValue& base, const Source& source, const Reading& r
 
 Status read_into(const Source& source, const Reading& reading, int depth, Recipe& recipe) {
   Mistakes mistakes;
-  THIMBLE_ASSIGN(const OptionValue root,
-                 parse_yaml(source.text, source.file, reading.options.variables, mistakes));
+  THIMBLE_ASSIGN(
+      const OptionValue root,
+      parse_yaml(source.text, source.file, reading.options.variables, reading.variables, mistakes));
   const OptionValue* base = root.map() != nullptr ? find(*root.map(), "extends") : nullptr;
   if (base != nullptr) mistakes.add(read_base(*base, source, reading, depth, recipe));
   recipe.text += source.text;
@@ -374,11 +376,25 @@ Status check_overrides(const std::vector<Override>& overrides, const Recipe& rec
   return ok();
 }
 
+Status check_variables(const Variables& variables, const Names& read) {
+  for (const auto& [name, value] : variables) {
+    if (read.count(name) > 0) continue;
+    const std::string none = "--var " + name + "=" + value + ": the recipe reads no ";
+    if (read.empty()) return Error(ErrorCode::kUsage, none + "variables");
+    return Error(
+        ErrorCode::kUsage,
+        none + "'" + name + "'" + suggestion(name, {read.begin(), read.end()}, "its variables"));
+  }
+  return ok();
+}
+
 Expected<Recipe> read_opened(const Source& source, const ReadOptions& options) {
   THIMBLE_ASSIGN(const std::vector<Override> overrides, parse_overrides(options.set));
   Recipe recipe;
   recipe.name = source.file;
-  THIMBLE_TRY(read_into(source, {options, overrides}, 0, recipe));
+  Names variables;
+  THIMBLE_TRY(read_into(source, {options, overrides, variables}, 0, recipe));
+  THIMBLE_TRY(check_variables(options.variables, variables));
   THIMBLE_TRY(check_overrides(overrides, recipe));
   return recipe;
 }

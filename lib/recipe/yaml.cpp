@@ -37,8 +37,8 @@ std::string with_marked_variables(std::string_view text) {
 
 class Reader {
  public:
-  Reader(const std::string& file, const Variables& variables, Mistakes& mistakes)
-      : file_(file), variables_(variables), mistakes_(mistakes) {}
+  Reader(const std::string& file, const Variables& variables, Names& read, Mistakes& mistakes)
+      : file_(file), variables_(variables), read_(read), mistakes_(mistakes) {}
 
   Expected<OptionValue> read_root(const YAML::Node& node) { return read(node, place(node), 0); }
 
@@ -120,9 +120,10 @@ class Reader {
       const std::size_t end = text.find(kClose, at);
       if (end == std::string::npos) return wrong(where, "'${' without '}'");
       const std::string name = text.substr(at + 2, end - at - 2);
-      const auto known = std::find_if(variables_.begin(), variables_.end(),
+      read_.insert(name);
+      const auto known = std::find_if(variables_.rbegin(), variables_.rend(),
                                       [&](const auto& v) { return v.first == name; });
-      if (known == variables_.end()) {
+      if (known == variables_.rend()) {
         return wrong(where, "no value for ${" + name + "}",
                      "give one with --var " + name + "=VALUE");
       }
@@ -176,6 +177,7 @@ class Reader {
 
   const std::string& file_;
   const Variables& variables_;
+  Names& read_;
   Mistakes& mistakes_;
   int nodes_ = 0;
 };
@@ -222,7 +224,7 @@ Error explained(const YAML::Exception& e, const std::string& text) {
 }  // namespace
 
 Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
-                                 const Variables& variables, Mistakes& mistakes) {
+                                 const Variables& variables, Names& read, Mistakes& mistakes) {
   if (text.size() > kMaxBytes)
     return Error(ErrorCode::kInvalidRecipe, "a recipe has at most 1 MB").in(file);
   if (text.find_first_of(std::string_view("\0\x01\x02", 3)) != std::string_view::npos)
@@ -235,15 +237,17 @@ Expected<OptionValue> parse_yaml(std::string_view text, const std::string& file,
                    documents == 0 ? "the file is empty" : "one document is expected, not several")
           .in(file);
     }
-    return Reader(file, variables, mistakes).read_root(YAML::Load(whole));
+    return Reader(file, variables, read, mistakes).read_root(YAML::Load(whole));
   } catch (const YAML::Exception& e) {
     return explained(e, std::string(text)).in(file).at_line(e.mark.line + 1, e.mark.column + 1);
   }
 }
 
 Expected<OptionValue> parse_yaml_value(std::string_view text, const std::string& what) {
+  Names read;
   Mistakes mistakes;
-  THIMBLE_ASSIGN(OptionValue value, parse_yaml(text.empty() ? "\"\"" : text, what, {}, mistakes));
+  THIMBLE_ASSIGN(OptionValue value,
+                 parse_yaml(text.empty() ? "\"\"" : text, what, {}, read, mistakes));
   THIMBLE_TRY(std::move(mistakes).status());
   return value;
 }

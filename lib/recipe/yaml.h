@@ -3,6 +3,7 @@
 // YAML would silently accept and we could not mean is refused: duplicate keys, merge keys, several
 // documents, `yes` for true, `010` for 8, tags.
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,12 +15,13 @@
 namespace thimble::recipe {
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
+using Names = std::set<std::string>;
 
 // Plain scalars become bool, integer, real or text; quoted ones text. ${NAME} is replaced from
-// `variables` in plain and double-quoted scalars. Where a value cannot be read, a mistake says why
-// and null stands for it; an error is where nothing can be.
+// `variables`, the last of a name, which is then one of those `read`. Where a value cannot be read,
+// a mistake says why and null stands for it; an error is where nothing can be.
 Expected<pass::OptionValue> parse_yaml(std::string_view text, const std::string& file,
-                                       const Variables& variables, Mistakes& mistakes);
+                                       const Variables& variables, Names& read, Mistakes& mistakes);
 
 // One value as on the command line: `4`, `true`, `[a, b]`, `{role: mlp}`.
 Expected<pass::OptionValue> parse_yaml_value(std::string_view text, const std::string& what);

@@ -12,6 +12,13 @@ evaluate: {text: "${FOLDER}/score.txt", max_windows: 2}
 gates: ["size <= ${MOST}"]
 Y
 status $thimble recipe validate var.yaml --var SEED=1 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB
+# One that the recipe never reads is a slip; of a name given twice the last counts.
+all="--var SEED=1 --var BITS=9 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB"
+status $thimble recipe validate var.yaml $all --var FOLDR=y
+status $thimble recipe validate var.yaml $all --var MODEL=y
+status $thimble recipe validate int4 --var BITS=3
+printf '%s\n' 'version: 1' 'extends: var.yaml' >extends.yaml
+status $thimble recipe validate extends.yaml $all
 # From a pipe, too.
 status $thimble recipe validate - --var SEED=1 --var BITS=3 --var GROUP=64 --var FOLDER=x --var MOST=2MB <var.yaml
 sed 's/bits: ${BITS}/bits: 9/' var.yaml | status $thimble recipe validate - --var SEED=1 --var GROUP=64 --var FOLDER=x --var MOST=2MB
