@@ -98,10 +98,10 @@ Expected<int> inspect_thimble(const InspectChoices& choices, const Globals& glob
     report::print(out);
     return 0;
   }
-  std::printf("%s: thimble, %s parameters, %s in the file, %s of weights, %.3f bits per weight\n",
+  std::printf("%s: thimble\n  parameters: %s, bits per weight: %.3f, file: %s, weights: %s\n",
               choices.file.c_str(), format_count(bundle.parameters).c_str(),
-              format_bytes(bundle.file_bytes).c_str(), format_bytes(payload_bytes(bundle)).c_str(),
-              bits_per_weight(bundle));
+              bits_per_weight(bundle), format_bytes(bundle.file_bytes).c_str(),
+              format_bytes(payload_bytes(bundle)).c_str());
   if (choices.verify) std::printf("every digest is right\n");
   for (const auto& [key, value] : bundle.metadata) {
     if (choices.metadata ||
@@ -147,7 +147,7 @@ Expected<int> inspect_source(const InspectChoices& choices, const Globals& globa
   }
   const std::string architecture =
       model.architecture.empty() ? "" : ", " + model.architecture;  // ONNX names none
-  std::printf("%s: %s%s, %s parameters, %s of weights\n", choices.file.c_str(),
+  std::printf("%s: %s%s\n  parameters: %s, weights: %s\n", choices.file.c_str(),
               model.source_format.c_str(), architecture.c_str(),
               format_count(model.parameter_count()).c_str(),
               format_bytes(model.weight_bytes()).c_str());

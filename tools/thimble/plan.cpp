@@ -26,16 +26,15 @@ struct PlanChoices {
 
 // Where the time goes.
 std::string parts_of(const Cost& cost, int threads) {
-  std::string out;
+  std::vector<std::string> parts;
   const auto add = [&](const char* name, double seconds) {
-    if (seconds <= 0) return;
-    out += (out.empty() ? ": " : ", ") + format_duration(seconds / threads) + " for " + name;
+    if (seconds > 0) parts.push_back(format_duration(seconds / threads) + " for " + name);
   };
-  if (cost.calibration + cost.budget <= 0) return out;
+  if (cost.calibration + cost.budget <= 0) return "";
   add("calibration", cost.calibration);
   add("measuring the budget", cost.budget);
   add("the weights", cost.weights);
-  return out;
+  return ":\n    " + join(parts, ", ");
 }
 
 Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
@@ -81,13 +80,13 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
     report::print(out);
     return 0;
   }
-  std::printf("%s with %s: %s parameters, %s -> %s%s of weights, %.3f bits per weight\n",
+  std::printf("%s with %s:\n  %s parameters, %s -> %s%s of weights, %.3f bits per weight\n",
               path.c_str(), recipe.name.c_str(), format_count(parameters).c_str(),
               format_bytes(prepared.original.weight_bytes()).c_str(), least ? "at least " : "",
               format_bytes(payload).c_str(), bits);
   if (least)
-    std::printf("how much '%s' takes is measured by compress\n", recipe.budget.text.c_str());
-  std::printf("memory about %s, time about %s without evaluation%s\n",
+    std::printf("  how much '%s' takes is measured by compress\n", recipe.budget.text.c_str());
+  std::printf("  memory about %s, time about %s without evaluation%s\n",
               format_bytes(cost.resident).c_str(), format_duration(seconds).c_str(),
               parts_of(cost, threads).c_str());
   if (choices.tensors) {

@@ -25,8 +25,8 @@ Y
 status $thimble compress $fable -q -r gptq.yaml --calibrate $fable/calibrate.txt $tune -o gptq.thimble >log
 grep "passed" log
 grep -c "under the row\|super" gptq.thimble.report.json >/dev/null && echo "super-blocks are among the choices"
-status $thimble plan $fable -q -r gptq.yaml | grep -o "[0-9.]* bits per weight\|without.*" | sed -E 's/[0-9.]+(s|ms)/N/g'
-status $thimble plan $fable -q -r kl.yaml | grep -o "at least .* of weights\|how much.*\|without.*" | sed -E 's/[0-9.]+(s|ms)/N/g'
+status $thimble plan $fable -q -r gptq.yaml | grep -o "[0-9.]* bits per weight\|[0-9.ms]* for .*" | sed -E 's/[0-9.]+(s|ms)/N/g'
+status $thimble plan $fable -q -r kl.yaml | grep -o "at least .* of weights\|how much.*\|[0-9.ms]* for .*" | sed -E 's/[0-9.]+(s|ms)/N/g'
 # Rows that fill no block of GGUF's, said as the reason it is.
 status $thimble compress $onnx/../oracle/llama -q -r int4 -o out.gguf
 # Settings that don't go together.

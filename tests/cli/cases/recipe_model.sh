@@ -11,7 +11,7 @@ Y
 status $thimble compress -r good.yaml -q -o out.thimble
 stat -c %s out.thimble >size
 status $thimble inspect out.thimble | grep "metric.size: $(cat size)$" | wc -l
-status $thimble plan -r good.yaml -q | head -n 1
+status $thimble plan -r good.yaml -q | head -n 2
 sed 's/sha256: ./sha256: x/' good.yaml >bad.yaml
 status $thimble compress -r bad.yaml -q -o bad.thimble
 sed "s/sha256: .*/sha256: $(echo x | sha256sum | cut -d' ' -f1)}/" good.yaml >other.yaml
