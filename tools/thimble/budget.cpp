@@ -298,8 +298,7 @@ bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manage
          pass::first_open(pass::wanted_steps(recipe.passes, manager)) != nullptr;
 }
 
-Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager,
-                                const ir::Model& model) {
+Status check_choice(const recipe::Recipe& recipe, const pass::ManagerOptions& manager) {
   const std::vector<pass::Step> steps = pass::wanted_steps(recipe.passes, manager);
   const pass::Step* open = pass::first_open(steps);
   if (open == nullptr) {
@@ -315,6 +314,10 @@ Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::Manage
         .in(recipe.name)
         .fix("add `budget: {size: 60MB}` to the recipe, or give --size");
   }
+  return ok();
+}
+
+Expected<std::string> tune_text(const recipe::Recipe& recipe, const ir::Model& model) {
   const bool writes = model.task == ir::Task::kGenerate && !model.tokenizer.empty();
   const bool by_kl = recipe.budget.kind == pass::BudgetKind::kKlMean;
   if (by_kl && (!writes || !recipe.tune.data.empty())) {
@@ -378,7 +381,7 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
                      Environment& environment) {
   const std::vector<pass::Step> steps = pass::wanted_steps(recipe.passes, request.passes.manager);
   const pass::Step* open = pass::first_open(steps);
-  THIMBLE_CHECK(open != nullptr, "tune_text refuses a budget without a choice");
+  THIMBLE_CHECK(open != nullptr, "check_choice refuses a budget without a choice");
   const auto before = static_cast<std::size_t>(open - steps.data());
   pass::ManagerOptions manager;
   manager.print_after = request.passes.manager.print_after;

@@ -12,11 +12,13 @@ namespace thimble::cli {
 // The recipe leaves something open, or has a budget.
 bool has_budget(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
 
+// Refuses a budget with nothing to choose and a choice without a budget.
+Status check_choice(const recipe::Recipe& recipe, const pass::ManagerOptions& manager);
+
 // The tune text's content; empty where the recipe names a data set, or nothing: then the model
-// writes it. Errors: a budget with nothing to choose, a choice without a budget, nothing to tune on
-// and a model that can't write it, a divergence of what is no language model.
-Expected<std::string> tune_text(const recipe::Recipe& recipe, const pass::ManagerOptions& manager,
-                                const ir::Model& model);
+// writes it. Errors: nothing to tune on and a model that can't write it, a divergence of what is no
+// language model.
+Expected<std::string> tune_text(const recipe::Recipe& recipe, const ir::Model& model);
 // What the model writes to be tuned on; its windows go into the journal (null: none).
 Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& model,
                                  const calibrate::Journal* journal, Environment& environment);

@@ -82,9 +82,10 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   THIMBLE_TRY(check_output(choices.output, job.target, path));
   THIMBLE_ASSIGN(job.calibration, find_calibration(job.recipe, choices.manager));
   job.budgeted = has_budget(job.recipe, choices.manager);
+  if (job.budgeted) THIMBLE_TRY(check_choice(job.recipe, choices.manager));
   THIMBLE_ASSIGN(job.prepared, read_original(path, environment));
   if (job.budgeted) {
-    THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, choices.manager, job.prepared.original));
+    THIMBLE_ASSIGN(job.tune, tune_text(job.recipe, job.prepared.original));
   }
   THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
   THIMBLE_TRY(check_target(job.prepared, job.recipe, choices.manager, job.target, job.budgeted,

@@ -45,6 +45,7 @@ Expected<int> run_plan(const PlanChoices& choices, Environment& environment) {
   THIMBLE_TRY(check_sha256(prepared.original, recipe, environment));
   BudgetWork budget;
   if (has_budget(recipe, {})) {
+    THIMBLE_TRY(check_choice(recipe, {}));
     THIMBLE_ASSIGN(budget, budget_work(prepared.original, recipe));
     BudgetRequest request{.passes = {.dry_run = true}};
     request.work = &budget;

@@ -25,6 +25,10 @@ more "with what is mapped" $(number working_memory_bytes budget.json) $(number p
 for recipe in int4 gptq3 budget; do
   $thimble plan $fable -q -r $recipe --threads 1 | tail -1 | sed -E 's/[0-9][0-9.]*( kB| MB| GB|ms|s)/N/g'
 done
+# What compress refuses.
+status $thimble plan $fable -r int4 --size 1MB
+printf '%s\n' 'version: 1' 'passes: [{quantize-weights: {bits: auto}}]' >open.yaml
+status $thimble plan $fable -r open.yaml
 # Too little is refused before any work, a budget's measuring counted.
 status $thimble compress $fable -q -r int4 --threads 1 --max-memory 30MB -o out.thimble >log
 status $thimble compress $fable -q --size 1MB --tune $fable/tune.txt --threads 1 --max-memory 30MB -o out.thimble 2>&1 | sed -E 's/about [0-9]+/about N/'
