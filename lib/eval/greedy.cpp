@@ -50,7 +50,7 @@ Expected<std::vector<GreedyScore>> score_greedy(const program::Bundle& candidate
   std::int64_t longest = 1;
   for (const data::Window& window : windows) longest = std::max(longest, window.first_scored);
   runtime::SessionOptions own = options.candidate, exact = runtime::SessionOptions::exact();
-  own.max_context = exact.max_context = longest + kGreedyTokens;
+  own.max_context = exact.max_context = longest + kGreedyTokens - 1;  // the last is not fed
   THIMBLE_ASSIGN(const auto decoder, runtime::Decoder::create(candidate, pool, own));
   THIMBLE_ASSIGN(const auto other, runtime::Decoder::create(reference, pool, exact));
   std::vector<GreedyScore> scores;

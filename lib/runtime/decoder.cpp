@@ -4,6 +4,11 @@
 #include "runtime/generate.h"
 
 namespace thimble::runtime {
+namespace {
+
+constexpr std::string_view kPositions = "position_ids";
+
+}  // namespace
 
 bool ends_text(const program::Bundle& bundle, const tokenizer::Tokenizer* tokenizer,
                std::int32_t token) {
@@ -12,12 +17,38 @@ bool ends_text(const program::Bundle& bundle, const tokenizer::Tokenizer* tokeni
   return tokenizer != nullptr && tokenizer->eos() == token;
 }
 
+std::int64_t learnt_positions(const program::Program& program) {
+  for (const program::Instruction& instruction : program.regions[0].instructions) {
+    if (instruction.op != program::Op::kGather) continue;
+    const program::Slot& table = program.slot(instruction.inputs[0]);
+    const program::Slot& positions = program.slot(instruction.inputs[1]);
+    if (positions.kind != program::Slot::Kind::kInput || positions.name != kPositions) continue;
+    if (table.tensor < 0 || instruction.integer("axis", 0) != 0) continue;
+    return program.tensor(table.tensor).dims[0];
+  }
+  return 0;
+}
+
+Status check_positions(const program::Program& program, std::int64_t wanted) {
+  const std::int64_t learnt = learnt_positions(program);
+  if (learnt == 0 || wanted <= learnt) return ok();
+  return invalid_argument("the model has learnt " + std::to_string(learnt) +
+                          " positions; a context of " + std::to_string(wanted) +
+                          " tokens is beyond them")
+      .fix("use a context of " + std::to_string(learnt) + " tokens at most");
+}
+
 struct Decoder::State {
   std::unique_ptr<Session> session;
   std::int64_t vocabulary = 0;
   std::vector<std::int64_t> ids, positions, wanted;
   std::size_t logits_output = 0;
 
+  // Has the model positions for so many more tokens?
+  Status check_room(std::size_t tokens) const {
+    return check_positions(session->bundle().program,
+                           session->cached() + static_cast<std::int64_t>(tokens));
+  }
   // Feeds one chunk; the logits of its rows from `first` on are the session's output afterwards.
   Status feed_chunk(std::span<const std::int32_t> tokens, std::int64_t first);
   const float* logits() const {
@@ -38,7 +69,7 @@ Status Decoder::State::feed_chunk(std::span<const std::int32_t> tokens, std::int
     const program::Slot& slot = program.slot(index);
     if (slot.kind == program::Slot::Kind::kState) continue;
     if (slot.name == "input_ids") inputs.push_back({program::Type::kI64, {1, count}, ids.data()});
-    if (slot.name == "position_ids")
+    if (slot.name == kPositions)
       inputs.push_back({program::Type::kI64, {1, count}, positions.data()});
     if (slot.name == "logit_positions")
       inputs.push_back({program::Type::kI64, {count - first}, wanted.data()});
@@ -52,6 +83,7 @@ Decoder::~Decoder() = default;
 Expected<std::unique_ptr<Decoder>> Decoder::create(const program::Bundle& bundle, ThreadPool& pool,
                                                    const SessionOptions& options) {
   const program::Program& program = bundle.program;
+  THIMBLE_TRY(check_positions(program, options.max_context));
   auto state = std::make_unique<State>();
   THIMBLE_ASSIGN(state->session, Session::create(bundle, pool, options));
   const auto& outputs = program.regions[0].outputs;
@@ -71,6 +103,7 @@ Expected<std::unique_ptr<Decoder>> Decoder::create(const program::Bundle& bundle
 Expected<std::span<const float>> Decoder::feed(std::span<const std::int32_t> tokens,
                                                const std::function<void(std::int64_t)>& on_chunk) {
   if (tokens.empty()) return invalid_argument("there are no tokens to feed");
+  THIMBLE_TRY(state_->check_room(tokens.size()));
   for (std::size_t at = 0; at < tokens.size(); at += kChunk) {
     const std::size_t count = std::min<std::size_t>(kChunk, tokens.size() - at);
     THIMBLE_TRY(
@@ -83,6 +116,7 @@ Expected<std::span<const float>> Decoder::feed(std::span<const std::int32_t> tok
 Status Decoder::feed_all(std::span<const std::int32_t> tokens, std::int64_t first,
                          const std::function<void(std::int64_t, std::span<const float>)>& visit) {
   const auto total = static_cast<std::int64_t>(tokens.size());
+  THIMBLE_TRY(state_->check_room(tokens.size()));
   for (std::int64_t at = 0; at < total; at += kChunk) {
     const std::int64_t count = std::min(kChunk, total - at);
     const std::int64_t from = std::clamp<std::int64_t>(first - at, 0, count);

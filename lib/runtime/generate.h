@@ -40,6 +40,12 @@ class Sampler {
 bool ends_text(const program::Bundle& bundle, const tokenizer::Tokenizer* tokenizer,
                std::int32_t token);
 
+// Rows of the table in which a decoder looks its positions up, as GPT-2 does: it has none for more
+// tokens. 0: it has no such table.
+std::int64_t learnt_positions(const program::Program& program);
+// An error when there are fewer of them than `wanted`.
+Status check_positions(const program::Program& program, std::int64_t wanted);
+
 // A decoder: inputs input_ids, position_ids i64 [1, seq] and logit_positions i64 [n]; output logits
 // [1, n, vocabulary].
 class Decoder {

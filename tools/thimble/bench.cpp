@@ -133,7 +133,7 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
     return Error(ErrorCode::kUsage, "a language model has no sizes to say")
         .fix("leave --dim out; --prompt says the number of tokens");
   runtime::SessionOptions options;
-  options.max_context = choices.prompt + choices.tokens + 1;
+  options.max_context = choices.prompt + choices.tokens;
   THIMBLE_TRY(set_cache(choices.cache, options));
   THIMBLE_ASSIGN(const auto decoder,
                  runtime::Decoder::create(opened.bundle, environment.pool, options));

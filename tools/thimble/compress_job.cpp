@@ -90,6 +90,7 @@ Expected<Job> plan_job(const CompressChoices& choices, Environment& environment)
   THIMBLE_TRY(check_sha256(job.prepared.original, job.recipe, environment));
   THIMBLE_TRY(check_target(job.prepared, job.recipe, choices.manager, job.target, job.budgeted,
                            environment));
+  THIMBLE_TRY(check_evaluation(job.prepared, request_of(job.recipe.evaluation, choices.windows)));
   THIMBLE_ASSIGN(const Cost cost, cost_of_job(job, environment.pool.threads()));
   THIMBLE_TRY(check_memory(environment, cost.memory));
   THIMBLE_ASSIGN(job.prepared.source_digest, digest_of_source(job.prepared.original, environment));

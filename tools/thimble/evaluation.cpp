@@ -119,6 +119,7 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
         .in(path)
         .fix("give tensors with --npz, --idx, --images or --wav");
   }
+  THIMBLE_TRY(runtime::check_positions(bundle.program, request.windows.context));
   auto windows = data::make_windows(text, tokenizer, request.windows);
   if (!windows) return std::move(windows).error().in(request.text);
   double tokens = 0;

@@ -103,14 +103,15 @@ class Generator {
       if (print) std::fwrite(piece.data(), 1, piece.size(), stdout), std::fflush(stdout);
     };
     note_length(prompt.size());
-    for (std::int64_t n = 0; n < choices_.tokens; ++n) {
+    const std::int64_t most = most_tokens(prompt.size());
+    for (std::int64_t n = 0; n < most; ++n) {
       if (system::interrupted()) break;
       const std::int32_t token = sampler_.sample(*logits);
       sampler_.accept(std::span(&token, 1));
       if (!choices_.ignore_eos && runtime::ends_text(bundle_, &tokenizer_, token)) break;
       emit(filter.push(stream.push(token)));
       ++generated_;
-      if (filter.stopped() || n + 1 == choices_.tokens) break;
+      if (filter.stopped() || n + 1 == most) break;
       logits = decoder_->feed(std::span(&token, 1));
       held_.push_back(token);
       if (system::interrupted()) break;  // what there is of the text is given
@@ -128,9 +129,23 @@ class Generator {
   Status check_room(std::size_t tokens) const {
     const std::int64_t room = choices_.context > 0 ? choices_.context : bundle_.program.max_context;
     if (room == 0 || static_cast<std::int64_t>(tokens) <= room) return ok();
-    return invalid_argument("the prompt has " + std::to_string(tokens) +
-                            " tokens, the context room for " + std::to_string(room))
-        .fix("shorten it, or allow more with --context");
+    const bool all = room == runtime::learnt_positions(bundle_.program);
+    return invalid_argument("the prompt has " + std::to_string(tokens) + " tokens, " +
+                            (all ? "the model positions" : "the context room") + " for " +
+                            std::to_string(room))
+        .fix(all ? "shorten it" : "shorten it, or allow more with --context");
+  }
+
+  // How many tokens to write after a prompt: the last one needs no position.
+  std::int64_t most_tokens(std::size_t prompt) {
+    const std::int64_t learnt = runtime::learnt_positions(bundle_.program);
+    const std::int64_t room = learnt - static_cast<std::int64_t>(prompt) + 1;
+    if (learnt == 0 || choices_.tokens <= room) return choices_.tokens;
+    if (!environment_.globals.quiet)
+      environment_.progress.message("note: the model has learnt " + std::to_string(learnt) +
+                                    " positions, which leaves " + std::to_string(room) +
+                                    " tokens to write");
+    return room;
   }
 
   // Says once that the text has grown longer than those that the model was trained on.

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <set>
 
+#include "lower/lower.h"
+#include "runtime/generate.h"
 #include "support/system.h"
 #include "support/text.h"
 #include "tools/thimble/open.h"
@@ -105,6 +107,13 @@ Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
   THIMBLE_TRY(formats::check_writable(trial.model, target));
   return target.format == "onnx" ? ok()
                                  : check_same_weights(prepared.original, trial.model, target);
+}
+
+Status check_evaluation(const Prepared& prepared, const EvaluationRequest& request) {
+  const ir::Model& model = prepared.original;
+  if (request.text.empty() || model.task != ir::Task::kGenerate) return ok();
+  THIMBLE_ASSIGN(const lower::Lowered lowered, lower::lower(model));
+  return runtime::check_positions(lowered.program, request.windows.context);
 }
 
 Status check_memory(const Environment& environment, std::uint64_t needed) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tools/thimble/evaluation.h"
 #include "tools/thimble/pipeline.h"
 #include "tools/thimble/target.h"
 
@@ -20,6 +21,9 @@ Status check_passes(const recipe::Recipe& recipe, const pass::ManagerOptions& ma
 Status check_target(const Prepared& prepared, const recipe::Recipe& recipe,
                     const pass::ManagerOptions& manager, const formats::Target& target,
                     bool budgeted, Environment& environment);
+
+// Could what comes of the model be evaluated so? A window may be longer than it has positions for.
+Status check_evaluation(const Prepared& prepared, const EvaluationRequest& request);
 
 // Is the memory there, or allowed, that the work takes?
 Status check_memory(const Environment& environment, std::uint64_t needed);

@@ -36,3 +36,17 @@ status $thimble compare $fable rotated.thimble --count 0 | grep -o "^[0-9]* of [
 $thimble compress $onnx/cnn.onnx -q -r int8 -o cnn.onnx --accuracy-level 4 >/dev/null
 status $thimble compare $onnx/cnn.onnx cnn.onnx --count 0
 status $thimble eval $fable --text $fable/score.txt --context 64 --stride 65
+# GPT-2 has learnt its positions, and there are none for a longer text.
+gpt2=$onnx/../oracle/gpt2
+printf '%s\n' 'version: 1' 'passes: [{quantize-weights: {bits: 8}}]' "evaluate: {text: $fable/score.txt, context: 256}" >long.yaml
+status $thimble compress $gpt2 -q -r long.yaml -o gpt2.thimble
+status $thimble bench $gpt2 -q --prompt 120 --tokens 9
+mkdir gpt2 && cp $gpt2/*.safetensors $gpt2/config.json gpt2
+cat >gpt2/tokenizer.json <<'J'
+{"pre_tokenizer": {"type": "ByteLevel"}, "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": []}}
+J
+ab=$(printf 'ab%.0s' {1..60})
+status $thimble run gpt2 -p "$ab" -n 12 --ignore-eos
+status $thimble run gpt2 -p "$ab$ab"
+$thimble convert gpt2 gpt2.thimble >/dev/null
+status $thimble eval gpt2.thimble --text $fable/score.txt --context 129

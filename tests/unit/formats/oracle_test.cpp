@@ -159,6 +159,29 @@ TEST_CASE("a text in chunks gives the same bits as in one piece") {
   }
 }
 
+TEST_CASE("learnt positions end, and what needs more of them is refused at once") {
+  ThreadPool pool(1);
+  const ir::Model model = value(formats::read_model((kOracle / "gpt2").string(), {}));
+  const program::Bundle bundle = value(lower::load(model, pool));
+  CHECK(runtime::learnt_positions(bundle.program) == 128);
+  runtime::SessionOptions options;
+  options.max_context = 129;
+  const auto beyond = runtime::Decoder::create(bundle, pool, options);
+  REQUIRE_FALSE(beyond);
+  CHECK(beyond.error().message ==
+        "the model has learnt 128 positions; a context of 129 tokens is beyond them");
+
+  const auto decoder = value(runtime::Decoder::create(bundle, pool));
+  const std::vector<std::int32_t> tokens(129, 5);
+  CHECK_FALSE(decoder->feed(tokens));
+  CHECK(decoder->cached() == 0);
+  CHECK(decoder->feed(std::span(tokens).first(128)));
+  CHECK_FALSE(decoder->feed(std::span(tokens).first(1)));
+
+  const ir::Model rotary = value(formats::read_model((kOracle / "llama").string(), {}));
+  CHECK(runtime::learnt_positions(value(lower::load(rotary, pool)).program) == 0);
+}
+
 TEST_CASE("a changed configuration changes the logits as it changes theirs") {
   const ScratchFolder scratch;
   const fs::path work = scratch.path();
