@@ -22,6 +22,13 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+// What the rename would put a file in the place of: root would lose /dev/null, or the link
+// /dev/stdout even where that leads to a file.
+bool is_device_or_pipe(const std::string& path, const struct stat* info) {
+  const bool device = path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
+  return device || (info != nullptr && !S_ISREG(info->st_mode));
+}
+
 Error being_written(const std::string& partial) {
   return io_error("another process is writing it", EBUSY)
       .in(partial)
@@ -84,8 +91,14 @@ struct AtomicFile::State {
 Expected<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) {
   // Found out now rather than by the rename after hours of work.
   struct stat info {};
-  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+  const bool exists = ::stat(path.c_str(), &info) == 0;
+  if (exists && S_ISDIR(info.st_mode)) {
     return invalid_argument("is a folder, so no file can be written there").in(path);
+  }
+  if (is_device_or_pipe(path, exists ? &info : nullptr)) {
+    return invalid_argument("is a device or a pipe, whose place a file would take")
+        .in(path)
+        .fix("name a file");
   }
   std::unique_ptr<AtomicFile> file(new AtomicFile);
   file->state_ = std::make_unique<State>();

@@ -149,6 +149,18 @@ TEST_CASE("places that can't be written are refused at once") {
   CHECK(directory.error().code == ErrorCode::kInvalidArgument);
 }
 
+TEST_CASE("no file takes the place of a pipe or a device") {
+  ScratchFolder folder;
+  const std::string pipe = folder.path("pipe");
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  for (const std::string& path : {pipe, std::string("/dev/stdout"), std::string("/dev/null")}) {
+    const auto file = AtomicFile::create(path);
+    REQUIRE_FALSE(file);
+    CHECK(file.error().message == "is a device or a pipe, whose place a file would take");
+    CHECK_FALSE(exists(path + ".partial"));
+  }
+}
+
 TEST_CASE("a full disk is an error that says so") {
   // A limit on the file's size stands in for the disk; in a child, since it can't be undone.
   ScratchFolder folder;
