@@ -108,6 +108,10 @@ Expected<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path
   THIMBLE_TRY(remove_leftover(s.partial));
   s.fd = ::open(s.partial.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (s.fd < 0 && errno == EEXIST) return being_written(s.partial);
+  if (s.fd < 0 && errno == ENOENT && ::access(folder_of(path).c_str(), F_OK) != 0)
+    return not_found("there is no folder '" + folder_of(path) + "' to write it in")
+        .in(path)
+        .fix("mkdir -p " + folder_of(path));
   if (s.fd < 0) return s.failure("cannot create the file");
   // File systems without locks (ENOTSUP) go without.
   const bool taken = ::flock(s.fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
@@ -192,6 +196,11 @@ Status write_file(const std::string& path, std::string_view text) {
   THIMBLE_ASSIGN(const auto file, AtomicFile::create(path));
   THIMBLE_TRY(file->append(text));
   return file->commit();
+}
+
+Status check_writable(const std::string& path) {
+  auto file = AtomicFile::create(path);
+  return file ? ok() : Status(std::move(file).error());
 }
 
 }  // namespace thimble

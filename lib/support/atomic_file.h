@@ -40,5 +40,7 @@ class AtomicFile {
 
 // Such a file of this text.
 Status write_file(const std::string& path, std::string_view text);
+// Could one be written there? For before the work whose result it is to hold.
+Status check_writable(const std::string& path);
 
 }  // namespace thimble

@@ -64,6 +64,21 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
   return metrics;
 }
 
+// All that can be wrong with what is compared and written, before anything is measured.
+Status check_files(const CheckChoices& choices, std::vector<eval::Gate>& gates) {
+  if (choices.update && choices.baseline.empty())
+    return Error(ErrorCode::kUsage, "--update-baseline needs --baseline FILE");
+  if (!choices.update && !choices.baseline.empty()) {
+    THIMBLE_ASSIGN(const std::vector<eval::Gate> kept, eval::read_baseline(choices.baseline));
+    gates.insert(gates.end(), kept.begin(), kept.end());
+  }
+  for (const std::string& output :
+       {choices.update ? choices.baseline : "", choices.junit, choices.markdown}) {
+    if (!output.empty()) THIMBLE_TRY(check_writable(output));
+  }
+  return ok();
+}
+
 Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
@@ -71,17 +86,13 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
     return Error(ErrorCode::kUsage, "nothing to check")
         .fix("give a recipe with -r, a --gate, or a --baseline");
   }
+  THIMBLE_TRY(check_files(choices, gates));
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   THIMBLE_ASSIGN(const auto metrics, measure(choices, opened, request, environment));
   if (choices.update) {
-    if (choices.baseline.empty())
-      return Error(ErrorCode::kUsage, "--update-baseline needs --baseline FILE");
     THIMBLE_TRY(eval::write_baseline(choices.baseline, metrics));
     if (gates.empty() && !environment.globals.json)
       std::printf("%s: written\n", choices.baseline.c_str());
-  } else if (!choices.baseline.empty()) {
-    THIMBLE_ASSIGN(const std::vector<eval::Gate> kept, eval::read_baseline(choices.baseline));
-    gates.insert(gates.end(), kept.begin(), kept.end());
   }
   const auto results = eval::judge(gates, metrics);
   const bool strict = environment.globals.strict;

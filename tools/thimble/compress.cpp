@@ -236,6 +236,10 @@ Expected<int> run_compress(const CompressChoices& choices, Environment& environm
     THIMBLE_TRY(calibrate::Journal::discard(choices.output + ".work"));
     return say_up_to_date(choices, *std::move(known), environment.globals);
   }
+  for (const char* suffix : {"", ".report.json"}) {
+    const bool folder = *suffix == '\0' && job.target.format == "safetensors";
+    if (!folder) THIMBLE_TRY(check_writable(choices.output + suffix));
+  }
   THIMBLE_TRY(check_finite(job.prepared, environment));
 
   std::shared_ptr<calibrate::Journal> journal;

@@ -9,6 +9,7 @@
 #include "data/text.h"
 #include "formats/importance.h"
 #include "report/json.h"
+#include "support/atomic_file.h"
 #include "tools/thimble/open.h"
 
 namespace thimble::cli {
@@ -20,6 +21,7 @@ struct ImatrixChoices {
 };
 
 Expected<int> run_imatrix(const ImatrixChoices& choices, Environment& environment) {
+  THIMBLE_TRY(check_writable(choices.output));
   THIMBLE_ASSIGN(const std::string text, data::read_text(choices.text));
   THIMBLE_ASSIGN(const ir::Model model, read_source(choices.model, environment.globals));
   const auto calibration = calibrate::Calibration::from_text(model, text, choices.options);

@@ -78,6 +78,8 @@ Expected<Written> written_at(const std::string& path) {
 std::optional<report::Json> report_if_up_to_date(const std::string& path,
                                                  const formats::Target& target,
                                                  const std::string& fingerprint, bool strict) {
+  std::error_code error;
+  if (!fs::is_regular_file(path + ".report.json", error)) return std::nullopt;
   std::ifstream file(path + ".report.json");
   report::Json report = report::Json::parse(file, nullptr, false);
   if (!report.is_object() || !report.contains("gates")) return std::nullopt;

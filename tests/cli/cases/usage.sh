@@ -33,3 +33,12 @@ $thimble convert mute mute.thimble >/dev/null
 status $thimble run mute.thimble -p x
 status $thimble compress $fable -o out.thimble --disable-pass quantise-weights
 status $thimble compress $fable -o out.thimble --stop-after smooth
+# Outputs that can't be written are refused before anything is read or measured.
+status $thimble check nowhere --gate 'size <= 1MB' --junit no/such/gates.xml
+status $thimble check nowhere --gate 'size <= 1MB' --markdown empty
+status $thimble check nowhere --baseline no/such/baseline.json --update-baseline
+status $thimble check nowhere --baseline none.json
+status $thimble check nowhere --gate 'size <= 1MB' --update-baseline
+status $thimble imatrix nowhere --text nothing -o no/such/imatrix.gguf
+mkdir taken.thimble.report.json
+status $thimble compress $fable -q -o taken.thimble

@@ -143,6 +143,10 @@ TEST_CASE("places that can't be written are refused at once") {
   const auto nowhere = AtomicFile::create(folder.path("no/such/out"));
   REQUIRE_FALSE(nowhere);
   CHECK(nowhere.error().code == ErrorCode::kNotFound);
+  CHECK(nowhere.error().remedy == "mkdir -p " + folder.path("no/such"));
+  CHECK_FALSE(check_writable(folder.path("no/such/out")));
+  CHECK(check_writable(folder.path("out")));
+  CHECK_FALSE(exists(folder.path("out.partial")));
   REQUIRE(::mkdir(folder.path("taken").c_str(), 0700) == 0);
   const auto directory = AtomicFile::create(folder.path("taken"));
   REQUIRE_FALSE(directory);
