@@ -45,11 +45,11 @@ Expected<Streams> read_streams(const ir::Weight& w, const CodeForm& form, std::i
   Streams out;
   out.codes = std::move(rows.codes);
   for (std::uint8_t& code : out.codes) code = static_cast<std::uint8_t>(code + form.shift);
-  const std::int64_t groups = e.groups(w.inputs()), supers = e.supers(w.inputs());
+  const ir::RowGroups groups(e, rows, w.inputs());
   const bool minima = e.zero == ir::ZeroKind::kMinima;
   for (std::int64_t row = 0; row < rows.count; ++row) {
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const ir::GroupParameters p = ir::group_parameters(e, rows, row, g, groups, supers);
+    for (std::int64_t g = 0; g < groups.count(); ++g) {
+      const ir::GroupParameters p = groups.at(row, g);
       out.scales.push_back(p.scale);
       out.zeros.push_back(static_cast<std::uint8_t>(form.points ? p.zero : form.centre()));
       // Around the centre, where codes are as far from 0 on both sides, products with x lose least.

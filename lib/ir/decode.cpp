@@ -101,22 +101,23 @@ void decode_group(const Encoding& e, const GroupParameters& p, std::span<const s
 
 }  // namespace
 
-GroupParameters group_parameters(const Encoding& e, const Rows& rows, std::int64_t row,
-                                 std::int64_t group, std::int64_t groups, std::int64_t supers) {
-  const auto at = static_cast<std::size_t>(e.per_tensor ? 0 : row * groups + group);
+GroupParameters RowGroups::at(std::int64_t row, std::int64_t group) const {
+  const Encoding& e = encoding_;
+  const auto one = static_cast<std::size_t>(e.per_tensor ? 0 : row * count_ + group);
   GroupParameters p;
   if (e.kind == EncodingKind::kSuperBlock) {
-    const auto super = static_cast<std::size_t>(row * supers + group * e.group_size / e.super_size);
-    p.scale = rows.scales[super] * static_cast<float>(rows.sub_scales[at] - e.sub_scale_zero);
+    const auto super =
+        static_cast<std::size_t>(row * supers_ + group * e.group_size / e.super_size);
+    p.scale = rows_.scales[super] * static_cast<float>(rows_.sub_scales[one] - e.sub_scale_zero);
     p.zero = e.constant_zero;
     if (e.zero == ZeroKind::kMinima) {
-      p.minimum = -rows.minima[super] * static_cast<float>(rows.sub_minima[at]);
+      p.minimum = -rows_.minima[super] * static_cast<float>(rows_.sub_minima[one]);
     }
     return p;
   }
-  p.scale = rows.scales[at];
-  p.zero = e.zero == ZeroKind::kPoints ? rows.zero_points[at] : e.constant_zero;
-  if (e.zero == ZeroKind::kMinima) p.minimum = rows.minima[at];
+  p.scale = rows_.scales[one];
+  p.zero = e.zero == ZeroKind::kPoints ? rows_.zero_points[one] : e.constant_zero;
+  if (e.zero == ZeroKind::kMinima) p.minimum = rows_.minima[one];
   return p;
 }
 
@@ -240,14 +241,14 @@ Status decode_rows(const Encoding& encoding, DType type, const Rows& rows, std::
     return unsupported("encoding " + encoding.to_string() + " cannot be decoded yet");
   }
   THIMBLE_TRY(check_streams(encoding, rows, inputs));
-  const std::int64_t groups = encoding.groups(inputs), supers = encoding.supers(inputs);
+  const RowGroups groups(encoding, rows, inputs);
   const std::int64_t size = encoding.group_width(inputs);
   for (std::int64_t row = 0; row < rows.count; ++row) {
-    for (std::int64_t g = 0; g < groups; ++g) {
+    for (std::int64_t g = 0; g < groups.count(); ++g) {
       const auto begin = static_cast<std::size_t>(row * inputs + g * size);
       const auto length = static_cast<std::size_t>(std::min(size, inputs - g * size));
-      const GroupParameters p = group_parameters(encoding, rows, row, g, groups, supers);
-      decode_group(encoding, p, std::span(rows.codes).subspan(begin, length), out.data() + begin);
+      decode_group(encoding, groups.at(row, g), std::span(rows.codes).subspan(begin, length),
+                   out.data() + begin);
     }
   }
   return ok();

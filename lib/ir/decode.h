@@ -31,9 +31,23 @@ struct GroupParameters {
   float minimum = 0;
   int zero = 0;
 };
-// Of group `group` of `groups` in row `row`; `supers` super-blocks a row (1 for other encodings).
-GroupParameters group_parameters(const Encoding& encoding, const Rows& rows, std::int64_t row,
-                                 std::int64_t group, std::int64_t groups, std::int64_t supers);
+// The groups of rows of `inputs` weights each, whose streams are there (check_streams).
+class RowGroups {
+ public:
+  // Both live as long as this.
+  RowGroups(const Encoding& encoding, const Rows& rows, std::int64_t inputs)
+      : encoding_(encoding),
+        rows_(rows),
+        count_(encoding.groups(inputs)),
+        supers_(encoding.supers(inputs)) {}
+  std::int64_t count() const { return count_; }  // in a row
+  GroupParameters at(std::int64_t row, std::int64_t group) const;
+
+ private:
+  const Encoding& encoding_;
+  const Rows& rows_;
+  std::int64_t count_, supers_;
+};
 
 // `rows.count` rows of `inputs` weights each into out [count, inputs]. `type` is that of a dense
 // weight. Streams that are too short are refused.

@@ -70,13 +70,13 @@ class Solver {
         inputs_(weights.inputs),
         width_(round_up<std::int64_t>(rows_, kLanes)),
         groups_(encoding.groups(inputs_)),
-        supers_(encoding.supers(inputs_)),
         group_size_(encoding.group_width(inputs_)),
         options_(factors.options),
         factors_(factors),
         order_(factors.order),
         importance_(search.importance),
         out_(out),
+        given_(encoding, out, weights.inputs),
         pool_(pool),
         fixed_(options_.static_groups || options_.act_order || groups_ == 1 ||
                encoding.kind == ir::EncodingKind::kSuperBlock),
@@ -210,8 +210,7 @@ class Solver {
   FitParameters stored(std::int64_t group, std::int64_t row, std::int64_t count) const {
     FitParameters parameters{};
     for (std::int64_t r = 0; r < count; ++r) {
-      const ir::GroupParameters p =
-          ir::group_parameters(encoding_, out_, row + r, group, groups_, supers_);
+      const ir::GroupParameters p = given_.at(row + r, group);
       parameters.scale[r] = p.scale;
       parameters.zero[r] = out_.minima.empty() ? static_cast<float>(p.zero) : 0.0f;
       parameters.minimum[r] = p.minimum;
@@ -229,12 +228,13 @@ class Solver {
   std::int64_t order_at(std::int64_t turn) const { return order_[static_cast<std::size_t>(turn)]; }
   std::int64_t group_of(std::int64_t turn) const { return order_at(turn) / group_size_; }
 
-  std::int64_t rows_, inputs_, width_, groups_, supers_, group_size_;
+  std::int64_t rows_, inputs_, width_, groups_, group_size_;
   const GptqOptions& options_;
   const GptqFactors& factors_;
   const std::vector<std::int64_t>& order_;
   std::span<const float> importance_;
   ir::Rows& out_;
+  ir::RowGroups given_;  // what out holds where parameters are fixed
   ThreadPool& pool_;
   bool fixed_;  // parameters of all groups are those of the original weights
   const ir::Encoding& encoding_;
