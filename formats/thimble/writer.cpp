@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <mutex>
+#include <numeric>
 
 #include "support/checked.h"
 #include "support/system.h"
@@ -32,6 +33,12 @@ Status produce_batch(const lower::Payload& payload, std::int64_t begin, std::int
                     });
   payload.release(begin, end);
   return first;
+}
+
+std::int64_t pieces_at_once(const std::vector<std::uint64_t>& piece_bytes) {
+  const auto bytes = std::accumulate(piece_bytes.begin(), piece_bytes.end(), std::uint64_t{0});
+  return std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(bytes, 1)));
 }
 
 }  // namespace
@@ -67,21 +74,29 @@ Status ThimbleWriter::write_payloads(ThreadPool& pool, Progress& progress) {
   return ok();
 }
 
-// A tensor's streams lie one after the other; each batch of pieces fills its part of every stream.
 Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress& progress) {
+  const std::uint64_t start = file_->size();
+  THIMBLE_TRY(place_streams(index));
+  THIMBLE_TRY(write_streams(index, pool, progress));
+  return share_streams(index, start);
+}
+
+// A tensor's streams lie one after the other.
+Status ThimbleWriter::place_streams(std::size_t index) {
+  std::uint64_t end = file_->size();
+  for (const std::int32_t s : header_.program.tensors[index].segments) {
+    program::Segment& segment = header_.program.segment(s);
+    segment.offset = round_up(end, program::kSegmentAlignment);
+    end = segment.offset + segment.size;
+  }
+  return file_->resize(end);
+}
+
+// Each batch of pieces fills its part of every stream; one is written while the next is made.
+Status ThimbleWriter::write_streams(std::size_t index, ThreadPool& pool, Progress& progress) {
   const lower::Payload& payload = *lowered_.payloads[index];
   const std::vector<std::uint64_t> piece = payload.piece_bytes();
   const auto& segments = header_.program.tensors[index].segments;
-  std::uint64_t per_piece = 0;
-  const std::uint64_t start = file_->size();
-  std::uint64_t end = start;
-  for (std::size_t s = 0; s < piece.size(); ++s) {
-    program::Segment& segment = header_.program.segment(segments[s]);
-    segment.offset = round_up(end, program::kSegmentAlignment);
-    end = segment.offset + segment.size;
-    per_piece += piece[s];
-  }
-  THIMBLE_TRY(file_->resize(end));
   std::vector<Hasher> hashers(piece.size());
   auto write_batch = [&](const Batch& batch, std::int64_t begin) -> Status {
     for (std::size_t s = 0; s < piece.size(); ++s) {
@@ -92,8 +107,7 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
     }
     return ok();
   };
-  const std::int64_t count = std::max<std::int64_t>(
-      1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(per_piece, 1)));
+  const std::int64_t count = pieces_at_once(piece);
   std::future<Status> writing;
   Status failed = ok();
   for (std::int64_t begin = 0, turn = 0; begin < payload.pieces() && failed;
@@ -116,7 +130,7 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
   THIMBLE_TRY(std::move(failed));
   for (std::size_t s = 0; s < piece.size(); ++s)
     header_.program.segment(segments[s]).digest = hashers[s].finish();
-  return share_streams(index, start);
+  return ok();
 }
 
 // A tensor whose streams were all written before is dropped again, and its segments name the

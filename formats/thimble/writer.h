@@ -58,6 +58,8 @@ class ThimbleWriter {
 
   ThimbleWriter() = default;
   Status write_tensor(std::size_t tensor, ThreadPool& pool, Progress& progress);
+  Status place_streams(std::size_t tensor);
+  Status write_streams(std::size_t tensor, ThreadPool& pool, Progress& progress);
   Status share_streams(std::size_t tensor, std::uint64_t start);
   Status write_tokenizer();
   Status write_header(program::Metadata metadata);
