@@ -95,6 +95,7 @@ class GraphBuilder {
   Status add_node(const NodeInfo& node, Scope& scope);
   Status add_plain_node(const NodeInfo& node, Scope& scope);
   Status add_constant_node(const NodeInfo& node, Scope& scope);
+  Expected<Binding> bind_constant(const AttributeInfo& attribute, const std::string& name);
   Status add_half_cast(const NodeInfo& node, ir::DType half, Scope& scope);
   Expected<ir::DType> half_cast_type(const NodeInfo& node, Scope& scope);
   ir::DType half_of_results(const NodeInfo& node, Scope& scope);

@@ -236,51 +236,56 @@ Status GraphBuilder::add_constant_node(const NodeInfo& node, Scope& scope) {
   }
   THIMBLE_ASSIGN(const AttributeInfo* attribute, resolve(node.attributes[0], scope));
   if (attribute == nullptr) return invalid_file("a Constant's value is missing");
-  const std::string name = result_name(node.outputs[0], scope);
+  THIMBLE_ASSIGN(const Binding binding,
+                 bind_constant(*attribute, result_name(node.outputs[0], scope)));
+  return define(node.outputs[0], binding, scope);
+}
+
+Expected<GraphBuilder::Binding> GraphBuilder::bind_constant(const AttributeInfo& attribute,
+                                                            const std::string& name) {
   Binding binding;
   binding.kind = Binding::Kind::kConstant;
-  const auto add = [&](ir::Weight weight) {
-    if (constant_of_.contains(attribute)) return add_constant(attribute, {});
-    return add_constant(attribute, {nullptr, name, model_.add_weight(std::move(weight))});
+  const auto numbers = [&](std::vector<std::int64_t> dims, const auto& values) {
+    binding.constant =
+        constant_of_.contains(&attribute)
+            ? add_constant(&attribute, {})
+            : add_constant(&attribute,
+                           {nullptr, name, model_.add_weight(ir::make_dense(name, dims, values))});
+    return binding;
   };
-  const auto count = [](const auto& list) {
-    return std::vector<std::int64_t>{static_cast<std::int64_t>(list.size())};
+  const auto list = [&](const auto& values) {
+    return numbers({static_cast<std::int64_t>(values.size())}, values);
   };
-  switch (attribute->type) {
+  const auto refused = [&](std::string_view what) {
+    binding.kind = Binding::Kind::kRefused;
+    binding.refusal = what;
+    return binding;
+  };
+  switch (attribute.type) {
     case AttributeType::kTensor: {
-      if (attribute->tensor == nullptr) return invalid_file("a Constant's value is missing");
-      const TensorInfo* tensor = attribute->tensor.get();
+      if (attribute.tensor == nullptr) return invalid_file("a Constant's value is missing");
+      const TensorInfo* tensor = attribute.tensor.get();
       binding.constant = add_constant(tensor, {tensor, name, {}});
-      if (const auto type = dtype_of(tensor->data_type); type && is_half(*type)) {
-        binding.half = *type;
-      }
-      break;
+      const auto type = dtype_of(tensor->data_type);
+      if (type && is_half(*type)) binding.half = *type;
+      return binding;
     }
     case AttributeType::kFloat:
-      binding.constant = add(ir::make_dense(name, {}, std::span(&attribute->real, 1)));
-      break;
+      return numbers({}, std::span(&attribute.real, 1));
     case AttributeType::kInt:
-      binding.constant = add(ir::make_dense(name, {}, std::span(&attribute->integer, 1)));
-      break;
+      return numbers({}, std::span(&attribute.integer, 1));
     case AttributeType::kFloats:
-      binding.constant = add(ir::make_dense(name, count(attribute->reals), attribute->reals));
-      break;
+      return list(attribute.reals);
     case AttributeType::kInts:
-      binding.constant = add(ir::make_dense(name, count(attribute->integers), attribute->integers));
-      break;
+      return list(attribute.integers);
     case AttributeType::kString:
     case AttributeType::kStrings:
-      binding.kind = Binding::Kind::kRefused;
-      binding.refusal = "tensors of strings";
-      break;
+      return refused("tensors of strings");
     case AttributeType::kSparseTensor:
-      binding.kind = Binding::Kind::kRefused;
-      binding.refusal = "sparse tensors";
-      break;
+      return refused("sparse tensors");
     default:
       return invalid_file("a Constant's value is of a type that it cannot have");
   }
-  return define(node.outputs[0], binding, scope);
 }
 
 }  // namespace thimble::formats::onnx
