@@ -147,12 +147,12 @@ class Reader {
     } else if (text == "true" || text == "false") {
       out.value = text == "true";
     } else if (!text.empty() && text != "~" && text != "null") {
-      read_number_or_text(std::move(text), out);
+      read_number_or_text(text, out);
     }
   }
 
-  void read_number_or_text(std::string text, OptionValue& out) {
-    const std::string_view digits = std::string_view(text).substr(text.front() == '-' ? 1 : 0);
+  void read_number_or_text(const std::string& text, OptionValue& out) {
+    const std::string_view digits = std::string_view(text).substr(text.starts_with('-') ? 1 : 0);
     const bool numeric =
         !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
     if (numeric && digits.size() > 1 && digits.front() == '0') {
@@ -171,7 +171,7 @@ class Reader {
                text.find_first_of("0123456789") != std::string::npos) {
       out.value = real;
     } else {
-      out.value = std::move(text);
+      out.value = text;
     }
   }
 
