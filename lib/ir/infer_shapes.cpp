@@ -168,13 +168,17 @@ Status infer_node(Model& model, Graph& graph, NodeId id, const DimRanges& ranges
   return ok();
 }
 
-Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& graph) {
+void give_constants(const Model& model, Graph& graph) {
   for (const ValueId id : graph.constants()) {
     Value& value = graph.value(id);
     const Weight& weight = model.weight(value.weight);
     value.dtype = constant_type(model, weight);
     value.shape = Shape(weight.dims.begin(), weight.dims.end());
   }
+}
+
+Expected<std::vector<std::optional<DimData>>> infer_graph(Model& model, Graph& graph) {
+  give_constants(model, graph);
   const DimRanges ranges = dim_ranges(model.metadata);
   std::vector<std::optional<DimData>> data(graph.value_capacity());
   for (const NodeId id : graph.order()) {
@@ -194,6 +198,26 @@ Expected<std::vector<std::optional<DimData>>> infer_data(Model& model, Graph& gr
 Status infer_shapes(Model& model) {
   THIMBLE_TRY(infer_graph(model, model.graph));
   return ok();
+}
+
+void infer_known_shapes(Model& model, Graph& graph) {
+  give_constants(model, graph);
+  const DimRanges ranges = dim_ranges(model.metadata);
+  std::vector<std::optional<DimData>> data(graph.value_capacity());
+  for (const NodeId id : graph.order()) {
+    if (is_control(graph.node(id))) continue;
+    std::vector<std::pair<ValueId, Value>> known;
+    for (const ValueId output : graph.node(id).outputs) {
+      if (output.valid()) known.emplace_back(output, graph.value(output));
+    }
+    const Status inferred = infer_node(model, graph, id, ranges, data);
+    for (const auto& [output, before] : known) {
+      Value& value = graph.value(output);
+      if (inferred && value.shape) continue;
+      value.dtype = before.dtype;
+      value.shape = before.shape;
+    }
+  }
 }
 
 }  // namespace thimble::ir

@@ -61,6 +61,10 @@ class ShapeContext {
 // values, by ValueId. Constants are not among them.
 Expected<std::vector<std::optional<DimData>>> infer_data(Model& model, Graph& graph);
 
+// infer_shapes of one graph, as far as it goes: results of which nothing can be told, and control
+// flow's, keep what is known of them. For readers, before every operator is one of ours.
+void infer_known_shapes(Model& model, Graph& graph);
+
 // Helpers of shape functions.
 
 // An axis counted from the front; an error when it is outside [-rank, rank).

@@ -350,6 +350,16 @@ TEST_CASE("Fourier transforms of known lengths become products") {
           return %y })",
          {"%y/Transpose = Transpose(%x) {perm = [1, 0, 2]}",
           "%y = Transpose(%y/Reshape.1) {perm = [1, 0, 2]}"}});
+  check({"DFT and back of what the file says no size of",
+         20,
+         R"(weight @axes: i64[1] = [-1]
+        weight @axis: i64[] = [1]
+        graph main(%x: f32[3, 6]) { %z = Unsqueeze(%x, @axes)
+          %f = DFT(%z, _, @axis) {onesided = 1}
+          %g = Mul(%f, %f)
+          %y = DFT(%g, _, @axis)
+          return %y })",
+         {"%f = Identity(%f/Reshape.1)", "%y = Identity(%y/Reshape.1)"}});
 }
 
 TEST_CASE("bodies are rewritten too") {
