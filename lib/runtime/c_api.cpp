@@ -216,6 +216,7 @@ thimble_memory thimble_memory_use(const thimble_model* model) {
 void thimble_free(thimble_model* model) { delete model; }
 
 const char* thimble_metadata(const thimble_model* model, const char* key) {
+  if (key == nullptr) return nullptr;
   for (const auto& [name, value] : model->bundle.metadata) {
     if (name == key) return value.c_str();
   }

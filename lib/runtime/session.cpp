@@ -344,6 +344,17 @@ Status Session::State::check_inputs() {
 }
 
 // What a state keeps is what it gives back.
+Status Session::State::check_room() {
+  if (caches.empty()) return ok();
+  const Slot& grown = slot(caches.front().output);
+  if (grown.dims.size() != 4)
+    return invalid_file("a cache has four dimensions").at_tensor(grown.name);
+  THIMBLE_ASSIGN(const std::int64_t after, program::evaluate(grown.dims[2], symbols));
+  if (after <= capacity) return ok();
+  return invalid_argument("the context is full: " + std::to_string(capacity) + " positions")
+      .fix("allow more: with --context, or max_context in the C interface");
+}
+
 Status Session::State::check_copies() {
   for (const program::State& state : program().states) {
     if (state.kind != program::State::Kind::kCopy) continue;
@@ -384,16 +395,9 @@ Session::~Session() = default;
 Status Session::run(std::span<const TensorView> inputs) {
   THIMBLE_TRY(state_->bind(inputs));
   THIMBLE_TRY(state_->check_inputs());
+  THIMBLE_TRY(state_->check_room());
   THIMBLE_TRY(state_->plan());
   THIMBLE_TRY(state_->check_copies());
-  if (!state_->caches.empty()) {
-    const std::int64_t after = state_->value(state_->caches.front().output)->dims[2];
-    if (after > state_->capacity) {
-      return invalid_argument("the context is full: " + std::to_string(state_->capacity) +
-                              " positions")
-          .fix("allow more with --context");
-    }
-  }
   THIMBLE_TRY(state_->execute());
   state_->finish();
   return ok();

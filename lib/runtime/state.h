@@ -86,6 +86,7 @@ struct Session::State {
   Expected<bool> size_activations();
   Status plan();
   void join_parts(Planner& planner) const;
+  Status check_room();  // in the caches
   Status check_copies();
   void finish();
 

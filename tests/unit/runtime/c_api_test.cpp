@@ -111,6 +111,7 @@ TEST_CASE("the C interface refuses ids, options and pointers that are none") {
   sampling.repetition_penalty = 0;
   REQUIRE(thimble_sample(decoder.handle, &sampling, &id) == THIMBLE_INVALID_ARGUMENT);
   REQUIRE(thimble_sample(decoder.handle, nullptr, &id) == THIMBLE_OK);
+  REQUIRE(thimble_metadata(decoder.handle, nullptr) == nullptr);
   const char* input = thimble_input_name(decoder.handle, 0);
   REQUIRE(thimble_set_input(decoder.handle, input, nullptr) == THIMBLE_INVALID_ARGUMENT);
   const auto load = [](int threads, int cache) {

@@ -231,6 +231,10 @@ TEST_CASE("a decoder can be wound back, and says when it is full") {
   REQUIRE(full.error().message == "the context is full: 20 positions");
   REQUIRE((*decoder)->cached() == 12);
   REQUIRE_FALSE((*decoder)->feed(std::vector<std::int32_t>{24}));
+  (*decoder)->reset();
+  const auto more = (*decoder)->feed(tokens(21));
+  REQUIRE_FALSE(more);
+  REQUIRE(more.error().message == "the context is full: 20 positions");
 }
 
 TEST_CASE("samplers pick by their options") {
