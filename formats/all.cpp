@@ -1,9 +1,6 @@
 #include "formats/all.h"
 
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
-#include <unistd.h>
 
 #include "formats/gguf/pack.h"
 #include "formats/gguf/reader.h"
@@ -15,24 +12,40 @@
 #include "formats/onnx/writer.h"
 #include "formats/onnx/writer_encodings.h"
 #include "formats/onnx/writer_streams.h"
+#include "support/mapped_file.h"
 
 namespace thimble::formats {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string magic_of(const std::string& path) {
-  char magic[8] = {};
-  std::ifstream(path, std::ios::binary).read(magic, sizeof magic);
-  return {magic, sizeof magic};
+// Formats that people have models in and that aren't read, by what their files begin with.
+Error foreign(std::string_view start, const std::string& extension) {
+  const bool zip = start.starts_with("PK\x03\x04");
+  if (start.size() >= 8 && start.substr(4, 4) == "TFL3")
+    return unsupported("TensorFlow Lite models are not read")
+        .fix("convert the model that it was made from to ONNX, with tf2onnx for example");
+  if (start.starts_with("\x89HDF") || extension == ".keras" || extension == ".pb")
+    return unsupported("TensorFlow's and Keras's models are not read")
+        .fix("convert it to ONNX, with tf2onnx for example");
+  if (zip || extension == ".bin" || extension == ".pt" || extension == ".pth" ||
+      extension == ".ckpt")
+    return unsupported("pickle checkpoints are not read: they execute code")
+        .fix("convert it to safetensors first");
+  return unsupported(
+      "not a format that is known; known are Hugging Face folders, GGUF and ONNX files");
 }
 
 Expected<ir::Model> read_file(const std::string& path, const ReadOptions& options) {
-  if (::access(path.c_str(), R_OK) != 0) return io_error("cannot open the file", errno).in(path);
-  const std::string magic = magic_of(path);
+  THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
+  const std::string_view start = file->text();
   const std::string extension = fs::path(path).extension().string();
-  if (magic.starts_with("GGUF")) return read_gguf(path);
-  if (magic.starts_with("THIMBLE")) {
+  if (start.starts_with("GGUF")) return read_gguf(path);
+  for (const char* page : {"<!DOCTYPE", "<!doctype", "<html"}) {
+    if (start.starts_with(page))
+      return invalid_file("is a web page").in(path).fix("download the file itself, not its page");
+  }
+  if (start.starts_with("THIMBLE")) {
     return invalid_argument("a .thimble is a target and is not read as a source")
         .in(path)
         .fix("use the model that it was made from");
@@ -46,28 +59,32 @@ Expected<ir::Model> read_file(const std::string& path, const ReadOptions& option
         .fix("put config.json beside it, and name the folder");
   }
   if (extension == ".onnx" || onnx::is_onnx(path)) return onnx::read(path, options);
-  if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt") {
-    return unsupported("pickle checkpoints are not read: they execute code")
-        .in(path)
-        .fix("convert it to safetensors first");
-  }
-  return unsupported(
-             "not a format that is known; known are Hugging Face folders, GGUF and ONNX files")
-      .in(path);
+  return foreign(start, extension).in(path);
 }
 
-}  // namespace
-
-namespace {
+// What a folder without config.json holds instead, if that is something that people name.
+Error no_model_in(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder + "/adapter_config.json", error))
+    return unsupported("the folder holds an adapter, and not the model that it adapts")
+        .fix("merge the two first: merge_and_unload of Hugging Face's peft");
+  std::string file;  // the first by name
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string extension = entry.path().extension().string();
+    const bool model = extension == ".onnx" || extension == ".gguf";
+    if (model && (file.empty() || entry.path().string() < file)) file = entry.path().string();
+  }
+  return not_found("the folder has no config.json")
+      .fix(file.empty() ? "name a Hugging Face model folder, or a GGUF or ONNX file"
+                        : "name the file in it: " + file);
+}
 
 Expected<ir::Model> read_any(const std::string& path, const ReadOptions& options) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     if (fs::exists(path + "/config.json", error)) return read_huggingface(path);
     if (error) return io_error("cannot look into the folder", error.value()).in(path);
-    return not_found("the folder has no config.json")
-        .in(path)
-        .fix("name a Hugging Face model folder, or a GGUF file");
+    return no_model_in(path).in(path);
   }
   if (fs::exists(path, error)) return read_file(path, options);
   if (error) return io_error("cannot look at the file", error.value()).in(path);

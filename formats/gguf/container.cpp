@@ -204,7 +204,9 @@ Status place_tensors(std::uint64_t header_end, std::uint64_t alignment, Containe
     }
     const auto place = checked_add(*base, tensor.offset);
     if (!place || !range_inside(*place, tensor.size, total)) {
-      return invalid_file("its bytes lie outside the file").at_tensor(name);
+      return invalid_file("its bytes lie outside the file")
+          .at_tensor(name)
+          .fix("get the file again: it was cut short or changed");
     }
     tensor.offset = *place;
     sorted.push_back(&tensor);

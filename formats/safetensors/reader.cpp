@@ -70,6 +70,8 @@ Expected<std::vector<std::uint64_t>> unsigned_list(const Json& json, const char*
   return out;
 }
 
+constexpr const char* kGetAgain = "get the file again: it was cut short or changed";
+
 Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64_t data_size) {
   if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string())
     return invalid_file("has no dtype");
@@ -80,7 +82,7 @@ Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64
   THIMBLE_ASSIGN(const auto dims, unsigned_list(json, "shape", kMaxRank));
   THIMBLE_ASSIGN(const auto offsets, unsigned_list(json, "data_offsets", 2));
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size)
-    return invalid_file("its bytes lie outside the file");
+    return invalid_file("its bytes lie outside the file").fix(kGetAgain);
   std::optional<std::uint64_t> bits =
       entry.six_bits > 0 ? 6 : static_cast<std::uint64_t>(ir::dtype_bits(entry.dtype));
   for (const std::uint64_t dim : dims) {
@@ -259,6 +261,24 @@ Status read_safetensors(const std::string& path, TensorMap& tensors) {
   return ok();
 }
 
+namespace {
+
+// What to do about a model's folder with its weights in another form, or without them.
+std::string instead_of_safetensors(const std::string& folder) {
+  std::error_code error;
+  for (const char* onnx : {"/model.onnx", "/onnx/model.onnx"}) {
+    if (std::filesystem::exists(folder + onnx, error))
+      return "name the ONNX file: " + folder + onnx;
+  }
+  for (const char* pickle : {"/pytorch_model.bin", "/pytorch_model.bin.index.json"}) {
+    if (std::filesystem::exists(folder + pickle, error))
+      return "pickle checkpoints are not read: they execute code; convert it to safetensors first";
+  }
+  return "put the weights there too: the folder is not whole";
+}
+
+}  // namespace
+
 Expected<TensorMap> read_safetensors_folder(const std::string& folder,
                                             std::vector<std::string>& files) {
   TensorMap tensors;
@@ -273,9 +293,7 @@ Expected<TensorMap> read_safetensors_folder(const std::string& folder,
   } else {
     return not_found("the folder has neither model.safetensors nor model.safetensors.index.json")
         .in(folder)
-        .fix(
-            "pickle checkpoints are not read: they execute code; convert them to safetensors "
-            "first");
+        .fix(instead_of_safetensors(folder));
   }
   return tensors;
 }

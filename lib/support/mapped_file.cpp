@@ -42,6 +42,12 @@ Expected<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& 
     file->data_ = static_cast<const std::byte*>(address);
   }
   ::close(fd);
+  // What a clone of a repository has in a large file's place.
+  if (file->text().starts_with("version https://git-lfs.github.com/spec/")) {
+    return invalid_file("is a pointer of Git LFS, and not the file that it stands for")
+        .in(path)
+        .fix("fetch the file: git lfs pull");
+  }
   return std::shared_ptr<const MappedFile>(std::move(file));
 }
 

@@ -42,3 +42,14 @@ status $thimble check nowhere --gate 'size <= 1MB' --update-baseline
 status $thimble imatrix nowhere --text nothing -o no/such/imatrix.gguf
 mkdir taken.thimble.report.json
 status $thimble compress $fable -q -o taken.thimble
+# Models in other forms are called by their names, and what to do about them is said.
+printf '\034\0\0\0TFL3' >model.tflite
+printf '\211HDF\r\n\032\n' >model.h5
+printf 'PK\003\004' >model.zip
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n' >pointer.gguf
+printf '<!DOCTYPE html>' >page.onnx
+mkdir adapter with_onnx with_gguf pickled
+touch adapter/adapter_config.json with_gguf/{b,a}.gguf
+cp $fable/config.json with_onnx && touch with_onnx/model.onnx
+cp $fable/config.json pickled && touch pickled/pytorch_model.bin
+for model in model.tflite model.h5 model.zip pointer.gguf page.onnx adapter with_onnx with_gguf pickled; do status $thimble inspect $model; done
