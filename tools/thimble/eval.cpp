@@ -23,9 +23,9 @@ Expected<int> run_eval(const EvalChoices& choices, Environment& environment) {
         .fix("give a text with --text FILE, or tensors with --npz or --idx");
   }
   const Stopwatch stopwatch;
+  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
   THIMBLE_ASSIGN(const auto reference, open_reference(choices.text, environment));
-  THIMBLE_ASSIGN(const EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(const auto metrics,
                  evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                           request, environment));

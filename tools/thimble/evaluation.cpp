@@ -150,12 +150,63 @@ Expected<std::optional<Opened>> open_reference(const TextChoices& choices,
   return std::optional(std::move(opened));
 }
 
+namespace {
+
+// Two data sets, or options that say more of one that isn't there.
+Status check_data(const recipe::DataSet& set) {
+  const std::pair<const char*, bool> sets[] = {{"--npz", !set.npz.empty()},
+                                               {"--idx", !set.idx.empty()},
+                                               {"--images", !set.images.empty()},
+                                               {"--onnx-test-data", !set.onnx_test_data.empty()},
+                                               {"--wav", !set.wav.empty()}};
+  std::string named;
+  for (const auto& [option, given] : sets) {
+    if (!given) continue;
+    if (!named.empty())
+      return Error(ErrorCode::kUsage, named + " and " + option + " are two data sets; name one");
+    named = option;
+  }
+  const data::Preprocessing& read = set.preprocessing;
+  const data::Preprocessing plain;
+  const data::Framing& cut = set.framing;
+  const bool any = !set.empty(), wav = !set.wav.empty(), images = !set.images.empty();
+  const bool pictures = images || !set.idx.empty();
+  const struct {
+    const char* option;
+    bool given, fits;
+    const char* sets;
+  } belongs[] = {{"--labels", !set.labels.empty(), pictures, "--idx or --images"},
+                 {"--scale", read.scale != plain.scale, pictures, "--idx or --images"},
+                 {"--mean", read.mean != plain.mean, pictures, "--idx or --images"},
+                 {"--std", read.deviation != plain.deviation, pictures, "--idx or --images"},
+                 {"--resize", set.resize > 0, images, "--images"},
+                 {"--frame", cut.frame > 0, wav, "--wav"},
+                 {"--hop", cut.hop > 0, wav, "--wav"},
+                 {"--rate", cut.rate > 0, wav, "--wav"},
+                 {"--fill", !set.fill.empty(), wav, "--wav"},
+                 {"--state", !set.states.empty(), any, "a data set"},
+                 {"--samples", set.samples > 0, any, "a data set"}};
+  for (const auto& row : belongs) {
+    if (row.given && !row.fits)
+      return Error(ErrorCode::kUsage, std::string(row.option) + " goes with " + row.sets);
+  }
+  return ok();
+}
+
+}  // namespace
+
 Expected<EvaluationRequest> request_of(const TextChoices& choices) {
   EvaluationRequest request{
       choices.text, choices.windows, choices.data, choices.greedy_windows, {}};
   if (request.windows.context == 0) request.windows.context = data::WindowOptions{}.context;
   if (!choices.text.empty() && !choices.data.empty())
     return Error(ErrorCode::kUsage, "a text and a data set exclude each other");
+  THIMBLE_TRY(check_data(choices.data));
+  const data::WindowOptions& windows = choices.windows;
+  if (!choices.data.empty() && (windows.context > 0 || windows.stride > 0 ||
+                                windows.max_windows > 0 || choices.greedy_windows > 0))
+    return Error(ErrorCode::kUsage,
+                 "--context, --stride, --max-windows and --greedy-windows go with --text");
   THIMBLE_TRY(set_cache(choices.cache, request.session));
   return request;
 }

@@ -127,7 +127,7 @@ void print_values(const char* title, const ir::Graph& graph,
 
 Expected<int> inspect_source(const InspectChoices& choices, const Globals& globals) {
   THIMBLE_ASSIGN(const ir::Model model, read_source(choices.file, globals));
-  if (choices.graph) {
+  if (choices.graph && !globals.json) {
     std::printf("%s", ir::print(model).c_str());
     return 0;
   }
@@ -141,6 +141,7 @@ Expected<int> inspect_source(const InspectChoices& choices, const Globals& globa
     out["parameters"] = model.parameter_count();
     out["max_context"] = model.max_context;
     out["metadata"] = model.metadata;
+    if (choices.graph) out["graph"] = ir::print(model);
     out["tensors"] = rows_json(rows);
     report::print(out);
     return 0;
@@ -168,8 +169,18 @@ Expected<int> inspect_source(const InspectChoices& choices, const Globals& globa
 }
 
 Expected<int> run_inspect(const InspectChoices& choices, const Globals& globals) {
-  return is_thimble(choices.file) ? inspect_thimble(choices, globals)
-                                  : inspect_source(choices, globals);
+  if (!is_thimble(choices.file)) {
+    if (choices.verify)
+      return Error(ErrorCode::kUsage, "--verify is of .thimble files: no other holds digests");
+    return inspect_source(choices, globals);
+  }
+  if (choices.graph)
+    return Error(ErrorCode::kUsage, "--graph is of source models: a .thimble holds a program")
+        .fix("name the model that it was made from");
+  if (!globals.dims.empty())
+    return Error(ErrorCode::kUsage, "a .thimble's sizes were settled when it was written")
+        .fix("leave --dim out");
+  return inspect_thimble(choices, globals);
 }
 
 }  // namespace

@@ -62,9 +62,10 @@ bool wants_json(int argc, char** argv) {
   return false;
 }
 
-// A mistyped command, before the parser takes it for something else.
+// No command, or a mistyped one, before the parser takes it for something else.
 std::optional<Error> unknown_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+  if (argc < 2) return Error(ErrorCode::kUsage, "no command is given").fix("thimble --help");
+  if (argv[1][0] == '-') return std::nullopt;
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->get_name() == argv[1]) return std::nullopt;

@@ -53,3 +53,15 @@ touch adapter/adapter_config.json with_gguf/{b,a}.gguf
 cp $fable/config.json with_onnx && touch with_onnx/model.onnx
 cp $fable/config.json pickled && touch pickled/pytorch_model.bin
 for model in model.tflite model.h5 model.zip pointer.gguf page.onnx adapter with_onnx with_gguf pickled; do status $thimble inspect $model; done
+# Options that would do nothing are refused.
+printf 'version: 1\n' >plain.yaml
+$thimble compress $fable -q -r plain.yaml -o plain.thimble >/dev/null
+status $thimble inspect $fable --verify
+status $thimble inspect plain.thimble --graph
+status $thimble inspect plain.thimble --dim seq=3
+status $thimble eval $fable --npz a.npz --idx b.gz
+status $thimble eval $fable --text $fable/score.txt --labels labels.gz
+status $thimble eval $fable --npz a.npz --mean 1
+status $thimble check $fable --text $fable/score.txt --samples 3 --gate 'size <= 1MB'
+status $thimble eval $fable --npz a.npz --max-windows 3
+$thimble inspect $fable --graph --json | grep -o '"graph": "model {' 
