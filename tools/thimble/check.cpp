@@ -1,5 +1,6 @@
 // thimble check: gates and baselines on a file that exists already, for CI.
 
+#include <algorithm>
 #include <cstdio>
 
 #include <nlohmann/json.hpp>
@@ -79,6 +80,17 @@ Status check_files(const CheckChoices& choices, std::vector<eval::Gate>& gates) 
   return ok();
 }
 
+// What would give the metrics that weren't measured.
+void tell_unmeasured(const std::vector<eval::GateResult>& results, Environment& environment) {
+  const auto unmeasured = std::count_if(
+      results.begin(), results.end(),
+      [](const eval::GateResult& result) { return result.verdict == eval::Verdict::kNotMeasured; });
+  if (unmeasured == 0 || environment.globals.quiet) return;
+  environment.progress.message(
+      "warning: " + std::to_string(unmeasured) + " of " + std::to_string(results.size()) +
+      " gates not measured; --text or a data set, and --reference, would do that");
+}
+
 Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
@@ -109,6 +121,7 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   } else if (!results.empty()) {
     report::gate_table(results).print();
   }
+  tell_unmeasured(results, environment);
   return gate_status(results, strict);
 }
 

@@ -64,4 +64,6 @@ status $thimble eval $fable --text $fable/score.txt --labels labels.gz
 status $thimble eval $fable --npz a.npz --mean 1
 status $thimble check $fable --text $fable/score.txt --samples 3 --gate 'size <= 1MB'
 status $thimble eval $fable --npz a.npz --max-windows 3
+# A gate without what it is measured on passes, but not in silence.
+status $thimble check plain.thimble --gate 'kl_mean <= 1'
 $thimble inspect $fable --graph --json | grep -o '"graph": "model {' 
