@@ -43,6 +43,19 @@ Expected<Part> part_of(const Field& field, const Part& outer) {
   return Part{field.bytes, field.offset, outer.depth + 1};
 }
 
+// What was read of a field, into its place.
+template <class T, class Read>
+Status set(T& place, Expected<Read> value) {
+  if (!value) return std::move(value).error();
+  place = *std::move(value);
+  return ok();
+}
+
+template <class Visit>
+Status each_field(const Part& message, Visit visit) {
+  return each_field(message.bytes, message.offset, visit);
+}
+
 Status add_text(const Field& field, std::vector<std::string_view>& out) {
   THIMBLE_ASSIGN(const auto text, text_of(field));
   out.push_back(text);
@@ -56,8 +69,10 @@ Status add_integers(const Field& field, std::vector<std::int64_t>& out) {
   });
 }
 
-std::string_view plain_domain(std::string_view domain) {
-  return domain == "ai.onnx" ? std::string_view() : domain;
+Status set_domain(const Field& field, std::string_view& out) {
+  THIMBLE_ASSIGN(const auto domain, text_of(field));
+  out = domain == "ai.onnx" ? std::string_view() : domain;
+  return ok();
 }
 
 // Reads a repeated message into the back of a list.
@@ -71,12 +86,9 @@ Status add_part(const Field& field, const Part& outer, std::vector<T>& out, Read
 
 Expected<KeyValue> read_key_value(const Part& message) {
   KeyValue entry;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
-    if (field.number == 1) {
-      THIMBLE_ASSIGN(entry.key, text_of(field));
-    } else if (field.number == 2) {
-      THIMBLE_ASSIGN(entry.value, text_of(field));
-    }
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 1) return set(entry.key, text_of(field));
+    if (field.number == 2) return set(entry.value, text_of(field));
     return ok();
   }));
   return entry;
@@ -86,17 +98,13 @@ Status tensor_field(const Field& field, const Part& outer, TensorInfo& tensor) {
   switch (field.number) {
     case 1:
       return add_integers(field, tensor.dims);
-    case 2: {
-      THIMBLE_ASSIGN(tensor.data_type, integer_of(field));
-      return ok();
-    }
+    case 2:
+      return set(tensor.data_type, integer_of(field));
     case 3:
       tensor.segmented = true;
       return ok();
-    case 8: {
-      THIMBLE_ASSIGN(tensor.name, text_of(field));
-      return ok();
-    }
+    case 8:
+      return set(tensor.name, text_of(field));
     case 9:
       if (field.type != Type::kBytes) return wrong_type(field);
       tensor.raw_data = field.bytes;
@@ -120,9 +128,8 @@ Expected<TensorInfo> read_tensor_info(const Part& message) {
   TensorInfo tensor;
   tensor.message = message.bytes;
   tensor.offset = message.offset;
-  Status status = each_field(message.bytes, message.offset, [&](const Field& field) {
-    return tensor_field(field, message, tensor);
-  });
+  Status status =
+      each_field(message, [&](const Field& field) { return tensor_field(field, message, tensor); });
   if (!status) return std::move(status).error().at_tensor(std::string(tensor.name));
   return tensor;
 }
@@ -130,7 +137,7 @@ Expected<TensorInfo> read_tensor_info(const Part& message) {
 // SparseTensorProto: its values (field 1) carry the name.
 Expected<std::string_view> read_sparse_name(const Part& message) {
   std::string_view name;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
     if (field.number != 1) return ok();
     THIMBLE_ASSIGN(const Part values, part_of(field, message));
     THIMBLE_ASSIGN(const TensorInfo tensor, read_tensor_info(values));
@@ -142,12 +149,9 @@ Expected<std::string_view> read_sparse_name(const Part& message) {
 
 Expected<Dimension> read_dimension(const Part& message) {
   Dimension dim;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
-    if (field.number == 1) {
-      THIMBLE_ASSIGN(dim.value, integer_of(field));
-    } else if (field.number == 2) {
-      THIMBLE_ASSIGN(dim.parameter, text_of(field));
-    }
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 1) return set(dim.value, integer_of(field));
+    if (field.number == 2) return set(dim.parameter, text_of(field));
     return ok();
   }));
   return dim;
@@ -155,7 +159,7 @@ Expected<Dimension> read_dimension(const Part& message) {
 
 Expected<std::vector<Dimension>> read_shape(const Part& message) {
   std::vector<Dimension> dims;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) {
+  THIMBLE_TRY(each_field(message, [&](const Field& field) {
     return field.number == 1 ? add_part(field, message, dims, read_dimension) : ok();
   }));
   return dims;
@@ -163,19 +167,16 @@ Expected<std::vector<Dimension>> read_shape(const Part& message) {
 
 // TypeProto.Tensor
 Status read_tensor_type(const Part& message, ValueInfo& value) {
-  return each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
-    if (field.number == 1) {
-      THIMBLE_ASSIGN(value.element_type, integer_of(field));
-    } else if (field.number == 2) {
-      THIMBLE_ASSIGN(const Part shape, part_of(field, message));
-      THIMBLE_ASSIGN(value.shape, read_shape(shape));
-    }
-    return ok();
+  return each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 1) return set(value.element_type, integer_of(field));
+    if (field.number != 2) return ok();
+    THIMBLE_ASSIGN(const Part shape, part_of(field, message));
+    return set(value.shape, read_shape(shape));
   });
 }
 
 Status read_type(const Part& message, ValueInfo& value) {
-  return each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
+  return each_field(message, [&](const Field& field) -> Status {
     switch (field.number) {
       case 1: {
         value.kind = TypeKind::kTensor;
@@ -205,14 +206,11 @@ Status read_type(const Part& message, ValueInfo& value) {
 
 Expected<ValueInfo> read_value_info(const Part& message) {
   ValueInfo value;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
-    if (field.number == 1) {
-      THIMBLE_ASSIGN(value.name, text_of(field));
-    } else if (field.number == 2) {
-      THIMBLE_ASSIGN(const Part type, part_of(field, message));
-      THIMBLE_TRY(read_type(type, value));
-    }
-    return ok();
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 1) return set(value.name, text_of(field));
+    if (field.number != 2) return ok();
+    THIMBLE_ASSIGN(const Part type, part_of(field, message));
+    return read_type(type, value);
   }));
   return value;
 }
@@ -221,22 +219,16 @@ Expected<GraphInfo> read_graph(const Part& message);
 
 Status attribute_field(const Field& field, const Part& outer, AttributeInfo& attribute) {
   switch (field.number) {
-    case 1: {
-      THIMBLE_ASSIGN(attribute.name, text_of(field));
-      return ok();
-    }
+    case 1:
+      return set(attribute.name, text_of(field));
     case 2:
       if (field.type != Type::kFixed32) return wrong_type(field);
       attribute.real = std::bit_cast<float>(static_cast<std::uint32_t>(field.value));
       return ok();
-    case 3: {
-      THIMBLE_ASSIGN(attribute.integer, integer_of(field));
-      return ok();
-    }
-    case 4: {
-      THIMBLE_ASSIGN(attribute.text, text_of(field));
-      return ok();
-    }
+    case 3:
+      return set(attribute.integer, integer_of(field));
+    case 4:
+      return set(attribute.text, text_of(field));
     case 5: {
       THIMBLE_ASSIGN(const Part message, part_of(field, outer));
       THIMBLE_ASSIGN(TensorInfo tensor, read_tensor_info(message));
@@ -266,10 +258,8 @@ Status attribute_field(const Field& field, const Part& outer, AttributeInfo& att
       attribute.type = static_cast<AttributeType>(type);
       return ok();
     }
-    case 21: {
-      THIMBLE_ASSIGN(attribute.reference, text_of(field));
-      return ok();
-    }
+    case 21:
+      return set(attribute.reference, text_of(field));
     default:
       return ok();
   }
@@ -289,7 +279,7 @@ AttributeType type_by_field(std::uint32_t number) {
 Expected<AttributeInfo> read_attribute(const Part& message) {
   AttributeInfo attribute;
   AttributeType seen = AttributeType::kUndefined;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) {
+  THIMBLE_TRY(each_field(message, [&](const Field& field) {
     if (const AttributeType type = type_by_field(field.number); type != AttributeType::kUndefined) {
       seen = type;
     }
@@ -304,31 +294,22 @@ Expected<AttributeInfo> read_attribute(const Part& message) {
 
 Expected<NodeInfo> read_node(const Part& message) {
   NodeInfo node;
-  Status status = each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
+  Status status = each_field(message, [&](const Field& field) -> Status {
     switch (field.number) {
       case 1:
         return add_text(field, node.inputs);
       case 2:
         return add_text(field, node.outputs);
-      case 3: {
-        THIMBLE_ASSIGN(node.name, text_of(field));
-        return ok();
-      }
-      case 4: {
-        THIMBLE_ASSIGN(node.op, text_of(field));
-        return ok();
-      }
+      case 3:
+        return set(node.name, text_of(field));
+      case 4:
+        return set(node.op, text_of(field));
       case 5:
         return add_part(field, message, node.attributes, read_attribute);
-      case 7: {
-        THIMBLE_ASSIGN(const auto domain, text_of(field));
-        node.domain = plain_domain(domain);
-        return ok();
-      }
-      case 8: {
-        THIMBLE_ASSIGN(node.overload, text_of(field));
-        return ok();
-      }
+      case 7:
+        return set_domain(field, node.domain);
+      case 8:
+        return set(node.overload, text_of(field));
       default:
         return ok();
     }
@@ -343,14 +324,12 @@ Expected<NodeInfo> read_node(const Part& message) {
 
 Expected<GraphInfo> read_graph(const Part& message) {
   GraphInfo graph;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
     switch (field.number) {
       case 1:
         return add_part(field, message, graph.nodes, read_node);
-      case 2: {
-        THIMBLE_ASSIGN(graph.name, text_of(field));
-        return ok();
-      }
+      case 2:
+        return set(graph.name, text_of(field));
       case 5:
         return add_part(field, message, graph.initializers, read_tensor_info);
       case 11:
@@ -368,46 +347,36 @@ Expected<GraphInfo> read_graph(const Part& message) {
 
 Expected<OpsetImport> read_opset(const Part& message) {
   OpsetImport opset;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
-    if (field.number == 1) {
-      THIMBLE_ASSIGN(const auto domain, text_of(field));
-      opset.domain = plain_domain(domain);
-    } else if (field.number == 2) {
-      THIMBLE_ASSIGN(opset.version, integer_of(field));
-    }
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
+    if (field.number == 1) return set_domain(field, opset.domain);
+    if (field.number == 2) return set(opset.version, integer_of(field));
     return ok();
   }));
   return opset;
 }
 
-Status function_text(const Field& field, FunctionInfo& function) {
-  THIMBLE_ASSIGN(const auto text, text_of(field));
-  if (field.number == 1) function.name = text;
-  if (field.number == 4) function.inputs.push_back(text);
-  if (field.number == 5) function.outputs.push_back(text);
-  if (field.number == 6) function.attributes.push_back(text);
-  if (field.number == 10) function.domain = plain_domain(text);
-  if (field.number == 13) function.overload = text;
-  return ok();
-}
-
 Expected<FunctionInfo> read_function(const Part& message) {
   FunctionInfo function;
-  THIMBLE_TRY(each_field(message.bytes, message.offset, [&](const Field& field) -> Status {
+  THIMBLE_TRY(each_field(message, [&](const Field& field) -> Status {
     switch (field.number) {
       case 1:
+        return set(function.name, text_of(field));
       case 4:
+        return add_text(field, function.inputs);
       case 5:
+        return add_text(field, function.outputs);
       case 6:
-      case 10:
-      case 13:
-        return function_text(field, function);
+        return add_text(field, function.attributes);
       case 7:
         return add_part(field, message, function.nodes, read_node);
       case 9:
         return add_part(field, message, function.opsets, read_opset);
+      case 10:
+        return set_domain(field, function.domain);
       case 11:
         return add_part(field, message, function.defaults, read_attribute);
+      case 13:
+        return set(function.overload, text_of(field));
       default:
         return ok();
     }
@@ -417,23 +386,16 @@ Expected<FunctionInfo> read_function(const Part& message) {
 
 Status model_field(const Field& field, const Part& message, ModelInfo& model) {
   switch (field.number) {
-    case 1: {
-      THIMBLE_ASSIGN(model.ir_version, integer_of(field));
-      return ok();
-    }
-    case 2: {
-      THIMBLE_ASSIGN(model.producer_name, text_of(field));
-      return ok();
-    }
-    case 3: {
-      THIMBLE_ASSIGN(model.producer_version, text_of(field));
-      return ok();
-    }
+    case 1:
+      return set(model.ir_version, integer_of(field));
+    case 2:
+      return set(model.producer_name, text_of(field));
+    case 3:
+      return set(model.producer_version, text_of(field));
     case 7: {
       if (model.graph) return invalid_file("the file has two graphs").at_offset(field.offset);
       THIMBLE_ASSIGN(const Part graph, part_of(field, message));
-      THIMBLE_ASSIGN(model.graph, read_graph(graph));
-      return ok();
+      return set(model.graph, read_graph(graph));
     }
     case 8:
       return add_part(field, message, model.opsets, read_opset);
