@@ -1,6 +1,7 @@
 // Resize. One axis at a time is worked out before anything moves: for every place of the result the
 // taps it is made of and their weights (after ONNX's Resize-19: half_pixel and its kin, antialias,
-// exclude_outside). The result is the sum over the product of the axes' taps.
+// exclude_outside). The result is the sum over the product of the axes' taps: a row of it is first
+// summed over the other axes' taps, element by element of x's rows, and then over its own.
 
 #include <algorithm>
 #include <cmath>
@@ -257,16 +258,27 @@ Status shape_resize(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-std::size_t scratch_resize(const Call& call) {
-  auto resize = resize_of(call);
-  if (!resize || count_of(resize->out) == 0) return 0;
+// What a thread needs: a row of x, summed over the taps of all axes but its own.
+std::size_t row_bytes(const Call& call, const Resize& r) {
+  if (r.mode == Mode::kNearest) return 0;
+  return Memory::aligned(static_cast<std::size_t>(call.inputs[0]->dims.back()) * sizeof(double));
+}
+
+std::size_t taps_bytes(const Resize& r) {
   std::size_t bytes = 0;
-  for (std::size_t d = 0; d < resize->out.size(); ++d) {
-    const auto places = static_cast<std::size_t>(resize->out[d]);
-    bytes += places * static_cast<std::size_t>(taps_of(*resize, d)) * 16 +
-             round_up<std::size_t>(places, 8);
+  for (std::size_t d = 0; d < r.out.size(); ++d) {
+    const auto places = static_cast<std::size_t>(r.out[d]);
+    bytes +=
+        places * static_cast<std::size_t>(taps_of(r, d)) * 16 + round_up<std::size_t>(places, 8);
   }
-  return bytes;
+  return Memory::aligned(bytes);
+}
+
+std::size_t scratch_resize(const Call& call) {
+  const auto r = resize_of(call);
+  if (!r || count_of(r->out) == 0 || r->out.empty()) return 0;
+  const auto threads = static_cast<std::size_t>(call.machine.pool.threads());
+  return taps_bytes(*r) + threads * row_bytes(call, *r);
 }
 
 std::vector<AxisTaps> lay_out_taps(const Call& call, const Resize& r) {
@@ -288,17 +300,19 @@ std::vector<AxisTaps> lay_out_taps(const Call& call, const Resize& r) {
   return axes;
 }
 
-// The sum over the taps of axes d and up, outermost first.
+// Adds weight * x's row to `sums` for every product of the taps of axes d and up but the last.
 template <class T>
-double sum_taps(const T* x, const std::vector<AxisTaps>& axes, const Dims& at, std::size_t d) {
-  if (d == axes.size()) return static_cast<double>(*x);
+void add_rows(const T* x, double weight, const std::vector<AxisTaps>& axes, const Dims& at,
+              std::size_t d, std::span<double> sums) {
+  if (d + 1 == axes.size()) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += weight * static_cast<double>(x[i]);
+    return;
+  }
   const AxisTaps& axis = axes[d];
-  double sum = 0;
   for (std::int64_t k = at[d] * axis.count; k < (at[d] + 1) * axis.count; ++k) {
     if (axis.weights[k] != 0)
-      sum += axis.weights[k] * sum_taps(x + axis.offsets[k], axes, at, d + 1);
+      add_rows(x + axis.offsets[k], weight * axis.weights[k], axes, at, d + 1, sums);
   }
-  return sum;
 }
 
 template <class T>
@@ -312,34 +326,41 @@ T rounded(double value) {
   }
 }
 
+// Rows [begin, end) of the result; `sums` is a row of x's.
 template <class T>
 void resize_rows(Call& call, const Resize& r, const std::vector<AxisTaps>& axes, std::int64_t begin,
-                 std::int64_t end) {
+                 std::int64_t end, std::span<double> sums) {
   const T* x = data_of<T>(*call.inputs[0]);
   const std::size_t rank = r.out.size();
   const std::int64_t width = r.out.back();
+  const AxisTaps& last = axes.back();
   T* y = data_of<T>(*call.outputs[0]) + begin * width;
   Dims at(rank, 0);
-  for (std::int64_t row = begin; row < end; ++row) {
+  for (std::int64_t row = begin; row < end; ++row, y += width) {
     bool inside = true;
     std::int64_t rest = row, base = 0;
     for (std::size_t d = rank - 1; d-- > 0;) {
       at[d] = rest % r.out[d];
       rest /= r.out[d];
       inside = inside && axes[d].inside[at[d]] != 0;
-      base += axes[d].offsets[at[d]];
+      base += axes[d].offsets[at[d] * axes[d].count];
     }
-    const AxisTaps& last = axes.back();
-    for (std::int64_t i = 0; i < width; ++i, ++y) {
-      at[rank - 1] = i;
-      if (!inside || last.inside[i] == 0) {
-        *y = rounded<T>(r.outside);
-      } else if (r.mode == Mode::kNearest) {
-        *y = x[base + last.offsets[i]];
-      } else {
-        *y = rounded<T>(sum_taps(x, axes, at, 0));
-      }
+    const auto fill = [&](auto value) {
+      for (std::int64_t i = 0; i < width; ++i)
+        y[i] = inside && last.inside[i] != 0 ? value(i) : rounded<T>(r.outside);
+    };
+    if (r.mode == Mode::kNearest) {
+      fill([&](std::int64_t i) { return x[base + last.offsets[i]]; });
+      continue;
     }
+    std::fill(sums.begin(), sums.end(), 0.0);
+    add_rows(x, 1.0, axes, at, 0, sums);
+    fill([&](std::int64_t i) {
+      double sum = 0;
+      for (std::int64_t k = i * last.count; k < (i + 1) * last.count; ++k)
+        sum += last.weights[k] * sums[static_cast<std::size_t>(last.offsets[k])];
+      return rounded<T>(sum);
+    });
   }
 }
 
@@ -355,10 +376,18 @@ Status run_resize(Call& call) {
   }
   const std::vector<AxisTaps> axes = lay_out_taps(call, r);
   const std::int64_t width = r.out.back();
+  ScratchParts scratch(call.scratch.subspan(taps_bytes(r)), call.machine.pool.threads(),
+                       row_bytes(call, r));
   return with_number(x.type, [&](auto zero) {
-    over_rows(call.machine, count / width, width * 16, [&](std::int64_t begin, std::int64_t end) {
-      resize_rows<decltype(zero)>(call, r, axes, begin, end);
-    });
+    over_rows(
+        call.machine, scratch, count / width, width * 16,
+        [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
+          const std::span sums(reinterpret_cast<double*>(memory),
+                               row_bytes(call, r) / sizeof(double));
+          resize_rows<decltype(zero)>(
+              call, r, axes, begin, end,
+              sums.first(r.mode == Mode::kNearest ? 0 : static_cast<std::size_t>(x.dims.back())));
+        });
     return ok();
   });
 }
