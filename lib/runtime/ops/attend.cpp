@@ -1,6 +1,7 @@
 // Attention over plain tensors, in all that the standard has: three or four axes, groups of
 // queries that share keys, masks of bools or floats, past keys, padding, windows, and the products
-// of queries and keys as a result. One row of scores at a time.
+// of queries and keys as a result. Some queries of a head at a time: their scores and results are
+// products with its keys, turned, and its values.
 
 #include <algorithm>
 #include <cmath>
@@ -27,6 +28,7 @@ struct Sheets {
     return data +
            (heads_first ? (b * heads + h) * length + s : (b * length + s) * heads + h) * width;
   }
+  std::int64_t pitch() const { return heads_first ? width : heads * width; }  // from row to row
 };
 
 Expected<Sheets> sheets_of(const Value& x, std::int64_t heads) {
@@ -49,12 +51,6 @@ struct Setting {
   std::int64_t left = -1, right = -1, mode = 0;
 
   std::int64_t keys() const { return past_k.length + k.length; }
-  const float* key(std::int64_t b, std::int64_t h, std::int64_t s) const {
-    return s < past_k.length ? past_k.row(b, h, s) : k.row(b, h, s - past_k.length);
-  }
-  const float* value(std::int64_t b, std::int64_t h, std::int64_t s) const {
-    return s < past_v.length ? past_v.row(b, h, s) : v.row(b, h, s - past_v.length);
-  }
 };
 
 // A mask of up to four axes, broadcast; its last may be shorter than the keys.
@@ -140,21 +136,6 @@ Status shape_attention(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-// A fixed number of lanes, folded in a fixed order.
-float dot(const float* a, const float* b, std::int64_t count) {
-  constexpr std::int64_t kLanes = 16;
-  float lanes[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t l = 0; l < kLanes; ++l) lanes[l] += a[i + l] * b[i + l];
-  }
-  for (; i < count; ++i) lanes[i % kLanes] += a[i] * b[i];
-  for (std::int64_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::int64_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  }
-  return lanes[0];
-}
-
 // What is added to a row of scores; false when no key may be seen.
 bool bias_row(const Setting& s, std::int64_t b, std::int64_t h, std::int64_t i, float* bias) {
   const std::int64_t keys = s.keys();
@@ -186,50 +167,115 @@ bool bias_row(const Setting& s, std::int64_t b, std::int64_t h, std::int64_t i, 
   return any;
 }
 
-// One query of one head. `scores` and `bias` have a place for each key.
-void attend(Call& call, const Setting& s, std::int64_t row, float* scores, float* bias) {
-  const std::int64_t keys = s.keys();
-  const std::int64_t i = row % s.q.length, h = row / s.q.length % s.q.heads,
-                     b = row / s.q.length / s.q.heads;
-  const std::int64_t g = h / (s.q.heads / s.k.heads);
-  Value* products = output_at(call, 3);
-  float* shown = products != nullptr ? products->floats() + row * keys : nullptr;
-  const auto show = [&](std::int64_t mode) {
-    if (shown != nullptr && s.mode == mode) std::copy_n(scores, keys, shown);
-  };
-  const float* q = s.q.row(b, h, i);
-  for (std::int64_t j = 0; j < keys; ++j) scores[j] = dot(q, s.key(b, g, j), s.q.width) * s.scale;
-  show(0);
-  if (s.softcap > 0) {
-    call.machine.rows.scale(scores, 1.0f / s.softcap, keys, scores);
-    call.machine.rows.map(kernels::Function::kTanh, scores, keys, scores);
-    call.machine.rows.scale(scores, s.softcap, keys, scores);
-  }
-  show(1);
-  const bool any = bias_row(s, b, h, i, bias);
-  for (std::int64_t j = 0; j < keys; ++j) scores[j] += bias[j];
-  show(2);
-  if (any) {
-    call.machine.rows.softmax(scores, 1, keys, scores);
-  } else {
-    std::fill_n(scores, keys, 0.0f);
-  }
-  show(3);
-  Sheets y{call.outputs[0]->floats(),       s.q.batch, s.q.heads, s.q.length, s.v.width,
-           call.inputs[0]->dims.size() == 4};
-  auto* out = const_cast<float*>(y.row(b, h, i));
-  std::fill_n(out, s.v.width, 0.0f);
-  for (std::int64_t j = 0; j < keys; ++j) {
-    if (scores[j] == 0) continue;
-    const float* v = s.value(b, g, j);
-    for (std::int64_t d = 0; d < s.v.width; ++d) out[d] += scores[j] * v[d];
-  }
-}
+// Queries that go through a head's keys together; fewer than kFew aren't worth turning keys for.
+constexpr std::int64_t kQueries = 16, kFew = 4;
 
-// The past and the new rows, one behind the other.
-void join(const Sheets& past, const Sheets& now, Value* out) {
-  if (out == nullptr) return;
-  float* to = out->floats();
+// What a thread needs, in floats: a head's keys turned, [width, keys], and scores and a bias for
+// queries.
+struct HeadMemory {
+  float *turned, *scores, *bias;
+
+  HeadMemory(const Setting& s, std::byte* memory)
+      : turned(reinterpret_cast<float*>(memory)),
+        scores(turned + s.keys() * s.q.width),
+        bias(scores + kQueries * s.keys()) {}
+  static std::size_t bytes(const Setting& s) {
+    const std::int64_t floats = s.keys() * (s.q.width + kQueries + 1);
+    return Memory::aligned(static_cast<std::size_t>(floats) * sizeof(float));
+  }
+};
+
+// Attention of the queries to `keys` and `values`, which are all that there are.
+class HeadAttention {
+ public:
+  HeadAttention(Call& call, const Setting& s, const Sheets& keys, const Sheets& values,
+                const HeadMemory& memory)
+      : call_(call),
+        s_(s),
+        keys_(keys),
+        values_(values),
+        memory_(memory),
+        y_{call.outputs[0]->floats(),       s.q.batch, s.q.heads, s.q.length, s.v.width,
+           call.inputs[0]->dims.size() == 4} {}
+
+  // Queries [first, last) of head `h` of sequence `b`.
+  void attend(std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last) const {
+    const bool few = last - first < kFew;
+    if (!few) turn(keys_.row(b, key_head(h), 0));
+    for (std::int64_t i = first; i < last; i += few ? 1 : kQueries)
+      some(b, h, i, few ? i + 1 : std::min(i + kQueries, last), few);
+  }
+
+ private:
+  std::int64_t key_head(std::int64_t h) const { return h / (s_.q.heads / s_.k.heads); }
+
+  void turn(const float* keys) const {
+    const std::int64_t count = keys_.length, step = keys_.pitch();
+    for (std::int64_t d = 0; d < keys_.width; ++d) {
+      for (std::int64_t j = 0; j < count; ++j) memory_.turned[d * count + j] = keys[j * step + d];
+    }
+  }
+
+  // `few`: one query, whose products with the keys as they lie have the same sums.
+  void some(std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, bool few) const {
+    const std::int64_t keys = keys_.length, width = keys_.width, count = last - first;
+    const kernels::LinearKernels& kernels = call_.machine.linear;
+    const float* q = s_.q.row(b, h, first);
+    if (few) {
+      kernels.matmul(keys_.row(b, key_head(h), 0), keys_.pitch(), q, 1, memory_.scores, 1, 0, keys,
+                     1, width);
+    } else {
+      kernels.matmul(q, s_.q.pitch(), memory_.turned, keys, memory_.scores, keys, 0, count, keys,
+                     width);
+    }
+    for (std::int64_t i = 0; i < count; ++i) weigh(b, h, first + i, memory_.scores + i * keys);
+    kernels.matmul(memory_.scores, keys, values_.row(b, key_head(h), 0), values_.pitch(),
+                   const_cast<float*>(y_.row(b, h, first)), y_.pitch(), 0, count, values_.width,
+                   keys);
+  }
+
+  // A query's products with the keys become the parts that their values have in the result.
+  void weigh(std::int64_t b, std::int64_t h, std::int64_t i, float* scores) const {
+    const std::int64_t keys = s_.keys();
+    const kernels::RowKernels& kernels = call_.machine.rows;
+    Value* products = output_at(call_, 3);
+    const std::int64_t row = (b * s_.q.heads + h) * s_.q.length + i;
+    float* shown = products != nullptr ? products->floats() + row * keys : nullptr;
+    const auto show = [&](std::int64_t mode) {
+      if (shown != nullptr && s_.mode == mode) std::copy_n(scores, keys, shown);
+    };
+    kernels.scale(scores, s_.scale, keys, scores);
+    show(0);
+    if (s_.softcap > 0) {
+      kernels.scale(scores, 1.0f / s_.softcap, keys, scores);
+      kernels.map(kernels::Function::kTanh, scores, keys, scores);
+      kernels.scale(scores, s_.softcap, keys, scores);
+    }
+    show(1);
+    const bool any = bias_row(s_, b, h, i, memory_.bias);
+    for (std::int64_t j = 0; j < keys; ++j) scores[j] += memory_.bias[j];
+    show(2);
+    if (any) {
+      kernels.softmax(scores, 1, keys, scores);
+    } else {
+      std::fill_n(scores, keys, 0.0f);
+    }
+    show(3);
+  }
+
+  Call& call_;
+  const Setting& s_;
+  Sheets keys_, values_;
+  HeadMemory memory_;
+  Sheets y_;
+};
+
+// The past and the new rows, one behind the other, in `out`, or in memory where they aren't asked
+// for.
+Sheets joined(const Sheets& past, const Sheets& now, Value* out, float*& memory) {
+  if (out == nullptr && past.length == 0) return now;
+  float* to = out != nullptr ? out->floats() : memory;
+  const Sheets all{to, now.batch, now.heads, past.length + now.length, now.width, true};
   for (std::int64_t b = 0; b < now.batch; ++b) {
     for (std::int64_t h = 0; h < now.heads; ++h) {
       for (std::int64_t t = 0; t < past.length; ++t, to += now.width)
@@ -238,30 +284,43 @@ void join(const Sheets& past, const Sheets& now, Value* out) {
         std::copy_n(now.row(b, h, t), now.width, to);
     }
   }
+  if (out == nullptr) memory = to;
+  return all;
 }
 
-std::size_t part_bytes(const Call& call) {
-  const auto setting = setting_of(call);
-  const std::int64_t keys = setting ? setting->keys() : 0;
-  return round_up<std::size_t>(static_cast<std::size_t>(keys) * 2 * sizeof(float) + 64, 64);
+std::size_t joined_bytes(const Call& call, const Setting& s) {
+  std::int64_t floats = 0;
+  if (s.past_k.length > 0 && output_at(call, 1) == nullptr)
+    floats += s.k.batch * s.k.heads * s.keys() * s.k.width;
+  if (s.past_v.length > 0 && output_at(call, 2) == nullptr)
+    floats += s.v.batch * s.v.heads * s.keys() * s.v.width;
+  return Memory::aligned(static_cast<std::size_t>(floats) * sizeof(float));
 }
 
 std::size_t attention_scratch(const Call& call) {
-  return part_bytes(call) * static_cast<std::size_t>(call.machine.pool.threads());
+  const auto s = setting_of(call);
+  if (!s) return 0;  // run says why
+  const auto threads = static_cast<std::size_t>(call.machine.pool.threads());
+  return joined_bytes(call, *s) + threads * HeadMemory::bytes(*s);
 }
 
 Status run_attention(Call& call) {
   THIMBLE_ASSIGN(const Setting s, setting_of(call));
-  join(s.past_k, s.k, output_at(call, 1));
-  join(s.past_v, s.v, output_at(call, 2));
-  const std::size_t bytes = part_bytes(call);
-  ScratchParts scratch(call.scratch, call.machine.pool.threads(), bytes);
+  auto* memory = reinterpret_cast<float*>(call.scratch.data());
+  const Sheets keys = joined(s.past_k, s.k, output_at(call, 1), memory);
+  const Sheets values = joined(s.past_v, s.v, output_at(call, 2), memory);
+  ScratchParts scratch(call.scratch.subspan(joined_bytes(call, s)), call.machine.pool.threads(),
+                       HeadMemory::bytes(s));
   const std::int64_t cost = s.keys() * (s.q.width + s.v.width) * 2;
   over_rows(call.machine, scratch, s.q.batch * s.q.heads * s.q.length, cost,
             [&](std::int64_t begin, std::int64_t end, std::byte* part) {
-              auto* scores = reinterpret_cast<float*>(part);
-              for (std::int64_t row = begin; row < end; ++row)
-                attend(call, s, row, scores, scores + s.keys());
+              const HeadAttention attention(call, s, keys, values, HeadMemory(s, part));
+              while (begin < end) {
+                const std::int64_t head = begin / s.q.length, first = begin % s.q.length;
+                const std::int64_t last = std::min(s.q.length, first + end - begin);
+                attention.attend(head / s.q.heads, head % s.q.heads, first, last);
+                begin += last - first;
+              }
             });
   return ok();
 }
