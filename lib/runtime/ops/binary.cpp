@@ -264,7 +264,7 @@ Status run_any_number(Call& call) {
   const BinaryFunction function = op == Op::kMin   ? BinaryFunction::kMin
                                   : op == Op::kMax ? BinaryFunction::kMax
                                                    : BinaryFunction::kAdd;
-  copy_strided(first, broadcast_strides(first.dims, y.dims), 0, y);
+  copy_strided(call.machine, first, broadcast_strides(first.dims, y.dims), 0, y);
   for (std::size_t i = 1; i < call.inputs.size(); ++i)
     THIMBLE_TRY(combine(call, function, y, *call.inputs[i], y));
   if (op != Op::kMean) return ok();

@@ -162,12 +162,6 @@ Status shape_einsum(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-std::int64_t offset_of(std::int64_t index, const Dims& dims, const Dims& strides) {
-  std::int64_t at = 0;
-  for (std::size_t d = dims.size(); d-- > 0; index /= dims[d]) at += index % dims[d] * strides[d];
-  return at;
-}
-
 template <class W>
 void sum_products(Call& call, const Plan& plan) {
   const Dims kept = plan.dims_of(plan.kept), summed = plan.dims_of(plan.summed);
@@ -236,8 +230,8 @@ void multiply_matrices(Call& call, const Plan& plan, const Matrices& m) {
     sides[i].dims = plan.dims_of(orders[i]);
     sides[i].data = memory;
     memory += sides[i].count();
-    copy_strided(*call.inputs[i], plan.strides_along(orders[i], i, call.inputs[i]->dims), 0,
-                 sides[i]);
+    copy_strided(call.machine, *call.inputs[i],
+                 plan.strides_along(orders[i], i, call.inputs[i]->dims), 0, sides[i]);
   }
   const std::int64_t batch = count_of(plan.dims_of(m.batch)), rows = count_of(plan.dims_of(m.left)),
                      columns = count_of(plan.dims_of(m.right)),
@@ -259,7 +253,7 @@ void multiply_matrices(Call& call, const Plan& plan, const Matrices& m) {
     const auto at = std::find(order.begin(), order.end(), letter) - order.begin();
     strides.push_back(own[static_cast<std::size_t>(at)]);
   }
-  copy_strided(product, strides, 0, *call.outputs[0]);
+  copy_strided(call.machine, product, strides, 0, *call.outputs[0]);
 }
 
 Status run_einsum(Call& call) {

@@ -56,7 +56,7 @@ Status run_transpose(Call& call) {
   Dims strides;
   for (const std::int64_t axis : permutation_of(call))
     strides.push_back(own[static_cast<std::size_t>(axis)]);
-  copy_strided(x, strides, 0, *call.outputs[0]);
+  copy_strided(call.machine, x, strides, 0, *call.outputs[0]);
   return ok();
 }
 
@@ -94,13 +94,13 @@ Status run_slice(Call& call) {
     strides[axis] *= steps->ints[n];
   }
   if (call.outputs[0]->count() == 0) return ok();
-  copy_strided(x, strides, start, *call.outputs[0]);
+  copy_strided(call.machine, x, strides, start, *call.outputs[0]);
   return ok();
 }
 
 Status run_expand(Call& call) {
-  copy_strided(*call.inputs[0], broadcast_strides(call.inputs[0]->dims, call.outputs[0]->dims), 0,
-               *call.outputs[0]);
+  copy_strided(call.machine, *call.inputs[0],
+               broadcast_strides(call.inputs[0]->dims, call.outputs[0]->dims), 0, *call.outputs[0]);
   return ok();
 }
 

@@ -93,7 +93,8 @@ inline std::span<const std::int64_t> list_of(const Call& call, std::string_view 
   return attribute == nullptr ? std::span<const std::int64_t>() : attribute->ints;
 }
 
-// Elements of y in order, each from x at its own strides.
-void copy_strided(const Value& x, const Dims& strides, std::int64_t start, Value& y);
+// Elements of y in order, each from x at its own strides (copy_strided.cpp).
+void copy_strided(Machine& machine, const Value& x, const Dims& strides, std::int64_t start,
+                  Value& y);
 
 }  // namespace thimble::runtime

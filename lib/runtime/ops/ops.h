@@ -106,6 +106,8 @@ std::int64_t slice_start(std::int64_t start, std::int64_t step, std::int64_t dim
 // Element strides of `dims` seen as `out` dims, 0 along axes that are broadcast.
 Dims broadcast_strides(const Dims& dims, const Dims& out);
 Dims strides_of(const Dims& dims);
+// Where the element of that flat index in `dims` lies by these strides.
+std::int64_t offset_of(std::int64_t index, const Dims& dims, const Dims& strides);
 
 // Calls f(flat index in `dims`, offsets...) for every element in row-major order, where each offset
 // follows its own strides.

@@ -128,7 +128,8 @@ Status shape_expand(const Call& call, std::vector<Dims>& results) {
 
 Status run_expand(Call& call) {
   const Value& x = *call.inputs[0];
-  copy_strided(x, broadcast_strides(x.dims, call.outputs[0]->dims), 0, *call.outputs[0]);
+  copy_strided(call.machine, x, broadcast_strides(x.dims, call.outputs[0]->dims), 0,
+               *call.outputs[0]);
   return ok();
 }
 
@@ -194,7 +195,7 @@ Status run_slice(Call& call) {
     // One element is taken where it lies, however large the step.
     strides[cut.axis] *= cut.length > 1 ? cut.step : 1;
   }
-  copy_strided(x, strides, start, *call.outputs[0]);
+  copy_strided(call.machine, x, strides, start, *call.outputs[0]);
   return ok();
 }
 
@@ -279,7 +280,7 @@ Status run_tile(Call& call) {
     paired.dims.insert(paired.dims.end(), {size > 0 ? call.outputs[0]->dims[d] / size : 0, size});
     strides.insert(strides.end(), {0, own[d]});
   }
-  copy_strided(x, strides, 0, paired);
+  copy_strided(call.machine, x, strides, 0, paired);
   return ok();
 }
 

@@ -34,6 +34,12 @@ int ScratchParts::take() {
   }
 }
 
+std::int64_t offset_of(std::int64_t index, const Dims& dims, const Dims& strides) {
+  std::int64_t at = 0;
+  for (std::size_t d = dims.size(); d-- > 0; index /= dims[d]) at += index % dims[d] * strides[d];
+  return at;
+}
+
 Dims strides_of(const Dims& dims) {
   Dims strides(dims.size(), 1);
   for (std::size_t d = dims.size(); d-- > 1;) strides[d - 1] = strides[d] * dims[d];
