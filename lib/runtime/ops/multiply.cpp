@@ -97,6 +97,17 @@ Status matmul_wide(Call& call, const Sizes& s) {
   return ok();
 }
 
+// Rows [first, last) of one matrix of the result.
+void multiply_rows(Call& call, const Sizes& s, std::int64_t matrix, std::int64_t first,
+                   std::int64_t last) {
+  const std::int64_t left = offset_of(matrix, s.batch, s.a_batch),
+                     right = offset_of(matrix, s.batch, s.b_batch);
+  call.machine.linear.matmul(call.inputs[0]->floats() + left * s.m * s.k, s.k,
+                             call.inputs[1]->floats() + right * s.k * s.n, s.n,
+                             call.outputs[0]->floats() + matrix * s.m * s.n, s.n, first, last, s.n,
+                             s.k);
+}
+
 Status run_matmul(Call& call) {
   const Value& a = *call.inputs[0];
   const Value& b = *call.inputs[1];
@@ -105,13 +116,17 @@ Status run_matmul(Call& call) {
     return family_of(a.type) == Family::kReal ? matmul_wide<double>(call, s)
                                               : matmul_wide<std::uint64_t>(call, s);
   }
-  each_matrix(s, [&](std::int64_t to, std::int64_t left, std::int64_t right) {
-    over_rows(call.machine, s.m, s.k * s.n, [&](std::int64_t begin, std::int64_t end) {
-      call.machine.linear.matmul(a.floats() + left * s.m * s.k, s.k, b.floats() + right * s.k * s.n,
-                                 s.n, call.outputs[0]->floats() + to * s.m * s.n, s.n, begin, end,
-                                 s.n, s.k);
-    });
-  });
+  if (s.m == 0) return ok();
+  // All matrices' rows are shared out together: many are small.
+  over_rows(call.machine, count_of(s.batch) * s.m, s.k * s.n,
+            [&](std::int64_t begin, std::int64_t end) {
+              while (begin < end) {
+                const std::int64_t matrix = begin / s.m, first = begin % s.m;
+                const std::int64_t last = std::min(s.m, first + end - begin);
+                multiply_rows(call, s, matrix, first, last);
+                begin += last - first;
+              }
+            });
   return ok();
 }
 
