@@ -228,6 +228,14 @@ class Chooser {
         choices_(choices),
         environment_(environment) {}
 
+  // Refuses a budget below what the passes allow.
+  Status check() const {
+    if (recipe_.budget.kind == pass::BudgetKind::kKlMean) return ok();
+    THIMBLE_ASSIGN(const allocate::Survey survey, allocate::survey(choices_));
+    THIMBLE_TRY(allocate::limit_of(choices_, survey, prepared_.original.parameter_count()));
+    return ok();
+  }
+
   Expected<std::unique_ptr<allocate::Allocation>> choose() {
     THIMBLE_ASSIGN(allocate::Survey survey, allocate::survey(choices_));
     if (request_.work != nullptr) count_offers(survey, choices_.model, *request_.work);
@@ -404,8 +412,9 @@ Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const Bud
       return formats::stored_bytes(weight, request.target);
     };
   }
-  THIMBLE_ASSIGN(const auto allocation,
-                 Chooser(prepared, recipe, request, choices, environment).choose());
+  Chooser chooser(prepared, recipe, request, choices, environment);
+  if (request.only_possible) return chooser.check();
+  THIMBLE_ASSIGN(const auto allocation, chooser.choose());
   context.allocator = allocation.get();
   THIMBLE_TRY(pass::run_passes(prepared.model, choices.steps, context, manager, prepared.report));
   warn_user(prepared.report, environment);

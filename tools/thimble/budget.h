@@ -37,6 +37,7 @@ struct BudgetRequest {
   formats::Target target{.format = "thimble"};       // whose bytes a size bounds
   std::string output = {};
   BudgetWork* work = nullptr;  // gains what is open
+  bool only_possible = false;  // end when the budget is known to be possible
 };
 Status run_to_budget(Prepared& prepared, const recipe::Recipe& recipe, const BudgetRequest& request,
                      Environment& environment);

@@ -146,10 +146,24 @@ Status write_target(Job& job, const CompressChoices& choices, const program::Met
   return ok();
 }
 
+// Refuses an impossible budget before the model writes what it is measured on.
+Status check_possible(const Job& job, const CompressChoices& choices, PassRequest passes,
+                      Environment& environment) {
+  passes.dry_run = true;
+  BudgetRequest request{.passes = passes,
+                        .metadata = provenance(job.prepared, job.recipe, job.fingerprint),
+                        .target = job.target,
+                        .output = choices.output};
+  request.only_possible = true;
+  Prepared trial = job.prepared;
+  return run_to_budget(trial, job.recipe, request, environment);
+}
+
 Status run_passes_of(Job& job, const CompressChoices& choices, const PassRequest& passes,
                      const calibrate::Journal* journal, Environment& environment) {
   if (!job.budgeted) return run_recipe(job.prepared, job.recipe, passes, environment);
   if (job.recipe.tune.text.empty() && job.recipe.tune.data.empty()) {
+    THIMBLE_TRY(check_possible(job, choices, passes, environment));
     THIMBLE_ASSIGN(job.tune, write_tune(job.recipe, job.prepared.original, journal, environment));
   }
   std::unique_ptr<calibrate::Journal> measurements;

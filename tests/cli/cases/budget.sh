@@ -2,6 +2,8 @@
 tune="--tune $fable/tune.txt"
 status $thimble compress $fable -q --size 100kB $tune -o out.thimble 2>&1 | sed -E 's/[0-9]+\.[0-9]+MB/N MB/g'
 status $thimble compress $fable -q --size much $tune -o out.thimble
+# Before the model writes what it would be tuned on.
+status $thimble compress $fable --size 100kB -o out.thimble 2>&1 | sed -E 's/[0-9]+\.[0-9]+MB/N MB/g'
 for odd in '--size 1e99' '--bits-per-weight nan' '--kl nan' '--kl 0'; do
   status $thimble compress $fable -q $odd $tune -o out.thimble
 done
