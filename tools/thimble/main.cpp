@@ -1,6 +1,7 @@
 // thimble: reads the command line, runs one command, and turns its result into output and an exit
 // status.
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -76,6 +77,38 @@ std::optional<Error> unknown_command(const CLI::App& app, int argc, char** argv)
       .fix("thimble --help");
 }
 
+// "--bits" of "--bits=4": the nearest option, or else one that begins so.
+std::string nearest_option(const CLI::App& command, const std::string& given) {
+  const std::string word = given.substr(std::min(given.find_first_not_of('-'), given.size()));
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back(name);
+  std::string near = nearest(word, names);
+  for (const std::string& name : names) {
+    if (near.empty() && word.size() > 1 && name.starts_with(word)) near = name;
+  }
+  return near.empty() ? "" : " (did you mean '--" + near + "'?)";
+}
+
+// Of what the parser couldn't place the first: an option that isn't there, or a word too many.
+Error unexpected(const CLI::App& app, const std::string& remedy) {
+  const std::vector<std::string> rest = app.remaining(true);
+  const std::string word = rest.empty() ? "" : rest.front().substr(0, rest.front().find('='));
+  const auto commands = app.get_subcommands();
+  if (!word.starts_with('-') || commands.empty())
+    return Error(ErrorCode::kUsage, "unexpected argument '" + word + "'").fix(remedy);
+  return Error(ErrorCode::kUsage,
+               "unknown option '" + word + "'" + nearest_option(*commands.front(), word))
+      .fix(remedy);
+}
+
+// Where the command that is meant says what it takes.
+std::string help_of(const CLI::App& app) {
+  const auto commands = app.get_subcommands();
+  return commands.empty() ? "thimble --help"
+                          : "thimble " + commands.front()->get_name() + " --help";
+}
+
 int main_checked(int argc, char** argv) {
   Globals globals;
   Selected selected;
@@ -93,10 +126,11 @@ int main_checked(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help and --version
     return app.exit(success);
+  } catch (const CLI::ExtrasError&) {
+    return report_error(unexpected(app, help_of(app)), wants_json(argc, argv));
   } catch (const CLI::ParseError& e) {
-    return report_error(
-        Error(ErrorCode::kUsage, e.what()).fix("thimble --help, or thimble COMMAND --help"),
-        wants_json(argc, argv));
+    return report_error(Error(ErrorCode::kUsage, e.what()).fix(help_of(app)),
+                        wants_json(argc, argv));
   }
   return run_selected(globals, selected);
 }

@@ -67,3 +67,5 @@ status $thimble eval $fable --npz a.npz --max-windows 3
 # A gate without what it is measured on passes, but not in silence.
 status $thimble check plain.thimble --gate 'kl_mean <= 1'
 $thimble inspect $fable --graph --json | grep -o '"graph": "model {' 
+# What isn't expected is told with what was meant.
+for slip in "--ouput x" "--bits 4" "--bits=4" -z --nothing word; do status $thimble compress $fable -o out.thimble $slip; done
