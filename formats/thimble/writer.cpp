@@ -41,20 +41,55 @@ std::int64_t pieces_at_once(const std::vector<std::uint64_t>& piece_bytes) {
       1, static_cast<std::int64_t>(kBatchBytes / std::max<std::uint64_t>(bytes, 1)));
 }
 
+program::Header header_of(program::Program program, const program::Bundle& about) {
+  program::Header header;
+  header.program = std::move(program);
+  header.chat_template = about.chat_template;
+  header.generation = about.generation;
+  header.parameters = about.parameters;
+  return header;
+}
+
+// Gives the segment its place behind `end`, which moves on.
+void place(program::Segment& segment, std::uint64_t& end) {
+  segment.offset = round_up(end, program::kSegmentAlignment);
+  end = segment.offset + segment.size;
+}
+
+std::uint64_t bytes_of(program::Header header, std::uint64_t segments_end,
+                       program::Metadata metadata) {
+  std::sort(metadata.begin(), metadata.end());
+  header.metadata = std::move(metadata);
+  return round_up(segments_end, program::kSegmentAlignment) + program::write_header(header).size();
+}
+
 }  // namespace
+
+std::uint64_t thimble_bytes(program::Program program, const program::Bundle& about,
+                            program::Metadata metadata) {
+  program::Header header = header_of(std::move(program), about);
+  std::vector<program::Segment>& segments = header.program.segments;
+  if (!about.tokenizer.empty()) {
+    header.tokenizer_segment = static_cast<std::int32_t>(segments.size());
+    segments.push_back({0, about.tokenizer.size(), {}});
+  }
+  std::uint64_t end = program::Preamble::kBytes;
+  for (program::Segment& segment : segments) {
+    place(segment, end);
+    segment.digest.bytes.fill(1);  // a header leaves out what is 0
+  }
+  return bytes_of(std::move(header), end, std::move(metadata));
+}
 
 Expected<std::unique_ptr<ThimbleWriter>> ThimbleWriter::create(const std::string& path,
                                                                lower::Lowered lowered,
                                                                program::Bundle about) {
   std::unique_ptr<ThimbleWriter> writer(new ThimbleWriter);
   THIMBLE_ASSIGN(writer->file_, AtomicFile::create(path));
-  writer->header_.program = std::move(lowered.program);
+  writer->header_ = header_of(std::move(lowered.program), about);
   writer->lowered_.payloads = std::move(lowered.payloads);
   writer->lowered_.weight_names = std::move(lowered.weight_names);
   writer->tokenizer_.assign(about.tokenizer.begin(), about.tokenizer.end());
-  writer->header_.chat_template = std::move(about.chat_template);
-  writer->header_.generation = std::move(about.generation);
-  writer->header_.parameters = about.parameters;
   THIMBLE_TRY(writer->file_->append(program::Preamble{}.to_bytes()));
   return writer;
 }
@@ -84,11 +119,8 @@ Status ThimbleWriter::write_tensor(std::size_t index, ThreadPool& pool, Progress
 // A tensor's streams lie one after the other.
 Status ThimbleWriter::place_streams(std::size_t index) {
   std::uint64_t end = file_->size();
-  for (const std::int32_t s : header_.program.tensors[index].segments) {
-    program::Segment& segment = header_.program.segment(s);
-    segment.offset = round_up(end, program::kSegmentAlignment);
-    end = segment.offset + segment.size;
-  }
+  for (const std::int32_t segment : header_.program.tensors[index].segments)
+    place(header_.program.segment(segment), end);
   return file_->resize(end);
 }
 
@@ -162,15 +194,8 @@ Status ThimbleWriter::write_tokenizer() {
   return file_->append(tokenizer_);
 }
 
-std::uint64_t ThimbleWriter::header_offset() const {
-  return round_up(segments_end_, program::kSegmentAlignment);
-}
-
 std::uint64_t ThimbleWriter::file_bytes_with(const program::Metadata& metadata) const {
-  program::Header header = header_;
-  header.metadata = metadata;
-  std::sort(header.metadata.begin(), header.metadata.end());
-  return header_offset() + program::write_header(header).size();
+  return bytes_of(header_, segments_end_, metadata);
 }
 
 Status ThimbleWriter::write_header(program::Metadata metadata) {

@@ -63,7 +63,6 @@ class ThimbleWriter {
   Status share_streams(std::size_t tensor, std::uint64_t start);
   Status write_tokenizer();
   Status write_header(program::Metadata metadata);
-  std::uint64_t header_offset() const;
 
   std::unique_ptr<AtomicFile> file_;
   lower::Lowered lowered_;
@@ -75,5 +74,9 @@ class ThimbleWriter {
   std::uint64_t segments_end_ = 0;
   std::uint64_t file_bytes_ = 0;
 };
+
+// What the file of such a program will take, where no two of its tensors hold the same.
+std::uint64_t thimble_bytes(program::Program program, const program::Bundle& about,
+                            program::Metadata metadata);
 
 }  // namespace thimble::formats

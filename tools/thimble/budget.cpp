@@ -5,9 +5,9 @@
 #include "allocate/allocate.h"
 #include "calibrate/teacher.h"
 #include "eval/score.h"
+#include "formats/thimble/writer.h"
 #include "ir/match.h"
 #include "lower/lower.h"
-#include "program/header.h"
 #include "support/checked.h"
 #include "support/math.h"
 #include "tools/thimble/calibration.h"
@@ -38,45 +38,19 @@ program::Metadata with_metrics(const BudgetRequest& request, const recipe::Recip
   for (const std::string& name : metrics_of(recipe.evaluation, task)) add(name, "-1.23456789e-10");
   add("bits_per_weight", "0.123456789");
   if (is_thimble_target(request.target)) add("size", "123456789012");
-  std::sort(metadata.begin(), metadata.end());
   return metadata;
-}
-
-// What the writer will make of the model, to the byte but for the metrics' digits.
-Expected<std::uint64_t> file_bytes(const ir::Model& model, const recipe::Recipe& recipe,
-                                   program::Metadata metadata) {
-  THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(model));
-  program::Bundle about = lower::describe(model);
-  program::Header header;
-  header.program = std::move(lowered.program);
-  set_caches(recipe, model, header.program);
-  std::uint64_t at = program::Preamble::kBytes;
-  const auto add = [&](std::uint64_t size) {
-    at = round_up(at, program::kSegmentAlignment) + size;
-  };
-  for (program::Segment& segment : header.program.segments) {
-    add(segment.size);
-    segment.offset = at;
-    segment.digest.bytes.fill(1);  // a header leaves out what is 0
-  }
-  header.chat_template = std::move(about.chat_template);
-  header.generation = about.generation;
-  header.parameters = about.parameters;
-  if (!about.tokenizer.empty()) {
-    add(about.tokenizer.size());
-    header.tokenizer_segment = static_cast<std::int32_t>(header.program.segments.size());
-    header.program.segments.push_back({at, about.tokenizer.size(), digest_of(about.tokenizer)});
-  }
-  header.metadata = std::move(metadata);
-  add(program::write_header(header).size());
-  return at;
 }
 
 // What a size bounds.
 Expected<std::uint64_t> target_bytes(const ir::Model& model, const recipe::Recipe& recipe,
                                      const BudgetRequest& request) {
   program::Metadata metadata = with_metrics(request, recipe, model.task);
-  if (is_thimble_target(request.target)) return file_bytes(model, recipe, std::move(metadata));
+  if (is_thimble_target(request.target)) {
+    THIMBLE_ASSIGN(lower::Lowered lowered, lower::lower(model));
+    set_caches(recipe, model, lowered.program);
+    return formats::thimble_bytes(std::move(lowered.program), lower::describe(model),
+                                  std::move(metadata));
+  }
   THIMBLE_ASSIGN(
       const formats::WrittenBytes written,
       formats::written_bytes(model, request.output, with_provenance(request.target, metadata)));
