@@ -203,9 +203,14 @@ const float* side_of(const float* data, bool moves, std::int64_t offset, std::in
   return held;
 }
 
+void prelu(const float* x, const float* slope, std::int64_t count, float* y) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? x[i] * slope[i] : x[i];
+}
+
 // f32 in vectors, wherever runs are long enough to pay.
 bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Value& b, Value& y) {
-  if (a.type != Type::kF32 || b.type != Type::kF32 || function > BinaryFunction::kMax) return false;
+  const bool known = function <= BinaryFunction::kMax || function == BinaryFunction::kPrelu;
+  if (a.type != Type::kF32 || b.type != Type::kF32 || !known) return false;
   if (y.count() == 0) return true;
   const Runs runs = runs_of(a, b, y.dims);
   if (runs.length < 8 && y.count() > runs.length) return false;
@@ -220,7 +225,12 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
         side_of(a.floats() + run_start(runs, 0, run), runs.moves[0], offset, count, held[0]);
     const float* right =
         side_of(b.floats() + run_start(runs, 1, run), runs.moves[1], offset, count, held[1]);
-    call.machine.rows.pair(pair, left, right, count, y.floats() + run * runs.length + offset);
+    float* to = y.floats() + run * runs.length + offset;
+    if (function == BinaryFunction::kPrelu) {
+      prelu(left, right, count, to);
+    } else {
+      call.machine.rows.pair(pair, left, right, count, to);
+    }
   });
   return true;
 }

@@ -157,6 +157,10 @@ Status run_pad(Call& call) {
   const std::int64_t count = y.count(), width = rank > 0 ? y.dims[rank - 1] : 1;
   const auto* from = static_cast<const std::byte*>(x.data);
   if (width == 0) return ok();
+  // Places of a row that lie in x as they do here, whatever the mode: most of them.
+  const std::int64_t before = rank > 0 ? pads.begin[rank - 1] : 0;
+  const std::int64_t first = std::clamp<std::int64_t>(before, 0, width);
+  const std::int64_t last = rank > 0 ? std::clamp(before + x.dims[rank - 1], first, width) : width;
   over_each(call.machine, count / width, width, [&](std::int64_t row) {
     std::int64_t rest = row, base = 0;
     bool inside = true;
@@ -167,12 +171,21 @@ Status run_pad(Call& call) {
       base += place;
     }
     auto* to = static_cast<std::byte*>(y.data) + static_cast<std::size_t>(row * width) * size;
-    for (std::int64_t i = 0; i < width; ++i, to += size) {
-      const std::int64_t place = rank > 0 ? axis_places[rank - 1][i] : 0;
-      const bool there = inside && place >= 0;
-      std::memcpy(to, there ? from + static_cast<std::size_t>(base + place) * size : fill.data(),
-                  size);
-    }
+    const auto put = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t place = rank > 0 ? axis_places[rank - 1][i] : 0;
+        const bool there = inside && place >= 0;
+        std::memcpy(to + static_cast<std::size_t>(i) * size,
+                    there ? from + static_cast<std::size_t>(base + place) * size : fill.data(),
+                    size);
+      }
+    };
+    if (!inside || first == last) return put(0, width);
+    put(0, first);
+    std::memcpy(to + static_cast<std::size_t>(first) * size,
+                from + static_cast<std::size_t>(base + first - before) * size,
+                static_cast<std::size_t>(last - first) * size);
+    put(last, width);
   });
   return ok();
 }

@@ -1,5 +1,6 @@
 // Functions of one value, element by element.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -231,10 +232,40 @@ std::uint64_t whole_function(UnaryFunction function, std::uint64_t x, bool negat
   }
 }
 
-// The simplest activations in f32, for the compiler to make vectors of.
-bool map_simple(const Parameters& p, const float* x, std::int64_t count, float* y) {
+// Below zero factor * (exp(x / width) - 1), else slope * x. Near zero the difference would cancel:
+// there the series stands in, whose terms from x^7 on are below f32's precision.
+void map_elu(const kernels::RowKernels& rows, float factor, float width, float slope,
+             const float* x, std::int64_t count, float* y) {
+  constexpr std::int64_t kTogether = 256;
+  constexpr float kNear = 0.25f;
+  float exponents[kTogether], powers[kTogether];
+  for (std::int64_t done = 0; done < count; done += kTogether, x += kTogether, y += kTogether) {
+    const std::int64_t some = std::min(kTogether, count - done);
+    for (std::int64_t i = 0; i < some; ++i) exponents[i] = x[i] / width;
+    rows.map(kernels::Function::kExp, exponents, some, powers);
+    for (std::int64_t i = 0; i < some; ++i) {
+      const float e = exponents[i];
+      const float series = e * (1 + e / 2 * (1 + e / 3 * (1 + e / 4 * (1 + e / 5 * (1 + e / 6)))));
+      const float below = factor * (e > -kNear ? series : powers[i] - 1);
+      y[i] = x[i] < 0 ? below : slope * x[i];
+    }
+  }
+}
+
+// Activations in f32 that the compiler makes vectors of.
+bool map_simple(const kernels::RowKernels& rows, const Parameters& p, const float* x,
+                std::int64_t count, float* y) {
   const float alpha = p.alpha, beta = p.beta;
   switch (p.function) {
+    case UnaryFunction::kElu:
+      map_elu(rows, alpha, 1, 1, x, count, y);
+      return true;
+    case UnaryFunction::kSelu:
+      map_elu(rows, alpha * beta, 1, beta, x, count, y);
+      return true;
+    case UnaryFunction::kCelu:
+      map_elu(rows, alpha, alpha, 1, x, count, y);
+      return true;
     case UnaryFunction::kLeakyRelu:
       for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? alpha * x[i] : x[i];
       return true;
@@ -294,7 +325,8 @@ Status run_unary(Call& call) {
   over_pieces(call, x.count(), [&](std::int64_t from, std::int64_t count) {
     if (kernel) {
       call.machine.rows.map(*kernel, x.floats() + from, count, y.floats() + from);
-    } else if (!f32 || !map_simple(p, x.floats() + from, count, y.floats() + from)) {
+    } else if (!f32 ||
+               !map_simple(call.machine.rows, p, x.floats() + from, count, y.floats() + from)) {
       for (std::int64_t i = from; i < from + count; ++i)
         set_element(y, i, real_function(p, element<double>(x, i)));
     }
