@@ -1,5 +1,7 @@
 #include "data/samples.h"
 
+#include <algorithm>
+
 #include "data/files.h"
 
 namespace thimble::data {
@@ -45,13 +47,21 @@ class NpzSamples : public SampleSource {
     return one;
   }
 
+  // Many calls side by side for an input that takes one?
+  static bool holds_batches(const Array& array, const InputSpec& input) {
+    return array.dims.size() == input.dims.size() && !array.dims.empty() && input.dims[0] == 1 &&
+           array.dims[0] != 1;
+  }
+
   Status add(const std::string& path, const std::vector<InputSpec>& inputs) {
     THIMBLE_ASSIGN(std::vector<Array> all, read_npz(path));
     std::vector<Given> archive;
     std::optional<std::int64_t> count;
     for (const InputSpec& input : inputs) {
-      const Array* array = find(all, input.name);
-      if (array == nullptr) return not_found("no array '" + input.name + "'").in(path);
+      const auto array = std::find_if(all.begin(), all.end(),
+                                      [&](const Array& one) { return one.name == input.name; });
+      if (array == all.end()) return not_found("no array '" + input.name + "'").in(path);
+      if (holds_batches(*array, input)) array->dims.insert(array->dims.begin() + 1, 1);
       const bool stacked = array->dims.size() == input.dims.size() + 1;
       if (!stacked && array->dims.size() != input.dims.size()) {
         return invalid_argument("the model takes " + std::to_string(input.dims.size()) +

@@ -103,6 +103,13 @@ TEST_CASE("archives hold one call, or one per entry of the first axis") {
   CHECK(floats_of((*last)[0]) == std::vector<float>{6, 7});
   CHECK((*last)[1].dims.empty());
   CHECK(floats_of((*last)[1]) == std::vector<float>{9});
+  // An input of batch 1 takes a batch entry by entry.
+  const auto batch = npz_samples(many, {{"a", "<f4", {1, 2}}});
+  REQUIRE(batch.has_value());
+  REQUIRE((*batch)->size() == 2);
+  const auto second = (*batch)->read(1);
+  CHECK((*second)[0].dims == std::vector<std::int64_t>{1, 2});
+  CHECK(floats_of((*second)[0]) == std::vector<float>{6, 7});
   CHECK(refusal(npz_samples(one, {{"c", "<f4", {}}})) == "no array 'c'");
   CHECK(refusal(npz_samples(one, {{"a", "<f4", {1, 1, 1}}})) != "");
 }
