@@ -23,9 +23,6 @@ Expected<std::string> tune_text(const recipe::Recipe& recipe, const ir::Model& m
 Expected<std::string> write_tune(const recipe::Recipe& recipe, const ir::Model& model,
                                  const calibrate::Journal* journal, Environment& environment);
 
-// What it will measure on, and how often; what is open isn't known yet.
-Expected<BudgetWork> budget_work(const ir::Model& model, const recipe::Recipe& recipe);
-
 // Runs the passes before the first that leaves something open, chooses, and runs the rest.
 // `metadata` is what the file will say beside the metrics. With a dry run nothing is measured:
 // widths are guessed to the budget, for sizes; `tune` isn't looked at.

@@ -2,6 +2,7 @@
 
 #include "support/hash.h"
 #include "tools/thimble/budget.h"
+#include "tools/thimble/budget_work.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/preconditions.h"
 

@@ -9,6 +9,7 @@
 #include "report/summary.h"
 #include "support/text.h"
 #include "tools/thimble/budget.h"
+#include "tools/thimble/budget_work.h"
 #include "tools/thimble/cost.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/pipeline.h"
