@@ -38,6 +38,13 @@ Expected<Bundle> read_bundle(std::span<const std::byte> file, const MappedFile* 
 
 }  // namespace
 
+const std::string* find(const Metadata& metadata, std::string_view key) {
+  for (const auto& [name, value] : metadata) {
+    if (name == key) return &value;
+  }
+  return nullptr;
+}
+
 Expected<Bundle> open_thimble(const std::string& path, bool check_digests) {
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
   auto bundle = read_bundle(file->bytes(), file.get(), check_digests);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,8 +24,9 @@ struct Generation {
   float repetition_penalty = -1;
 };
 
-// Text for people and tools; deterministic, so no times, paths or thread counts.
-using Metadata = std::vector<std::pair<std::string, std::string>>;  // sorted by key
+// Text for people and tools; deterministic, so no times, paths or thread counts. Sorted by key.
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+const std::string* find(const Metadata& metadata, std::string_view key);  // null: there is none
 
 // Where the streams of the tensors are: one span per segment. `keep` owns the mappings and buffers.
 struct Bundle {

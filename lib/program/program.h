@@ -8,7 +8,6 @@
 //
 // Numbers of enumerators are the file's: they are never reused (docs/FORMAT.md).
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>

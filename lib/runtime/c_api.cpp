@@ -217,10 +217,8 @@ void thimble_free(thimble_model* model) { delete model; }
 
 const char* thimble_metadata(const thimble_model* model, const char* key) {
   if (key == nullptr) return nullptr;
-  for (const auto& [name, value] : model->bundle.metadata) {
-    if (name == key) return value.c_str();
-  }
-  return nullptr;
+  const std::string* value = thimble::program::find(model->bundle.metadata, key);
+  return value == nullptr ? nullptr : value->c_str();
 }
 
 thimble_code thimble_tokenize(thimble_model* model, const char* text, int add_special, int32_t* ids,

@@ -19,13 +19,6 @@ program::Metadata metadata_of(const ir::Model& model) {
   return metadata;
 }
 
-const std::string* find(const program::Metadata& metadata, std::string_view key) {
-  for (const auto& [name, value] : metadata) {
-    if (name == key) return &value;
-  }
-  return nullptr;
-}
-
 std::string model_key(std::string_view key) { return std::string(kModel).append(key); }
 bool is_model_key(std::string_view key) { return key.starts_with(kModel); }
 std::string metric_key(std::string_view name) { return std::string(kMetric).append(name); }

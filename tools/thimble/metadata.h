@@ -15,7 +15,6 @@ inline constexpr const char* kFingerprintKey = "thimble.fingerprint";  // of the
 
 // What is known of any file that is made from this model: the program's version, and the source.
 program::Metadata metadata_of(const ir::Model& model);
-const std::string* find(const program::Metadata& metadata, std::string_view key);  // or null
 std::string model_key(std::string_view key);  // of what the model's own metadata said
 bool is_model_key(std::string_view key);
 

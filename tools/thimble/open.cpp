@@ -68,7 +68,7 @@ Expected<ir::Model> read_source(const std::string& path, const Globals& globals)
 ir::DimRanges ranges_of(const Opened& opened) {
   if (opened.model) return ir::dim_ranges(opened.model->metadata);
   const std::string key(ir::kDimRangesKey);
-  const std::string* text = find(opened.bundle.metadata, model_key(key));
+  const std::string* text = program::find(opened.bundle.metadata, model_key(key));
   return text != nullptr ? ir::dim_ranges({{key, *text}}) : ir::DimRanges();
 }
 

@@ -43,7 +43,7 @@ bool thimble_has(const std::string& path, const std::string& fingerprint) {
   if (!is_thimble(path)) return false;
   const auto bundle = program::open_thimble(path);
   if (!bundle) return false;
-  const std::string* own = find(bundle->metadata, kFingerprintKey);
+  const std::string* own = program::find(bundle->metadata, kFingerprintKey);
   return own != nullptr && *own == fingerprint;
 }
 
