@@ -3,7 +3,6 @@
 // Face's.
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "formats/gguf/names.h"

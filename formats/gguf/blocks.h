@@ -3,7 +3,6 @@
 // encoding's streams gives the numbers that the block type defines, bit for bit, for every product
 // in them is exact in f32.
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>

@@ -1,7 +1,6 @@
 #pragma once
 // Rows of a weight as GGUF keeps them.
 
-#include <string>
 #include <vector>
 
 #include "formats/all.h"

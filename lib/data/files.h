@@ -2,7 +2,6 @@
 // The files of a data set that is a file or a folder of them.
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "support/expected.h"

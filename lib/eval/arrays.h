@@ -7,7 +7,7 @@
 
 #include "data/npz.h"
 #include "data/samples.h"
-#include "program/bundle.h"
+#include "program/program.h"
 #include "runtime/session.h"
 
 namespace thimble::eval {

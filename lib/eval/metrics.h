@@ -3,10 +3,8 @@
 // one window are not independent, windows nearly are.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace thimble::eval {

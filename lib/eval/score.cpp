@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "runtime/generate.h"
 #include "support/math.h"
 #include "support/system.h"
 

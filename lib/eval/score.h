@@ -1,15 +1,13 @@
 #pragma once
 // Scores models on text: the candidate alone, or beside the reference that it was made from.
 
-#include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "data/text.h"
 #include "eval/metrics.h"
-#include "runtime/generate.h"
+#include "runtime/session.h"
 
 namespace thimble::eval {
 

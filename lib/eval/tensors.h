@@ -2,7 +2,6 @@
 // Scores models that take tensors: the candidate alone on labelled inputs, or beside the model that
 // it was made from.
 
-#include <cstdint>
 #include <functional>
 #include <vector>
 

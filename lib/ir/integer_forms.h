@@ -2,7 +2,6 @@
 // Operators that inference engines compute on int8 codes when what they read and what they give
 // have fixed scales: passes give scales to their results, the ONNX writer rounds these.
 
-#include <optional>
 #include <vector>
 
 #include "ir/model.h"

@@ -2,9 +2,6 @@
 // Half-quadratic quantization (HQQ, Badri and Shaji 2023): minima that suit most weights and let a
 // few outliers err, found without data.
 
-#include <cstdint>
-#include <span>
-
 #include "quant/quantize.h"
 #include "support/thread_pool.h"
 

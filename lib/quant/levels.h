@@ -2,8 +2,6 @@
 // What the codes of a table stand for, ascending, in steps of a 127th of the scale's reach: a byte
 // holds each, which is what the kernels look up.
 
-#include <cstdint>
-#include <span>
 #include <vector>
 
 #include "ir/weight.h"

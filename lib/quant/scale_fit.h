@@ -2,7 +2,6 @@
 // Scales refitted to codes that stay: least squares in a layer's outputs, all groups of a row at
 // once.
 
-#include <cstdint>
 #include <span>
 
 #include "ir/weight.h"

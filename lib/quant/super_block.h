@@ -3,7 +3,6 @@
 // are such). Internal to lib/quant.
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "ir/encoding.h"

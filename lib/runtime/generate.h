@@ -5,8 +5,6 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "runtime/session.h"
 #include "tokenizer/tokenizer.h"

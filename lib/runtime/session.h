@@ -5,13 +5,11 @@
 // a program runs except where a slot is dynamic; a row's result doesn't depend on how many rows are
 // computed with it, nor on threads or ISA.
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 

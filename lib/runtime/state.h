@@ -2,7 +2,6 @@
 // What a session holds between calls; session.cpp binds and plans, execute.cpp runs.
 
 #include <atomic>
-#include <deque>
 
 #include "runtime/session.h"
 #include "runtime/values.h"

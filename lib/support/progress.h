@@ -3,9 +3,7 @@
 // times a second and cut to its width; elsewhere a plain line at most every few seconds. Goes to
 // stderr.
 
-#include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 
 namespace thimble {

@@ -4,8 +4,6 @@
 
 #include <span>
 #include <string>
-#include <string_view>
-#include <vector>
 
 namespace thimble::tokenizer {
 

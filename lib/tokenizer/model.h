@@ -2,7 +2,6 @@
 // The algorithms that turn one piece of text into token ids.
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>

@@ -2,7 +2,6 @@
 // What a shape function sees of its node, and where it puts what it finds.
 
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "ir/model.h"
