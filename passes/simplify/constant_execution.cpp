@@ -12,8 +12,6 @@ namespace thimble::passes {
 namespace {
 
 constexpr std::int64_t kMostElements = 1 << 20, kFew = 4096;
-// Of all that runs, as work_of counts: seconds at most, whatever a file asks for.
-constexpr std::uint64_t kMostWork = std::uint64_t{1} << 32;
 
 std::optional<std::int64_t> fixed_count(const ir::Value& value) {
   if (!value.shape) return std::nullopt;
@@ -188,12 +186,7 @@ ir::Model with_main_graph(const ir::Model& model, const ir::Graph& graph) {
   return out;
 }
 
-// What a file may use up: bytes of results, and work.
-struct Limits {
-  std::uint64_t growth, work;
-};
-
-Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, Limits& limits,
+Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, ExecutionLimits& limits,
                                      ThreadPool& pool) {
   Executor executor(model, graph, limits.work);
   const std::vector<ir::ValueId> wanted = executor.frontier(limits.growth);
@@ -223,8 +216,8 @@ Expected<std::int64_t> execute_graph(ir::Model& model, ir::Graph& graph, Limits&
 
 }  // namespace
 
-Expected<std::int64_t> execute_constants(ir::Model& model, std::uint64_t growth, ThreadPool& pool) {
-  Limits limits{growth, kMostWork};
+Expected<std::int64_t> execute_constants(ir::Model& model, ExecutionLimits& limits,
+                                         ThreadPool& pool) {
   THIMBLE_ASSIGN(std::int64_t count, execute_graph(model, model.graph, limits, pool));
   for (ir::Graph& body : model.graphs) {
     THIMBLE_ASSIGN(const std::int64_t inside, execute_graph(model, body, limits, pool));

@@ -200,20 +200,44 @@ class ConstantFolding : public pass::Pass {
     growth_ = static_cast<std::uint64_t>(options.integer("growth"));
     return ok();
   }
+  // What is executed may say a shape that more follows from: exporters compute the padding of each
+  // layer from the size that the layer before it gave.
   Status run(ir::Model& model, pass::Context& context, pass::Report& report) override {
+    constexpr int kMostRounds = 64;
+    ExecutionLimits limits{growth_ == 0 ? 0 : std::max(growth_, bytes_of_weights(model) / kShare)};
+    for (int round = 0; round < kMostRounds; ++round) {
+      THIMBLE_ASSIGN(const std::int64_t folded, fold(model));
+      THIMBLE_ASSIGN(const std::int64_t executed, execute_constants(model, limits, context.pool));
+      report.current().changes += folded + executed;
+      if (executed == 0) break;
+      THIMBLE_TRY(ir::infer_shapes(model));
+    }
+    return ok();
+  }
+
+ private:
+  static constexpr std::uint64_t kShare = 64;  // a part of the weights that growth may be, anyway
+
+  static std::uint64_t bytes_of_weights(const ir::Model& model) {
+    std::uint64_t bits = 0;
+    for (const ir::Weight& weight : model.weights) {
+      const int each = weight.encoding.is_dense() ? ir::dtype_bits(weight.dtype)
+                                                  : static_cast<int>(weight.encoding.bits);
+      bits += static_cast<std::uint64_t>(weight.element_count()) * static_cast<std::uint64_t>(each);
+    }
+    return bits / 8;
+  }
+
+  static Expected<std::int64_t> fold(ir::Model& model) {
     THIMBLE_ASSIGN(std::int64_t changes, Folder(model, model.graph).run());
     THIMBLE_TRY(ir::infer_shapes(model));
     for (ir::Graph& body : model.graphs) {
       THIMBLE_ASSIGN(const std::int64_t inside, Folder(model, body).run());
       changes += inside;
     }
-    THIMBLE_ASSIGN(const std::int64_t executed, execute_constants(model, growth_, context.pool));
-    if (executed > 0) THIMBLE_TRY(ir::infer_shapes(model));
-    report.current().changes = changes + executed;
-    return ok();
+    return changes;
   }
 
- private:
   std::uint64_t growth_ = 0;
 };
 
@@ -227,7 +251,8 @@ pass::Registration constant_folding() {
                         .type = pass::OptionType::kInteger,
                         .fallback = "65536",
                         .unit = "bytes",
-                        .help = "that results of more than small arithmetic may add, in all",
+                        .help = "that results of more than small arithmetic may add, in all, or "
+                                "1/64 of the weights where that is more; 0: none",
                         .minimum = 0,
                         .maximum = 1 << 30}}},
           [] { return std::unique_ptr<pass::Pass>(new ConstantFolding); }};

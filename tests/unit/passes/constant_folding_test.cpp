@@ -91,6 +91,22 @@ graph main(%x: f32[n, 2]) {
   CHECK(model.graph.constants().size() == 1);
 }
 
+TEST_CASE("a shape that follows from what was worked out is worked out as well") {
+  const auto model = thimble::test::lossless("fold-constants", R"(
+weight @zero: i64[] = [0]
+graph main(%x: f32[1, 3]) {
+  %s = Shape(%x)
+  %c = CumSum(%s, @zero)
+  %t = Tile(%x, %c)
+  %s2 = Shape(%t)
+  %c2 = CumSum(%s2, @zero)
+  %u = Tile(%t, %c2)
+  %y = Relu(%u)
+  return %y
+})");
+  CHECK(thimble::test::nodes_of(model) == "t = Tile(x, c)\nu = Tile(t, c2)\ny = Relu(u)\n");
+}
+
 TEST_CASE("what would add more than the budget stays, and so do copies of shared weights") {
   const auto text = R"(
 weight @one: f32[1] = [1.0]
