@@ -1,6 +1,7 @@
 #include "ir/extract.h"
 
 #include <algorithm>
+#include <set>
 
 namespace thimble::ir {
 namespace {
@@ -38,6 +39,7 @@ class Extraction {
         results.push_back(result);
     }
     part_.graph.set_outputs(std::move(results));
+    forget_untold_sizes();
     return std::move(part_);
   }
 
@@ -53,6 +55,7 @@ class Extraction {
     const Value& value = from_.graph.value(id);
     values_[id.index] =
         part_.graph.add_input(value.name, value.dtype, value.shape.value_or(Shape{}));
+    part_.graph.value(values_[id.index]).shape = value.shape;
     part_.graph.value(values_[id.index]).activation = value.activation;
     part_.graph.value(values_[id.index]).static_scale = value.static_scale;
   }
@@ -125,6 +128,44 @@ class Extraction {
     value.static_scale = original.static_scale;
     // A value at which the walk stopped stays the input that it is.
     if (!values_[from.index].valid()) values_[from.index] = to;
+  }
+
+  // Sizes that the part's inputs don't tell are found as it runs: where a batch and a length went
+  // into one size before the cut, for example.
+  void forget_untold_sizes() {
+    std::set<std::string> told;
+    const auto untold = [&](ValueId id) {
+      const auto& shape = part_.graph.value(id).shape;
+      return shape && std::any_of(shape->begin(), shape->end(), [&](const Dim& dim) {
+               const std::vector<std::string> symbols = dim.symbols();
+               return !std::includes(told.begin(), told.end(), symbols.begin(), symbols.end());
+             });
+    };
+    for (bool again = true; again;) {  // an input without a shape tells nothing any more
+      again = false;
+      told.clear();
+      for (const ValueId input : part_.graph.inputs()) tell(input, told);
+      for (const ValueId input : part_.graph.inputs()) {
+        if (!untold(input)) continue;
+        part_.graph.value(input).shape.reset();
+        again = true;
+      }
+    }
+    for (const NodeId node : part_.graph.order()) {
+      for (const ValueId output : part_.graph.node(node).outputs) {
+        if (output.valid() && untold(output)) part_.graph.value(output).shape.reset();
+      }
+    }
+  }
+
+  // What a size that is a symbol, or a constant times one, says of it.
+  void tell(ValueId input, std::set<std::string>& told) const {
+    for (const Dim& dim : part_.graph.value(input).shape.value_or(Shape{})) {
+      if (dim.terms().size() != 1 || dim.terms()[0].coefficient < 1) continue;
+      const std::vector<Dim::Atom>& factors = dim.terms()[0].factors;
+      if (factors.size() == 1 && factors[0].kind == Dim::Atom::Kind::kSymbol)
+        told.insert(factors[0].name);
+    }
   }
 
   const Model& from_;

@@ -236,6 +236,23 @@ Expected<Session::State::Bound> Session::State::bind_call(const program::Instruc
 }
 
 // A dim that is one symbol binds it; every other one must come out right.
+namespace {
+
+struct Multiple {
+  std::int64_t times, symbol;
+};
+// Of a size that says what a symbol is: one, alone or times a constant. A batch may go into a
+// product with the heads before a part of a graph begins.
+std::optional<Multiple> multiple_of_symbol(const program::Size& size) {
+  using Op = program::SizeStep::Op;
+  if (size.size() == 1 && size[0].op == Op::kSymbol) return Multiple{1, size[0].value};
+  const bool product = size.size() == 3 && size[0].op == Op::kConstant && size[0].value > 0 &&
+                       size[1].op == Op::kSymbol && size[2].op == Op::kMultiply;
+  return product ? std::optional<Multiple>({size[0].value, size[1].value}) : std::nullopt;
+}
+
+}  // namespace
+
 Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
   const Slot& described = slot(index);
   if (described.dynamic) return ok();
@@ -244,22 +261,18 @@ Status Session::State::bind_dims(std::int32_t index, const Dims& dims) {
                                          std::to_string(described.dims.size()));
   }
   for (std::size_t d = 0; d < dims.size(); ++d) {
-    const program::Size& size = described.dims[d];
-    // Lowered as 1 * symbol; a lone symbol is as good.
-    const program::SizeStep* symbol = nullptr;
-    if (size.size() == 1 && size[0].op == program::SizeStep::Op::kSymbol) symbol = &size[0];
-    if (size.size() == 3 && size[0].op == program::SizeStep::Op::kConstant && size[0].value == 1 &&
-        size[1].op == program::SizeStep::Op::kSymbol)
-      symbol = &size[1];
-    if (symbol == nullptr) continue;
-    std::int64_t& bound = symbols[static_cast<std::size_t>(symbol->value)];
-    if (bound >= 0 && bound != dims[d]) {
+    const auto multiple = multiple_of_symbol(described.dims[d]);
+    if (!multiple || dims[d] % multiple->times != 0)
+      continue;  // check_inputs tells what doesn't fit
+    const std::int64_t dim = dims[d] / multiple->times;
+    std::int64_t& bound = symbols[static_cast<std::size_t>(multiple->symbol)];
+    if (bound >= 0 && bound != dim) {
       return bad_input(described.name,
                        "is " + format_dims(dims) + ", but '" +
-                           program().symbols[static_cast<std::size_t>(symbol->value)] + "' is " +
+                           program().symbols[static_cast<std::size_t>(multiple->symbol)] + "' is " +
                            std::to_string(bound) + " elsewhere");
     }
-    bound = dims[d];
+    bound = dim;
   }
   return ok();
 }

@@ -193,6 +193,36 @@ TEST_CASE("two walks side by side see what each sees alone") {
   CHECK(beside->done());
 }
 
+TEST_CASE("a part runs on sizes that went together before it") {
+  const ir::Model whole = test::inferred(R"(weight @flat: i64[2] = [-1, 4]
+graph main(%x: f32[n, 4], %z: f32[b, s, 4]) {
+  %c = Concat(%x, %x) {axis = 0}
+  %p, %q = Split(%c) {axis = 0, num_outputs = 2}
+  %y = Sub(%p, %q)
+  %f = Reshape(%z, @flat)
+  %g = Relu(%f)
+  return %y, %g
+}
+)");
+  const auto rows = [&](const char* from, const char* to) {
+    const std::vector cut{*whole.graph.find_value(from)}, wanted{*whole.graph.find_value(to)};
+    const ir::Model part = ir::extract(whole, cut, wanted);
+    ThreadPool pool(1);
+    const auto bundle = lower::load(part, pool);
+    REQUIRE(bundle.has_value());
+    const auto session = runtime::Session::create(*bundle, pool);
+    REQUIRE(session.has_value());
+    const std::vector<float> numbers(24);
+    const std::vector<runtime::TensorView> inputs = {{program::Type::kF32, {6, 4}, numbers.data()}};
+    const Status ran = (*session)->run(inputs);
+    INFO((ran ? "" : ran.error().to_string()));
+    REQUIRE(ran.has_value());
+    return (*session)->outputs()[0].dims[0];
+  };
+  CHECK(rows("c", "y") == 3);  // 2 n are 6
+  CHECK(rows("f", "g") == 6);  // of b s no one can say more
+}
+
 TEST_CASE("a sample that lacks an input is refused by name") {
   const ir::Model model = fable();
   ThreadPool pool(1);

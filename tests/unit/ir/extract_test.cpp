@@ -72,6 +72,25 @@ TEST_CASE("an input given that is also an output passes through") {
   CHECK(part.graph.inputs() == part.graph.outputs());
 }
 
+TEST_CASE("sizes that a part's inputs don't tell are left open") {
+  const Model whole = test::inferred(R"(weight @flat: i64[2] = [-1, 4]
+graph main(%z: f32[b, s, 4]) {
+  %f = Reshape(%z, @flat)
+  %g = Relu(%f)
+  return %g
+}
+)");
+  const auto shape = [](const Model& part, std::string_view name) {
+    return part.graph.value(id_of(part, name)).shape;
+  };
+  const std::vector wanted{id_of(whole, "g")};
+  CHECK(shape(extract(whole, {}, wanted), "g").has_value());
+  const Model part = extract(whole, std::vector{id_of(whole, "f")}, wanted);
+  REQUIRE(verify(part).has_value());
+  CHECK_FALSE(shape(part, "f").has_value());
+  CHECK_FALSE(shape(part, "g").has_value());
+}
+
 TEST_CASE("what bodies capture comes along with the nodes that have them") {
   const Model whole = test::parsed(R"(weight @k: f32[2] = [3.0, 4.0]
 body inner() captures (%a: f32[2], %z: f32[2], %k: f32[2]) {
