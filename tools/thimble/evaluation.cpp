@@ -110,15 +110,15 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
                                              const EvaluationRequest& request,
                                              Environment& environment) {
   if (!request.data.empty()) return evaluate_tensors(bundle, reference, request, environment);
-  THIMBLE_ASSIGN(const std::string text, data::read_text(request.text));
-  THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
-  if (bundle.program.task == program::Task::kEmbed)
-    return evaluate_encoder(bundle, reference, text, request, environment);
-  if (bundle.program.task != program::Task::kGenerate) {
+  if (bundle.program.task == program::Task::kTensors) {
     return unsupported("only language models and encoders are evaluated on text")
         .in(path)
         .fix("give tensors with --npz, --idx, --images or --wav");
   }
+  THIMBLE_ASSIGN(const std::string text, data::read_text(request.text));
+  THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
+  if (bundle.program.task == program::Task::kEmbed)
+    return evaluate_encoder(bundle, reference, text, request, environment);
   THIMBLE_TRY(runtime::check_positions(bundle.program, request.windows.context));
   auto windows = data::make_windows(text, tokenizer, request.windows);
   if (!windows) return std::move(windows).error().in(request.text);

@@ -50,3 +50,5 @@ status $thimble run gpt2 -p "$ab" -n 12 --ignore-eos
 status $thimble run gpt2 -p "$ab$ab"
 $thimble convert gpt2 gpt2.thimble >/dev/null
 status $thimble eval gpt2.thimble --text $fable/score.txt --context 129
+# No tokenizer would help a model of images.
+status $thimble eval $onnx/cnn.onnx --text $fable/score.txt
