@@ -97,14 +97,17 @@ bool is_turned(const ir::Model& model, const ir::Weight& weight) {
              : weight.encoding.axis == 0;
 }
 
+Status check_source(const ir::Model& model) {
+  if (model.source_format != "onnx") return ok();
+  return unsupported("a folder of safetensors can't say what an ONNX model computes")
+      .in(model.source_path)
+      .fix("write .thimble or ONNX");
+}
+
 }  // namespace
 
 Status check_huggingface(const ir::Model& model, const Target& target) {
-  if (model.source_format == "onnx") {
-    return unsupported("a folder of safetensors can't say what an ONNX model computes")
-        .in(model.source_path)
-        .fix("write .thimble or ONNX");
-  }
+  THIMBLE_TRY(check_source(model));
   for (const ir::ValueId constant : model.graph.constants()) {
     const ir::Weight& weight = model.weight(model.graph.value(constant).weight);
     if (weight.encoding.is_dense() || !target.type.empty() || target.allow_dequantize) continue;
@@ -141,6 +144,7 @@ Status write_into(const ir::Model& model, const std::string& folder, const std::
 
 Status write_huggingface(const ir::Model& model, const std::string& folder, const std::string& type,
                          Progress& progress) {
+  THIMBLE_TRY(check_source(model));
   std::error_code error;
   if (fs::equivalent(folder, model.source_path, error)) {
     return Error(ErrorCode::kUsage, "the output is the source").in(folder);

@@ -30,3 +30,6 @@ status $thimble convert $fable out.gguf/x.gguf
 mkdir new
 (trap '' XFSZ; ulimit -f 8; status $thimble convert $fable new/folder --to safetensors)
 ls new
+# Weights without the graph are no model.
+status $thimble convert $onnx/cnn.onnx cnn_folder
+ls -d cnn_folder
