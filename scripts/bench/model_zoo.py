@@ -225,6 +225,7 @@ def main():
     parser.add_argument("--markdown")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
+    torch.backends.mha.set_fastpath_enabled(False)  # the fused attention has no ONNX operator
     args.work.mkdir(parents=True, exist_ok=True)
     recipe = args.work / "recipe.yaml"
     recipe.write_text(RECIPE)

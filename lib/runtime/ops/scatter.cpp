@@ -65,6 +65,12 @@ class Writer {
     THIMBLE_ASSIGN(out.reduction_, reduction_of(call));
     return out;
   }
+  // One element: four bytes in most cases, without a call.
+  Status put(std::int64_t from, std::int64_t to) const {
+    if (reduction_ != Reduction::kNone || element_bytes(y_) != 4) return write(from, to, 1);
+    std::memcpy(bytes_of(y_) + 4 * to, bytes_of(updates_) + 4 * from, 4);
+    return ok();
+  }
   Status write(std::int64_t from, std::int64_t to, std::int64_t count) const {
     if (reduction_ == Reduction::kNone) {
       const std::size_t size = element_bytes(y_);
@@ -115,15 +121,17 @@ Status run_scatter_elements(Call& call) {
                  axis_at(call.instruction.integer("axis", 0), x.dims.size()));
   THIMBLE_ASSIGN(const Writer writer, Writer::of(call, *call.inputs[2]));
   Dims beside = strides_of(x.dims);
-  const std::int64_t step = beside[axis];
+  const std::int64_t step = beside[axis], rows = x.dims[axis];
   beside[axis] = 0;
   Status status = ok();
-  each_element<1>(indices.dims, {beside},
-                  [&](std::int64_t flat, const std::array<std::int64_t, 1>& at) {
-                    if (!status) return;
-                    const auto row = index_within(indices, flat, x.dims[axis]);
-                    status = row ? writer.write(flat, at[0] + *row * step, 1) : Status(row.error());
-                  });
+  each_element<1>(
+      indices.dims, {beside}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& at) {
+        if (!status) return;
+        const std::int64_t given = index_at(indices, flat);
+        const std::int64_t row = given < 0 ? given + rows : given;
+        status = row >= 0 && row < rows ? writer.put(flat, at[0] + row * step)
+                                        : Status(index_within(indices, flat, rows).error());
+      });
   return status;
 }
 
