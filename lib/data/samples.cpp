@@ -1,7 +1,5 @@
 #include "data/samples.h"
 
-#include <algorithm>
-
 #include "data/files.h"
 
 namespace thimble::data {
@@ -58,21 +56,21 @@ class NpzSamples : public SampleSource {
     std::vector<Given> archive;
     std::optional<std::int64_t> count;
     for (const InputSpec& input : inputs) {
-      const auto array = std::find_if(all.begin(), all.end(),
-                                      [&](const Array& one) { return one.name == input.name; });
-      if (array == all.end()) return not_found("no array '" + input.name + "'").in(path);
-      if (holds_batches(*array, input)) array->dims.insert(array->dims.begin() + 1, 1);
-      const bool stacked = array->dims.size() == input.dims.size() + 1;
-      if (!stacked && array->dims.size() != input.dims.size()) {
+      const Array* found = find(all, input.name);
+      if (found == nullptr) return not_found("no array '" + input.name + "'").in(path);
+      Array array = *found;
+      if (holds_batches(array, input)) array.dims.insert(array.dims.begin() + 1, 1);
+      const bool stacked = array.dims.size() == input.dims.size() + 1;
+      if (!stacked && array.dims.size() != input.dims.size()) {
         return invalid_argument("the model takes " + std::to_string(input.dims.size()) +
                                 " axes; an array has as many, or one more in front")
             .in(path)
             .at_tensor(input.name);
       }
-      if (stacked && count.value_or(array->dims[0]) != array->dims[0])
+      if (stacked && count.value_or(array.dims[0]) != array.dims[0])
         return invalid_argument("the arrays hold different numbers of calls").in(path);
-      if (stacked) count = array->dims[0];
-      archive.push_back({*array, stacked});
+      if (stacked) count = array.dims[0];
+      archive.push_back({std::move(array), stacked});
     }
     if (count == 0) return invalid_argument("the arrays hold no call").in(path);
     for (std::int64_t i = 0; i < count.value_or(1); ++i)
