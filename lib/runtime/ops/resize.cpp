@@ -259,9 +259,11 @@ Status shape_resize(const Call& call, std::vector<Dims>& results) {
 }
 
 // What a thread needs: a row of x, summed over the taps of all axes but its own.
+std::size_t row_length(const Call& call, const Resize& r) {
+  return r.mode == Mode::kNearest ? 0 : static_cast<std::size_t>(call.inputs[0]->dims.back());
+}
 std::size_t row_bytes(const Call& call, const Resize& r) {
-  if (r.mode == Mode::kNearest) return 0;
-  return Memory::aligned(static_cast<std::size_t>(call.inputs[0]->dims.back()) * sizeof(double));
+  return Memory::aligned(row_length(call, r) * sizeof(double));
 }
 
 std::size_t taps_bytes(const Resize& r) {
@@ -379,15 +381,12 @@ Status run_resize(Call& call) {
   ScratchParts scratch(call.scratch.subspan(taps_bytes(r)), call.machine.pool.threads(),
                        row_bytes(call, r));
   return with_number(x.type, [&](auto zero) {
-    over_rows(
-        call.machine, scratch, count / width, width * 16,
-        [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
-          const std::span sums(reinterpret_cast<double*>(memory),
-                               row_bytes(call, r) / sizeof(double));
-          resize_rows<decltype(zero)>(
-              call, r, axes, begin, end,
-              sums.first(r.mode == Mode::kNearest ? 0 : static_cast<std::size_t>(x.dims.back())));
-        });
+    over_rows(call.machine, scratch, count / width, width * 16,
+              [&](std::int64_t begin, std::int64_t end, std::byte* memory) {
+                resize_rows<decltype(zero)>(
+                    call, r, axes, begin, end,
+                    {reinterpret_cast<double*>(memory), row_length(call, r)});
+              });
     return ok();
   });
 }
