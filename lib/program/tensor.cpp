@@ -51,6 +51,8 @@ bool sound_scales(const Tensor& tensor) {
          tensor.sub_zero >= 0 && tensor.sub_zero <= 255 && tensor.zero != ZeroKind::kPoints;
 }
 
+bool is_float(Type type) { return type == Type::kF32 || type == Type::kF16 || type == Type::kBF16; }
+
 // Scales of a byte go with tables alone.
 bool sound_scale_type(const Tensor& tensor) {
   constexpr int kMostExponent = 100;  // scales stay normal numbers
@@ -59,7 +61,7 @@ bool sound_scale_type(const Tensor& tensor) {
   if (tensor.scale_exponent != 0 && !moved) return false;
   if (tensor.type == Type::kF8E8M0 || tensor.type == Type::kF8E4M3FN)
     return !tensor.table.empty() && tensor.super_size == 0;
-  return tensor.type == Type::kF32 || tensor.type == Type::kF16 || tensor.type == Type::kBF16;
+  return is_float(tensor.type);
 }
 
 bool sound_tiles(const Tensor& tensor) {
@@ -68,8 +70,6 @@ bool sound_tiles(const Tensor& tensor) {
   return is_matrix(tensor) && tensor.bits >= 2 && tensor.bits <= 8 && groups &&
          sound_scale_type(tensor) && sound_scales(tensor);
 }
-
-bool is_float(Type type) { return type == Type::kF32 || type == Type::kF16 || type == Type::kBF16; }
 
 bool sound_panels(const Tensor& tensor) {
   return is_float(tensor.type) && is_matrix(tensor) && tensor.group_size > 0 &&

@@ -315,12 +315,10 @@ Status run_attention(Call& call) {
   over_rows(call.machine, scratch, s.q.batch * s.q.heads * s.q.length, cost,
             [&](std::int64_t begin, std::int64_t end, std::byte* part) {
               const HeadAttention attention(call, s, keys, values, HeadMemory(s, part));
-              while (begin < end) {
-                const std::int64_t head = begin / s.q.length, first = begin % s.q.length;
-                const std::int64_t last = std::min(s.q.length, first + end - begin);
-                attention.attend(head / s.q.heads, head % s.q.heads, first, last);
-                begin += last - first;
-              }
+              each_part(begin, end, s.q.length,
+                        [&](std::int64_t head, std::int64_t first, std::int64_t last) {
+                          attention.attend(head / s.q.heads, head % s.q.heads, first, last);
+                        });
             });
   return ok();
 }

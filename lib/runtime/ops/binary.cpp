@@ -185,14 +185,6 @@ Runs runs_of(const Value& a, const Value& b, const Dims& dims) {
   return runs;
 }
 
-// Where the run of this number begins on a side.
-std::int64_t run_start(const Runs& runs, int side, std::int64_t run) {
-  std::int64_t at = 0;
-  for (std::size_t d = runs.outer.size(); d-- > 0; run /= runs.outer[d])
-    at += run % runs.outer[d] * runs.strides[side][d];
-  return at;
-}
-
 constexpr std::int64_t kPiece = 1024;
 
 // One piece of a run: a side that stands still is spread into `held`.
@@ -221,10 +213,10 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
     const std::int64_t run = part / pieces, offset = part % pieces * kPiece;
     const std::int64_t count = std::min(kPiece, runs.length - offset);
     float held[2][kPiece];
-    const float* left =
-        side_of(a.floats() + run_start(runs, 0, run), runs.moves[0], offset, count, held[0]);
-    const float* right =
-        side_of(b.floats() + run_start(runs, 1, run), runs.moves[1], offset, count, held[1]);
+    const float* left = side_of(a.floats() + offset_of(run, runs.outer, runs.strides[0]),
+                                runs.moves[0], offset, count, held[0]);
+    const float* right = side_of(b.floats() + offset_of(run, runs.outer, runs.strides[1]),
+                                 runs.moves[1], offset, count, held[1]);
     float* to = y.floats() + run * runs.length + offset;
     if (function == BinaryFunction::kPrelu) {
       prelu(left, right, count, to);

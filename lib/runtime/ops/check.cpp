@@ -5,6 +5,7 @@
 
 #include "runtime/ops/ops.h"
 #include "runtime/ops/product_rows.h"
+#include "runtime/widen.h"
 #include "support/checked.h"
 
 namespace thimble::runtime {
@@ -62,8 +63,7 @@ Status check_linear(const Call& call) {
     const Value* bias = call.inputs[2 + 2 * i];
     const Value& y = *call.outputs[i];
     const bool tiled = w.tensor != nullptr;
-    const bool dense = w.dims.size() == 2 &&
-                       (w.type == Type::kF32 || w.type == Type::kF16 || w.type == Type::kBF16);
+    const bool dense = w.dims.size() == 2 && (w.type == Type::kF32 || is_narrow(w.type));
     if (!tiled && !dense) return invalid_file("a product's weight has the wrong type or shape");
     const std::int64_t outputs = tiled ? w.grouped.rows : w.dims[0];
     const bool right = (tiled ? w.grouped.inputs : w.dims[1]) == inputs && inputs > 0 &&
@@ -92,7 +92,7 @@ Status check_gather(const Call& call) {
     return fits(rows && is_float(y), "a table in tiles is gathered by rows, to f32");
   }
   if (table.type == y.type) return ok();
-  const bool narrow = table.type == Type::kF16 || table.type == Type::kBF16;
+  const bool narrow = is_narrow(table.type);
   return fits(narrow && is_float(y) && axis == 0 && table.dims.size() == 2,
               "Gather's types don't fit");
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "runtime/ops/numbers.h"
+#include "runtime/widen.h"
 #include "support/half.h"
 
 namespace thimble::runtime {
@@ -26,8 +27,7 @@ bool cast_fast(const Value& x, Value& y, std::int64_t from, std::int64_t count) 
     auto* to = data_of<std::uint16_t>(y) + from;
     for (std::int64_t i = 0; i < count; ++i) to[i] = float_to_half(x.floats()[from + i]);
   } else if (x.type == Type::kF16 && y.type == Type::kF32) {
-    const auto* in = data_of<std::uint16_t>(x) + from;
-    for (std::int64_t i = 0; i < count; ++i) y.floats()[from + i] = half_to_float(in[i]);
+    widen(x.type, data_of<std::uint16_t>(x) + from, count, y.floats() + from);
   } else if (x.type == y.type) {
     std::memcpy(bytes_of(y) + static_cast<std::size_t>(from) * element_bytes(y),
                 bytes_of(x) + static_cast<std::size_t>(from) * element_bytes(x),

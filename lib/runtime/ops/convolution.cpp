@@ -10,8 +10,7 @@ namespace {
 
 Status shape_conv(const Call& call, std::vector<Dims>& results) {
   const Value &x = *call.inputs[0], &weight = *call.inputs[1];
-  if (!is_real(x.type) || weight.type != x.type || call.outputs[0]->type != x.type)
-    return unsupported("a convolution takes f32 or f64 values and weights");
+  THIMBLE_TRY(check_types(call));
   THIMBLE_ASSIGN(const Convolution c, convolution_of(call, x.dims, weight.dims));
   THIMBLE_TRY(check_bias(call, c.outputs));
   results[0] = c.windows.result(c.batch, c.outputs);
@@ -153,6 +152,13 @@ Status run_conv(Call& call) {
 }
 
 }  // namespace
+
+Status check_types(const Call& call) {
+  const Value &x = *call.inputs[0], &weight = *call.inputs[1];
+  if (!is_real(x.type) || weight.type != x.type || call.outputs[0]->type != x.type)
+    return unsupported("a convolution takes f32 or f64 values and weights");
+  return ok();
+}
 
 Status check_bias(const Call& call, std::int64_t outputs) {
   const Value *bias = input_at(call, 2), &x = *call.inputs[0];

@@ -68,9 +68,7 @@ Expected<Convolution> transposed_of(const Call& call) {
 }
 
 Status shape_transposed(const Call& call, std::vector<Dims>& results) {
-  const Value &x = *call.inputs[0], &weight = *call.inputs[1];
-  if (!is_real(x.type) || weight.type != x.type || call.outputs[0]->type != x.type)
-    return unsupported("a convolution takes f32 or f64 values and weights");
+  THIMBLE_TRY(check_types(call));
   THIMBLE_ASSIGN(Convolution c, transposed_of(call));
   THIMBLE_TRY(check_bias(call, c.channels));
   std::swap(c.windows.in, c.windows.out);

@@ -17,7 +17,9 @@ struct Convolution {
 // Of x [batch, channels, spatial...] and weight [outputs, channels / group, kernel...].
 Expected<Convolution> convolution_of(const Call& call, const Dims& x, const Dims& weight);
 
-// An input (x, weight, [bias]) of a convolution of so many outputs.
+// Of a convolution's inputs (x, weight, [bias]): x, weight and result are real and of one type; the
+// bias is one of x's type for so many outputs.
+Status check_types(const Call& call);
 Status check_bias(const Call& call, std::int64_t outputs);
 
 // The positions [first, last) of `count` whose window's tap at `offset` (relative to the image's

@@ -118,15 +118,12 @@ Status run_matmul(Call& call) {
   }
   if (s.m == 0) return ok();
   // All matrices' rows are shared out together: many are small.
-  over_rows(call.machine, count_of(s.batch) * s.m, s.k * s.n,
-            [&](std::int64_t begin, std::int64_t end) {
-              while (begin < end) {
-                const std::int64_t matrix = begin / s.m, first = begin % s.m;
-                const std::int64_t last = std::min(s.m, first + end - begin);
-                multiply_rows(call, s, matrix, first, last);
-                begin += last - first;
-              }
-            });
+  over_rows(
+      call.machine, count_of(s.batch) * s.m, s.k * s.n, [&](std::int64_t begin, std::int64_t end) {
+        each_part(begin, end, s.m, [&](std::int64_t matrix, std::int64_t first, std::int64_t last) {
+          multiply_rows(call, s, matrix, first, last);
+        });
+      });
   return ok();
 }
 

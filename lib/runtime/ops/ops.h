@@ -1,6 +1,7 @@
 #pragma once
 // The operators, by family; ops/table.cpp lists them.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <initializer_list>
@@ -108,6 +109,18 @@ Dims broadcast_strides(const Dims& dims, const Dims& out);
 Dims strides_of(const Dims& dims);
 // Where the element of that flat index in `dims` lies by these strides.
 std::int64_t offset_of(std::int64_t index, const Dims& dims, const Dims& strides);
+
+// Calls f(part, first, last) for the rows [first, last) of each part that rows [begin, end) of
+// equal parts, one after the other, belong to.
+template <class F>
+void each_part(std::int64_t begin, std::int64_t end, std::int64_t rows_of_part, F f) {
+  while (begin < end) {
+    const std::int64_t first = begin % rows_of_part;
+    const std::int64_t last = std::min(rows_of_part, first + end - begin);
+    f(begin / rows_of_part, first, last);
+    begin += last - first;
+  }
+}
 
 // Calls f(flat index in `dims`, offsets...) for every element in row-major order, where each offset
 // follows its own strides.
