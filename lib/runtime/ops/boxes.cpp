@@ -1,6 +1,8 @@
 #include "runtime/ops/boxes.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <limits>
 
 #include "runtime/ops/selection.h"
@@ -11,28 +13,124 @@ namespace {
 using program::Type;
 
 struct Box {
-  float top, left, bottom, right;
-  float area() const { return (bottom - top) * (right - left); }
+  float top, left, bottom, right, area;
 };
+Box box_of(float top, float left, float bottom, float right) {
+  return {top, left, bottom, right, (bottom - top) * (right - left)};
+}
 
 // Corners in any order, or centre and size [x, y, width, height].
 Box box_at(const float* from, bool centred) {
   if (centred) {
     const float w = from[2] / 2, h = from[3] / 2;
-    return {from[1] - h, from[0] - w, from[1] + h, from[0] + w};
+    return box_of(from[1] - h, from[0] - w, from[1] + h, from[0] + w);
   }
-  return {std::min(from[0], from[2]), std::min(from[1], from[3]), std::max(from[0], from[2]),
-          std::max(from[1], from[3])};
+  return box_of(std::min(from[0], from[2]), std::min(from[1], from[3]), std::max(from[0], from[2]),
+                std::max(from[1], from[3]));
 }
 
-// The intersection of two boxes over their union is more than `limit`.
-bool overlap(const Box& a, const Box& b, float limit) {
-  const float height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
-  const float width = std::min(a.right, b.right) - std::max(a.left, b.left);
-  if (!(height > 0) || !(width > 0)) return false;
-  const float both = height * width, together = a.area() + b.area() - both;
-  return together > 0 && both / together > limit;
-}
+// Boxes, a block of them with each side together.
+class BoxList {
+ public:
+  void add(const Box& box) {
+    if (count_ % kLanes == 0) blocks_.emplace_back();
+    Block& block = blocks_.back();
+    const std::size_t lane = count_++ % kLanes;
+    block.top[lane] = box.top;
+    block.left[lane] = box.left;
+    block.bottom[lane] = box.bottom;
+    block.right[lane] = box.right;
+    block.area[lane] = box.area;
+  }
+  bool overlap(const Box& box, float limit) const {
+    return std::any_of(blocks_.begin(), blocks_.end(),
+                       [&](const Block& block) { return overlap_block(block, box, limit); });
+  }
+
+ private:
+  static constexpr std::size_t kLanes = 16;
+  struct Block {  // lanes of height 0 overlap nothing
+    std::array<float, kLanes> top{}, left{}, bottom{}, right{}, area{};
+  };
+
+  // The intersection of two boxes over their union is more than `limit`. No branch: compilers make
+  // vectors of it.
+  static bool overlap_block(const Block& a, const Box& b, float limit) {
+    std::int32_t hits = 0;
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const float height = std::min(a.bottom[i], b.bottom) - std::max(a.top[i], b.top);
+      const float width = std::min(a.right[i], b.right) - std::max(a.left[i], b.left);
+      const float both = height * width, together = a.area[i] + b.area - both;
+      hits |= static_cast<std::int32_t>(height > 0) & static_cast<std::int32_t>(width > 0) &
+              static_cast<std::int32_t>(together > 0) &
+              static_cast<std::int32_t>(both / together > limit);
+    }
+    return hits != 0;
+  }
+
+  std::vector<Block> blocks_;
+  std::size_t count_ = 0;
+};
+
+// The width of an image in equal strips. Boxes that intersect have a strip in common, as a place's
+// strip never falls from left to right, whatever is rounded.
+class Strips {
+ public:
+  explicit Strips(const std::vector<Box>& boxes) {
+    constexpr std::size_t kBoxesOfStrip = 32, kMost = 256;
+    float right = -std::numeric_limits<float>::infinity();
+    first_ = -right;
+    for (const Box& box : boxes) {
+      if (!std::isfinite(box.left) || !std::isfinite(box.right)) continue;
+      first_ = std::min(first_, box.left);
+      right = std::max(right, box.right);
+    }
+    const auto wanted =
+        static_cast<float>(std::clamp<std::size_t>(boxes.size() / kBoxesOfStrip, 1, kMost));
+    const float scale = wanted / (right - first_);
+    if (!(scale > 0) || !std::isfinite(scale) || !std::isfinite(first_)) return;
+    scale_ = scale;
+    last_ = wanted - 1;
+  }
+  std::size_t count() const { return static_cast<std::size_t>(last_) + 1; }
+  std::size_t at(float x) const {
+    return last_ == 0 ? 0
+                      : static_cast<std::size_t>(std::clamp((x - first_) * scale_, 0.0f, last_));
+  }
+
+ private:
+  float first_ = 0, scale_ = 0, last_ = 0;
+};
+
+// The boxes that are kept so far, by the strips that they touch: a candidate sees those near it.
+class KeptBoxes {
+ public:
+  KeptBoxes(const Strips& strips, float limit)
+      : strips_(strips), limit_(limit), near_(strips.count()) {}
+
+  // Keeps a box that none overlaps.
+  bool keep(const Box& box) {
+    if (std::isnan(box.area)) return true;  // overlaps nothing
+    const std::size_t first = strips_.at(box.left), last = strips_.at(box.right);
+    if (wide_.overlap(box, limit_)) return false;
+    for (std::size_t s = first; s <= last; ++s) {
+      if (near_[s].overlap(box, limit_)) return false;
+    }
+    if (last - first >= kWide && first <= last) {
+      wide_.add(box);
+    } else {
+      for (std::size_t s = first; s <= last; ++s) near_[s].add(box);
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kWide = 4;  // strips of a box that stands apart instead
+  const Strips& strips_;
+  float limit_;
+  std::vector<BoxList> near_;
+  BoxList wide_;
+};
 
 template <class T>
 T scalar_or(const Call& call, std::size_t input, T fallback) {
@@ -40,23 +138,28 @@ T scalar_or(const Call& call, std::size_t input, T fallback) {
   return value == nullptr || value->count() == 0 ? fallback : data_of<T>(*value)[0];
 }
 
+// An image's boxes, and what each of its classes is asked.
+struct Image {
+  std::vector<Box> boxes;
+  Strips strips;
+  float least, limit;
+  std::int64_t most;
+};
+
 // The boxes of one image that one class keeps, best first.
-void suppress(const std::vector<Box>& boxes, const float* scores, float least, float limit,
-              std::int64_t most, std::vector<std::int64_t>& kept) {
-  std::vector<std::int64_t> order;
-  for (std::size_t i = 0; i < boxes.size(); ++i) {
-    if (scores[i] > least) order.push_back(static_cast<std::int64_t>(i));
+std::vector<std::int64_t> suppress(const Image& image, const float* scores) {
+  std::vector<std::int64_t> order, kept;
+  for (std::size_t i = 0; i < image.boxes.size(); ++i) {
+    if (scores[i] > image.least) order.push_back(static_cast<std::int64_t>(i));
   }
   std::stable_sort(order.begin(), order.end(),
                    [&](std::int64_t a, std::int64_t b) { return scores[a] > scores[b]; });
-  kept.clear();
+  KeptBoxes boxes(image.strips, image.limit);
   for (const std::int64_t i : order) {
-    if (static_cast<std::int64_t>(kept.size()) >= most) return;
-    const bool free = std::none_of(kept.begin(), kept.end(), [&](std::int64_t k) {
-      return overlap(boxes[static_cast<std::size_t>(k)], boxes[static_cast<std::size_t>(i)], limit);
-    });
-    if (free) kept.push_back(i);
+    if (static_cast<std::int64_t>(kept.size()) >= image.most) break;
+    if (boxes.keep(image.boxes[static_cast<std::size_t>(i)])) kept.push_back(i);
   }
+  return kept;
 }
 
 Status check_boxes(const Call& call) {
@@ -84,16 +187,22 @@ Status shape_suppression(const Call& call, std::vector<Dims>& results) {
   const auto limit = scalar_or<float>(call, 3, 0.0f);
   const auto least = scalar_or<float>(call, 4, -std::numeric_limits<float>::infinity());
   const std::int64_t count = boxes.dims[1], classes = scores.dims[1];
-  std::vector<Box> image;
-  std::vector<std::int64_t> kept;
+  std::vector<std::vector<std::int64_t>> kept(static_cast<std::size_t>(classes));
   call.found.clear();
   for (std::int64_t n = 0; n < boxes.dims[0]; ++n) {
-    image.clear();
+    std::vector<Box> all;
     for (std::int64_t i = 0; i < count; ++i)
-      image.push_back(box_at(boxes.floats() + (n * count + i) * 4, centred));
+      all.push_back(box_at(boxes.floats() + (n * count + i) * 4, centred));
+    const Strips strips(all);
+    const Image image{std::move(all), strips, least, limit, most};
+    constexpr std::int64_t kCost = 64;  // of a box
+    over_each(call.machine, classes, count * kCost, [&](std::int64_t c) {
+      kept[static_cast<std::size_t>(c)] =
+          suppress(image, scores.floats() + (n * classes + c) * count);
+    });
     for (std::int64_t c = 0; c < classes; ++c) {
-      suppress(image, scores.floats() + (n * classes + c) * count, least, limit, most, kept);
-      for (const std::int64_t i : kept) call.found.insert(call.found.end(), {n, c, i});
+      for (const std::int64_t i : kept[static_cast<std::size_t>(c)])
+        call.found.insert(call.found.end(), {n, c, i});
     }
   }
   results[0] = {static_cast<std::int64_t>(call.found.size()) / 3, 3};

@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <limits>
+#include <numeric>
+#include <random>
 
 #include "unit/runtime/run_program.h"
 
@@ -219,6 +222,70 @@ TEST_CASE("overlapping boxes give way to better ones") {
             .with(p::Type::kF32, {1}, limit)
             .run<std::int64_t>(p::Op::kNonMaxSuppression, p::Type::kI64)
             .values == I64{0, 0, 1, 0, 0, 2});
+}
+
+namespace {
+
+// The rule itself, pair by pair.
+I64 kept_by_rule(const F32& boxes, const F32& scores, std::int64_t classes, float limit) {
+  const std::size_t count = boxes.size() / 4;
+  const auto side = [&](std::size_t box, std::size_t s) { return boxes[4 * box + s]; };
+  const auto area = [&](std::size_t b) {
+    return (side(b, 2) - side(b, 0)) * (side(b, 3) - side(b, 1));
+  };
+  const auto overlap = [&](std::size_t a, std::size_t b) {
+    const float high = std::min(side(a, 2), side(b, 2)) - std::max(side(a, 0), side(b, 0));
+    const float wide = std::min(side(a, 3), side(b, 3)) - std::max(side(a, 1), side(b, 1));
+    return high > 0 && wide > 0 && high * wide / (area(a) + area(b) - high * wide) > limit;
+  };
+  I64 found;
+  for (std::size_t c = 0; c < static_cast<std::size_t>(classes); ++c) {
+    std::vector<std::size_t> order(count), kept;
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return scores[c * count + a] > scores[c * count + b];
+    });
+    for (const std::size_t i : order) {
+      if (std::any_of(kept.begin(), kept.end(), [&](std::size_t k) { return overlap(k, i); }))
+        continue;
+      kept.push_back(i);
+      found.insert(found.end(), {0, static_cast<std::int64_t>(c), static_cast<std::int64_t>(i)});
+    }
+  }
+  return found;
+}
+
+}  // namespace
+
+// Enough boxes for many strips: small ones, wide ones, one without a size and one without an end.
+TEST_CASE("many boxes give way to each other as few do") {
+  constexpr std::int64_t kCount = 3000, kClasses = 3;
+  std::mt19937 random(5);
+  const auto below = [&](float most) {
+    return most * static_cast<float>(random() % 4096) / 4096.0f;
+  };
+  F32 boxes, scores;
+  for (std::int64_t i = 0; i < kCount; ++i) {
+    const float top = below(300), left = below(3000), high = 1 + below(40);
+    const float wide = i % 10 == 0 ? 200 + below(900) : below(60);
+    boxes.insert(boxes.end(), {top, left, top + high, left + wide});
+  }
+  boxes[2] = boxes[0];
+  boxes[7] = std::numeric_limits<float>::infinity();
+  boxes[9] = std::numeric_limits<float>::quiet_NaN();
+  for (std::int64_t i = 0; i < kCount * kClasses; ++i)
+    scores.push_back(static_cast<float>(random() % 500));
+  const I64 most = {kCount};
+  for (const float limit : {0.0f, 0.3f, 0.7f}) {
+    FoundOp op;
+    const F32 given = {limit};
+    CHECK(op.with(p::Type::kF32, {1, kCount, 4}, boxes)
+              .with(p::Type::kF32, {1, kClasses, kCount}, scores)
+              .with(p::Type::kI64, {1}, most)
+              .with(p::Type::kF32, {1}, given)
+              .run<std::int64_t>(p::Op::kNonMaxSuppression, p::Type::kI64)
+              .values == kept_by_rule(boxes, scores, kClasses, limit));
+  }
 }
 
 TEST_CASE("ranges of every type end before their limit") {
