@@ -56,6 +56,20 @@ void add_commands(CLI::App& app, Globals& globals, Selected& selected) {
   }
 }
 
+// `help COMMAND` and `version` are what others say for `COMMAND --help` and `--version`.
+std::vector<char*> as_options(int argc, char** argv) {
+  static char help[] = "--help", version[] = "--version";
+  std::vector<char*> words(argv, argv + argc);
+  if (argc < 2) return words;
+  const std::string_view first = argv[1];
+  if (first == "version") words[1] = version;
+  if (first == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back(help);
+  }
+  return words;
+}
+
 bool wants_json(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) == "--json") return true;
@@ -72,6 +86,7 @@ std::optional<Error> unknown_command(const CLI::App& app, int argc, char** argv)
     if (command->get_name() == argv[1]) return std::nullopt;
     names.push_back(command->get_name());
   }
+  names.insert(names.end(), {"help", "version"});
   return Error(ErrorCode::kUsage,
                "unknown command '" + std::string(argv[1]) + "'" + did_you_mean(argv[1], names))
       .fix("thimble --help");
@@ -173,5 +188,6 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   thimble::system::install_interrupt_handlers();
   thimble::text::use_patterns();
-  return thimble::cli::main_checked(argc, argv);
+  std::vector<char*> words = thimble::cli::as_options(argc, argv);
+  return thimble::cli::main_checked(static_cast<int>(words.size()), words.data());
 }

@@ -8,3 +8,10 @@ for command in passes "inspect out.thimble --tensors" "compare $fable out.thimbl
   $thimble $command | sed 's/…/./g' | awk -v c="$command" '/  / && length($0) > 80 { print c ": " $0 }'
 done
 status $thimble compress --help
+# Other programs' ways of asking.
+for command in "" compress "recipe list"; do
+  cmp <($thimble help $command) <($thimble $command --help) && echo "the same"
+done
+cmp <($thimble version) <($thimble --version) && echo "the same"
+status $thimble help nothing
+status $thimble vresion
