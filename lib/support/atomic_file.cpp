@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <filesystem>
 #include <unistd.h>
 #include <vector>
 
@@ -27,6 +28,20 @@ std::string folder_of(const std::string& path) {
 bool is_device_or_pipe(const std::string& path, const struct stat* info) {
   const bool device = path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
   return device || (info != nullptr && !S_ISREG(info->st_mode));
+}
+
+// The file itself: a link stays one, and what it leads to is replaced, be it there yet or not.
+Expected<std::string> behind_links(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as in the kernel
+  fs::path file(path);
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::error_code none;
+    const fs::path target = fs::read_symlink(file, none);
+    if (none) return file.string();
+    file = file.parent_path() / target;
+  }
+  return io_error("cannot follow the link", ELOOP).in(path);
 }
 
 Error being_written(const std::string& partial) {
@@ -103,15 +118,16 @@ Expected<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path
   std::unique_ptr<AtomicFile> file(new AtomicFile);
   file->state_ = std::make_unique<State>();
   State& s = *file->state_;
-  s.path = path;
-  s.partial = path + ".partial";
+  THIMBLE_ASSIGN(s.path, behind_links(path));
+  const std::string place = folder_of(s.path);
+  s.partial = s.path + ".partial";
   THIMBLE_TRY(remove_leftover(s.partial));
   s.fd = ::open(s.partial.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (s.fd < 0 && errno == EEXIST) return being_written(s.partial);
-  if (s.fd < 0 && errno == ENOENT && ::access(folder_of(path).c_str(), F_OK) != 0)
-    return not_found("there is no folder '" + folder_of(path) + "' to write it in")
+  if (s.fd < 0 && errno == ENOENT && ::access(place.c_str(), F_OK) != 0)
+    return not_found("there is no folder '" + place + "' to write it in")
         .in(path)
-        .fix("mkdir -p " + folder_of(path));
+        .fix("mkdir -p " + place);
   if (s.fd < 0) return s.failure("cannot create the file");
   // File systems without locks (ENOTSUP) go without.
   const bool taken = ::flock(s.fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;

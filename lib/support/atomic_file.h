@@ -16,7 +16,8 @@ namespace thimble {
 class AtomicFile {
  public:
   // Creates PATH.partial (replacing a leftover of an earlier run). The directory must exist. While
-  // another process writes the same file, that is an error.
+  // another process writes the same file, that is an error. Where PATH is a link, all of this is
+  // about the file that it leads to.
   static Expected<std::unique_ptr<AtomicFile>> create(const std::string& path);
   ~AtomicFile();  // removes the partial file unless committed
   AtomicFile(const AtomicFile&) = delete;

@@ -138,6 +138,29 @@ TEST_CASE("a leftover that is a link isn't followed") {
   CHECK(contents(victim) == "precious");
 }
 
+TEST_CASE("a file is written behind links, which stay") {
+  ScratchFolder folder;
+  std::filesystem::create_directory(folder.path("far"));
+  REQUIRE(::symlink("far/link", folder.path("out").c_str()) == 0);
+  REQUIRE(::symlink("file", folder.path("far/link").c_str()) == 0);
+  for (const std::string text : {"new", "newer"}) {  // a file that isn't there yet, and one that is
+    auto file = AtomicFile::create(folder.path("out"));
+    REQUIRE(file);
+    CHECK((*file)->partial_path() == folder.path("far/file.partial"));
+    CHECK((*file)->append(text));
+    CHECK((*file)->commit());
+    CHECK(contents(folder.path("far/file")) == text);
+    CHECK(std::filesystem::is_symlink(folder.path("out")));
+    CHECK(std::filesystem::is_symlink(folder.path("far/link")));
+  }
+  REQUIRE(::symlink("loop", folder.path("loop").c_str()) == 0);
+  CHECK_FALSE(check_writable(folder.path("loop")));
+  REQUIRE(::symlink("gone/file", folder.path("lost").c_str()) == 0);
+  const auto lost = AtomicFile::create(folder.path("lost"));
+  REQUIRE_FALSE(lost);
+  CHECK(lost.error().remedy == "mkdir -p " + folder.path("gone"));
+}
+
 TEST_CASE("places that can't be written are refused at once") {
   ScratchFolder folder;
   const auto nowhere = AtomicFile::create(folder.path("no/such/out"));
