@@ -104,6 +104,7 @@ struct Session::State {
   Status copy_to(std::int32_t slot, const Value& from);
 
   // control.cpp
+  class Rounds;
   Status run_control(Bound& bound);
   Status run_if(Bound& bound);
   Status run_loop(Bound& bound);
