@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "runtime/ops/images.h"
+#include "support/checked.h"
 
 namespace thimble::runtime {
 namespace {
@@ -214,7 +215,8 @@ Status run_affine(Call& call) {
 
 // RoiAlign: (x [n, c, h, w], regions [r, 4], batch indices [r]).
 
-constexpr std::int64_t kMostSamples = 1 << 12;  // along one axis of a bin
+constexpr std::int64_t kMostSamples = 1 << 12;   // along one axis of a bin
+constexpr std::int64_t kMostOfRegion = 1 << 20;  // along one axis of a region
 
 struct Regions {
   std::int64_t height = 1, width = 1, ratio = 0;
@@ -231,8 +233,9 @@ Expected<Regions> regions_of(const Call& call) {
   r.scale = i.real("spatial_scale", 1.0f);
   r.most = i.text("mode", "avg") == "max";
   if (i.text("coordinate_transformation_mode", "half_pixel") == "half_pixel") r.offset = 0.5;
-  if (r.height < 1 || r.width < 1 || r.height > 1 << 20 || r.width > 1 << 20 || r.ratio < 0 ||
-      r.ratio > kMostSamples) {
+  if (r.height < 1 || r.width < 1 || r.height > kMostOfRegion || r.width > kMostOfRegion ||
+      r.ratio < 0 || r.ratio > kMostSamples ||
+      std::max(r.height, r.width) * r.ratio > kMostOfRegion) {
     return invalid_argument("RoiAlign's attributes are out of range");
   }
   return r;
@@ -255,10 +258,10 @@ Status shape_regions(const Call& call, std::vector<Dims>& results) {
   return ok();
 }
 
-// Two neighbours on an axis and the weight of the second; nothing beyond a pixel outside.
+// Two neighbours on an axis and their weights; nothing beyond a pixel outside.
 struct Neighbours {
   std::int64_t low = 0, high = 0;
-  double part = 0;
+  double of_low = 1, of_high = 0;
   bool inside = false;
 };
 Neighbours neighbours_of(double at, std::int64_t size) {
@@ -268,51 +271,61 @@ Neighbours neighbours_of(double at, std::int64_t size) {
   at = std::max(at, 0.0);
   n.low = std::min(whole(at), size - 1);
   n.high = std::min(n.low + 1, size - 1);
-  n.part = n.high > n.low ? at - static_cast<double>(n.low) : 0;
+  n.of_high = n.high > n.low ? at - static_cast<double>(n.low) : 0;
+  n.of_low = 1 - n.of_high;
   return n;
 }
 
-// One axis of a region: where its bins' samples lie.
+// One axis of a region: what its bins' samples see of an axis of the image.
 struct Samples {
-  double start, bin;
-  std::int64_t count;  // a bin
-  double at(std::int64_t place, std::int64_t sample) const {
-    return start + static_cast<double>(place) * bin +
-           (static_cast<double>(sample) + 0.5) * bin / static_cast<double>(count);
+  std::int64_t count = 0;  // a bin
+  std::vector<Neighbours> seen;
+  std::span<const Neighbours> of(std::int64_t bin) const {
+    return std::span(seen).subspan(static_cast<std::size_t>(bin * count),
+                                   static_cast<std::size_t>(count));
   }
 };
-Samples samples_of(const Regions& r, double begin, double end, std::int64_t bins) {
+Samples samples_of(const Regions& r, double begin, double end, std::int64_t bins,
+                   std::int64_t axis) {
   const double start = begin * r.scale - r.offset;
   double size = end * r.scale - r.offset - start;
   if (r.offset == 0) size = std::max(size, 1.0);
-  Samples s{start, size / static_cast<double>(bins), r.ratio};
-  if (s.count == 0) s.count = std::clamp<std::int64_t>(whole(std::ceil(s.bin)), 0, kMostSamples);
+  const double bin = size / static_cast<double>(bins);
+  Samples s{r.ratio, {}};
+  if (s.count == 0) {
+    const std::int64_t most = std::min(kMostSamples, kMostOfRegion / bins);
+    s.count = std::clamp<std::int64_t>(whole(std::ceil(bin)), 0, most);
+  }
+  for (std::int64_t i = 0; i < bins * s.count; ++i) {
+    const auto place = static_cast<double>(i / s.count), sample = static_cast<double>(i % s.count);
+    const double at = start + place * bin + (sample + 0.5) * bin / static_cast<double>(s.count);
+    s.seen.push_back(neighbours_of(at, axis));
+  }
   return s;
 }
 
 template <class T>
-T pool_bin(const T* x, const Dims& dims, const Regions& r, const Samples& rows,
-           const Samples& columns, std::int64_t i, std::int64_t j) {
+T pool_bin(const T* x, std::int64_t width, bool of_most, std::span<const Neighbours> rows,
+           std::span<const Neighbours> columns) {
   double sum = 0, most = 0;
   bool first = true;
-  for (std::int64_t a = 0; a < rows.count; ++a) {
-    const Neighbours y = neighbours_of(rows.at(i, a), dims[2]);
-    for (std::int64_t b = 0; b < columns.count; ++b) {
-      const Neighbours z = neighbours_of(columns.at(j, b), dims[3]);
+  for (const Neighbours& y : rows) {
+    const T *low = x + y.low * width, *high = x + y.high * width;
+    for (const Neighbours& z : columns) {
       std::array<double, 4> parts{};
       if (y.inside && z.inside) {
-        const T *low = x + y.low * dims[3], *high = x + y.high * dims[3];
-        parts = {(1 - y.part) * (1 - z.part) * low[z.low], (1 - y.part) * z.part * low[z.high],
-                 y.part * (1 - z.part) * high[z.low], y.part * z.part * high[z.high]};
+        parts = {y.of_low * z.of_low * low[z.low], y.of_low * z.of_high * low[z.high],
+                 y.of_high * z.of_low * high[z.low], y.of_high * z.of_high * high[z.high]};
       }
       sum += parts[0] + parts[1] + parts[2] + parts[3];
+      if (!of_most) continue;
       const double largest = *std::max_element(parts.begin(), parts.end());
       most = first ? largest : std::max(most, largest);
       first = false;
     }
   }
-  const auto count = static_cast<double>(std::max<std::int64_t>(rows.count * columns.count, 1));
-  return static_cast<T>(r.most ? most : sum / count);
+  const auto count = static_cast<double>(std::max<std::size_t>(rows.size() * columns.size(), 1));
+  return static_cast<T>(of_most ? most : sum / count);
 }
 
 template <class T>
@@ -320,17 +333,24 @@ Status align_regions(Call& call, const Regions& r) {
   const Value& x = *call.inputs[0];
   const T* regions = data_of<T>(*call.inputs[1]);
   THIMBLE_ASSIGN(const Dims indices, integers_of(*call.inputs[2]));
+  constexpr std::int64_t kTogether = 32;  // channels, for which samples are found once
   const std::int64_t channels = x.dims[1], plane = x.dims[2] * x.dims[3];
-  const std::int64_t bins = r.height * r.width;
-  over_each(call.machine, call.inputs[1]->dims[0] * channels, bins * 64, [&](std::int64_t p) {
-    const T* region = regions + p / channels * 4;
-    const std::int64_t n = indices[static_cast<std::size_t>(p / channels)];
-    const Samples columns = samples_of(r, region[0], region[2], r.width);
-    const Samples rows = samples_of(r, region[1], region[3], r.height);
-    const T* from = data_of<T>(x) + (n * channels + p % channels) * plane;
-    T* to = data_of<T>(*call.outputs[0]) + p * bins;
-    for (std::int64_t i = 0; i < bins; ++i)
-      to[i] = pool_bin(from, x.dims, r, rows, columns, i / r.width, i % r.width);
+  const std::int64_t bins = r.height * r.width, parts = ceil_div(channels, kTogether);
+  const std::int64_t cost = std::min(kTogether, channels) * bins * 64;
+  over_each(call.machine, call.inputs[1]->dims[0] * parts, cost, [&](std::int64_t unit) {
+    const std::int64_t region = unit / parts, first = unit % parts * kTogether;
+    const T* sides = regions + region * 4;
+    const std::int64_t n = indices[static_cast<std::size_t>(region)];
+    const Samples columns = samples_of(r, sides[0], sides[2], r.width, x.dims[3]);
+    const Samples rows = samples_of(r, sides[1], sides[3], r.height, x.dims[2]);
+    for (std::int64_t c = first; c < std::min(first + kTogether, channels); ++c) {
+      const T* from = data_of<T>(x) + (n * channels + c) * plane;
+      T* to = data_of<T>(*call.outputs[0]) + (region * channels + c) * bins;
+      for (std::int64_t i = 0; i < r.height; ++i) {
+        for (std::int64_t j = 0; j < r.width; ++j)
+          *to++ = pool_bin(from, x.dims[3], r.most, rows.of(i), columns.of(j));
+      }
+    }
   });
   return ok();
 }
