@@ -1,6 +1,7 @@
 #include "program/program.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "support/checked.h"
 
@@ -200,8 +201,9 @@ Status verify_segments(const Program& program, std::uint64_t file_bytes) {
       return invalid_file("a segment lies outside the file").at_offset(segment.offset);
     sorted.push_back(&segment);
   }
-  std::sort(sorted.begin(), sorted.end(),
-            [](const Segment* a, const Segment* b) { return a->offset < b->offset; });
+  std::sort(sorted.begin(), sorted.end(), [](const Segment* a, const Segment* b) {
+    return std::pair(a->offset, a->size) < std::pair(b->offset, b->size);  // an empty one first
+  });
   for (std::size_t i = 1; i < sorted.size(); ++i) {
     const Segment& before = *sorted[i - 1];
     const bool same = before.offset == sorted[i]->offset &&

@@ -194,6 +194,13 @@ TEST_CASE("equal tensors may share their segment") {
           })).empty());
 }
 
+TEST_CASE("an empty segment may lie where another begins") {
+  REQUIRE(message_of(with_header([](p::Header& h) {
+            h.program.segments.push_back(
+                {h.program.segments[0].offset, 0, digest_of(std::span<const std::byte>())});
+          })).empty());
+}
+
 TEST_CASE("sizes are evaluated with checks") {
   using Op = p::SizeStep::Op;
   const std::vector<std::int64_t> symbols = {7, 3};
