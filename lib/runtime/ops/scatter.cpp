@@ -2,9 +2,11 @@
 // TensorScatter.
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "runtime/ops/selection.h"
+#include "support/checked.h"
 
 namespace thimble::runtime {
 namespace {
@@ -57,36 +59,39 @@ std::uint16_t reduced(Reduction reduction, std::uint16_t a, std::uint16_t b) {
   return static_cast<std::uint16_t>(reduced<std::uint32_t>(reduction, a, b));
 }
 
-// Puts `count` elements of updates from `from` on at `to` of y.
+// Puts elements of updates into y.
 class Writer {
  public:
   static Expected<Writer> of(Call& call, const Value& updates) {
     Writer out(updates, *call.outputs[0]);
     THIMBLE_ASSIGN(out.reduction_, reduction_of(call));
+    if (out.reduction_ != Reduction::kNone)
+      THIMBLE_TRY(with_number(out.y_.type, [](auto) { return ok(); }));
     return out;
   }
   // One element: four bytes in most cases, without a call.
-  Status put(std::int64_t from, std::int64_t to) const {
+  void put(std::int64_t from, std::int64_t to) const {
     if (reduction_ != Reduction::kNone || element_bytes(y_) != 4) return write(from, to, 1);
     std::memcpy(bytes_of(y_) + 4 * to, bytes_of(updates_) + 4 * from, 4);
-    return ok();
   }
-  Status write(std::int64_t from, std::int64_t to, std::int64_t count) const {
+  // `count` elements of updates from `from` on at `to` of y.
+  void write(std::int64_t from, std::int64_t to, std::int64_t count) const {
     if (reduction_ == Reduction::kNone) {
       const std::size_t size = element_bytes(y_);
       if (count > 0)
         std::memcpy(bytes_of(y_) + static_cast<std::size_t>(to) * size,
                     bytes_of(updates_) + static_cast<std::size_t>(from) * size,
                     static_cast<std::size_t>(count) * size);
-      return ok();
+      return;
     }
-    return with_number(y_.type, [&](auto zero) {
+    const Status done = with_number(y_.type, [&](auto zero) {
       using T = decltype(zero);
       T* y = data_of<T>(y_) + to;
       const T* x = data_of<T>(updates_) + from;
       for (std::int64_t i = 0; i < count; ++i) y[i] = reduced<T>(reduction_, y[i], x[i]);
       return ok();
     });
+    THIMBLE_CHECK(done.has_value(), "of() has asked for the type");
   }
 
  private:
@@ -96,8 +101,14 @@ class Writer {
   Reduction reduction_ = Reduction::kNone;
 };
 
-void copy_whole(const Value& x, Value& y) {
-  if (byte_count(y) > 0) std::memcpy(y.data, x.data, byte_count(y));
+void copy_whole(Machine& machine, const Value& x, Value& y) {
+  constexpr std::int64_t kPiece = 1 << 18;
+  const auto bytes = static_cast<std::int64_t>(byte_count(y));
+  over_each(machine, ceil_div(bytes, kPiece), kPiece / 4, [&](std::int64_t piece) {
+    const std::int64_t from = piece * kPiece;
+    std::memcpy(bytes_of(y) + from, bytes_of(x) + from,
+                static_cast<std::size_t>(std::min(kPiece, bytes - from)));
+  });
 }
 
 Status shape_scatter_elements(const Call& call, std::vector<Dims>& results) {
@@ -114,25 +125,97 @@ Status shape_scatter_elements(const Call& call, std::vector<Dims>& results) {
   return shape_same(call, results);
 }
 
+// ScatterElements. What lies beside each other on the axis is written in order; the lines of it go
+// over threads, up to kPiece neighbouring ones together.
+class ElementScatter {
+ public:
+  ElementScatter(const Call& call, const Writer& writer, std::size_t axis)
+      : indices_(*call.inputs[1]), writer_(writer), axis_(axis), run_(indices_.dims.size()) {
+    const Dims &x = call.inputs[0]->dims, &from = indices_.dims;
+    from_ = strides_of(from);
+    to_ = strides_of(x);
+    rows_ = x[axis];
+    // The last axes, as far as they lie alike in both.
+    while (run_ > axis + 1 && (run_ == from.size() || from[run_] == x[run_])) --run_;
+    length_ = product_of(from, run_, from.size());
+    pieces_ = ceil_div(length_, kPiece);
+  }
+
+  Status run(Machine& machine) {
+    const Dims& dims = indices_.dims;
+    if (indices_.count() == 0) return ok();
+    const std::int64_t lines = indices_.count() / dims[axis_] / length_;
+    over_each(machine, lines * pieces_, dims[axis_] * std::min(length_, kPiece),
+              [&](std::int64_t unit) { write_piece(unit / pieces_, unit % pieces_ * kPiece); });
+    const std::int64_t wrong = wrong_;
+    return wrong < 0 ? ok() : Status(index_within(indices_, wrong, rows_).error());
+  }
+
+ private:
+  static constexpr std::int64_t kPiece = 1024, kBlock = 16;
+
+  void write_piece(std::int64_t line, std::int64_t begin) {
+    std::int64_t from = begin, to = begin;
+    for (std::size_t d = run_; d-- > 0;) {
+      if (d == axis_) continue;
+      from += line % indices_.dims[d] * from_[d];
+      to += line % indices_.dims[d] * to_[d];
+      line /= indices_.dims[d];
+    }
+    const std::int64_t count = std::min(kPiece, length_ - begin);
+    for (std::int64_t k = 0; k < indices_.dims[axis_]; ++k, from += from_[axis_]) {
+      std::int64_t i = 0;
+      for (; i + kBlock <= count; i += kBlock) write_block(from + i, to + i);
+      for (; i < count; ++i) write_one(from + i, to + i);
+    }
+  }
+  // An index that was broadcast is the same in all of a block.
+  void write_block(std::int64_t from, std::int64_t to) {
+    const bool alike = indices_.type == Type::kI64
+                           ? all_alike(data_of<std::int64_t>(indices_) + from)
+                           : all_alike(data_of<std::int32_t>(indices_) + from);
+    if (alike) {
+      if (const std::int64_t row = row_at(from); row >= 0)
+        writer_.write(from, to + row * to_[axis_], kBlock);
+      return;
+    }
+    for (std::int64_t i = 0; i < kBlock; ++i) write_one(from + i, to + i);
+  }
+  void write_one(std::int64_t from, std::int64_t to) {
+    if (const std::int64_t row = row_at(from); row >= 0) writer_.put(from, to + row * to_[axis_]);
+  }
+  template <class T>
+  static bool all_alike(const T* indices) {
+    T differ = 0;
+    for (std::int64_t i = 1; i < kBlock; ++i) differ |= indices[i] ^ indices[0];
+    return differ == 0;
+  }
+  // -1 for one that isn't there; the first of those is remembered.
+  std::int64_t row_at(std::int64_t from) {
+    const std::int64_t given = index_at(indices_, from);
+    const std::int64_t row = given < 0 ? given + rows_ : given;
+    if (row >= 0 && row < rows_) return row;
+    std::int64_t wrong = wrong_;
+    while ((wrong < 0 || from < wrong) && !wrong_.compare_exchange_weak(wrong, from)) {
+    }
+    return -1;
+  }
+
+  const Value& indices_;
+  const Writer& writer_;
+  std::size_t axis_, run_;  // run_: the first of the last axes
+  Dims from_, to_;
+  std::int64_t rows_ = 0, length_ = 1, pieces_ = 1;
+  std::atomic<std::int64_t> wrong_ = -1;
+};
+
 Status run_scatter_elements(Call& call) {
-  const Value &x = *call.inputs[0], &indices = *call.inputs[1];
-  copy_whole(x, *call.outputs[0]);
+  const Value& x = *call.inputs[0];
+  copy_whole(call.machine, x, *call.outputs[0]);
   THIMBLE_ASSIGN(const std::size_t axis,
                  axis_at(call.instruction.integer("axis", 0), x.dims.size()));
   THIMBLE_ASSIGN(const Writer writer, Writer::of(call, *call.inputs[2]));
-  Dims beside = strides_of(x.dims);
-  const std::int64_t step = beside[axis], rows = x.dims[axis];
-  beside[axis] = 0;
-  Status status = ok();
-  each_element<1>(
-      indices.dims, {beside}, [&](std::int64_t flat, const std::array<std::int64_t, 1>& at) {
-        if (!status) return;
-        const std::int64_t given = index_at(indices, flat);
-        const std::int64_t row = given < 0 ? given + rows : given;
-        status = row >= 0 && row < rows ? writer.put(flat, at[0] + row * step)
-                                        : Status(index_within(indices, flat, rows).error());
-      });
-  return status;
+  return ElementScatter(call, writer, axis).run(call.machine);
 }
 
 Status shape_scatter_nd(const Call& call, std::vector<Dims>& results) {
@@ -151,7 +234,7 @@ Status shape_scatter_nd(const Call& call, std::vector<Dims>& results) {
 
 Status run_scatter_nd(Call& call) {
   const Value &x = *call.inputs[0], &indices = *call.inputs[1];
-  copy_whole(x, *call.outputs[0]);
+  copy_whole(call.machine, x, *call.outputs[0]);
   THIMBLE_ASSIGN(const Writer writer, Writer::of(call, *call.inputs[2]));
   const Dims strides = strides_of(x.dims);
   const std::int64_t width = indices.dims.back();
@@ -163,7 +246,7 @@ Status run_scatter_nd(Call& call) {
       THIMBLE_ASSIGN(const std::int64_t at, index_within(indices, i * width + k, x.dims[d]));
       to += at * strides[d];
     }
-    THIMBLE_TRY(writer.write(i * piece, to, piece));
+    writer.write(i * piece, to, piece);
   }
   return ok();
 }
@@ -191,7 +274,7 @@ Status shape_tensor_scatter(const Call& call, std::vector<Dims>& results) {
 Status run_tensor_scatter(Call& call) {
   const Value &x = *call.inputs[0], &update = *call.inputs[1];
   const Value* indices = input_at(call, 2);
-  copy_whole(x, *call.outputs[0]);
+  copy_whole(call.machine, x, *call.outputs[0]);
   THIMBLE_ASSIGN(const std::size_t axis,
                  axis_at(call.instruction.integer("axis", -2), x.dims.size()));
   const bool circular = call.instruction.text("mode", "linear") == "circular";

@@ -183,6 +183,51 @@ TEST_CASE("scatters write or reduce in the order of their updates") {
             .values == F32{6, 0, 5});
 }
 
+// Lines of every length, beside each axis, with indices that are broadcast and that are not.
+TEST_CASE("scattered elements go where their indices say, whatever lies beside the axis") {
+  std::mt19937 random(3);
+  const I64 dims = {6, 5, 40};
+  for (std::int64_t axis = 0; axis < 3; ++axis) {
+    for (const I64& part : {I64{9, 5, 40}, I64{4, 5, 37}, I64{3, 2, 40}}) {
+      I64 shape = part;
+      if (axis != 0) shape = {4, part[1], part[2]};
+      const auto count = static_cast<std::size_t>(shape[0] * shape[1] * shape[2]);
+      const auto a = static_cast<std::size_t>(axis);
+      F32 x(static_cast<std::size_t>(6 * 5 * 40)), updates(count);
+      std::iota(x.begin(), x.end(), 0.0f);
+      I64 indices(count);
+      std::int64_t given = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        updates[i] = -static_cast<float>(i);
+        if (i < count / 2 || i % 50 == 0) given = static_cast<std::int64_t>(random()) % dims[a];
+        indices[i] = i < count / 2 && i % 2 == 0 ? given - dims[a] : given;
+      }
+      F32 expected = x;
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto flat = static_cast<std::int64_t>(i);
+        I64 at = {flat / (shape[1] * shape[2]), flat / shape[2] % shape[1], flat % shape[2]};
+        at[a] = indices[i] < 0 ? indices[i] + dims[a] : indices[i];
+        expected[static_cast<std::size_t>((at[0] * dims[1] + at[1]) * dims[2] + at[2])] =
+            updates[i];
+      }
+      FoundOp op;
+      CHECK(op.with(p::Type::kF32, dims, x)
+                .with(p::Type::kI64, shape, indices)
+                .with(p::Type::kF32, shape, updates)
+                .run<float>(p::Op::kScatterElements, p::Type::kF32, {ints("axis", {axis})})
+                .values == expected);
+      indices[count - 1] = dims[a];
+      indices[count / 2] = -1 - dims[a];
+      FoundOp wrong;
+      CHECK(wrong.with(p::Type::kF32, dims, x)
+                .with(p::Type::kI64, shape, indices)
+                .with(p::Type::kF32, shape, updates)
+                .error(p::Op::kScatterElements, p::Type::kF32, {ints("axis", {axis})})
+                .find("index " + std::to_string(-1 - dims[a])) == 0);
+    }
+  }
+}
+
 TEST_CASE("results whose length is found: NonZero, Compress, Unique") {
   FoundOp zeros;
   const auto places = zeros.with(p::Type::kF32, {2, 3}, F32{0, 1, -0.0f, 3, 0, 5})
