@@ -17,6 +17,7 @@ std::span<const pass::Registration> all() {
       fix_inputs(),
       fold_branches(),
       fold_pads(),
+      crop_kernels(),
       fold_scales(),
       fold_indices(),
       fuse_activations(),

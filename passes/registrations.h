@@ -17,6 +17,7 @@ pass::Registration fold_shapes();
 pass::Registration fix_inputs();
 pass::Registration fold_branches();
 pass::Registration fold_pads();
+pass::Registration crop_kernels();
 pass::Registration fold_scales();
 pass::Registration fold_indices();
 pass::Registration fuse_activations();

@@ -17,8 +17,8 @@ std::vector<pass::Registration> cleaning() {
 }
 
 std::vector<pass::Registration> fusing() {
-  return {fold_pads(),        fold_scales(), fuse_norms(),
-          fuse_activations(), fuse_rope(),   fuse_attention()};
+  return {fold_pads(),        crop_kernels(), fold_scales(),   fuse_norms(),
+          fuse_activations(), fuse_rope(),    fuse_attention()};
 }
 
 class Simplify : public pass::Pass {
