@@ -198,5 +198,40 @@ TEST_CASE("pools by rows equal pools over windows") {
   }
 }
 
+TEST_CASE("pools over volumes equal pools over windows") {
+  using Ints = std::vector<std::int64_t>;
+  const Ints dims = {1, 3, 5, 9, 21};
+  const Floats x = waves(3 * 5 * 9 * 21, 0.9f);
+  const std::vector<double> x_wide(x.begin(), x.end());
+  struct Case {
+    Ints kernel, strides, dilations, pads, out;
+  };
+  const Case cases[] = {
+      {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1}, {5, 9, 21}},
+      {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1, 1, 1, 1}, {3, 5, 11}},
+      {{2, 2, 2}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0, 0, 0, 0}, {2, 4, 10}},
+      {{1, 3, 3}, {1, 2, 2}, {1, 1, 1}, {0, 1, 1, 0, 1, 1}, {5, 5, 11}},
+      {{3, 1, 1}, {1, 1, 1}, {2, 1, 1}, {2, 0, 0, 2, 0, 0}, {5, 9, 21}},
+      {{1, 3, 3}, {2, 1, 1}, {1, 2, 2}, {0, 2, 2, 0, 2, 2}, {3, 9, 21}},
+  };
+  for (const Op op : {Op::kMaxPool, Op::kAveragePool}) {
+    for (const Case& one : cases) {
+      Ints out = {1, 3};
+      out.insert(out.end(), one.out.begin(), one.out.end());
+      const std::vector<program::Attribute> attributes = {
+          ints("kernel_shape", one.kernel), ints("pads", one.pads), ints("strides", one.strides),
+          ints("dilations", one.dilations)};
+      test::OneOp wide, narrow;
+      wide.with(Type::kF64, dims, x_wide);
+      narrow.with(Type::kF32, dims, x);
+      const auto expected = wide.run<double>(op, Type::kF64, out, attributes);
+      const auto found = narrow.run<float>(op, Type::kF32, out, attributes);
+      REQUIRE(expected.size() == found.size());
+      for (std::size_t i = 0; i < found.size(); ++i)
+        CHECK(static_cast<double>(found[i]) == Approx(expected[i]).epsilon(1e-5).margin(1e-6));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace thimble::runtime
