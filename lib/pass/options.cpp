@@ -165,7 +165,18 @@ Status check_value(const std::vector<OptionInfo>& infos, const OptionInfo& info,
 }  // namespace
 
 Error wrong(const OptionValue& value, std::string message) {
-  return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(value.place);
+  return wrong(value.place, std::move(message));
+}
+
+Error wrong(const Place& place, std::string message) {
+  return Error(ErrorCode::kInvalidRecipe, std::move(message)).at(place);
+}
+
+const OptionValue* OptionValue::find(std::string_view key) const {
+  if (map() == nullptr) return nullptr;
+  const auto at =
+      std::find_if(map()->begin(), map()->end(), [&](const auto& e) { return e.first == key; });
+  return at == map()->end() ? nullptr : &at->second;
 }
 
 std::string OptionValue::to_string() const {

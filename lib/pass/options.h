@@ -25,11 +25,14 @@ struct OptionValue {
   const std::string* text() const { return std::get_if<std::string>(&value); }
   const List* list() const { return std::get_if<List>(&value); }
   const Map* map() const { return std::get_if<Map>(&value); }
+  // Of a map's key; null: the map has no such key, or this is no map.
+  const OptionValue* find(std::string_view key) const;
   std::string to_string() const;  // YAML flow style, for reports
 };
 
 // A complaint about a value, at its place.
 Error wrong(const OptionValue& value, std::string message);
+Error wrong(const Place& place, std::string message);
 
 // A key and its value. (clang cannot make a pair of a type that is not complete yet.)
 struct OptionEntry {

@@ -37,7 +37,7 @@ constexpr Belongs kBelongs[] = {
 Status check_kinds(const pass::Options& options) {
   Mistakes mistakes;
   const auto wrong = [&](std::string_view key, std::string message) {
-    mistakes.add(Error(ErrorCode::kInvalidRecipe, std::move(message)).at(options.place(key)));
+    mistakes.add(pass::wrong(options.place(key), std::move(message)));
   };
   std::string_view named;
   for (const std::string_view kind : kKinds) {

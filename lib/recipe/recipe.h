@@ -72,15 +72,15 @@ Expected<std::string> recipe_text(const std::string& source);
 Expected<Recipe> parse_recipe(std::string_view text, const std::string& file,
                               const ReadOptions& options);
 
-struct Shipped {
-  std::string_view name;  // "int4"
-  std::string_view text;
-};
 // "60MB" and the like.
 Expected<pass::Budget> size_budget(const std::string& size);
 pass::Budget bits_budget(double bits);
 pass::Budget kl_budget(double nats);
 
+struct Shipped {
+  std::string_view name;  // "int4"
+  std::string_view text;
+};
 std::span<const Shipped> shipped_recipes();  // generated from configs/recipes at build time
 
 }  // namespace thimble::recipe
