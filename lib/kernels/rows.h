@@ -37,7 +37,15 @@ enum class Function : std::uint8_t {
   kSoftplus,
   kHardSwish,
 };
-enum class Pair : std::uint8_t { kAdd, kSub, kMul, kDiv, kMin, kMax };
+enum class Pair : std::uint8_t {
+  kAdd,
+  kSub,
+  kMul,
+  kDiv,
+  kMin,
+  kMax,
+  kLeaky,  // a where it isn't below 0, else a * b
+};
 
 struct RowKernels {
   Isa isa;

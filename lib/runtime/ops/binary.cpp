@@ -195,10 +195,6 @@ const float* side_of(const float* data, bool moves, std::int64_t offset, std::in
   return held;
 }
 
-void prelu(const float* x, const float* slope, std::int64_t count, float* y) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? x[i] * slope[i] : x[i];
-}
-
 // f32 in vectors, wherever runs are long enough to pay.
 bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Value& b, Value& y) {
   const bool known = function <= BinaryFunction::kMax || function == BinaryFunction::kPrelu;
@@ -206,7 +202,8 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
   if (y.count() == 0) return true;
   const Runs runs = runs_of(a, b, y.dims);
   if (runs.length < 8 && y.count() > runs.length) return false;
-  const auto pair = static_cast<kernels::Pair>(function);
+  const auto pair = function == BinaryFunction::kPrelu ? kernels::Pair::kLeaky
+                                                       : static_cast<kernels::Pair>(function);
   const std::int64_t pieces = (runs.length + kPiece - 1) / kPiece;
   const std::int64_t cost = std::min(runs.length, kPiece);
   over_each(call.machine, count_of(runs.outer) * pieces, cost, [&](std::int64_t part) {
@@ -218,11 +215,7 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
     const float* right = side_of(b.floats() + offset_of(run, runs.outer, runs.strides[1]),
                                  runs.moves[1], offset, count, held[1]);
     float* to = y.floats() + run * runs.length + offset;
-    if (function == BinaryFunction::kPrelu) {
-      prelu(left, right, count, to);
-    } else {
-      call.machine.rows.pair(pair, left, right, count, to);
-    }
+    call.machine.rows.pair(pair, left, right, count, to);
   });
   return true;
 }

@@ -252,7 +252,16 @@ void map_elu(const kernels::RowKernels& rows, float factor, float width, float s
   }
 }
 
-// Activations in f32 that the compiler makes vectors of.
+void map_leaky(const kernels::RowKernels& rows, float slope, const float* x, std::int64_t count,
+               float* y) {
+  constexpr std::int64_t kTogether = 256;
+  float slopes[kTogether];
+  std::fill_n(slopes, kTogether, slope);
+  for (std::int64_t i = 0; i < count; i += kTogether)
+    rows.pair(kernels::Pair::kLeaky, x + i, slopes, std::min(kTogether, count - i), y + i);
+}
+
+// Activations in f32.
 bool map_simple(const kernels::RowKernels& rows, const Parameters& p, const float* x,
                 std::int64_t count, float* y) {
   const float alpha = p.alpha, beta = p.beta;
@@ -267,7 +276,7 @@ bool map_simple(const kernels::RowKernels& rows, const Parameters& p, const floa
       map_elu(rows, alpha, alpha, 1, x, count, y);
       return true;
     case UnaryFunction::kLeakyRelu:
-      for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? alpha * x[i] : x[i];
+      map_leaky(rows, alpha, x, count, y);
       return true;
     case UnaryFunction::kHardSigmoid:
       for (std::int64_t i = 0; i < count; ++i) {
