@@ -95,6 +95,9 @@ class EncodingWriter {
                  is_encoded(model_, graph, table)) {
         look_up(graph, id, graph.value(table).weight);
       } else {
+        if (const ir::ValueId kernel = ir::transposed_weight(model_, graph, graph.node(id));
+            is_encoded(model_, graph, kernel))
+          folded_.insert(graph.value(kernel).weight);
         fixed_.round_inputs(graph, id);
       }
     }

@@ -91,8 +91,8 @@ bool has_one_value(const Model& model, WeightId weight) {
 // The uses of a graph's weights, in one walk over its nodes.
 class UseFinder {
  public:
-  UseFinder(const Model& model, const Graph& graph)
-      : model_(model), graph_(graph), users_(graph.value_capacity()) {}
+  UseFinder(const Model& model, const Graph& graph, bool transposed)
+      : model_(model), graph_(graph), transposed_(transposed), users_(graph.value_capacity()) {}
 
   std::vector<WeightUse> run() {
     for (const NodeId id : graph_.order()) add(id);
@@ -122,6 +122,11 @@ class UseFinder {
       add_node(use_at(linear->weight_value), node, id, linear->axis);
     } else if (const std::optional<Convolution> conv = match_convolution(model_, graph_, id)) {
       WeightUse& use = use_at(conv->weight_value);
+      use.convolved = true;
+      add_node(use, node, id, 1);
+    } else if (const ValueId kernel = transposed_weight(model_, graph_, node);
+               transposed_ && kernel.valid()) {
+      WeightUse& use = use_at(kernel);
       use.convolved = true;
       add_node(use, node, id, 1);
     } else if (is_table(model_, graph_, node)) {
@@ -154,6 +159,7 @@ class UseFinder {
 
   const Model& model_;
   const Graph& graph_;
+  bool transposed_;                         // convolutions, too
   std::vector<std::vector<NodeId>> users_;  // by value, once for each input that reads it
   std::vector<WeightUse> uses_;
   std::unordered_map<std::uint32_t, std::size_t> by_weight_;
@@ -234,6 +240,14 @@ std::optional<Convolution> match_convolution(const Model& model, const Graph& gr
   return conv;
 }
 
+ValueId transposed_weight(const Model& model, const Graph& graph, const Node& node) {
+  if (!node.is("ConvTranspose") || node.inputs.size() < 2 || !node.inputs[1].valid()) return {};
+  const WeightId id = graph.value(node.inputs[1]).weight;
+  if (!id.valid()) return {};
+  const Weight& weight = model.weight(id);
+  return weight.dims.size() > 2 && weight.dtype == DType::kF32 ? node.inputs[1] : ValueId{};
+}
+
 std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
   std::vector<ValueId> weights;
@@ -248,13 +262,13 @@ std::vector<ValueId> recurrent_weights(const Model& model, const Graph& graph, N
 }
 
 std::vector<WeightUse> quantizable_weights(const Model& model) {
-  return UseFinder(model, model.graph).run();
+  return UseFinder(model, model.graph, false).run();
 }
 
 std::vector<WeightUse> quantizable_weights_everywhere(const Model& model) {
-  std::vector<WeightUse> all = quantizable_weights(model);
+  std::vector<WeightUse> all = UseFinder(model, model.graph, true).run();
   for (std::size_t i = 0; i < model.graphs.size(); ++i) {
-    for (WeightUse& use : UseFinder(model, model.graphs[i]).run()) {
+    for (WeightUse& use : UseFinder(model, model.graphs[i], true).run()) {
       if (!has_one_value(model, use.weight)) continue;
       use.body = GraphId{static_cast<std::uint32_t>(i)};
       all.push_back(std::move(use));

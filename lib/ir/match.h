@@ -43,6 +43,9 @@ struct Convolution {
 std::optional<Convolution> match_convolution(const Model& model, NodeId node);
 std::optional<Convolution> match_convolution(const Model& model, const Graph& graph, NodeId node);
 
+// The weight [channels, outputs / group, taps...] of a ConvTranspose, if it is a constant of f32.
+ValueId transposed_weight(const Model& model, const Graph& graph, const Node& node);
+
 // W [directions, gates * hidden, inputs] and R [directions, gates * hidden, hidden] of an LSTM, GRU
 // or RNN, as far as they are constants: each a product of its rows with every step's input or
 // state.
@@ -55,7 +58,7 @@ struct WeightUse {
   ValueId value;
   int axis = 1;               // the inputs axis that an encoding should take
   bool gathered = false;      // an embedding
-  bool convolved = false;     // by a Conv
+  bool convolved = false;     // by a Conv or ConvTranspose
   bool recurrent = false;     // W or R of an LSTM, GRU or RNN
   std::vector<NodeId> nodes;  // products, convolutions and Gathers
   std::string operator_name;  // "MatMul", "Gather", ... of the first use
@@ -63,8 +66,9 @@ struct WeightUse {
   int layer = -1;  // from the name ("layers.7.", "h.7.", "blk.7."); -1 when there is none
 };
 std::vector<WeightUse> quantizable_weights(const Model& model);
-// And those in bodies of If, Loop and Scan, of weights that no other graph reads: for passes that
-// ask for no calibration, which doesn't see what goes into these products.
+// And those of transposed convolutions, whose rows are their channels of input, and those in bodies
+// of If, Loop and Scan, of weights that no other graph reads: for passes that ask for no
+// calibration, which doesn't see what goes into these products.
 std::vector<WeightUse> quantizable_weights_everywhere(const Model& model);
 // The graph that a use's value and nodes are of.
 const Graph& graph_of(const Model& model, const WeightUse& use);

@@ -244,7 +244,7 @@ Status emit(Lowering& lowering, program::Op op, const ir::Node& node,
             std::vector<program::Attribute> more) {
   THIMBLE_ASSIGN(const std::int32_t slot, lowering.slot(output));
   std::vector<program::Attribute> attributes;
-  if (node.is("Conv")) {
+  if (node.is("Conv") || node.is("ConvTranspose")) {
     THIMBLE_ASSIGN(attributes, lowering.attributes_of(node));
   }
   for (program::Attribute& attribute : more) attributes.push_back(std::move(attribute));
@@ -278,6 +278,16 @@ Status lower_tiles(Lowering& lowering, const ir::Node& node, const ir::Convoluti
               std::move(finish.attributes));
 }
 
+// A convolution of f32 whose weight is encoded.
+Status lower_decoded(Lowering& lowering, program::Op op, const ir::Node& node) {
+  std::vector<std::int32_t> inputs(node.inputs.size(), -1);
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    THIMBLE_ASSIGN(inputs[i],
+                   i == 1 ? lowering.kernel_slot(node.inputs[i]) : lowering.slot(node.inputs[i]));
+  }
+  return emit(lowering, op, node, std::move(inputs), node.outputs[0], {});
+}
+
 Status lower_convolution(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
   const auto conv = ir::match_convolution(lowering.model(), lowering.graph(), id);
   if (!conv) return lower_direct(lowering, id, node);
@@ -287,12 +297,15 @@ Status lower_convolution(Lowering& lowering, ir::NodeId id, const ir::Node& node
                                                : lower_direct(lowering, id, node);
   }
   if (multiplies_tiles(lowering.model(), *conv)) return lower_tiles(lowering, node, *conv);
-  std::vector<std::int32_t> inputs(node.inputs.size(), -1);
-  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    THIMBLE_ASSIGN(inputs[i],
-                   i == 1 ? lowering.decoded_slot(node.inputs[i]) : lowering.slot(node.inputs[i]));
-  }
-  return emit(lowering, program::Op::kConv, node, std::move(inputs), node.outputs[0], {});
+  return lower_decoded(lowering, program::Op::kConv, node);
+}
+
+Status lower_transposed(Lowering& lowering, ir::NodeId id, const ir::Node& node) {
+  const ir::ValueId kernel = ir::transposed_weight(lowering.model(), lowering.graph(), node);
+  if (!kernel.valid() ||
+      lowering.model().weight(lowering.graph().value(kernel).weight).encoding.is_dense())
+    return lower_direct(lowering, id, node);
+  return lower_decoded(lowering, program::Op::kConvTranspose, node);
 }
 
 // By itself: one tap a channel.
@@ -331,6 +344,7 @@ bool multiplies_tiles(const ir::Model& model, const ir::Convolution& conv) {
 Handler convolution_handler(std::string_view op, std::string_view domain) {
   if (!domain.empty()) return nullptr;
   if (op == "BatchNormalization") return lower_batch_norm;
+  if (op == "ConvTranspose") return lower_transposed;
   return op == "Conv" ? lower_convolution : nullptr;
 }
 

@@ -39,6 +39,8 @@ class Lowering {
   Expected<std::int32_t> weight_slot(const ir::Linear& linear);
   // The slot of a quantized constant as plain f32, for instructions that read no tiles.
   std::int32_t decoded_slot(ir::ValueId value);
+  // The same for a convolution's weight, in tiles where they are smaller: a session decodes it.
+  Expected<std::int32_t> kernel_slot(ir::ValueId value);
   // A slot, named after `value`, of a constant that the payload holds.
   std::int32_t add_constant_slot(ir::ValueId value, program::Tensor tensor,
                                  std::unique_ptr<Payload> payload);
@@ -132,7 +134,7 @@ class Lowering {
   // Of weights as products read them, by whether they were transposed to that end, and of gathered
   // tables, which may be such weights too.
   std::map<std::pair<ir::WeightId, bool>, std::int32_t> linear_slots_;
-  std::map<ir::WeightId, std::int32_t> decoded_slots_;
+  std::map<ir::WeightId, std::int32_t> decoded_slots_, kernel_slots_;
   std::map<std::pair<std::uint32_t, std::int64_t>, std::int32_t> panel_slots_;
 };
 

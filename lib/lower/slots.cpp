@@ -1,5 +1,7 @@
 // Values as slots, and weights as tensors, one for each form that instructions ask for.
 
+#include <numeric>
+
 #include "ir/turned.h"
 #include "lower/lowering.h"
 #include "lower/payload.h"
@@ -135,6 +137,20 @@ std::int32_t Lowering::decoded_slot(ir::ValueId value) {
   const ir::Weight& weight = model_.weight(id);
   program::Tensor tensor{.name = weight.name, .type = program::Type::kF32, .dims = weight.dims};
   return decoded_slots_[id] = add_constant_slot(value, std::move(tensor), f32_payload(weight));
+}
+
+Expected<std::int32_t> Lowering::kernel_slot(ir::ValueId value) {
+  const ir::WeightId id = graph().value(value).weight;
+  if (const auto known = kernel_slots_.find(id); known != kernel_slots_.end()) return known->second;
+  const ir::Weight& weight = model_.weight(id);
+  auto tiles = tile_tensor(weight);
+  if (!tiles || !weight.encoding.flat) return decoded_slot(value);
+  THIMBLE_ASSIGN(const std::vector<std::uint64_t> bytes, program::stream_bytes(*tiles));
+  const auto coded = std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0});
+  if (coded >= static_cast<std::uint64_t>(weight.element_count()) * sizeof(float))
+    return decoded_slot(value);
+  auto payload = tile_payload(weight, *tiles);
+  return kernel_slots_[id] = add_constant_slot(value, std::move(*tiles), std::move(payload));
 }
 
 Expected<std::int32_t> Lowering::weight_slot(const ir::Linear& linear) {

@@ -31,6 +31,18 @@ bool holds_values(const program::Program& program, std::int32_t input_slot) {
   return false;
 }
 
+// By slot: do convolutions in f32 read it, other than as their image?
+std::vector<bool> kernels_of(const program::Program& program) {
+  std::vector<bool> found(program.slots.size());
+  for (const program::Region& region : program.regions) {
+    for (const program::Instruction& i : region.instructions) {
+      const bool convolves = i.op == program::Op::kConv || i.op == program::Op::kConvTranspose;
+      if (convolves && i.inputs[1] >= 0) found[static_cast<std::size_t>(i.inputs[1])] = true;
+    }
+  }
+  return found;
+}
+
 kernels::FloatType float_type(program::Type type) {
   switch (type) {
     case program::Type::kF16:
@@ -100,6 +112,7 @@ Status Session::State::prepare() {
 }
 
 Status Session::State::prepare_constants() {
+  const std::vector<bool> convolves = kernels_of(program());
   for (const auto& segment : bundle.segments) memory.weights += segment.size();
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Slot& described = program().slots[i];
@@ -107,7 +120,9 @@ Status Session::State::prepare_constants() {
     const program::Tensor& tensor = program().tensor(described.tensor);
     Value& value = values[i];
     value.dims = tensor.dims;
-    if (tensor.layout == program::Layout::kTiles) {
+    if (tensor.layout == program::Layout::kTiles && convolves[i]) {
+      THIMBLE_TRY(decode_constant(i));
+    } else if (tensor.layout == program::Layout::kTiles) {
       value.tensor = &tensor;
       value.grouped = grouped_view(tensor, bundle);
     } else {
@@ -124,8 +139,8 @@ Status Session::State::prepare_constants() {
   return ok();
 }
 
-// The kernels of convolutions and recurrent networks read f32 alone: widening once costs memory,
-// but no time in a run.
+// The kernels of convolutions and recurrent networks read f32 alone: widening or decoding once
+// costs memory, but no time in a run.
 Status Session::State::widen_constant(std::size_t slot, std::span<const std::byte> narrow) {
   const program::Type type = program().tensor(program().slots[slot].tensor).type;
   const std::size_t count = narrow.size() / sizeof(std::uint16_t);
@@ -134,6 +149,22 @@ Status Session::State::widen_constant(std::size_t slot, std::span<const std::byt
   const auto* from = reinterpret_cast<const std::uint16_t*>(narrow.data());
   machine.pool.parallel_for(count, 4096, [&](std::size_t begin, std::size_t end) {
     widen(type, from + begin, static_cast<std::int64_t>(end - begin), to + begin);
+  });
+  values[slot].data = to;
+  memory.weights += own[slot].size();
+  return ok();
+}
+
+Status Session::State::decode_constant(std::size_t slot) {
+  const program::Tensor& tensor = program().tensor(program().slots[slot].tensor);
+  const kernels::GroupedWeight tiles = grouped_view(tensor, bundle);
+  const auto rows = static_cast<std::size_t>(tensor.rows);
+  const auto inputs = static_cast<std::size_t>(tensor.inputs);  // checked: their product is, too
+  THIMBLE_TRY(own[slot].allocate(rows * inputs * sizeof(float)));
+  auto* to = reinterpret_cast<float*>(own[slot].data());
+  machine.pool.parallel_for(rows, 16, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t row = begin; row < end; ++row)
+      kernels::decode_grouped_row(tiles, static_cast<std::int64_t>(row), to + row * inputs);
   });
   values[slot].data = to;
   memory.weights += own[slot].size();

@@ -74,6 +74,7 @@ struct Session::State {
   Status prepare();
   Status prepare_constants();
   Status widen_constant(std::size_t slot, std::span<const std::byte> narrow);
+  Status decode_constant(std::size_t slot);
   Status prepare_caches();
   Status prepare_calls();
   Expected<Bound> bind_call(const program::Instruction& instruction);

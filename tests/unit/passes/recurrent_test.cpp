@@ -5,34 +5,17 @@ using namespace thimble::test;
 
 namespace {
 
-// Seeded numbers of a weight, for the text of a graph.
-std::string weight(const std::string& name, std::vector<int> dims) {
-  std::string shape, values;
-  int count = 1;
-  for (const int dim : dims) {
-    shape += (shape.empty() ? "" : ", ") + std::to_string(dim);
-    count *= dim;
-  }
-  std::uint32_t state = static_cast<std::uint32_t>(name.back()) + 7u;
-  for (int i = 0; i < count; ++i) {
-    state = state * 1664525u + 1013904223u;
-    const int drawn = static_cast<int>(state >> 22) - 512;
-    values += (values.empty() ? "" : ", ") + std::to_string(drawn / 1024.0);
-  }
-  return "weight @" + name + ": f32[" + shape + "] parameters " + std::to_string(count) + " = [" +
-         values + "]\n";
-}
-
 // Quantizes W and R and compares with the float network, in dB.
 double quantized_db(const std::string& op, int gates, int hidden, int directions,
                     const std::string& attributes, int bits) {
   const int width = gates * hidden;
-  const std::string text =
-      weight("w", {directions, width, 40}) + weight("r", {directions, width, hidden}) +
-      weight("b", {directions, 2 * width}) + "graph main(%x: f32[5, 2, 40]) {\n  %y, %h = " + op +
-      "(%x, @w, @r, @b) {hidden_size = " + std::to_string(hidden) +
-      (directions == 2 ? ", direction = \"bidirectional\"" : "") + attributes +
-      "}\n  return %y, %h\n}";
+  const std::string text = seeded_weight("w", {directions, width, 40}) +
+                           seeded_weight("r", {directions, width, hidden}) +
+                           seeded_weight("b", {directions, 2 * width}) +
+                           "graph main(%x: f32[5, 2, 40]) {\n  %y, %h = " + op +
+                           "(%x, @w, @r, @b) {hidden_size = " + std::to_string(hidden) +
+                           (directions == 2 ? ", direction = \"bidirectional\"" : "") + attributes +
+                           "}\n  return %y, %h\n}";
   const thimble::ir::Model before = inferred(text);
   const PassRun run = run_pass("quantize-weights", text, map({{"bits", number(bits)}}));
   INFO(run.error);
@@ -56,7 +39,8 @@ TEST_CASE("recurrent networks run with W and R in tiles") {
 
 // An exporter's LSTM: its gates are put into ONNX's order when it runs, in a branch of its own.
 TEST_CASE("weights in bodies are quantized, and what their networks are put together from") {
-  const std::string text = weight("w", {64, 40}) + weight("r", {64, 16}) + weight("c", {8, 16, 1}) +
+  const std::string text = seeded_weight("w", {64, 40}) + seeded_weight("r", {64, 16}) +
+                           seeded_weight("c", {8, 16, 1}) +
                            R"(weight @zero: i64[1] = [0]
 weight @half: i64[1] = [32]
 weight @end: i64[1] = [64]

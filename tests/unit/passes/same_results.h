@@ -13,6 +13,24 @@
 
 namespace thimble::test {
 
+// Seeded numbers of a weight, for the text of a graph.
+inline std::string seeded_weight(const std::string& name, std::vector<int> dims) {
+  std::string shape, values;
+  int count = 1;
+  for (const int dim : dims) {
+    shape += (shape.empty() ? "" : ", ") + std::to_string(dim);
+    count *= dim;
+  }
+  std::uint32_t state = static_cast<std::uint32_t>(name.back()) + 7u;
+  for (int i = 0; i < count; ++i) {
+    state = state * 1664525u + 1013904223u;
+    const int drawn = static_cast<int>(state >> 22) - 512;
+    values += (values.empty() ? "" : ", ") + std::to_string(drawn / 1024.0);
+  }
+  return "weight @" + name + ": f32[" + shape + "] parameters " + std::to_string(count) + " = [" +
+         values + "]\n";
+}
+
 // Inputs are drawn from [-2, 2) (whole numbers and bools from 0 and 1); symbols are 3.
 class SeededRun {
  public:
