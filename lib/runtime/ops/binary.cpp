@@ -209,12 +209,16 @@ bool combine_runs(Call& call, BinaryFunction function, const Value& a, const Val
   over_each(call.machine, count_of(runs.outer) * pieces, cost, [&](std::int64_t part) {
     const std::int64_t run = part / pieces, offset = part % pieces * kPiece;
     const std::int64_t count = std::min(kPiece, runs.length - offset);
-    float held[2][kPiece];
-    const float* left = side_of(a.floats() + offset_of(run, runs.outer, runs.strides[0]),
-                                runs.moves[0], offset, count, held[0]);
-    const float* right = side_of(b.floats() + offset_of(run, runs.outer, runs.strides[1]),
-                                 runs.moves[1], offset, count, held[1]);
     float* to = y.floats() + run * runs.length + offset;
+    const float* from[2] = {a.floats() + offset_of(run, runs.outer, runs.strides[0]),
+                            b.floats() + offset_of(run, runs.outer, runs.strides[1])};
+    if (pair == kernels::Pair::kMul && runs.moves[0] != runs.moves[1]) {
+      const int side = runs.moves[0] ? 0 : 1;  // the other stands still
+      return call.machine.rows.scale(from[side] + offset, *from[1 - side], count, to);
+    }
+    float held[2][kPiece];
+    const float* left = side_of(from[0], runs.moves[0], offset, count, held[0]);
+    const float* right = side_of(from[1], runs.moves[1], offset, count, held[1]);
     call.machine.rows.pair(pair, left, right, count, to);
   });
   return true;
