@@ -54,9 +54,10 @@ Expected<std::vector<Gate>> read_baseline(const std::string& path) {
     const MetricInfo info = metric_info(name);
     const double tolerance = number_or(entry, "tolerance", info.tolerance);
     const double limit = value * (info.larger_is_better ? 1 - tolerance : 1 + tolerance);
-    const std::string text = name + (info.larger_is_better ? " >= " : " <= ") +
-                             (name == "size" ? std::to_string(std::llround(limit)) + " B"
-                                             : format_significant(limit, 6));
+    const std::string text =
+        name + (info.larger_is_better ? " >= " : " <= ") +
+        (info.unit == MetricUnit::kBytes ? std::to_string(std::llround(limit)) + " B"
+                                         : format_significant(limit, 6));
     THIMBLE_ASSIGN(Gate gate, parse_gate(text, {.file = path}));
     gate.limit = limit;  // the text rounds it
     gate.by_value = true;

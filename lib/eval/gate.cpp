@@ -101,7 +101,8 @@ Expected<Gate> parse_gate(std::string_view text, const Place& place) {
       return wrong("unknown metric '" + gate.metric + "'" +
                    suggestion(gate.metric, known, "metrics"));
     }
-    auto limit = parse_value(text.substr(at + op.text.size()), gate.metric == "size");
+    const bool bytes = metric_info(gate.metric).unit == MetricUnit::kBytes;
+    auto limit = parse_value(text.substr(at + op.text.size()), bytes);
     if (!limit) return wrong(limit.error().message);
     gate.limit = *limit;
     return gate;

@@ -11,6 +11,8 @@ namespace {
 
 using Unit = MetricUnit;
 
+constexpr double kTimeTolerance = 0.2;  // what other work on a machine easily takes
+
 constexpr MetricInfo kInfos[] = {
     {.name = "perplexity", .digits = 4},
     {.name = "perplexity_ratio", .digits = 4},
@@ -28,6 +30,19 @@ constexpr MetricInfo kInfos[] = {
     {.name = "sqnr_db", .larger_is_better = true, .unit = Unit::kDecibels, .digits = 2},
     {.name = "size", .tolerance = 0.01, .unit = Unit::kBytes},
     {.name = "bits_per_weight", .tolerance = 0.01, .digits = 3},
+    {.name = "prefill_tokens_per_second",
+     .larger_is_better = true,
+     .tolerance = kTimeTolerance,
+     .digits = 1,
+     .of_machine = true},
+    {.name = "decode_tokens_per_second",
+     .larger_is_better = true,
+     .tolerance = kTimeTolerance,
+     .digits = 1,
+     .of_machine = true},
+    {.name = "ttft_seconds", .tolerance = kTimeTolerance, .of_machine = true},
+    {.name = "run_seconds", .tolerance = kTimeTolerance, .of_machine = true},
+    {.name = "memory_bytes", .tolerance = 0.01, .unit = Unit::kBytes, .of_machine = true},
 };
 
 using Statistic = std::function<double(const WindowScore& total)>;

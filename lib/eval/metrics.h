@@ -63,7 +63,8 @@ struct MetricInfo {
   bool larger_is_better = false;
   double tolerance = 0.05;  // of a new baseline, as a share of the value
   MetricUnit unit = MetricUnit::kNone;
-  int digits = 0;  // after the point; 0: the first digits that aren't 0
+  int digits = 0;           // after the point; 0: the first digits that aren't 0
+  bool of_machine = false;  // another machine, or hour, measures something else
 };
 // Of a name that no gate knows: a number of which less is better.
 MetricInfo metric_info(std::string_view name);

@@ -15,13 +15,14 @@
 #include "support/text.h"
 #include "tools/thimble/bench_inputs.h"
 #include "tools/thimble/macs.h"
+#include "tools/thimble/timing.h"
 
 namespace thimble::cli {
 namespace {
 
 struct Measured {
-  double load = 0, first = 0;  // seconds; `first` of the run that plans memory
-  std::vector<double> runs;
+  double load = 0;  // seconds
+  GraphTimes times;
   std::vector<Macs> macs;
 };
 
@@ -31,10 +32,10 @@ report::Json to_json(const GraphBench& bench, const Measured& measured,
   out["file"] = bench.file;
   out["threads"] = threads;
   out["load_seconds"] = measured.load;
-  out["first_run_seconds"] = measured.first;
-  out["run_seconds"] = median(measured.runs);
-  out["run_seconds_best"] = least(measured.runs);
-  out["runs"] = measured.runs;
+  out["first_run_seconds"] = measured.times.first;
+  out["run_seconds"] = median(measured.times.runs);
+  out["run_seconds_best"] = least(measured.times.runs);
+  out["runs"] = measured.times.runs;
   out["mac_shares"] = shares_of(measured.macs);
   report::Json kernels = report::Json::array();
   for (const Macs& one : measured.macs) {
@@ -49,9 +50,9 @@ report::Json to_json(const GraphBench& bench, const Measured& measured,
 
 void print(const GraphBench& bench, const Measured& measured, int threads) {
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
-  table.add({"run, ms", format_fixed(median(measured.runs) * 1e3, 3),
-             format_fixed(least(measured.runs) * 1e3, 3)});
-  table.add({"first run, ms", format_fixed(measured.first * 1e3, 3), ""});
+  table.add({"run, ms", format_fixed(median(measured.times.runs) * 1e3, 3),
+             format_fixed(least(measured.times.runs) * 1e3, 3)});
+  table.add({"first run, ms", format_fixed(measured.times.first * 1e3, 3), ""});
   table.add({"load, ms", format_fixed(measured.load * 1e3, 3), ""});
   std::printf("%s, %d threads\n", bench.file.c_str(), threads);
   table.print();
@@ -63,15 +64,6 @@ void print(const GraphBench& bench, const Measured& measured, int threads) {
 }
 
 }  // namespace
-
-double median(std::vector<double> times) {
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
-
-double least(const std::vector<double>& times) {
-  return *std::min_element(times.begin(), times.end());
-}
 
 void print_profile(const runtime::Session& session) {
   auto profile = session.profile();
@@ -97,14 +89,7 @@ Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environ
   const Stopwatch loading;
   THIMBLE_ASSIGN(const auto session, runtime::Session::create(opened.bundle, environment.pool));
   measured.load = bench.load_seconds + loading.seconds();
-  for (std::int64_t round = -1; round < bench.repeat; ++round) {
-    THIMBLE_TRY(system::check_interrupt());
-    if (round == 0 && bench.profile) session->enable_profile();
-    session->reset();
-    const Stopwatch stopwatch;
-    THIMBLE_TRY(session->run(*views));
-    (round < 0 ? measured.first : measured.runs.emplace_back()) = stopwatch.seconds();
-  }
+  THIMBLE_ASSIGN(measured.times, time_graph(*session, *views, bench.repeat, bench.profile));
   if (bench.profile && !environment.globals.json) print_profile(*session);
   THIMBLE_ASSIGN(measured.macs, macs_of(*session, *views));
   if (environment.globals.json) {

@@ -26,8 +26,4 @@ Expected<int> bench_graph(const GraphBench& bench, const Opened& opened, Environ
 // The instructions that took longest.
 void print_profile(const runtime::Session& session);
 
-// Of at least one time each.
-double median(std::vector<double> times);
-double least(const std::vector<double>& times);
-
 }  // namespace thimble::cli

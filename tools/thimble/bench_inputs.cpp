@@ -77,9 +77,10 @@ Expected<std::int64_t> value_of(const OpenSize& open, const program::Program& pr
   if (open.first_axis) return std::clamp<std::int64_t>(1, allowed.low, allowed.high);
   if (program.task == program::Task::kEmbed)
     return std::clamp(known.tokens, allowed.low, allowed.high);
+  if (allowed.high != ir::DimRange().high) return allowed.high;
   return Error(ErrorCode::kUsage,
                "the size '" + name + "' of the input '" + open.input + "' is open")
-      .fix("say it with --dim " + name + "=N, or give arrays with --inputs in.npz");
+      .fix("say it with --dim " + name + "=N");
 }
 
 // By symbol; 0 for those that no input has.

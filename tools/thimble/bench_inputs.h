@@ -19,8 +19,9 @@ struct MadeSizes {
 
 // An array for each input, of seeded numbers: floats from [0, 1), an encoder's input_ids from its
 // vocabulary and its attention_mask 1, other integers 0. Of open sizes that aren't said a first
-// axis has one entry, further ones of an encoder `tokens`. Errors: an open size of another model
-// that isn't said, one said that no input has or outside of its range.
+// axis has one entry, further ones of an encoder `tokens`, of another model as many as its range
+// allows. Errors: an open size without a range that isn't said, one said that no input has or
+// outside of its range.
 Expected<std::vector<data::Array>> made_inputs(const program::Bundle& bundle,
                                                const MadeSizes& known);
 

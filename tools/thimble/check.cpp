@@ -13,6 +13,7 @@
 #include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
 #include "tools/thimble/recipe_options.h"
+#include "tools/thimble/speed.h"
 
 namespace thimble::cli {
 namespace {
@@ -23,6 +24,7 @@ struct CheckChoices {
   RecipeChoices recipe{.recipe = ""};
   TextChoices text;
   bool update = false;
+  bool speed = false;
 };
 
 Expected<std::vector<eval::Gate>> gates_of(const CheckChoices& choices,
@@ -65,6 +67,18 @@ Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const O
   return metrics;
 }
 
+Status add_speed(const Opened& opened, const runtime::SessionOptions& session,
+                 std::vector<eval::Metric>& metrics, Environment& environment) {
+  SpeedRequest request{session, {}, ranges_of(opened)};
+  if (!opened.model) {
+    THIMBLE_ASSIGN(request.sizes, dims_of(environment.globals));
+  }
+  auto measured = measure_speed(opened.bundle, request, environment);
+  if (!measured) return std::move(measured).error().in(opened.path);
+  for (eval::Metric& metric : *measured) set(metrics, std::move(metric));
+  return ok();
+}
+
 // All that can be wrong with what is compared and written, before anything is measured.
 Status check_files(const CheckChoices& choices, std::vector<eval::Gate>& gates) {
   if (choices.update && choices.baseline.empty())
@@ -99,8 +113,11 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
         .fix("give a recipe with -r, a --gate, or a --baseline");
   }
   THIMBLE_TRY(check_files(choices, gates));
-  THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
-  THIMBLE_ASSIGN(const auto metrics, measure(choices, opened, request, environment));
+  const bool speed = choices.speed || ask_for_speed(gates);
+  THIMBLE_ASSIGN(const Opened opened, speed ? open_whatever_dims(choices.file, environment)
+                                            : open_any(choices.file, environment));
+  THIMBLE_ASSIGN(auto metrics, measure(choices, opened, request, environment));
+  if (speed) THIMBLE_TRY(add_speed(opened, request.session, metrics, environment));
   if (choices.update) {
     THIMBLE_TRY(eval::write_baseline(choices.baseline, metrics));
     if (gates.empty() && !environment.globals.json)
@@ -139,6 +156,7 @@ void add_check(CLI::App& app, Globals& globals, Selected& selected) {
   add_file_argument(*command, choices->file);
   add_recipe_options(*command, choices->recipe, "");
   add_text_options(*command, choices->text);
+  add_dim_option(*command, globals);
   command->add_option("--gate", choices->gates, "One more gate, as in 'size <= 90MB' (may repeat)")
       ->type_name("GATE")
       ->allow_extra_args(false);
@@ -146,6 +164,8 @@ void add_check(CLI::App& app, Globals& globals, Selected& selected) {
       ->type_name("JSON");
   command->add_flag("--update-baseline", choices->update,
                     "Write what was measured into the baseline");
+  command->add_flag("--speed", choices->speed,
+                    "Measure speed and memory, too: so does a gate on them");
   command->add_option("--junit", choices->junit, "Also write the verdicts as JUnit XML")
       ->type_name("FILE");
   command->add_option("--markdown", choices->markdown, "Also write the table as Markdown")

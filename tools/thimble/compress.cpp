@@ -17,6 +17,7 @@
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
+#include "tools/thimble/speed.h"
 #include "tools/thimble/written.h"
 
 namespace thimble::cli {
@@ -119,6 +120,18 @@ Expected<Outcome> evaluate_artifact(const CompressChoices& choices, const Job& j
   return outcome;
 }
 
+// Where it can't be measured the gates say so.
+void add_speed(const Job& job, const program::Bundle& artifact, Outcome& outcome,
+               Environment& environment) {
+  const SpeedRequest request{.ranges = ir::dim_ranges(job.prepared.model.metadata)};
+  auto measured = measure_speed(artifact, request, environment);
+  if (measured) {
+    outcome.metrics.insert(outcome.metrics.end(), measured->begin(), measured->end());
+  } else if (!environment.globals.quiet) {
+    environment.progress.message("warning: speed not measured: " + measured.error().message);
+  }
+}
+
 // A gate that was not met is no more so for the file's being there.
 int say_up_to_date(const CompressChoices& choices, report::Json report, const Globals& globals) {
   const std::vector<eval::GateResult> gates = report::read_gates(report);
@@ -204,6 +217,8 @@ Expected<Outcome> write_and_measure(Job& job, const CompressChoices& choices,
     THIMBLE_TRY(verify_budget(prepared, job.recipe, job.tune, artifact, environment));
   }
   add_metrics(metadata, outcome.metrics);
+  // Later, for the file has no figures that are this machine's alone.
+  if (ask_for_speed(job.recipe.gates)) add_speed(job, artifact, outcome, environment);
   std::uint64_t size = 0;
   if (own) {
     size = add_size(metadata, *writer);

@@ -20,6 +20,7 @@ Verdict verdict(const std::string& text, Interval measured) {
 TEST_CASE("gates are read with their units") {
   CHECK(gate("size <= 60MB").limit == 60e6);
   CHECK(gate("size<1GiB").limit == 1073741824.0);
+  CHECK(gate("memory_bytes <= 2kB").limit == 2000.0);
   CHECK(gate("top1_agreement >= 95 %").limit == Approx(0.95));
   CHECK(gate("kl_mean > 1e-3").comparison == Comparison::kGreater);
   CHECK_FALSE(parse_gate("kl_mean = 3", {}).has_value());
