@@ -1,5 +1,5 @@
 #pragma once
-// Characters to tokens, for parse.cpp.
+// Characters to tokens, for text_parser.h.
 
 #include <cstdint>
 #include <string>
