@@ -131,6 +131,11 @@ Status Decoder::feed_all(std::span<const std::int32_t> tokens, std::int64_t firs
 }
 
 std::int64_t Decoder::cached() const { return state_->session->cached(); }
+std::int64_t Decoder::capacity() const {
+  const std::int64_t learnt = learnt_positions(state_->session->bundle().program);
+  const std::int64_t room = state_->session->capacity();
+  return learnt > 0 ? std::min(learnt, room) : room;
+}
 Status Decoder::truncate(std::int64_t positions) { return state_->session->truncate(positions); }
 void Decoder::reset() { state_->session->reset(); }
 std::int64_t Decoder::vocabulary() const { return state_->vocabulary; }

@@ -62,6 +62,7 @@ class Decoder {
   Status feed_all(std::span<const std::int32_t> tokens, std::int64_t first,
                   const std::function<void(std::int64_t, std::span<const float>)>& visit);
   std::int64_t cached() const;
+  std::int64_t capacity() const;  // tokens that it can hold: of its caches, or those it has learnt
   Status truncate(std::int64_t positions);
   void reset();
   std::int64_t vocabulary() const;

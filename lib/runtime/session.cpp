@@ -451,6 +451,7 @@ void Session::stop() { state_->stopping.store(true, std::memory_order_relaxed); 
 
 const std::vector<TensorView>& Session::outputs() const { return state_->outputs; }
 std::int64_t Session::cached() const { return state_->past; }
+std::int64_t Session::capacity() const { return state_->capacity; }
 
 Status Session::truncate(std::int64_t positions) {
   if (positions > state_->past || positions < 0)

@@ -76,6 +76,7 @@ class Session {
   void stop();
 
   std::int64_t cached() const;              // positions in the caches
+  std::int64_t capacity() const;            // that there can be
   Status truncate(std::int64_t positions);  // forget the positions from here on
   void reset();                             // forget all states
 

@@ -65,6 +65,31 @@ runtime::SamplingOptions sampling(const GenerationChoices& choices,
   return options;
 }
 
+// Why a text ended, as JSON says it.
+enum class Ended { kEndToken, kStopText, kTokens, kContext, kInterrupted };
+
+const char* name_of(Ended ended) {
+  switch (ended) {
+    case Ended::kEndToken:
+      return "end_token";
+    case Ended::kStopText:
+      return "stop_text";
+    case Ended::kTokens:
+      return "tokens";
+    case Ended::kContext:
+      return "context";
+    case Ended::kInterrupted:
+      return "interrupted";
+  }
+  return "";
+}
+
+struct Reply {
+  std::string text;
+  std::int64_t tokens = 0;            // written
+  Ended ended = Ended::kInterrupted;  // unless something else comes before
+};
+
 class Generator {
  public:
   Generator(const program::Bundle& bundle, const tokenizer::Tokenizer& tokenizer,
@@ -84,9 +109,9 @@ class Generator {
   }
 
   // Feeds what the cache doesn't hold of the prompt's tokens, all of the text so far, and prints
-  // the continuation as it comes. Returns the text.
-  Expected<std::string> reply(const std::vector<std::int32_t>& prompt,
-                              const std::vector<std::string>& stops, bool print) {
+  // the continuation as it comes.
+  Expected<Reply> reply(const std::vector<std::int32_t>& prompt,
+                        const std::vector<std::string>& stops, bool print) {
     if (prompt.empty())
       return invalid_argument("the prompt has no tokens").fix("give some text with -p");
     THIMBLE_TRY(check_room(prompt.size()));
@@ -94,58 +119,59 @@ class Generator {
     if (!logits) return std::move(logits).error();
     sampler_.forget();
     sampler_.accept(prompt);
-    generated_ = 0;
     tokenizer::StreamDecoder stream(tokenizer_, prompt.back());
     StopFilter filter(stops);
-    std::string text;
+    Reply reply;
     auto emit = [&](const std::string& piece) {
-      text += piece;
+      reply.text += piece;
       if (print) std::fwrite(piece.data(), 1, piece.size(), stdout), std::fflush(stdout);
     };
     note_length(prompt.size());
-    const std::int64_t most = most_tokens(prompt.size());
-    for (std::int64_t n = 0; n < most; ++n) {
-      if (system::interrupted()) break;
+    // What the context has room for: the last token needs no position.
+    const std::int64_t room = decoder_->capacity() - std::ssize(prompt) + 1;
+    while (!system::interrupted()) {
       const std::int32_t token = sampler_.sample(*logits);
       sampler_.accept(std::span(&token, 1));
-      if (!choices_.ignore_eos && runtime::ends_text(bundle_, &tokenizer_, token)) break;
+      if (!choices_.ignore_eos && runtime::ends_text(bundle_, &tokenizer_, token)) {
+        reply.ended = Ended::kEndToken;
+        break;
+      }
       emit(filter.push(stream.push(token)));
-      ++generated_;
-      if (filter.stopped() || n + 1 == most) break;
+      ++reply.tokens;
+      if (filter.stopped()) reply.ended = Ended::kStopText;
+      if (!filter.stopped() && reply.tokens == room) reply.ended = Ended::kContext;
+      if (!filter.stopped() && reply.tokens == choices_.tokens) reply.ended = Ended::kTokens;
+      if (reply.ended != Ended::kInterrupted) break;
       logits = decoder_->feed(std::span(&token, 1));
       held_.push_back(token);
-      if (system::interrupted()) break;  // what there is of the text is given
-      if (!logits) return std::move(logits).error();
+      // What there is of the text is given when an interrupt ends it.
+      if (!logits && !system::interrupted()) return std::move(logits).error();
     }
     emit(filter.push(stream.finish()));
     emit(filter.rest());
     note_length(held_.size());
-    return text;
+    return reply;
   }
 
-  std::int64_t generated() const { return generated_; }
+  // Says where a text ends that would have gone on.
+  void note_end(const Reply& reply) {
+    if (reply.ended != Ended::kContext || environment_.globals.quiet) return;
+    const std::string room = std::to_string(decoder_->capacity());
+    const bool learnt = decoder_->capacity() == runtime::learnt_positions(bundle_.program);
+    environment_.progress.message(
+        learnt ? "note: the text ends at the " + room + " positions that the model has learnt"
+               : "note: the context of " + room + " positions is full; --context N allows more");
+  }
 
  private:
   Status check_room(std::size_t tokens) const {
-    const std::int64_t room = choices_.context > 0 ? choices_.context : bundle_.program.max_context;
-    if (room == 0 || static_cast<std::int64_t>(tokens) <= room) return ok();
+    const std::int64_t room = decoder_->capacity();
+    if (static_cast<std::int64_t>(tokens) <= room) return ok();
     const bool all = room == runtime::learnt_positions(bundle_.program);
     return invalid_argument("the prompt has " + std::to_string(tokens) + " tokens, " +
                             (all ? "the model positions" : "the context room") + " for " +
                             std::to_string(room))
         .fix(all ? "shorten it" : "shorten it, or allow more with --context");
-  }
-
-  // How many tokens to write after a prompt: the last one needs no position.
-  std::int64_t most_tokens(std::size_t prompt) {
-    const std::int64_t learnt = runtime::learnt_positions(bundle_.program);
-    const std::int64_t room = learnt - static_cast<std::int64_t>(prompt) + 1;
-    if (learnt == 0 || choices_.tokens <= room) return choices_.tokens;
-    if (!environment_.globals.quiet)
-      environment_.progress.message("note: the model has learnt " + std::to_string(learnt) +
-                                    " positions, which leaves " + std::to_string(room) +
-                                    " tokens to write");
-    return room;
   }
 
   // Says once that the text has grown longer than those that the model was trained on.
@@ -186,14 +212,18 @@ class Generator {
   runtime::Sampler sampler_;
   std::unique_ptr<runtime::Decoder> decoder_;
   std::vector<std::int32_t> held_;  // by the cache
-  std::int64_t generated_ = 0;
   bool said_long_ = false;
 };
 
-void print_json(const std::string& text, const Generator& generator) {
+// The end of a text that was printed as it came, or with `json` all of it.
+void finish(const Reply& reply, Generator& generator, bool json) {
+  if (!json) std::printf("\n"), std::fflush(stdout);
+  generator.note_end(reply);
+  if (!json) return;
   report::Json out = report::document("run");
-  out["text"] = text;
-  out["tokens"] = generator.generated();
+  out["text"] = reply.text;
+  out["tokens"] = reply.tokens;
+  out["stop_reason"] = name_of(reply.ended);
   out["peak_rss_bytes"] = system::peak_rss_bytes();
   report::print(out);
 }
@@ -216,13 +246,9 @@ Expected<int> chat(Generator& generator, const program::Bundle& bundle,
     messages.push_back({"user", user});
     const auto prompt = tokenizer.encode(tokenizer::render(format.format, messages, true),
                                          {.add_special = true, .parse_special = true});
-    THIMBLE_ASSIGN(const std::string answer, generator.reply(prompt, choices.stop, !json));
-    if (json) {
-      print_json(answer, generator);
-    } else {
-      std::printf("\n");
-    }
-    messages.push_back({"assistant", answer});
+    THIMBLE_ASSIGN(const Reply answer, generator.reply(prompt, choices.stop, !json));
+    finish(answer, generator, json);
+    messages.push_back({"assistant", answer.text});
     return ok();
   };
   if (!choices.prompt.empty()) {
@@ -290,13 +316,9 @@ Expected<int> generate(const program::Bundle& bundle, const std::string& path,
         "note: this is a chat model; --chat puts the prompt into its template");
   }
   const auto prompt = tokenizer.encode(choices.prompt);
-  THIMBLE_ASSIGN(const std::string text,
-                 generator.reply(prompt, choices.stop, !environment.globals.json));
-  if (environment.globals.json) {
-    print_json(text, generator);
-  } else {
-    std::printf("\n");
-  }
+  const bool json = environment.globals.json;
+  THIMBLE_ASSIGN(const Reply reply, generator.reply(prompt, choices.stop, !json));
+  finish(reply, generator, json);
   return system::interrupted() ? 128 + system::interrupt_signal() : 0;
 }
 

@@ -14,3 +14,7 @@ $thimble run $fable -p "$(head -c 4000 $fable/score.txt)" -n 1 --context 2000 >/
 # One longer than the context is refused before any of it is read.
 status $thimble run $fable -p "by the mill by the mill" -n 1 --context 4
 $thimble run $fable -p "$(head -c 1000 $fable/score.txt)" -n 1 >/dev/null
+# A text ends where its context does, and says so.
+status $thimble run $fable -p "By the mill" -n 20 --context 12
+for n in 1 9 20; do $thimble run $fable -q -p "By the mill" -n $n --context 12 --json | grep '"stop_reason"'; done
+$thimble run $fable -q -p "By the mill" -n 20 --stop stag --json | grep -E '"(text|stop_reason)"'

@@ -48,6 +48,7 @@ J
 ab=$(printf 'ab%.0s' {1..60})
 status $thimble run gpt2 -p "$ab" -n 12 --ignore-eos
 status $thimble run gpt2 -p "$ab$ab"
+$thimble run gpt2 -q -p "$ab" -n 12 --ignore-eos --json | grep -E '"(tokens|stop_reason)"'
 $thimble convert gpt2 gpt2.thimble >/dev/null
 status $thimble eval gpt2.thimble --text $fable/score.txt --context 129
 # No tokenizer would help a model of images.
