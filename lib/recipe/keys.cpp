@@ -195,7 +195,7 @@ class Keys {
   Status parse_evaluation(const OptionValue& value, Recipe& recipe) const {
     THIMBLE_ASSIGN(const pass::Options checked, pass::Options::check(evaluate_options(), value));
     if (checked.has("text")) recipe.evaluation.text = beside(checked.text("text"));
-    recipe.evaluation.context = checked.integer("context");
+    recipe.evaluation.context = checked.has("context") ? checked.integer("context") : 0;
     recipe.evaluation.stride = checked.integer("stride");
     recipe.evaluation.max_windows = checked.integer("max_windows");
     recipe.evaluation.greedy_windows = checked.integer("greedy_windows");

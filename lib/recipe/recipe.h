@@ -17,8 +17,8 @@
 namespace thimble::recipe {
 
 struct Evaluation {
-  std::string text;  // a file; empty: given on the command line, or none
-  std::int64_t context = 512;
+  std::string text;          // a file; empty: given on the command line, or none
+  std::int64_t context = 0;  // 0: not said, 512 where the model has positions for so many
   std::int64_t stride = 0;
   std::int64_t max_windows = 0;
   std::int64_t greedy_windows = 0;  // that both models go on from by themselves, too

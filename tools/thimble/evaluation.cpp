@@ -103,6 +103,24 @@ Expected<std::vector<eval::Metric>> evaluate_tensors(const program::Bundle& bund
       .fix("give labels with --labels, or the model that this one was made from with --reference");
 }
 
+// A context that was asked for is the model's to take; that of one that wasn't is said where it is
+// not the usual one.
+Expected<data::WindowOptions> windows_for(const program::Program& program,
+                                          data::WindowOptions windows, Environment& environment) {
+  if (windows.context == 0) {
+    windows.context = data::WindowOptions{}.context;
+    const std::int64_t learnt = runtime::learnt_positions(program);
+    if (learnt > 0 && learnt < windows.context) {
+      windows.context = learnt;
+      if (!environment.globals.quiet)
+        environment.progress.message("note: the model has learnt " + std::to_string(learnt) +
+                                     " positions, so windows have as many tokens");
+    }
+  }
+  THIMBLE_TRY(runtime::check_positions(program, windows.context));
+  return windows;
+}
+
 }  // namespace
 
 Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, const std::string& path,
@@ -119,17 +137,18 @@ Expected<std::vector<eval::Metric>> evaluate(const program::Bundle& bundle, cons
   THIMBLE_ASSIGN(const auto tokenizer, tokenizer_of(bundle, path));
   if (bundle.program.task == program::Task::kEmbed)
     return evaluate_encoder(bundle, reference, text, request, environment);
-  THIMBLE_TRY(runtime::check_positions(bundle.program, request.windows.context));
-  auto windows = data::make_windows(text, tokenizer, request.windows);
+  THIMBLE_ASSIGN(const data::WindowOptions options,
+                 windows_for(bundle.program, request.windows, environment));
+  auto windows = data::make_windows(text, tokenizer, options);
   if (!windows) return std::move(windows).error().in(request.text);
   double tokens = 0;
   for (const data::Window& window : *windows) tokens += static_cast<double>(window.tokens.size());
   environment.progress.begin("evaluating", tokens, "tokens");
-  eval::ScoreOptions options;
-  options.weights = reference != nullptr;
-  options.candidate = request.session;
-  options.on_tokens = [&](double count) { environment.progress.advance(count); };
-  auto scores = eval::score_text(bundle, reference, *windows, environment.pool, options);
+  eval::ScoreOptions scoring;
+  scoring.weights = reference != nullptr;
+  scoring.candidate = request.session;
+  scoring.on_tokens = [&](double count) { environment.progress.advance(count); };
+  auto scores = eval::score_text(bundle, reference, *windows, environment.pool, scoring);
   environment.progress.end();
   if (!scores) return std::move(scores).error();
   std::vector<eval::Metric> metrics = eval::summarize(*scores);
@@ -198,7 +217,6 @@ Status check_data(const recipe::DataSet& set) {
 Expected<EvaluationRequest> request_of(const TextChoices& choices) {
   EvaluationRequest request{
       choices.text, choices.windows, choices.data, choices.greedy_windows, {}};
-  if (request.windows.context == 0) request.windows.context = data::WindowOptions{}.context;
   if (!choices.text.empty() && !choices.data.empty())
     return Error(ErrorCode::kUsage, "a text and a data set exclude each other");
   THIMBLE_TRY(check_data(choices.data));
@@ -269,7 +287,7 @@ void add_sequence_options(CLI::App& command, recipe::DataSet& data) {
 
 void add_window_options(CLI::App& command, data::WindowOptions& windows) {
   add_count(command, "--context", windows.context, {8, 1 << 20},
-            "Tokens of a window; 512 unless given");
+            "Tokens of a window; 512, or the model's positions, unless given");
   add_count(command, "--max-windows", windows.max_windows, {1, 1 << 30}, "Score only this many");
 }
 

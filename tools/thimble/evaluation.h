@@ -16,8 +16,8 @@
 namespace thimble::cli {
 
 struct EvaluationRequest {
-  std::string text;  // a file
-  data::WindowOptions windows;
+  std::string text;                 // a file
+  data::WindowOptions windows;      // context 0: 512, or the model's positions if there are fewer
   recipe::DataSet data;             // in place of a text
   std::int64_t greedy_windows = 0;  // that greedy text of both models starts from, too
   runtime::SessionOptions session;

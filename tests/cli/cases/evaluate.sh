@@ -51,5 +51,10 @@ status $thimble run gpt2 -p "$ab$ab"
 $thimble run gpt2 -q -p "$ab" -n 12 --ignore-eos --json | grep -E '"(tokens|stop_reason)"'
 $thimble convert gpt2 gpt2.thimble >/dev/null
 status $thimble eval gpt2.thimble --text $fable/score.txt --context 129
+# A context that wasn't asked for is one that the model has.
+printf 'ab%.0s' {1..600} >ab.txt
+status $thimble eval gpt2.thimble --text ab.txt --max-windows 1 --json 2>&1 | grep -E '^note|^.exit'
+printf '%s\n' 'version: 1' 'passes: [{quantize-weights: {bits: 8}}]' "evaluate: {text: ab.txt, max_windows: 1}" >usual.yaml
+status $thimble compress gpt2 -r usual.yaml -o gpt2.thimble --json 2>&1 | grep -E '^note|^.exit'
 # No tokenizer would help a model of images.
 status $thimble eval $onnx/cnn.onnx --text $fable/score.txt
