@@ -9,6 +9,7 @@
 #include "report/json.h"
 #include "report/summary.h"
 #include "support/atomic_file.h"
+#include "support/text.h"
 #include "tools/thimble/evaluation.h"
 #include "tools/thimble/metadata.h"
 #include "tools/thimble/open.h"
@@ -51,20 +52,32 @@ void set(std::vector<eval::Metric>& metrics, eval::Metric metric) {
   metrics.push_back(std::move(metric));
 }
 
-Expected<std::vector<eval::Metric>> measure(const CheckChoices& choices, const Opened& opened,
-                                            EvaluationRequest& request, Environment& environment) {
-  std::vector<eval::Metric> metrics = metrics_in(opened.bundle.metadata);
+struct Measured {
+  std::vector<eval::Metric> metrics;
+  std::vector<std::string> recorded;  // those that only the file tells, and not what was given
+};
+
+Expected<Measured> measure(const CheckChoices& choices, const Opened& opened,
+                           EvaluationRequest& request, Environment& environment) {
+  Measured out;
+  std::vector<eval::Metric>& metrics = out.metrics;
+  metrics = metrics_in(opened.bundle.metadata);
+  for (const eval::Metric& metric : metrics) out.recorded.push_back(metric.name);
   if (request.given()) {
     THIMBLE_ASSIGN(const auto reference, open_reference(choices.text, environment));
     THIMBLE_ASSIGN(auto measured,
                    evaluate(opened.bundle, choices.file, reference ? &reference->bundle : nullptr,
                             request, environment));
-    for (eval::Metric& metric : measured) set(metrics, std::move(metric));
+    for (eval::Metric& metric : measured) {
+      std::erase(out.recorded, metric.name);
+      set(metrics, std::move(metric));
+    }
   }
   const std::uint64_t bytes = opened.bundle.file_bytes;
   if (bytes > 0) set(metrics, {"size", eval::Interval::exact(static_cast<double>(bytes))});
   set(metrics, {"bits_per_weight", eval::Interval::exact(bits_per_weight(opened))});
-  return metrics;
+  for (const char* own : {"size", "bits_per_weight"}) std::erase(out.recorded, own);
+  return out;
 }
 
 Status add_speed(const Opened& opened, const runtime::SessionOptions& session,
@@ -105,6 +118,22 @@ void tell_unmeasured(const std::vector<eval::GateResult>& results, Environment& 
       " gates not measured; --text or a data set, and --reference, would do that");
 }
 
+// A gate is judged by what compress measured on its own text, and not by what is given now.
+void tell_recorded(const std::vector<eval::GateResult>& results,
+                   const std::vector<std::string>& recorded, const CheckChoices& choices,
+                   Environment& environment) {
+  std::vector<std::string> names;
+  for (const eval::GateResult& result : results) {
+    const std::string& name = result.gate.metric;
+    if (std::find(recorded.begin(), recorded.end(), name) == recorded.end()) continue;
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  if (names.empty() || environment.globals.quiet) return;
+  environment.progress.message(
+      "warning: judged as compress measured it, not on what is given: " + join(names, ", ") +
+      (choices.text.reference.empty() ? "; --reference MODEL would measure it" : ""));
+}
+
 Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(EvaluationRequest request, request_of(choices.text));
   THIMBLE_ASSIGN(std::vector<eval::Gate> gates, gates_of(choices, request));
@@ -116,7 +145,8 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   const bool speed = choices.speed || ask_for_speed(gates);
   THIMBLE_ASSIGN(const Opened opened, speed ? open_whatever_dims(choices.file, environment)
                                             : open_any(choices.file, environment));
-  THIMBLE_ASSIGN(auto metrics, measure(choices, opened, request, environment));
+  THIMBLE_ASSIGN(Measured measured, measure(choices, opened, request, environment));
+  std::vector<eval::Metric>& metrics = measured.metrics;
   if (speed) THIMBLE_TRY(add_speed(opened, request.session, metrics, environment));
   if (choices.update) {
     THIMBLE_TRY(eval::write_baseline(choices.baseline, metrics));
@@ -139,6 +169,7 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
     report::gate_table(results).print();
   }
   tell_unmeasured(results, environment);
+  if (request.given()) tell_recorded(results, measured.recorded, choices, environment);
   return gate_status(results, strict);
 }
 

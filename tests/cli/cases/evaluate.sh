@@ -58,3 +58,10 @@ printf '%s\n' 'version: 1' 'passes: [{quantize-weights: {bits: 8}}]' "evaluate: 
 status $thimble compress gpt2 -r usual.yaml -o gpt2.thimble --json 2>&1 | grep -E '^note|^.exit'
 # No tokenizer would help a model of images.
 status $thimble eval $onnx/cnn.onnx --text $fable/score.txt
+# A gate on what only compress measured says so beside a text.
+printf '%s\n' 'version: 1' 'passes: [{quantize-weights: {bits: 8}}]' "evaluate: {text: $fable/score.txt, context: 64, max_windows: 2}" >byte.yaml
+$thimble compress $fable -q -r byte.yaml -o byte.thimble >log
+gates() { status $thimble check byte.thimble --gate 'kl_mean <= 1' --gate 'perplexity <= 9' --gate 'size <= 9MB' "$@" 2>&1 | grep -E '^warning|^.exit'; }
+gates
+gates --text $fable/tune.txt --context 64 --max-windows 2
+gates --text $fable/tune.txt --context 64 --max-windows 2 --reference $fable
