@@ -13,6 +13,7 @@ namespace thimble::cli {
 namespace {
 
 struct RunChoices {
+  const CLI::App* command = nullptr;
   std::string file;
   TensorRequest tensors;
   GenerationChoices generation;
@@ -33,14 +34,31 @@ Status check_choices(const RunChoices& choices) {
   return ok();
 }
 
+// Nor does one of how a text is generated where none is.
+Status check_generates_nothing(const RunChoices& choices, const std::string& instead) {
+  for (const char* option :
+       {"--chat", "--tokens", "--stop", "--temperature", "--top-k", "--top-p", "--min-p",
+        "--repetition-penalty", "--seed", "--kv", "--context", "--ignore-eos"}) {
+    if (choices.command->count(option) > 0)
+      return Error(ErrorCode::kUsage,
+                   std::string(option) + " is of generating text, and " + instead)
+          .fix("leave it out");
+  }
+  return ok();
+}
+
 Expected<int> run_model(const RunChoices& choices, Environment& environment) {
   THIMBLE_TRY(check_choices(choices));
   THIMBLE_ASSIGN(const Opened opened, open_any(choices.file, environment));
-  if (!choices.tensors.empty()) return run_tensors(opened, choices.tensors, environment);
+  if (!choices.tensors.empty()) {
+    THIMBLE_TRY(check_generates_nothing(choices, "this is a run of tensors"));
+    return run_tensors(opened, choices.tensors, environment);
+  }
   if (opened.bundle.program.task == program::Task::kGenerate) {
     return generate(opened.bundle, choices.file, choices.generation, environment);
   }
   if (opened.bundle.program.task == program::Task::kEmbed && !choices.generation.prompt.empty()) {
+    THIMBLE_TRY(check_generates_nothing(choices, "this model gives an embedding"));
     return embed_text(opened.bundle, choices.file, choices.generation.prompt, environment);
   }
   const bool reads_text = opened.bundle.program.task == program::Task::kEmbed;
@@ -63,6 +81,7 @@ void add_run(CLI::App& app, Globals& globals, Selected& selected) {
                   "  thimble run vad.onnx --wav speech.wav --frame 576 --hop 512 --fill sr=16000\n"
                   "    --state state=stateN --outputs out.npz",
                   [choices](Environment& environment) { return run_model(*choices, environment); });
+  choices->command = command;
   add_file_argument(*command, choices->file);
   command->add_option("--inputs", choices->tensors.inputs, "Arrays by the graph's input names")
       ->type_name("NPZ");

@@ -69,3 +69,6 @@ status $thimble check plain.thimble --gate 'kl_mean <= 1'
 $thimble inspect $fable --graph --json | grep -o '"graph": "model {' 
 # What isn't expected is told with what was meant.
 for slip in "--ouput x" "--bits 4" "--bits=4" -z --nothing word; do status $thimble compress $fable -o out.thimble $slip; done
+encoder=$onnx/../oracle/bert
+for option in --chat "-n 3" "--temperature 1" "--kv f16"; do status $thimble run $encoder -p x $option; done
+status $thimble run $onnx/cnn.onnx --inputs x.npz --stop x
