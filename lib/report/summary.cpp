@@ -5,13 +5,15 @@
 #include <map>
 
 #include "support/text.h"
+#include "tokenizer/unicode/unicode.h"
 
 namespace thimble::report {
 namespace {
 
+// What XML can't say is U+FFFD: a file's name may have any bytes.
 std::string xml(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (const char32_t c : unicode::decode_utf8(text)) {
     switch (c) {
       case '&':
         out += "&amp;";
@@ -26,7 +28,7 @@ std::string xml(std::string_view text) {
         out += "&quot;";
         break;
       default:
-        out += c;
+        unicode::append_utf8(c < ' ' && c != '\t' && c != '\n' ? U'\ufffd' : c, out);
     }
   }
   return out;

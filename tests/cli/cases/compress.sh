@@ -14,6 +14,10 @@ status $thimble check out.thimble --baseline base.json --strict --text $fable/sc
 status $thimble check out.thimble --baseline none.json
 status $thimble inspect out.thimble --verify | grep -v fingerprint
 ls
+# Any name goes into XML.
+cp out.thimble $'o\xff\x01.thimble'
+$thimble check $'o\xff\x01.thimble' --baseline base.json --junit odd.xml >/dev/null
+grep -o 'suite name="[^"]*"' odd.xml
 head -c 100000 out.thimble >short.thimble
 status $thimble run short.thimble -p x
 printf 'X' | dd of=out.thimble bs=1 seek=70000 conv=notrunc 2>/dev/null
