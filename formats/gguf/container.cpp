@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "formats/outside.h"
 #include "support/checked.h"
 #include "support/cursor.h"
 
@@ -203,11 +204,7 @@ Status place_tensors(std::uint64_t header_end, std::uint64_t alignment, Containe
       return invalid_file("its offset is not aligned").at_tensor(name);
     }
     const auto place = checked_add(*base, tensor.offset);
-    if (!place || !range_inside(*place, tensor.size, total)) {
-      return invalid_file("its bytes lie outside the file")
-          .at_tensor(name)
-          .fix("get the file again: it was cut short or changed");
-    }
+    if (!place || !range_inside(*place, tensor.size, total)) return outside_file().at_tensor(name);
     tensor.offset = *place;
     sorted.push_back(&tensor);
   }

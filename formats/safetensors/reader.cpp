@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "formats/outside.h"
 #include "support/checked.h"
 #include "support/cursor.h"
 #include "text/json.h"
@@ -70,8 +71,6 @@ Expected<std::vector<std::uint64_t>> unsigned_list(const Json& json, const char*
   return out;
 }
 
-constexpr const char* kGetAgain = "get the file again: it was cut short or changed";
-
 Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64_t data_size) {
   if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string())
     return invalid_file("has no dtype");
@@ -82,7 +81,7 @@ Expected<TensorEntry> entry_of(const Json& json, std::uint64_t base, std::uint64
   THIMBLE_ASSIGN(const auto dims, unsigned_list(json, "shape", kMaxRank));
   THIMBLE_ASSIGN(const auto offsets, unsigned_list(json, "data_offsets", 2));
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size)
-    return invalid_file("its bytes lie outside the file").fix(kGetAgain);
+    return outside_file();
   std::optional<std::uint64_t> bits =
       entry.six_bits > 0 ? 6 : static_cast<std::uint64_t>(ir::dtype_bits(entry.dtype));
   for (const std::uint64_t dim : dims) {
