@@ -101,35 +101,43 @@ TokenizerSource tokenizer_source(const std::string& folder) {
   return TokenizerSource::kNone;
 }
 
+Status read_those_there(const std::string& folder,
+                        std::initializer_list<std::pair<const char*, std::string*>> files) {
+  for (const auto& [name, content] : files) {
+    if (!fs::exists(folder + name)) continue;
+    THIMBLE_ASSIGN(*content, read_all(folder + name));
+  }
+  return ok();
+}
+
 Expected<tokenizer::Tables> read_vocab_merges(const std::string& folder,
                                               const std::string& architecture) {
   text::VocabMerges files;
   files.architecture = architecture;
-  const std::pair<const char*, std::string*> kFiles[] = {
-      {"/vocab.json", &files.vocabulary},
-      {"/merges.txt", &files.merges},
-      {"/tokenizer_config.json", &files.config},
-      {"/special_tokens_map.json", &files.special},
-      {"/added_tokens.json", &files.added}};
-  for (const auto& [name, content] : kFiles) {
-    if (!fs::exists(folder + name)) continue;
-    THIMBLE_ASSIGN(*content, read_all(folder + name));
-  }
+  THIMBLE_TRY(read_those_there(folder, {{"/vocab.json", &files.vocabulary},
+                                        {"/merges.txt", &files.merges},
+                                        {"/tokenizer_config.json", &files.config},
+                                        {"/special_tokens_map.json", &files.special},
+                                        {"/added_tokens.json", &files.added}}));
   return text::compile_vocab_merges(files, folder);
+}
+
+Expected<tokenizer::Tables> read_wordpiece(const std::string& folder) {
+  text::WordPiece files;
+  THIMBLE_TRY(read_those_there(
+      folder, {{"/vocab.txt", &files.vocabulary}, {"/tokenizer_config.json", &files.config}}));
+  return text::compile_wordpiece(files, folder);
 }
 
 Expected<tokenizer::Tables> compile_tokenizer(TokenizerSource source, const std::string& folder,
                                               const std::string& architecture) {
   if (source == TokenizerSource::kVocabMerges) return read_vocab_merges(folder, architecture);
-  const std::string path =
-      folder + (source == TokenizerSource::kJson            ? "/tokenizer.json"
-                : source == TokenizerSource::kSentencePiece ? "/tokenizer.model"
-                                                            : "/vocab.txt");
+  if (source == TokenizerSource::kWordPiece) return read_wordpiece(folder);
+  const bool json = source == TokenizerSource::kJson;
+  const std::string path = folder + (json ? "/tokenizer.json" : "/tokenizer.model");
   THIMBLE_ASSIGN(const auto file, MappedFile::open(path));
-  if (source == TokenizerSource::kJson) return text::compile_tokenizer_json(file->text(), path);
-  if (source == TokenizerSource::kWordPiece)
-    return text::compile_wordpiece(file->text(), path, true);
-  return text::compile_sentencepiece(file->bytes(), path);
+  return json ? text::compile_tokenizer_json(file->text(), path)
+              : text::compile_sentencepiece(file->bytes(), path);
 }
 
 Status read_tokenizer(TokenizerSource source, const std::string& folder, ir::Model& model) {

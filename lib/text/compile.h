@@ -26,9 +26,12 @@ Status apply_tokenizer_config(std::string_view json, const std::string& file, bo
 Expected<tokenizer::Tables> compile_sentencepiece(std::span<const std::byte> model,
                                                   const std::string& file);
 
-// BERT's vocab.txt: one token a line.
-Expected<tokenizer::Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file,
-                                              bool lower_case);
+// BERT's vocab.txt, and the tokenizer_config.json that says what becomes of texts before it. Empty:
+// the folder has no such file.
+struct WordPiece {
+  std::string vocabulary, config;
+};
+Expected<tokenizer::Tables> compile_wordpiece(const WordPiece& files, const std::string& folder);
 
 // vocab.json and merges.txt of byte-level BPE (GPT-2, RoBERTa, older Qwen), and the files that say
 // which of their tokens are special. Empty: the folder has no such file.

@@ -106,39 +106,4 @@ Expected<Tables> compile_sentencepiece(std::span<const std::byte> model, const s
   return tables;
 }
 
-Expected<Tables> compile_wordpiece(std::string_view vocabulary, const std::string& file,
-                                   bool lower_case) {
-  Tables tables;
-  tables.algorithm = Algorithm::kWordPiece;
-  tables.continuing_prefix = "##";
-  for (std::size_t at = 0; at < vocabulary.size();) {
-    std::size_t end = vocabulary.find('\n', at);
-    if (end == std::string_view::npos) end = vocabulary.size();
-    std::string_view line = vocabulary.substr(at, end - at);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    const bool special = line.starts_with('[') && line.ends_with(']') && line.size() > 2;
-    const auto id = static_cast<std::int32_t>(tables.tokens.size());
-    tables.tokens.push_back(
-        {std::string(line), 0, special ? TokenKind::kControl : TokenKind::kNormal});
-    if (line == "[UNK]") tables.unknown = id;
-    if (line == "[PAD]") tables.pad = id;
-    if (line == "[CLS]") tables.prefix = {id};
-    if (line == "[SEP]") tables.suffix = {id};
-    if (line == "[UNK]" || line == "[PAD]" || line == "[CLS]" || line == "[SEP]" ||
-        line == "[MASK]")
-      tables.added.push_back({id, std::string(line), true});
-    at = end + 1;
-  }
-  tables.normalizers = {{Normalize::kBertClean, "", ""}, {Normalize::kBertChinese, "", ""}};
-  if (lower_case) {
-    tables.normalizers.push_back({Normalize::kNfd, "", ""});
-    tables.normalizers.push_back({Normalize::kStripAccents, "", ""});
-    tables.normalizers.push_back({Normalize::kLowercase, "", ""});
-  }
-  tables.splits = {{Split::kBert, ""}};
-  tables.decoders = {Decode::kWordPiece};
-  if (Status status = verify(tables); !status) return std::move(status).error().in(file);
-  return tables;
-}
-
 }  // namespace thimble::text

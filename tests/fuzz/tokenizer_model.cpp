@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace thimble;
   use(text::compile_sentencepiece(std::span(reinterpret_cast<const std::byte*>(data), size),
                                   "tokenizer.model"));
-  const std::string_view vocabulary(reinterpret_cast<const char*>(data), size);
-  use(text::compile_wordpiece(vocabulary, "vocab.txt", size % 2 == 0));
+  const std::string vocabulary(reinterpret_cast<const char*>(data), size);
+  use(text::compile_wordpiece({vocabulary, size % 2 == 0 ? "" : R"({"do_lower_case": false})"},
+                              ""));
   return 0;
 }
