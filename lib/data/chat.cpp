@@ -95,7 +95,7 @@ std::vector<std::int32_t> chat_tokens(const std::vector<Chat>& chats,
   for (Chat chat : chats) {
     if (chat.front().role != "system" && !form.default_system.empty())
       chat.insert(chat.begin(), {"system", form.default_system});
-    const auto one = tokenizer.encode(tokenizer::render(form.format, chat, false),
+    const auto one = tokenizer.encode(tokenizer::render(form.format, chat),
                                       {.add_special = true, .parse_special = true});
     tokens.insert(tokens.end(), one.begin(), one.end());
   }

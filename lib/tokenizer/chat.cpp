@@ -29,7 +29,7 @@ std::string role_of(ChatFormat format, const std::string& role) {
   return format == ChatFormat::kGemma && role == "assistant" ? "model" : role;
 }
 
-std::string render_marked(ChatFormat format, std::span<const Message> messages, bool generate) {
+std::string render_marked(ChatFormat format, std::span<const Message> messages) {
   const Marks marks = marks_of(format);
   std::string out, carried;  // Gemma has no system role: its words go in front of the user's
   for (const Message& message : messages) {
@@ -41,8 +41,11 @@ std::string render_marked(ChatFormat format, std::span<const Message> messages, 
            message.content + marks.after_content;
     carried.clear();
   }
-  if (generate) out += marks.before_role + role_of(format, "assistant") + marks.after_role;
   return out;
+}
+
+bool has_instructions(ChatFormat format) {
+  return format == ChatFormat::kLlama2 || format == ChatFormat::kMistral;
 }
 
 // Llama 2 and Mistral: [INST] user [/INST] assistant</s>
@@ -67,10 +70,16 @@ std::string render_instructions(ChatFormat format, std::span<const Message> mess
 
 }  // namespace
 
-std::string render(ChatFormat format, std::span<const Message> messages, bool generate) {
-  if (format == ChatFormat::kLlama2 || format == ChatFormat::kMistral)
-    return render_instructions(format, messages);
-  return render_marked(format, messages, generate);
+std::string render(ChatFormat format, std::span<const Message> messages) {
+  return has_instructions(format) ? render_instructions(format, messages)
+                                  : render_marked(format, messages);
+}
+
+std::string render_prompt(ChatFormat format, std::span<const Message> messages) {
+  std::string out = render(format, messages);
+  if (has_instructions(format)) return out;
+  const Marks marks = marks_of(format);
+  return out + marks.before_role + role_of(format, "assistant") + marks.after_role;
 }
 
 }  // namespace thimble::tokenizer

@@ -14,8 +14,9 @@ struct Message {
   std::string content;
 };
 
-// The whole conversation as the model saw it in training; with `generate`, ready for the
-// assistant's next words. BOS is the tokenizer's to add.
-std::string render(ChatFormat format, std::span<const Message> messages, bool generate);
+// The whole conversation as the model saw it in training. BOS is the tokenizer's to add.
+std::string render(ChatFormat format, std::span<const Message> messages);
+// The same, ready for the assistant's next words.
+std::string render_prompt(ChatFormat format, std::span<const Message> messages);
 
 }  // namespace thimble::tokenizer

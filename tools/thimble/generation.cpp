@@ -244,7 +244,7 @@ Expected<int> chat(Generator& generator, const program::Bundle& bundle,
   if (!system.empty()) messages.push_back({"system", system});
   auto turn = [&](const std::string& user) -> Status {
     messages.push_back({"user", user});
-    const auto prompt = tokenizer.encode(tokenizer::render(format.format, messages, true),
+    const auto prompt = tokenizer.encode(tokenizer::render_prompt(format.format, messages),
                                          {.add_special = true, .parse_special = true});
     THIMBLE_ASSIGN(const Reply answer, generator.reply(prompt, choices.stop, !json));
     finish(answer, generator, json);
