@@ -63,9 +63,11 @@ class Packed {
   T* data_;
 };
 
-// One panel, [k][width], of `from` [k, at most width], past the last column zeros.
+// One panel, [k][width], of `from` [k, at most width], past the last column zeros; negated where
+// its products are to be subtracted.
 template <class T>
-void pack_panel(Matrix<const T> from, std::int64_t width, bool negate, T* panel) {
+void pack_panel(Matrix<const T> from, std::int64_t width, Update update, T* panel) {
+  const bool negate = update == Update::kSubtract;
   const auto copy = [&](std::int64_t k, std::int64_t j) {
     const T x = from.at(k, j);
     panel[k * width + j] = negate ? -x : x;
@@ -90,12 +92,12 @@ void pack_panel(Matrix<const T> from, std::int64_t width, bool negate, T* panel)
 
 // Columns of `from` [k, n] in panels of `width`, [panel][k][width], past the last one zeros.
 template <class T>
-void pack(Matrix<const T> from, int width, bool negate, T* to, ThreadPool& pool) {
+void pack(Matrix<const T> from, int width, Update update, T* to, ThreadPool& pool) {
   const std::int64_t panels = ceil_div<std::int64_t>(from.columns, width);
   pool.parallel_each(static_cast<std::size_t>(panels), 1, [&](std::size_t panel) {
     const std::int64_t first = static_cast<std::int64_t>(panel) * width;
     const std::int64_t count = std::min<std::int64_t>(width, from.columns - first);
-    pack_panel(from.block(0, first, from.rows, count), width, negate, to + first * from.rows);
+    pack_panel(from.block(0, first, from.rows, count), width, update, to + first * from.rows);
   });
 }
 
@@ -180,9 +182,8 @@ void multiply(const TileKernels<T>& kernels, Matrix<const T> a, Matrix<const T> 
   const Packed<T> right(round_up<std::int64_t>(c.columns, kernels.columns) * most);
   for (std::int64_t k = 0; k < a.columns; k += most) {
     const std::int64_t depth = std::min(most, a.columns - k);
-    pack(a.block(0, k, a.rows, depth).transposed(), kernels.rows, update == Update::kSubtract,
-         left.data(), pool);
-    pack(b.block(k, 0, depth, b.columns), kernels.columns, false, right.data(), pool);
+    pack(a.block(0, k, a.rows, depth).transposed(), kernels.rows, update, left.data(), pool);
+    pack(b.block(k, 0, depth, b.columns), kernels.columns, Update::kAdd, right.data(), pool);
     const Multiplier<T> multiplier(kernels, left.data(), right.data(), depth, c, region);
     pool.parallel_each(multiplier.tasks(), 1, [&](std::size_t task) { multiplier.run(task); });
   }

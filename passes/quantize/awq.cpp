@@ -296,7 +296,7 @@ class Awq : public pass::Pass {
 std::vector<pass::OptionInfo> option_infos() {
   return {
       bits_option(),
-      group_size_option(false),
+      group_size_option(),
       symmetric_option(),
       scale_option(),
       search_option(),

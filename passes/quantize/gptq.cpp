@@ -363,7 +363,7 @@ std::vector<pass::OptionInfo> option_infos() {
        .minimum = 0,
        .maximum = 1},
   };
-  return settled_options(false, std::move(own));
+  return settled_options(group_size_option(), std::move(own));
 }
 
 }  // namespace

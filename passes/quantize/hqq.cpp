@@ -74,7 +74,7 @@ std::vector<pass::OptionInfo> option_infos() {
   using pass::OptionType;
   return {
       bits_option(),
-      group_size_option(false),
+      group_size_option(),
       scale_option(),
       activations_option(),
       {.name = "norm",

@@ -179,7 +179,7 @@ std::vector<pass::OptionInfo> option_infos() {
        .fallback = "false",
        .help = "search: mse weighs an input's error by its energy in the calibration"},
   };
-  return settled_options(true, std::move(own));
+  return settled_options(group_size_or_tensor_option(), std::move(own));
 }
 
 }  // namespace

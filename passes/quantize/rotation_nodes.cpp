@@ -71,7 +71,8 @@ ir::ValueId RotationNodes::factor(ir::ValueId x, std::int64_t left, std::int64_t
   return add("MatMul", {f, add("Reshape", {x, shape})});
 }
 
-ir::ValueId RotationNodes::factors(ir::ValueId x, bool transposed) {
+ir::ValueId RotationNodes::factors(ir::ValueId x, Hadamard form) {
+  const bool transposed = form == Hadamard::kTransposed;
   const std::int64_t blocks = rotation_.width() / rotation_.size();
   std::int64_t left = blocks;
   if (rotation_.order() > 1) {
@@ -108,7 +109,7 @@ void RotationNodes::after(ir::ValueId x, bool centre) {
   std::vector<float> signs;
   for (const float sign : rotation_.signs()) signs.push_back(static_cast<float>(sign * scale));
   y = add("Mul", {y, constant(ir::make_dense(name + ".signs", {rotation_.width()}, signs))});
-  y = factors(y, false);
+  y = factors(y, Hadamard::kPlain);
   for (const ir::NodeId reader : readers) model_.graph.replace_inputs(reader, x, y);
 }
 
@@ -116,11 +117,11 @@ void RotationNodes::before(ir::ValueId x, std::span<const ir::NodeId> readers,
                            std::span<const float> gain, std::span<const float> bias) {
   start(x, readers.front());
   const double scale = 1 / std::sqrt(static_cast<double>(rotation_.size()));
-  std::vector<float> factors_of;
+  std::vector<float> scaled;
   for (std::size_t i = 0; i < gain.size(); ++i)
-    factors_of.push_back(static_cast<float>(rotation_.signs()[i] * scale * gain[i]));
-  ir::ValueId y = factors(x, true);
-  y = add("Mul", {y, constant(ir::make_dense(name_ + ".gain", {rotation_.width()}, factors_of))});
+    scaled.push_back(static_cast<float>(rotation_.signs()[i] * scale * gain[i]));
+  ir::ValueId y = factors(x, Hadamard::kTransposed);
+  y = add("Mul", {y, constant(ir::make_dense(name_ + ".gain", {rotation_.width()}, scaled))});
   if (!bias.empty())
     y = add("Add", {y, constant(ir::make_dense(name_ + ".bias", {rotation_.width()}, bias))});
   for (const ir::NodeId reader : readers) model_.graph.replace_inputs(reader, x, y);

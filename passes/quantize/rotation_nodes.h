@@ -1,6 +1,7 @@
 #pragma once
 // A rotation as ordinary nodes, where no weight can take it up.
 
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -30,7 +31,9 @@ class RotationNodes {
   ir::ValueId constant(ir::Weight weight);
   ir::ValueId add(const std::string& op, std::vector<ir::ValueId> inputs,
                   std::vector<ir::Attribute> attributes = {});
-  ir::ValueId factors(ir::ValueId x, bool transposed);
+  // H x or H^T x over the last axis, factor by factor.
+  enum class Hadamard : std::uint8_t { kPlain, kTransposed };
+  ir::ValueId factors(ir::ValueId x, Hadamard form);
   ir::ValueId factor(ir::ValueId x, std::int64_t left, std::int64_t size,
                      std::span<const float> matrix, const std::string& label);
   void start(ir::ValueId x, ir::NodeId place);

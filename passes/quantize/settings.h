@@ -104,16 +104,18 @@ class Rules {
 
 // The options that Rules reads, for a pass's description: "bits", ..., or "only" and "rules".
 pass::OptionInfo bits_option();
-pass::OptionInfo group_size_option(bool per_tensor);
+pass::OptionInfo group_size_option();
+pass::OptionInfo group_size_or_tensor_option();  // also one scale for all of a weight
 pass::OptionInfo symmetric_option();
 pass::OptionInfo scale_option();
 pass::OptionInfo search_option();
 pass::OptionInfo activations_option();
 pass::OptionInfo only_option();
 pass::OptionInfo rules_option();
-// All of them, for a pass that settles, which takes `auto` for what a budget may choose; `own` goes
-// before "only".
-std::vector<pass::OptionInfo> settled_options(bool per_tensor, std::vector<pass::OptionInfo> own);
+// All of them, for a pass that settles, which takes `auto` for what a budget may choose; which
+// group sizes it takes is `group_size`, and `own` goes before "only".
+std::vector<pass::OptionInfo> settled_options(pass::OptionInfo group_size,
+                                              std::vector<pass::OptionInfo> own);
 
 // How each value that a quantized product reads is written; of several wishes the finest counts.
 class ActivationWishes {

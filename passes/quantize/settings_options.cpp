@@ -95,24 +95,28 @@ pass::OptionInfo rules_option() {
           "selectors with options of their own, or `skip: true`; the first that matches counts"};
 }
 
-pass::OptionInfo group_size_option(bool per_tensor) {
-  pass::OptionInfo info = {.name = "group_size",
-                           .type = OptionType::kIntegerOrWord,
-                           .fallback = "32",
-                           .unit = "inputs",
-                           .help = "inputs that share a scale; channel: all of one",
-                           .numbers = {16, 32, 64, 96, 128, 160, 192, 224, 256},
-                           .words = {"channel"}};
-  if (!per_tensor) return info;
+pass::OptionInfo group_size_option() {
+  return {.name = "group_size",
+          .type = OptionType::kIntegerOrWord,
+          .fallback = "32",
+          .unit = "inputs",
+          .help = "inputs that share a scale; channel: all of one",
+          .numbers = {16, 32, 64, 96, 128, 160, 192, 224, 256},
+          .words = {"channel"}};
+}
+
+pass::OptionInfo group_size_or_tensor_option() {
+  pass::OptionInfo info = group_size_option();
   info.help += "; tensor: all";
   info.words.push_back("tensor");
   return info;
 }
 
-std::vector<pass::OptionInfo> settled_options(bool per_tensor, std::vector<pass::OptionInfo> own) {
+std::vector<pass::OptionInfo> settled_options(pass::OptionInfo group_size,
+                                              std::vector<pass::OptionInfo> own) {
   std::vector<pass::OptionInfo> all = {
       open_to_budget(bits_option()),
-      open_to_budget(group_size_option(per_tensor)),
+      open_to_budget(std::move(group_size)),
       open_to_budget(symmetric_option()),
       open_to_budget(sub_scale_bits_option()),
       open_to_budget(codes_option()),
