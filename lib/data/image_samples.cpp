@@ -29,7 +29,8 @@ Expected<Layout> layout_of(const InputSpec& input) {
   }
   const bool planes = is_channels(dims[1]);
   const Layout layout =
-      planes ? Layout{true, dims[1], dims[2], dims[3]} : Layout{false, dims[3], dims[1], dims[2]};
+      planes ? Layout{.planes = true, .channels = dims[1], .height = dims[2], .width = dims[3]}
+             : Layout{.planes = false, .channels = dims[3], .height = dims[1], .width = dims[2]};
   if (layout.height < 1 || layout.width < 1) {
     return unsupported("the model takes images of any size")
         .at_tensor(input.name)

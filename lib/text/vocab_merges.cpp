@@ -24,15 +24,21 @@ struct TokenizerClass {
   bool around = false;   // cls_token and sep_token around texts
 };
 constexpr TokenizerClass kClasses[] = {
-    {"GPT2Tokenizer", "GPT2",
-     R"({"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"})"},
-    {"RobertaTokenizer", "Roberta",
-     R"({"bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "cls_token": "<s>",
-         "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"})",
-     false, true},
-    {"Qwen2Tokenizer", "Qwen",
-     R"({"eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"})",
-     true},
+    {.name = "GPT2Tokenizer",
+     .architecture = "GPT2",
+     .specials =
+         R"({"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>"})"},
+    {.name = "RobertaTokenizer",
+     .architecture = "Roberta",
+     .specials =
+         R"({"bos_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "cls_token": "<s>",
+             "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"})",
+     .around = true},
+    {.name = "Qwen2Tokenizer",
+     .architecture = "Qwen",
+     .specials =
+         R"({"eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"})",
+     .qwen2 = true},
 };
 
 Expected<const TokenizerClass*> class_of(const Json& config, const std::string& architecture) {

@@ -20,12 +20,16 @@ Expected<Turned> turned_of(const Call& call) {
   const Value& x = *call.inputs[0];
   Turned t;
   if (x.dims.size() == 4) {
-    t = {true, x.dims[0], x.dims[1], x.dims[2], x.dims[3]};
+    t = {.heads_first = true,
+         .batch = x.dims[0],
+         .heads = x.dims[1],
+         .length = x.dims[2],
+         .width = x.dims[3]};
   } else {
     const std::int64_t heads = call.instruction.integer("num_heads", 0);
     if (x.dims.size() != 3 || heads < 1 || x.dims[2] % heads != 0)
       return invalid_argument("RotaryEmbedding needs num_heads that divide its three axes' last");
-    t = {false, x.dims[0], heads, x.dims[1], x.dims[2] / heads};
+    t = {.batch = x.dims[0], .heads = heads, .length = x.dims[1], .width = x.dims[2] / heads};
   }
   const std::int64_t given = call.instruction.integer("rotary_embedding_dim", 0);
   const std::int64_t rotary = given == 0 ? t.width : given;
