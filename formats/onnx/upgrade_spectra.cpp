@@ -147,7 +147,8 @@ Expected<std::int64_t> frame_length(Rewriter& r) {
   return *(*shape)[0].constant();
 }
 
-// Inputs: signal [batch, samples, 1], step, window, frame length.
+// Inputs: signal [batch, samples, 1], step, window, frame length. PyTorch's exporter leaves out the
+// last axis, as ONNX Runtime allows.
 Status stft(Rewriter& r) {
   if (!r.has(0) || !r.has(1)) return r.refuse("it needs a signal and a step");
   THIMBLE_ASSIGN(const std::int64_t step, integer_of(r, 1, "step"));
@@ -160,7 +161,9 @@ Status stft(Rewriter& r) {
   const Integers dims = {2 * bins, 1, length};
   ir::ValueId filters = r.constant(ir::make_dense("", dims, filters_of(bins, length)));
   if (r.has(2)) filters = r.emit("Mul", {filters, r.input(2)});
-  const ir::ValueId x = r.emit("Transpose", {r.input(0)}, {{"perm", Integers{0, 2, 1}}});
+  const ir::ValueId x = shape && shape->size() == 2
+                            ? r.emit("Unsqueeze", {r.input(0), r.integers({1})})
+                            : r.emit("Transpose", {r.input(0)}, {{"perm", Integers{0, 2, 1}}});
   const ir::ValueId y = r.emit("Conv", {x, filters}, {{"strides", Integers{step}}});
   const ir::ValueId split = r.emit("Reshape", {y, r.integers({0, 2, bins, -1})});
   r.replace({r.emit("Transpose", {split}, {{"perm", Integers{0, 3, 2, 1}}})});

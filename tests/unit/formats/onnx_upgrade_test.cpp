@@ -344,6 +344,13 @@ TEST_CASE("Fourier transforms of known lengths become products") {
           return %y })",
          {"%y/Mul = Mul(@y/constant, %w)", "%y/Conv = Conv(%y/Transpose, %y/Mul) {strides = [2]}",
           "%y = Transpose(%y/Reshape) {perm = [0, 3, 2, 1]}"}});
+  check({"STFT of a signal without a last axis",
+         17,
+         R"(weight @step: i64[] = [2]
+        weight @length: i64[] = [4]
+        graph main(%x: f32[1, n]) { %y = STFT(%x, @step, _, @length)
+          return %y })",
+         {"%y/Conv = Conv(%y/Unsqueeze, @y/constant) {strides = [2]}"}});
   check({"DFT of complex numbers along an axis",
          17,
          R"(graph main(%x: f32[3, 5, 2]) { %y = DFT(%x) {axis = 0, inverse = 1}
