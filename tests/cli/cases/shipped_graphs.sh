@@ -12,11 +12,12 @@ made() { # NAME FILE MODEL OPTIONS...
   row "$1" $2
   $thimble inspect $2 | grep -E "^ ?([0-9]-bit|f16|f32)"
 }
+cp $onnx/sound.wav .  # a recipe is in the file, so its paths must be everybody's
 for recipe in speech float16; do
   cat >sound-$recipe.yaml <<Y
 version: 1
 extends: $recipe
-evaluate: {wav: $onnx/sound.wav, rate: 8000, state: "h=hn,c=cn,g=gn"}
+evaluate: {wav: sound.wav, rate: 8000, state: "h=hn,c=cn,g=gn"}
 Y
 done
 printf '%-18s %6s %6s %8s  %-32s  %s\n' recipe bytes bits cosine md5 gates
