@@ -45,6 +45,10 @@ struct Selected {
 CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const std::string& name,
                       const std::string& summary, const std::string& examples, Run run);
 
+// Checks of an option: a number from one to another, ends included, which no NaN is.
+CLI::Validator between(const std::string& least, const std::string& most);
+CLI::Validator whole_between(std::int64_t least, std::int64_t most);
+
 // Adds an option that takes a whole number of the range, ends included.
 struct CountRange {
   std::int64_t least, most;

@@ -359,23 +359,23 @@ void add_generation_options(CLI::App& command, GenerationChoices& choices) {
       ->allow_extra_args(false);
   command
       .add_option("--temperature", choices.temperature, "0 (the default) takes the likeliest token")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(between("0", "100"))
       ->type_name("T");
   command.add_option("--top-k", choices.top_k, "Sample among the K likeliest")
-      ->check(CLI::Range(0, 1 << 24))
+      ->check(whole_between(0, 1 << 24))
       ->type_name("K");
   command.add_option("--top-p", choices.top_p, "Sample among the likeliest that make up P")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(between("0", "1"))
       ->type_name("P");
   command
       .add_option("--min-p", choices.min_p,
                   "Leave out what is less likely than P times the likeliest")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(between("0", "1"))
       ->type_name("P");
   command
       .add_option("--repetition-penalty", choices.repetition_penalty,
                   "Above 1 discourages tokens seen before")
-      ->check(CLI::Range(0.01, 100.0))
+      ->check(between("0.01", "100"))
       ->type_name("X");
   command.add_option("--seed", choices.seed, "Of the sampling")
       ->check([](const std::string& text) {

@@ -165,7 +165,7 @@ CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const
   command
       ->add_option("--threads", globals.threads,
                    "Threads to use; the default is what the process may use")
-      ->check(CLI::Range(1, 1024))
+      ->check(whole_between(1, 1024))
       ->type_name("N");
   command->add_flag("-q,--quiet", globals.quiet, "No progress, no remarks");
   if (!examples.empty()) command->footer("examples:\n" + examples);
@@ -176,9 +176,34 @@ CLI::App* add_command(CLI::App& app, Globals& globals, Selected& selected, const
   return command;
 }
 
+CLI::Validator between(const std::string& least, const std::string& most) {
+  return CLI::Validator(
+      [least, most](const std::string& text) {
+        double value = 0;
+        const bool number = CLI::detail::lexical_cast(text, value);
+        if (number && value >= std::stod(least) && value <= std::stod(most)) return std::string();
+        return "'" + text + "' is no number from " + least + " to " + most;
+      },
+      "");
+}
+
+CLI::Validator whole_between(std::int64_t least, std::int64_t most) {
+  return CLI::Validator(
+      [least, most](const std::string& text) {
+        std::int64_t value = 0;
+        const bool whole = CLI::detail::lexical_cast(text, value);
+        if (whole && value >= least && value <= most) return std::string();
+        return "'" + text + "' is no whole number from " + std::to_string(least) + " to " +
+               std::to_string(most);
+      },
+      "");
+}
+
 void add_count(CLI::App& command, const std::string& name, std::int64_t& value,
                const CountRange& range, const std::string& help) {
-  command.add_option(name, value, help)->check(CLI::Range(range.least, range.most))->type_name("N");
+  command.add_option(name, value, help)
+      ->check(whole_between(range.least, range.most))
+      ->type_name("N");
 }
 
 }  // namespace thimble::cli

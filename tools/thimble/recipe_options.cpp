@@ -30,18 +30,6 @@ Status set_budget(const RecipeChoices& choices, recipe::Recipe& recipe) {
   return ok();
 }
 
-// Of a number between two, ends included, which no NaN is.
-CLI::Validator between(const std::string& least, const std::string& most) {
-  return CLI::Validator(
-      [least, most](const std::string& text) {
-        double value = 0;
-        const bool number = CLI::detail::lexical_cast(text, value);
-        if (number && value >= std::stod(least) && value <= std::stod(most)) return std::string();
-        return "'" + text + "' is no number from " + least + " to " + most;
-      },
-      "");
-}
-
 }  // namespace
 
 void add_overrides(CLI::App& command, RecipeChoices& choices) {

@@ -20,6 +20,11 @@ status $thimble run $fable -p x --outputs out.npz
 status $thimble run $fable -p x --system "Be brief."
 status $thimble run $fable -p x --stop ""
 status $thimble run $fable -p x --seed -4
+status $thimble run $fable -p x --temperature nan
+status $thimble run $fable -p x --top-p 1e99
+status $thimble run $fable -p x -n 1e3
+status $thimble run $fable -p x --top-k 0.5
+status $thimble run $fable -p x --threads 0
 status $thimble run $fable -p x -n 1 --top-k 5
 ln -s loop loop
 status $thimble inspect loop
