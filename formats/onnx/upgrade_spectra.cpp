@@ -155,15 +155,15 @@ Status stft(Rewriter& r) {
   THIMBLE_ASSIGN(const std::int64_t length, frame_length(r));
   THIMBLE_TRY(check_length(r, length));
   const std::int64_t bins = r.node().integer("onesided", 1) != 0 ? length / 2 + 1 : length;
-  const auto& shape = r.graph().value(r.input(0)).shape;
+  const auto& shape = r.graph().value(r.input(0)).shape;  // valid until a value is added
   if (shape && shape->size() == 3 && shape->back() == ir::Dim(2))
     return r.refuse("a signal of complex numbers");
+  const bool flat = shape && shape->size() == 2;
   const Integers dims = {2 * bins, 1, length};
   ir::ValueId filters = r.constant(ir::make_dense("", dims, filters_of(bins, length)));
   if (r.has(2)) filters = r.emit("Mul", {filters, r.input(2)});
-  const ir::ValueId x = shape && shape->size() == 2
-                            ? r.emit("Unsqueeze", {r.input(0), r.integers({1})})
-                            : r.emit("Transpose", {r.input(0)}, {{"perm", Integers{0, 2, 1}}});
+  const ir::ValueId x = flat ? r.emit("Unsqueeze", {r.input(0), r.integers({1})})
+                             : r.emit("Transpose", {r.input(0)}, {{"perm", Integers{0, 2, 1}}});
   const ir::ValueId y = r.emit("Conv", {x, filters}, {{"strides", Integers{step}}});
   const ir::ValueId split = r.emit("Reshape", {y, r.integers({0, 2, bins, -1})});
   r.replace({r.emit("Transpose", {split}, {{"perm", Integers{0, 3, 2, 1}}})});
