@@ -1,7 +1,8 @@
 """Writes docs/calibration.md and docs/calibration.svg: what more tokens of calibration bring, and what they cost.
 
-    scripts/bench/calibration_tokens.py build/release/bin/thimble tests/data/fable \\
-        --calibrate tests/data/fable/calibrate.txt --score tests/data/fable/score.txt
+    python3 scripts/fable/corpus.py 101 860000 > text.txt  # begins as tests/data/fable/calibrate.txt, and goes on
+    scripts/bench/calibration_tokens.py build/release/bin/thimble tests/data/fable --calibrate text.txt --most 262144 \\
+        --score tests/data/fable/score.txt --seeds 2 --parts 8
 
 GPTQ with f32 activations at each number of tokens: KL in nats against the float model, the mean over parts of the
 score text with the 95 % interval of a bootstrap over them, and the seconds of CPU time that `compress` took. Each number of tokens
@@ -86,7 +87,7 @@ def page(a, points, image, name):
     return (f"# How much calibration\n\nGPTQ of {name} in {a.bits} bits, group {a.group}, f32 activations, windows of {a.context} "
             f"tokens: KL in nats against the float\nmodel, a mean over {a.seeds} places of the calibration text and {a.parts} parts of "
             "the score text (95 % interval of a bootstrap over\nthe parts), the distance from the least to the most of the places, and "
-            f"the seconds of CPU time of `compress`. The last row is all that the\ntext holds. scripts/bench/calibration_tokens.py writes this page.\n\n"
+            f"the seconds of CPU time of `compress`. The last row is all that the\ntext holds. scripts/bench/calibration_tokens.py writes this page and says how.\n\n"
             f"![KL and time over tokens]({image})\n\n| tokens | KL | places apart by | CPU seconds |\n|---:|---:|---:|---:|\n{rows}\n\n"
             f"From {knee['tokens']} tokens on, KL lies within the interval of the most that was tried: "
             f"{knee['tokens'] / a.inputs:.0f} for each input of the widest\nproduct, which has {a.inputs}. The default of 32768 is as "
