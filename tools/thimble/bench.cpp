@@ -25,9 +25,9 @@ struct BenchChoices {
   bool profile = false;
 };
 
-// Seconds.
-struct Times : DecoderTimes {
-  double load = 0;
+struct Times {
+  double load = 0;  // seconds
+  DecoderTimes rounds;
 };
 
 report::Json to_json(const BenchChoices& choices, const Times& times,
@@ -37,11 +37,11 @@ report::Json to_json(const BenchChoices& choices, const Times& times,
   out["file"] = choices.file;
   out["threads"] = threads;
   out["prompt_tokens"] = choices.rounds.prompt;
-  out["prefill_tokens_per_second"] = prompt / median(times.prefill);
-  out["prefill_tokens_per_second_best"] = prompt / least(times.prefill);
-  out["decode_tokens_per_second"] = 1 / median(times.decode);
-  out["decode_tokens_per_second_best"] = 1 / least(times.decode);
-  out["ttft_seconds"] = median(times.first);
+  out["prefill_tokens_per_second"] = prompt / median(times.rounds.prefill);
+  out["prefill_tokens_per_second_best"] = prompt / least(times.rounds.prefill);
+  out["decode_tokens_per_second"] = 1 / median(times.rounds.decode);
+  out["decode_tokens_per_second_best"] = 1 / least(times.rounds.decode);
+  out["ttft_seconds"] = median(times.rounds.first);
   out["load_seconds"] = times.load;
   out["memory"] = {
       {"weights", memory.weights}, {"caches", memory.caches}, {"activations", memory.activations}};
@@ -54,12 +54,12 @@ void print(const BenchChoices& choices, const Times& times, const runtime::Memor
   const auto prompt = static_cast<double>(choices.rounds.prompt);
   report::Table table({{"measure"}, {"median", true}, {"best", true}});
   table.add({"prefill, tokens/s (" + std::to_string(choices.rounds.prompt) + ")",
-             format_fixed(prompt / median(times.prefill), 1),
-             format_fixed(prompt / least(times.prefill), 1)});
-  table.add({"decode, tokens/s", format_fixed(1 / median(times.decode), 1),
-             format_fixed(1 / least(times.decode), 1)});
-  table.add({"time to first token, ms", format_fixed(median(times.first) * 1e3, 1),
-             format_fixed(least(times.first) * 1e3, 1)});
+             format_fixed(prompt / median(times.rounds.prefill), 1),
+             format_fixed(prompt / least(times.rounds.prefill), 1)});
+  table.add({"decode, tokens/s", format_fixed(1 / median(times.rounds.decode), 1),
+             format_fixed(1 / least(times.rounds.decode), 1)});
+  table.add({"time to first token, ms", format_fixed(median(times.rounds.first) * 1e3, 1),
+             format_fixed(least(times.rounds.first) * 1e3, 1)});
   table.add({"load, ms", format_fixed(times.load * 1e3, 1), ""});
   std::printf("%s, %d threads\n", choices.file.c_str(), threads);
   table.print();
@@ -81,13 +81,14 @@ Expected<ir::DimRanges> made_sizes(const BenchChoices& choices, const Opened& op
 }
 
 Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
+  Times times;
   const Stopwatch loading;
   THIMBLE_ASSIGN(const Opened opened, open_whatever_dims(choices.file, environment));
-  const double load = loading.seconds();
+  times.load = loading.seconds();
   THIMBLE_ASSIGN(const ir::DimRanges sizes, made_sizes(choices, opened, environment.globals));
   if (opened.bundle.program.task != program::Task::kGenerate)
     return bench_graph({choices.file, choices.inputs, sizes, choices.rounds.prompt,
-                        choices.rounds.repeat, choices.profile, load},
+                        choices.rounds.repeat, choices.profile, times.load},
                        opened, environment);
   if (!environment.globals.dims.empty())
     return Error(ErrorCode::kUsage, "a language model has no sizes to say")
@@ -98,9 +99,7 @@ Expected<int> run_bench(const BenchChoices& choices, Environment& environment) {
   THIMBLE_ASSIGN(const auto decoder,
                  runtime::Decoder::create(opened.bundle, environment.pool, options));
   if (choices.profile) decoder->session().enable_profile();
-  Times times;
-  times.load = load;
-  THIMBLE_ASSIGN(static_cast<DecoderTimes&>(times), time_decoder(*decoder, choices.rounds));
+  THIMBLE_ASSIGN(times.rounds, time_decoder(*decoder, choices.rounds));
   const runtime::MemoryPlan& memory = decoder->session().memory();
   const int threads = environment.pool.threads();
   if (environment.globals.json) {

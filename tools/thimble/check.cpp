@@ -52,14 +52,14 @@ void set(std::vector<eval::Metric>& metrics, eval::Metric metric) {
   metrics.push_back(std::move(metric));
 }
 
-struct Measured {
+struct MeasuredFile {
   std::vector<eval::Metric> metrics;
   std::vector<std::string> recorded;  // those that only the file tells, and not what was given
 };
 
-Expected<Measured> measure(const CheckChoices& choices, const Opened& opened,
-                           EvaluationRequest& request, Environment& environment) {
-  Measured out;
+Expected<MeasuredFile> measure(const CheckChoices& choices, const Opened& opened,
+                               EvaluationRequest& request, Environment& environment) {
+  MeasuredFile out;
   std::vector<eval::Metric>& metrics = out.metrics;
   metrics = metrics_in(opened.bundle.metadata);
   for (const eval::Metric& metric : metrics) out.recorded.push_back(metric.name);
@@ -145,7 +145,7 @@ Expected<int> run_check(const CheckChoices& choices, Environment& environment) {
   const bool speed = choices.speed || ask_for_speed(gates);
   THIMBLE_ASSIGN(const Opened opened, speed ? open_whatever_dims(choices.file, environment)
                                             : open_any(choices.file, environment));
-  THIMBLE_ASSIGN(Measured measured, measure(choices, opened, request, environment));
+  THIMBLE_ASSIGN(MeasuredFile measured, measure(choices, opened, request, environment));
   std::vector<eval::Metric>& metrics = measured.metrics;
   if (speed) THIMBLE_TRY(add_speed(opened, request.session, metrics, environment));
   if (choices.update) {

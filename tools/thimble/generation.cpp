@@ -138,9 +138,9 @@ class Generator {
       }
       emit(filter.push(stream.push(token)));
       ++reply.tokens;
+      if (reply.tokens == room) reply.ended = Ended::kContext;
+      if (reply.tokens == choices_.tokens) reply.ended = Ended::kTokens;
       if (filter.stopped()) reply.ended = Ended::kStopText;
-      if (!filter.stopped() && reply.tokens == room) reply.ended = Ended::kContext;
-      if (!filter.stopped() && reply.tokens == choices_.tokens) reply.ended = Ended::kTokens;
       if (reply.ended != Ended::kInterrupted) break;
       logits = decoder_->feed(std::span(&token, 1));
       held_.push_back(token);
